@@ -14,7 +14,7 @@ from stationary.chain.batches import is_cheap
 from stationary.chain.indicators import StepIndicators
 from stationary.chain.steps import step_indicators
 from stationary.errors import LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import checked_whole
 from stationary.line.ends import anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.reshape import unrolled
@@ -259,11 +259,8 @@ def analyze(
             "losses of datapoints with one weight. For a drift and a variance ask "
             "stationary.evolve."
         )
-    if steps is not None and (number(steps) is None or steps < 1):
-        raise LandscapeError(
-            f"{process.name}: steps = {steps!r:.40} must be a whole number of steps of a run, 1 or "
-            "more."
-        )
+    if steps is not None:
+        steps = checked_whole(steps, "steps", process.name, hint=": the length of a run of SGD")
     if isinstance(process, PLANE):
         from stationary.plane.doors import end_state as in_the_plane
 

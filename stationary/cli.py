@@ -66,12 +66,12 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
     from stationary.analysis import analyze as run
     from stationary.errors import Status
 
-    def has_density(found: Any) -> bool:
-        return bool(found.end_state.components) and found.end_state.kind != "classes"
+    def has_law(found: Any) -> bool:
+        return found.end_state.kind not in ("none", "classes")
 
     if influence is not None:
         to.files["influence"] = influence
-    found = to.answer(lambda: run(path, **changes_from(**given)), has_table=has_density, log=log)
+    found = to.answer(lambda: run(path, **changes_from(**given)), has_table=has_law, log=log)
     if found.end_state.status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         sys.exit(NOT_CONVERGED)
 

@@ -523,3 +523,15 @@ def test_formulas_that_do_not_go_together_are_refused(run, options, words):
     code, out, err = run("analyze", *options.split())
     assert (code, out) == (1, "")
     assert f"{words}: these do not go together" in err
+
+
+def test_a_state_of_atoms_has_its_table(run):
+    """There was "nothing to list", and the report came in the table's place."""
+    code, out, err = run(
+        "analyze", "--drift", "0", "--variance", "x*(1-x)", "--domain", "0", "1", "--initial",
+        "0.3", "--csv", "-",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert len(rows) > 100
+    assert {round(float(row["cdf"]), 12) for row in rows[1:-1]} == {0.7}

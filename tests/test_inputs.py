@@ -859,3 +859,16 @@ def test_in_the_plane_a_noise_that_is_had_on_the_line_alone_names_its_way_out():
         Diffusion(lambda x: -x, sigma=sigma, weights=2)
     with pytest.raises(LandscapeError, match=r"breakpoints = .* one weight only"):
         Diffusion(lambda x: -x, 1.0, breakpoints=np.array([1, 2]), weights=2)
+
+
+@pytest.mark.parametrize("steps", [1.5, -1, "10", True])
+def test_the_length_of_a_run_is_a_whole_number(steps):
+    """1.5 was taken, and raised when the answer was printed."""
+    slow = Landscape(lambda w: ((w - 1) ** 2, (w + 1) ** 2), learning_rate=0.1, domain=(-2, 2))
+    with pytest.raises(LandscapeError, match=r"steps = .* must be a whole number"):
+        analyze(slow, steps=steps)
+
+
+def test_basins_of_a_process_are_told_how_to_be_had():
+    with pytest.raises(LandscapeError, match=r"basins_of\(end_state\(process\)\)"):
+        stationary.basins_of(WELLS)

@@ -432,3 +432,13 @@ def test_a_peak_on_either_side_of_a_jump_is_followed(eps):
     rest = 2 * math.exp(-4) / (1 - math.exp(-4)) / 12
     assert "-1 the process is taken as turned back at once (an assumption)." in note
     assert f"rest there for {rest:.1g} of the time" in note
+
+
+@pytest.mark.parametrize(("drift", "side"), [(1.0, 1), (lambda x: 1.5 - x, 1), (-1.0, -1)])
+def test_a_density_that_is_pressed_against_a_wall_is_the_limit_all_the_same(drift, side):
+    """On one side of a gate everything ends in one density: "differs" was said."""
+    process = Diffusion(drift=drift, variance=lambda x: x * x, domain=(-1, 1))
+    path = regularisation_path(process, [1e-2, 1e-3, 1e-4, 1e-5])
+    assert path.outcome == "agrees"
+    assert path.exact_masses[side > 0] == pytest.approx(1)
+    assert path.mean[-1] == pytest.approx(path.exact.mean(), abs=1e-4)

@@ -348,3 +348,20 @@ def test_zeros_beyond_those_shown_are_counted(monkeypatch):
 
 def test_of_what_nothing_is_known_one_digit_is_shown():
     assert digits_known(2.0, math.inf, 10) == 1
+
+
+def test_a_density_without_bound_at_an_end_is_not_the_peak_that_is_told():
+    """Wright-Fisher with mutation and selection: "P is largest at )" was said."""
+    n, u, v, s = 1e4, 1e-5, 1e-4, 1e-3
+    found = analyze(
+        Diffusion(
+            lambda x: u * (1 - x) - v * x + s * x * (1 - x) / 2,
+            lambda x: x * (1 - x) / (2 * n),
+            (0, 1),
+        )
+    )
+    text = " ".join(str(found).split())
+    assert "P is largest at" not in text  # the minimum is nearly as high
+    peak = max(m.position for m in found.end_state.modes)
+    assert peak == pytest.approx(0.84447, abs=1e-5)
+    assert f"{peak:.6g}" in text.split("P peaks at")[1].split("log P:")[0]

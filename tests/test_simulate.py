@@ -718,3 +718,9 @@ def test_walkers_that_no_step_leads_to_those_at_rest_have_settled():
     found = simulate(units, "uniform:-4,4", **how)
     assert not found.reasons
     assert sum(found.probability(*part) for part in parts) == pytest.approx(1)
+
+
+def test_a_run_that_would_take_days_is_refused():
+    process = Diffusion(lambda x: -x, 1.0)
+    with pytest.raises(LandscapeError, match=r"50 walkers with 1e\+13 steps take days"):
+        simulate(process, walkers=50, steps=10**13, seed=0)

@@ -959,3 +959,26 @@ def test_points_of_a_function_that_make_no_process_keep_their_rows():
     assert "must not be negative" in found.rows[0].reason
     with pytest.raises(LandscapeError, match="must not be negative"):
         sweep(build, {"s": [-2, -1]})
+
+
+def wells_of(k):
+    return Diffusion(lambda x: k + x - x**3, 0.1, (-3, 3))
+
+
+@pytest.mark.parametrize("name", ["k", "mean", "status", "mass_0"])
+def test_a_quantity_has_no_name_of_a_column_that_is_there(name):
+    """It took the place of the parameter's values, or of the mean."""
+    with pytest.raises(LandscapeError, match=f"quantities: {name} is also the name"):
+        sweep(wells_of, {"k": [0.1, 0.2]}, quantities={name: lambda a: 5})
+
+
+def test_a_quantity_that_is_none_has_a_column_and_a_reason():
+    found = sweep(wells_of, {"k": [0.1, 0.2]}, quantities={"q": lambda a: None}).table()
+    assert np.isnan(found["q"]).all()
+    assert "q is not known" in found["reason"][0]
+
+
+@pytest.mark.parametrize("table", [5, "table.csv", [1, 2]])
+def test_what_is_no_table_to_go_on_from_is_refused(table):
+    with pytest.raises(LandscapeError, match=r"resume = .* must be a sweep that was stopped"):
+        sweep(wells_of, {"k": [0.1, 0.2]}, resume=table)

@@ -371,3 +371,11 @@ def test_few_places_have_an_error_in_between(places):
     told = end_state(table({"w": w, "gradients": gradients(w)}).landscape(learning_rate=0.3))
     known = end_state(Landscape(gradients=gradients, learning_rate=0.3, domain=(-1.6, 1.6)))
     assert 1e-6 < abs(told.mean() - known.mean()) < told.mean_error < 0.5
+
+
+def test_weights_that_are_too_small_for_slopes_are_refused():
+    """1e-200 apart was a warning of SciPy's, and an error of its own."""
+    w = np.linspace(-3, 3, 25)
+    given = {"w": w * 1e-200, "gradient": w**3 - w, "variance": 1 + w**2}
+    with pytest.raises(LandscapeError, match=r"w = .* overflow doubles. Measure in smaller units"):
+        table(given)

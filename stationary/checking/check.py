@@ -28,7 +28,7 @@ from stationary.sgd.basins import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basi
 from stationary.simulation.departure import WALKERS
 from stationary.simulation.result import Simulation
 from stationary.simulation.sgd import gradients_per_step
-from stationary.simulation.simulate import simulate
+from stationary.simulation.simulate import ENDLESS, simulate
 from stationary.sources.loading import PLANE
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
@@ -38,7 +38,6 @@ STEPS = 20_000
 FEWEST_WALKERS, FEWEST_STEPS = 100, 1000
 GRADIENTS = 2 * 10**9  # evaluated by the walkers at most, if nothing is said: 10 to 30 seconds
 VELOCITY = "With momentum the chain is that of the weight, 1, and its velocity, 2, in w per step."
-ENDLESS = 10**12  # and if something is: some hours
 
 
 def check(

@@ -143,7 +143,8 @@ def _where(analysis: Analysis, said: str) -> str:
             spread = f"circular standard deviation {circular_deviation(state, b.position):.4g}"
         elif not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
-        tops = sorted(b.modes, key=lambda m: -m.log_density)
+        bounded = [m for m in b.modes if m.log_density < math.inf]  # all others are told apart
+        tops = sorted(bounded, key=lambda m: -m.log_density)
         if tops and tops[0].log_density > b.log_density + HIGHER:
             tops = [m for m in tops if m.log_density > tops[0].log_density - HIGHER]
             at = joined([f"{v} = {place(m.position)}" for m in sorted(tops, key=lambda m: m.place)])

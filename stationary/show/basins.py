@@ -92,7 +92,8 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
         if bounds is not None:
             of_a = float(bounds(np.array([float(b.position)]))[1][0])
         # The highest peaks of the density that are worth a mention.
-        peaks = sorted(b.modes, key=lambda m: -m.log_density)[:2]
+        peaks = [m for m in b.modes if m.log_density < np.inf] or list(b.modes)
+        peaks = sorted(peaks, key=lambda m: -m.log_density)[:2]
         first = peaks[0].log_density if peaks else 0.0
         peaks = [m for m in peaks if m.log_density > first - 7 or m.log_density == first]
         rows.append(

@@ -28,6 +28,7 @@ from stationary.simulation.run import Run
 from stationary.sources.loading import as_process
 
 MOST_WALKERS = 10**7  # 80 MB of positions
+ENDLESS = 10**12  # steps of walkers: they take some hours
 THIN = 8  # steps between looks for histogram, intervals and basins, at most,
 LOOKS = 64  # as long as there are so many
 TARGETS = ("mean", "std", "var", "probability")
@@ -145,6 +146,12 @@ def simulate(
         crew = Crew.of(given, source, workers, changes)
         run = Run(given, crew, initial, walkers, seed, dt, method, every, snapshots, tell)
         run.total = steps + (burn_in or 0)
+        many = len(run.x)
+        if target_error is None and many * run.total > ENDLESS:
+            raise LandscapeError(
+                f"{given.name}: {many:,} walkers with {run.total:.3g} steps take days. Give at "
+                f"most {ENDLESS // many:.3g} steps, fewer walkers, or target_error, at which to stop."
+            )
         begin = time.perf_counter()
         run.burn_in(burn_in, steps)
         watch = replace(

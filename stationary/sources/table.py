@@ -18,7 +18,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import ALIKE
+from stationary.functions.given import ALIKE, LARGEST
 from stationary.functions.interpolation import Spline
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import KnownGradients
@@ -321,6 +321,12 @@ def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
             f"{where}, {at(i)}: {place} = {w[i]:.16g} comes after {w[i - 1]:.16g}, but must "
             "ascend. "
             + ("Average the rows with the same " + place + "." if same else f"Sort by {place}.")
+        )
+    if np.diff(w).min(initial=1.0) < 1 / LARGEST:
+        i = int(np.argmin(np.diff(w))) + 1
+        raise LandscapeError(
+            f"{where}, {at(i)}: {place} = {w[i]:g} comes {w[i] - w[i - 1]:.3g} after the last one, "
+            f"and slopes over less than {1 / LARGEST:g} overflow doubles. Measure in smaller units."
         )
     for name in ("variance", "gradient_error", "drift_error", "variance_error"):
         low = c[name].min() if name in c else 1.0

@@ -13,6 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number as real_number
+from stationary.functions.given import short
 from stationary.line.ends import Anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.sampling import Sampling
@@ -58,6 +59,11 @@ def basins_of(state: EndState, min_barrier: float = MIN_BARRIER) -> tuple[Basin,
     LandscapeError
         If `min_barrier` is not a number from 0 upwards.
     """
+    if not isinstance(state, EndState):
+        raise LandscapeError(
+            f"basins_of takes what end_state gives, not {short(state)}. Write "
+            "basins_of(end_state(process)), or analyze(process).basins."
+        )
     least = checked_barrier(min_barrier, state.diffusion.name)
     lower, upper = state.diffusion.domain
     period = upper - lower if state.diffusion.is_periodic else None

@@ -16,7 +16,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, StationaryError
-from stationary.functions.evaluation import explained
+from stationary.functions.evaluation import explained, name_of
 from stationary.functions.given import way_out
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -136,9 +136,12 @@ def measured(
     why = ""
     for name, function in quantities.items():
         try:
-            found |= _of_one(name, function(analysis), analysis)
-        except StationaryError:
-            continue
+            value = function(analysis)
+            found |= _of_one(name, value, analysis)
+            if value is None:
+                why = why or f"{name} is not known: {name_of(function)} gave None"
+        except StationaryError as error:
+            why = why or f"{name} is not known: {' '.join(str(error).split())}"
         except Exception as error:  # of the user's own
             why = why or f"{name} is not known: {' '.join(explained(function, error).split())}"
     return found, why
@@ -150,8 +153,9 @@ def _of_one(name: str, value: Any, analysis: Analysis) -> Extras:
     places = [float(b.position) for b in analysis.basins] if several else [None]
     found: Extras = {}
     for place, one in zip(places, value if several else [value], strict=False):
-        if one is None:
+        if one is None and several:
             continue
+        one = math.nan if one is None else one
         pair = tuple(one) if isinstance(one, tuple) else (one, math.nan)
         found[name, place] = float(pair[0]), float(pair[1])
     return found

@@ -24,6 +24,11 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
     A few of its points are solved again: what else has changed since no table can tell.
     """
     name, axes = grid.recipe.name, grid.axes
+    if not isinstance(table, Mapping) and not hasattr(table, "table"):
+        raise LandscapeError(
+            f"{name}: resume = {table!r:.60} must be a sweep that was stopped, or its table: a "
+            "mapping of the names of columns to their values, as of Sweep.table()."
+        )
     columns: Mapping[str, Sequence[Any]] = table.table() if hasattr(table, "table") else table
     lost = [c for c in (*axes, *SCALARS) if c not in columns]
     if lost:

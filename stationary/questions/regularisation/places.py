@@ -153,7 +153,7 @@ def outcomes_of(exact: EndState, places: Sequence[Place]) -> tuple[Outcome, ...]
             inside = [
                 i
                 for i, p in enumerate(places)
-                if group.lower < p.inside < group.upper and p.kind != "trap"
+                if group.lower <= p.inside <= group.upper and p.kind != "trap"
             ]
         known = [places[i].exact for i in inside]
         exact_mass = None if None in known or not known else sum(m for m in known if m is not None)
