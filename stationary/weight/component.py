@@ -219,13 +219,18 @@ class Component:
                 worst = max(worst, tail.error)
         return 1.5 * (self.norm_error + worst), float(share), 1.5 * float(there)
 
-    @cached_property
+    @property
     def leak(self) -> Any:
         """The most that can lie beyond panels that ended before the density was negligible."""
-        leak: Any = 0.0
+        return sum(self.leaks)
+
+    @cached_property
+    def leaks(self) -> tuple[Any, Any]:
+        """The same below and above."""
+        leaks: list[Any] = [0.0, 0.0]
         found = self.density.sampling
         ends = zip((found.lower, found.upper), self.interval, self.density.tails, strict=True)
-        for start, end, tail in ends:
+        for side, (start, end, tail) in enumerate(ends):
             if tail is None and start != end:
                 at = np.array([start])
                 # P falls as r^-(power + 1) or faster: at most P r / power lies beyond.
@@ -234,8 +239,8 @@ class Component:
                 power = number(slope * r - 1 if infinite(end) else slope * r + 1)
                 r = max(number(r), smallest_of(self.arithmetic))
                 level = number(self.density(at)[0]) - self.log_norm + log(r)
-                leak += exp(min(level - log(power), 0 * level)) if power > 0 else 1.0
-        return leak
+                leaks[side] = exp(min(level - log(power), 0 * level)) if power > 0 else 1.0
+        return leaks[0], leaks[1]
 
     # -- density --------------------------------------------------------------------------------
 
@@ -363,18 +368,22 @@ class Component:
         high = min(converted(high, self.arithmetic), self.interval[1])
         if not low < high:
             return 0.0
-        if not any(t is not None and (t.holds(low) or t.holds(high)) for t in self.density.tails):
+        found, share = self.density.sampling, self.log_probability(low, high)
+        # Of a part of which there is little, what lies beyond the panels may be much.
+        beyond = (low < found.lower, high > found.upper)
+        left_out = sum(e for e, out in zip(self.leaks, beyond, strict=True) if out)
+        left_out = exp(log(number(left_out)) - share) if left_out and share > -math.inf else 0.0
+        in_tail = any(t is not None and (t.holds(low) or t.holds(high)) for t in self.density.tails)
+        if share > DEEP and not in_tail:
             logs, part, panel = self.mesh.masses_between(np.array([low, high]), only=1)
-            logs, panel = logs[part == 1], panel[part == 1]
-            whole = logsumexp(logs) if len(logs) else -math.inf
-            if whole - self.log_norm > DEEP:
-                own = number((exp(logs - whole) * self.panel_errors[panel]).sum())
-                return 1.5 * (self.norm_error + own)
+            held = exp(logs[part == 1] - logsumexp(logs[part == 1]))
+            own = number((held * self.panel_errors[panel[part == 1]]).sum())
+            return 1.5 * (self.norm_error + own) + left_out
         turns = self.density.turns
         at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         at = at[finite(at)]
         level = np.asarray(to_float(self.density(at)))  # doubles: many digits compare no infinities
-        return number(self.errors_at(at[level >= level.max() - VISIBLE]).max())
+        return number(self.errors_at(at[level >= level.max() - VISIBLE]).max()) + left_out
 
     def _log_mass_on_mesh(self, low: Any, high: Any) -> Any:
         """log of the probability between two points, as the mesh knows it: to a part of `DEEP`."""
