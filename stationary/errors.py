@@ -23,6 +23,14 @@ class LandscapeError(StationaryError, ValueError):
     """The landscape or the process, as given, cannot be solved; the message says what to do."""
 
 
+class NotFiniteError(LandscapeError):
+    """A drift or a variance is not finite at a point inside the domain, or next to one."""
+
+    def __init__(self, message: str, near: float) -> None:
+        super().__init__(message)
+        self.near = near
+
+
 class UserFunctionError(LandscapeError):
     """A function that the user wrote raised an exception; the message shows their line."""
 

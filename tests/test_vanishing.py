@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state
+from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, first_passage
 from stationary.line.feller import Feller
 from stationary.line.partition import Partition, partition
 from stationary.line.vanishing import dips_of_variance, zeros_of_variance
@@ -776,3 +776,37 @@ def test_absolute_losses_have_an_end_state_at_every_learning_rate():
         median = np.sort(places)[9:11]
         assert state.kind == "density"
         assert median[0] - 0.1 < state.mean() < median[1] + 0.1
+
+
+# -- poles of the drift ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("domain", [(-3, 4), (-3, 3), (-INF, INF)])
+@pytest.mark.parametrize("power", [1, 3])
+def test_a_pole_that_is_never_reached_parts_the_line(power, domain):
+    """It was CONVERGED with all on one side, or the panel limit; passages across did not end."""
+    process = Diffusion(drift=lambda x: 1 / x**power - x, variance=1.0, domain=domain)
+    assert end_state(process).kind == "classes"
+    side = end_state(process, initial=-1.0)
+    assert side.cdf(0) == 1
+    if power == 1:  # x^2 e^(-x^2)
+        exact = stats.chi(3, scale=math.sqrt(0.5)).mean()
+        assert abs(side.mean() + exact) < (2e-15 if domain[0] == -INF else 0.01)
+    across = first_passage(process, -1, 1)
+    assert across.probability.value[0] == 0
+    assert across.mean.value == INF
+
+
+def test_a_pole_that_draws_everything_is_a_trap_and_one_that_is_passed_is_refused():
+    trap = end_state(Diffusion(lambda x: -1 / x**3 - x, 1.0, (-3, 4)))
+    assert "x = 0 (a pole of the drift): a trap" in trap.anatomy.points[0].describe("x")
+    (atom,) = trap.atoms
+    assert (atom.position, atom.weight) == (0, 1)
+    aside = end_state(Diffusion(lambda x: 1 / (x - 0.3) - x, 1.0, (-3, 4)), initial=1.0)
+    assert aside.cdf(0.3) == 0
+    gate = end_state(Diffusion(lambda x: 1 / x**2 - x, 1.0, (-3, 4)))
+    assert gate.cdf(0) == 0
+    with pytest.raises(LandscapeError, match=r"pole at x = 0, where nothing says"):
+        end_state(Diffusion(lambda x: 0.1 / x - x, 1.0, (-3, 4)))
+    jump = end_state(Diffusion(lambda x: -1e8 * np.sign(x - 0.3), 1.0, (-3, 4)))
+    assert jump.mean() == pytest.approx(0.3)

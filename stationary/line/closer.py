@@ -31,6 +31,7 @@ class Zero:
     lower: Any  # float, or an mpmath number where no double is the exact position
     upper: Any  # the same as lower for a point
     decided: bool  # whether zero was told from tiny; functions in doubles only cannot do that
+    pole: bool = False  # whether it is the drift that is singular there, not the variance
 
     @property
     def is_stretch(self) -> bool:

@@ -78,6 +78,7 @@ class SingularPoint:
     stops: tuple[float, ...] = ()  # of a stretch: where the drift alone comes to rest
     carries: int | None = None  # of a stretch: +1 if the drift points to the right on all of it,
     # -1 to the left, 0 if it vanishes, too; None if it does none of these
+    pole: bool = False  # whether the drift is singular there, not the variance
 
     def __repr__(self) -> str:
         return f"<SingularPoint: {self.role} at {self.position:g}>"
@@ -96,6 +97,11 @@ class SingularPoint:
     @property
     def sides(self) -> tuple[Side, ...]:
         return tuple(s for s in (self.left, self.right) if s is not None)
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether it is reached and left again on any side."""
+        return any(s.end.feller is Feller.REGULAR for s in self.sides)
 
     @property
     def is_rest(self) -> bool:
@@ -157,6 +163,9 @@ class SingularPoint:
         why = "drift and noise vanish"
         if self.is_held:
             why = "the noise vanishes, the drift points here from both sides"
+        if self.pole:
+            at += " (a pole of the drift)"
+            one_way, why = one_way.replace("the noise vanishes while ", ""), "the drift draws it in"
         words: dict[str, str] = {
             "not decided": "the exponents of drift and variance do not settle, so what happens "
             "here is not decided",
@@ -231,7 +240,7 @@ def at_zero(
         for end, other in ((left, right), (right, left)):
             pair.append(None if end is None else _side_of_point(z, end, other))
     first, last = pair
-    return SingularPoint(z.lower, z.upper, first, last, z.decided, attracts, stops, carries)
+    return SingularPoint(z.lower, z.upper, first, last, z.decided, attracts, stops, carries, z.pole)
 
 
 def _held(end: End) -> Behaviour:

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, NotFiniteError
 from stationary.line.closer import Zero
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
+from stationary.line.poles import pole_next_to, require_bounded
 from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look
 from stationary.line.slopes import ROUNDINGS, drift_slope, slope_beside
@@ -137,12 +138,29 @@ def partition(
 
 def _partition(diffusion: Diffusion, max_panels: int, digits: int | None) -> Partition:
     try:
-        return _as_it_is(diffusion, max_panels, digits)
+        return _cut_at_poles(diffusion, max_panels, digits)
     except (EndlessZerosError, VanishingVarianceError) as far:
         inner = without_endless_zeros(diffusion, abs(far.near))
         if inner is None:
             raise
         return _as_it_is(inner[0], max_panels, digits, inner[1])
+
+
+def _cut_at_poles(diffusion: Diffusion, max_panels: int, digits: int | None) -> Partition:
+    """Poles of the drift show when what lies between two of them is sampled."""
+    poles: tuple[Zero, ...] = ()
+    while True:
+        try:
+            parts = _as_it_is(diffusion, max_panels, digits, poles)
+        except NotFiniteError as met:
+            pole = pole_next_to(diffusion, met.near)
+            if pole is None or pole in poles:
+                raise
+            poles, refusal = (*poles, pole), met
+            continue
+        if any(p.pole and p.is_passed for p in parts.points):
+            raise refusal  # nothing says then on which side
+        return parts
 
 
 def _as_it_is(
@@ -169,6 +187,7 @@ def _as_it_is(
             dips=tuple(d for d in dips if lower < d.position < upper),
             look=look if piece is seen else None,
         )
+        require_bounded(found)
         pieces.append(anatomy(found))
     return _assembled(diffusion, zeros, pieces)
 

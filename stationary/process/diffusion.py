@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array, Function
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, NotFiniteError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import (
     Boundary,
@@ -231,10 +231,11 @@ class Diffusion(Data, metaclass=BySpace):
             if bad.any():
                 i = int(np.argmax(bad))
                 beyond = f", beyond {HUGE:g}" if np.isfinite(values[i]) else ""
-                raise LandscapeError(
+                raise NotFiniteError(
                     f"{self.name}: {what}({v}) must be finite inside the domain "
                     f"({self.domain[0]:g}, {self.domain[1]:g}), but {what}({x[i]:.6g}) = "
-                    f"{values[i]:g}{beyond}. Shrink the domain, or mend the function there."
+                    f"{values[i]:g}{beyond}. Shrink the domain, or mend the function there.",
+                    float(x[i]),
                 )
         if (a < 0).any():
             i = int(np.argmin(a))

@@ -57,7 +57,10 @@ def text(analysis: Analysis) -> Report:
             "The schedule": _schedule(analysis),
             "The model": _model(analysis),
             "Equilibria": _equilibria(analysis),
-            "Where the noise vanishes": [*(p.describe(v) for p in points), *more],
+            (
+                "Where the noise vanishes"
+                + " or the drift is infinite" * any(p.pole for p in points)
+            ): [*(p.describe(v) for p in points), *more],
             "Closed classes": _classes(analysis),
             "Basins": basin_lines(analysis, asked.shown_sgd),
             "Where the density has no bound": _unbounded(analysis),
