@@ -50,6 +50,8 @@ def text(analysis: Analysis) -> Report:
     asked, analysis = analysis, analysis.rounded
     v, anatomy = analysis.diffusion.variable, analysis.end_state.anatomy
     points, more = first_of(anatomy.points, MOST_ROWS, MORE)
+    infinite = " or the drift is infinite" if any(p.pole for p in anatomy.points) else ""
+    singular = f"Where the noise vanishes{infinite}"
     return report(
         {
             analysis.diffusion.name: _head(asked),
@@ -57,10 +59,7 @@ def text(analysis: Analysis) -> Report:
             "The schedule": _schedule(analysis),
             "The model": _model(analysis),
             "Equilibria": _equilibria(analysis),
-            (
-                "Where the noise vanishes"
-                + " or the drift is infinite" * any(p.pole for p in points)
-            ): [*(p.describe(v) for p in points), *more],
+            singular: [*(p.describe(v) for p in points), *more],
             "Closed classes": _classes(analysis),
             "Basins": basin_lines(analysis, asked.shown_sgd),
             "Where the density has no bound": _unbounded(analysis),
