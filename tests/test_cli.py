@@ -535,3 +535,13 @@ def test_a_state_of_atoms_has_its_table(run):
     rows = list(csv.DictReader(io.StringIO(out)))
     assert len(rows) > 100
     assert {round(float(row["cdf"]), 12) for row in rows[1:-1]} == {0.7}
+
+
+def test_a_formula_is_told_what_it_can_be(run):
+    """One loss was the example, which is refused; and of formulas no file can be changed."""
+    code, _, err = run("analyze", "--losses", "(w-1)**2; (w+1)**2", "-T", "0.1")
+    assert code == 1
+    assert '--losses "(w - 1)**2, (w + 1)**2"' in err
+    code, _, err = run("analyze", "--drift", "-x", "--variance", "1", "--set", "k=2")
+    assert code == 1
+    assert "there is no k in --drift or --variance" in err

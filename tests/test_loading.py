@@ -565,3 +565,12 @@ def test_what_is_wrong_with_a_function_is_told_with_the_file(write, text, kind, 
     message = message_of(write("learning_rate = 0.1\n" + text), kind)
     assert "process.py" in message
     assert what in message
+
+
+@pytest.mark.parametrize("kind", ["Diffusion", "Landscape"])
+def test_a_class_that_a_file_binds_is_told_from_a_process(write, kind):
+    path = write(f"from stationary import {kind}\np = {kind}\n")
+    with pytest.raises(LandscapeError, match=rf"p is the class {kind} itself.*p = {kind}\("):
+        load(path)
+    drift = "drift = lambda x: -x\nvariance = 1.0\n"
+    assert load(write(f"from stationary import {kind} as Kind\n{drift}")).domain[0] < 0

@@ -150,7 +150,7 @@ def simulate(
         if target_error is None and many * run.total > ENDLESS:
             raise LandscapeError(
                 f"{given.name}: {many:,} walkers with {run.total:.3g} steps take days. Give at "
-                f"most {ENDLESS // many:.3g} steps, fewer walkers, or target_error, at which to stop."
+                f"most {ENDLESS // many:.3g} steps, fewer walkers, or a target_error."
             )
         begin = time.perf_counter()
         run.burn_in(burn_in, steps)

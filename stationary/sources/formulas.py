@@ -77,10 +77,11 @@ class Formula:
         return repr(self.text)
 
     def _wrong(self, what: str) -> LandscapeError:
+        example = "(w - 1)**2, (w + 1)**2" if self.variable == "w" else "x - x**3"
         return LandscapeError(
             f"{self.option} {self.text!r:.80}: it {what}. Write arithmetic of {self.variable} with "
             f"+ - * / **, pi, e and functions such as sin, exp, log, sqrt and tanh, as in "
-            f'{self.option} "{self.variable} - {self.variable}**3".'
+            f'{self.option} "{example}".'
         )
 
     def _check(self, node: ast.AST) -> None:
@@ -186,6 +187,12 @@ def inline(given: Mapping[str, Any], settings: Collection[str]) -> Inline:
         raise LandscapeError(
             f"--{next(iter(given))}: {lost[0]} is the name of nothing here. Give it a value, as in "
             f"--set {lost[0]}=1, or use x, pi, e and functions such as sin, exp, log and tanh."
+        )
+    unused = [name for name in settings if name not in names]
+    if unused:
+        raise LandscapeError(
+            f"--set {unused[0]}: there is no {unused[0]} in --{' or --'.join(given)}, so that it "
+            "would change nothing. Leave it out, or write it into the formula."
         )
     if names:
         lines.append(f"parameters = {dict.fromkeys(names, 1.0)!r}")

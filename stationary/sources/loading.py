@@ -122,6 +122,15 @@ def _build(
         process = _the_only(made, where)
         _check_beside(process, names, where)
         return _changed(process, changes, parameters, where)
+    kinds = {Landscape: "losses, learning_rate=0.1", Diffusion: "drift, variance"}
+    bound = [k for k, v in names.items() if isinstance(v, type) and v in kinds]
+    bound = [k for k in bound if k != names[k].__name__]
+    if bound and not set(names) & {*LOSSES, "drift", "potential"}:
+        name, kind = bound[0], names[bound[0]]
+        raise LandscapeError(
+            f"{where}: {name} is the class {kind.__name__} itself, which makes processes and is "
+            f"none. Call it, as in {name} = {kind.__name__}({kinds[kind]})."
+        )
     # A change of one noise, or of losses or gradients, takes the place of the file's.
     displaced = {k for group in (LOSSES, NOISES) if set(group) & set(changes) for k in group}
     # So does a schedule of the learning rate, and the other way round.
