@@ -1270,3 +1270,25 @@ def test_gibbs_with_a_current_is_known_however_the_noise_is_chosen(a):
     )
     off = abs(state.mean()[0] - mean / sum(held))
     assert off < state.error_of(lambda s: s.mean())[0] < 1e-6
+
+
+def test_points_that_are_none_have_no_density_and_no_basin():
+    """nan, basin 0 with a warning, and an IndexError where there is one basin."""
+    single = end_state(Diffusion(lambda x: -x, 1.0, weights=2))
+    assert single.pdf([math.inf, 0]) == 0
+    assert single.energy([1e200, 0]) == math.inf
+    assert single.log_ratio(0, 0) == 0
+    with pytest.raises(LandscapeError, match="there is no basin 5"):
+        single.log_ratio(0, 5)
+    double = end_state(
+        Diffusion(lambda x: (x[0] - x[0] ** 3, -x[1]), 0.4, domain=((-3, 3), (-3, 3)))
+    )
+    assert double.basin_of([math.nan, 0.2]) == -1
+    np.testing.assert_array_equal(double.basin_of([[-1, math.nan, 1], [0, 0, 0]]), [0, -1, 1])
+
+
+def test_no_noise_and_negative_friction_are_told_as_what_they_are():
+    with pytest.raises(LandscapeError, match=r"there is no noise, so that all ends at \(0, 0\)"):
+        end_state(Diffusion(lambda x: -x, 0.0, weights=2))
+    with pytest.raises(LandscapeError, match=r"friction = -1.0 must not be negative"):
+        stationary.Kinetic(lambda q: -q, friction=-1.0)

@@ -194,6 +194,11 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
     covariance = solve_continuous_lyapunov(slope, -a)
     covariance = (covariance + covariance.T) / 2
     mean = -np.linalg.solve(slope, fields.f[:, -1])
+    if not fields.a.any():
+        raise LandscapeError(
+            f"{process.name}: there is no noise, so that all ends at {point_text(mean)}. Give a "
+            "variance above 0."
+        )
     if is_flat(covariance):
         raise LandscapeError(COLLAPSES.format(name=process.name, at=point_text(mean)))
     return Gaussian(mean, covariance)

@@ -128,8 +128,11 @@ class PlaneState(Bare, Result):
     # The density.
 
     def logpdf(self, x: Any) -> Any:
-        made = self.density.log_at(points_of(x)) - self.density.log_total
-        return made.reshape(np.shape(x)[1:])[()]
+        points = points_of(x)
+        with np.errstate(all="ignore"):
+            made = self.density.log_at(points) - self.density.log_total
+        beyond = np.abs(points).max(axis=0) == np.inf
+        return np.where(beyond, -np.inf, made).reshape(np.shape(x)[1:])[()]
 
     def pdf(self, x: Any) -> Any:
         return np.exp(self.logpdf(x))
@@ -252,11 +255,12 @@ class PlaneState(Bare, Result):
         return flow, None if alone else Borders.of(flow, self.equilibria)
 
     def basin_of(self, x: Any) -> Any:
-        """The number of the basin that each point lies in; -1 where the drift leads to a cycle."""
+        """The number of the basin of each point; -1 where the drift leads to a cycle, or of nan."""
         flow, borders = self.borders
         points = points_of(x)
-        made = flow.label(points) if borders is None else borders.label(points)
-        return made.reshape(np.shape(x)[1:])[()]
+        known = np.isfinite(points).all(axis=0)
+        made = (flow if borders is None else borders).label(np.where(known, points, 0.0))
+        return np.where(known, made, -1).reshape(np.shape(x)[1:])[()]
 
     @cached_property
     def basins(self) -> tuple[PlaneBasin, ...]:
@@ -299,6 +303,8 @@ class PlaneState(Bare, Result):
     def _log_masses(self) -> Array:
         every = range(len(self._attractors))
         borders, total = self.borders[1], float(self.density.log_total)
+        if borders is None and self._attractors:  # there is one, and it holds all
+            return np.zeros(len(every))
         if borders is not None and not borders.exact:  # stairs of pixels are not worth following
             x, log, u = self.density.quadrature
             own = np.asarray(self.basin_of(x))

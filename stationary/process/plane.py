@@ -283,6 +283,12 @@ def Kinetic(  # noqa: N802
         )
     given, chosen = handed_over({"force": force, "friction": friction}, parameters or {}, name)
 
+    if (least := number(friction)) is not None and least < 0:
+        raise LandscapeError(
+            f"{name}: friction = {friction!r:.60} must not be negative: noise and friction come "
+            "from one bath. Give a number from 0 on, or a function of q."
+        )
+
     def at(what: str, q: Any) -> Any:
         return given[what](q) if callable(given[what]) else given[what] + 0 * q
 
