@@ -388,12 +388,10 @@ class Network(Data):
                 stays = group.sides[k].end.feller is Feller.NATURAL  # it takes for ever to leave
                 return self._nowhere() if stays else self._entering(float(x), k == 0, moments)
         f = self._drift(x)
-        if f == 0:
-            return self._nowhere()  # it stays where it is
         for p in self.partition.points:
-            if p.lower <= x <= p.upper:
+            if f != 0 and p.lower <= x <= p.upper:
                 return self._entering(float(p.upper if f > 0 else p.lower), f > 0, moments)
-        return self._nowhere()
+        return self._nowhere()  # it stays where it is
 
 
 def network_of(parts: Partition, targets: tuple[Any, ...] = (), **more: Any) -> Network:

@@ -37,7 +37,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.weight.cumulative import Cumulative, Integrated
 from stationary.weight.focus import peak_edges, summits
-from stationary.weight.mesh import DEEP, Mesh, log_masses, monotone_mesh
+from stationary.weight.mesh import DEEP, Mesh, log_mass_between, monotone_mesh
 from stationary.weight.weight import Weight, weight_on
 
 VISIBLE = 18.5  # log 1e8
@@ -343,9 +343,9 @@ class Component:
         density = self.density
         start, stop = density.sampling.lower, density.sampling.upper
         inner = max(low, start), min(high, stop)
-        parts = [self._log_mass_on_mesh(*inner)]
+        parts = [self.mesh.log_mass_between(*inner) - self.log_norm]
         if parts[0] < DEEP:
-            parts = [self._log_mass_between(density, *inner)]
+            parts = [log_mass_between(density, *inner) - self.log_norm]
         for tail in density.tails:
             if tail is not None and (tail.holds(low) or tail.holds(high)):
                 parts.append(tail.log_between(low, high) - self.log_norm)
@@ -355,7 +355,7 @@ class Component:
                 far = np.array([(a, b)[side]])
                 wide = density.beyond(side, int(density.octaves(side, far)[0]))
                 a, b = max(a, wide.sampling.lower), min(b, wide.sampling.upper)
-                parts.append(self._log_mass_between(wide, a, b))
+                parts.append(log_mass_between(wide, a, b) - self.log_norm)
         total = logsumexp(np.array(parts))
         return min(total, 0 * total)
 
@@ -384,22 +384,6 @@ class Component:
         at = at[finite(at)]
         level = np.asarray(to_float(self.density(at)))  # doubles: many digits compare no infinities
         return number(self.errors_at(at[level >= level.max() - VISIBLE]).max()) + left_out
-
-    def _log_mass_on_mesh(self, low: Any, high: Any) -> Any:
-        """log of the probability between two points, as the mesh knows it: to a part of `DEEP`."""
-        if not low < high:
-            return -math.inf
-        borders = np.array([low, high], dtype=self.mesh.lower.dtype)
-        logs, part, _ = self.mesh.masses_between(borders, only=1)
-        return logsumexp(logs[part == 1]) - self.log_norm
-
-    def _log_mass_between(self, density: Weight, low: Any, high: Any) -> Any:
-        """log of the probability between two points on the panels of a weight."""
-        if not low < high:
-            return -math.inf
-        turns = density.turns
-        cuts = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
-        return logsumexp(log_masses(density, cuts)) - self.log_norm
 
     @cached_property
     def deep_mesh(self) -> Mesh:

@@ -25,6 +25,7 @@ from stationary.numbers.elementary import (
     exp,
     log,
     logaddexp_at,
+    logsumexp,
     spacing,
     to_float,
 )
@@ -115,6 +116,13 @@ class Mesh:
             np.concatenate([panel[whole], k]),
         )
 
+    def log_mass_between(self, low: Any, high: Any) -> Any:
+        """log of the mass between two points, right to a part of `DEEP` of the whole."""
+        if not low < high:
+            return -math.inf
+        logs, part, _ = self.masses_between(np.array([low, high], dtype=self.lower.dtype), only=1)
+        return logsumexp(logs[part == 1])
+
 
 def level_of(arithmetic: Arithmetic) -> float:
     """How far log P may fall over a panel that is not cut where it turns."""
@@ -161,6 +169,15 @@ def log_masses(density: Weight, cuts: Array, mesh: Mesh | None = None) -> Array:
     slope = np.maximum(slope, 1 / (high - low))[steep]
     masses[steep] = values[top][steep] - log(slope)
     return masses
+
+
+def log_mass_between(density: Weight, low: Any, high: Any) -> Any:
+    """The same between two points, whatever turns there are."""
+    if not low < high:
+        return -math.inf
+    turns = density.turns
+    cuts = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
+    return logsumexp(log_masses(density, cuts))
 
 
 def _on_panels(density: Weight, cuts: Array, depth: Array, level: float) -> Mesh:
