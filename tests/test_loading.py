@@ -574,3 +574,12 @@ def test_a_class_that_a_file_binds_is_told_from_a_process(write, kind):
         load(path)
     drift = "drift = lambda x: -x\nvariance = 1.0\n"
     assert load(write(f"from stationary import {kind} as Kind\n{drift}")).domain[0] < 0
+
+
+def test_a_temperature_beside_a_process_that_has_another_is_refused(write):
+    made = "from stationary import Diffusion\np = Diffusion(potential=lambda x: x * x, "
+    assert load(write(f"temperature = 0.1\n{made}temperature=temperature)\n")).made_of
+    with pytest.raises(LandscapeError, match=r"temperature = 0.1 has no effect"):
+        load(write(f"temperature = 0.1\n{made}temperature=0.2)\n"))
+    drift = made.replace("potential", "drift")
+    assert load(write(f"sigma = 0.3\n{drift}variance=sigma**2)\n")).made_of  # a helper

@@ -131,8 +131,7 @@ class PlaneState(Bare, Result):
         points = points_of(x)
         with np.errstate(all="ignore"):
             made = self.density.log_at(points) - self.density.log_total
-        beyond = np.abs(points).max(axis=0) == np.inf
-        return np.where(beyond, -np.inf, made).reshape(np.shape(x)[1:])[()]
+        return np.where(np.isinf(points).any(axis=0), -np.inf, made).reshape(np.shape(x)[1:])[()]
 
     def pdf(self, x: Any) -> Any:
         return np.exp(self.logpdf(x))
@@ -303,8 +302,8 @@ class PlaneState(Bare, Result):
     def _log_masses(self) -> Array:
         every = range(len(self._attractors))
         borders, total = self.borders[1], float(self.density.log_total)
-        if borders is None and self._attractors:  # there is one, and it holds all
-            return np.zeros(len(every))
+        if borders is None and len(every) == 1:
+            return np.zeros(1)
         if borders is not None and not borders.exact:  # stairs of pixels are not worth following
             x, log, u = self.density.quadrature
             own = np.asarray(self.basin_of(x))

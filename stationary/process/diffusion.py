@@ -60,7 +60,7 @@ class Diffusion(Data, metaclass=BySpace):
         The noise, by exactly one of a(x) = sigma(x)^2 = 2 D(x), in units of x^2 per time
         (sigma: x per square root of time).
     potential, temperature
-        Instead of both: V(x), a NumPy function, and T > 0 in the same units. The process is then
+        Instead of both: V(x), a NumPy function without jumps, and T > 0 in its units. Then it is
         dx = -V'(x) dt + sqrt(2 T) dB, with the exact derivative and mobility one, whose density is
         e^(-V/T) whatever the convention.
     domain

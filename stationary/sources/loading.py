@@ -174,8 +174,9 @@ def _the_only(made: dict[str, Any], where: str) -> Any:
 
 def _check_beside(process: Any, names: dict[str, Any], where: str) -> None:
     """Raise if a setting stands beside the process that is another than its own."""
-    for name in set(names) & {*SGD, *COMMON}:
-        own, value = getattr(process, name, None), names[name]
+    made_of = getattr(process, "made_of", {})
+    for name in set(names) & {*SGD, *COMMON, *(k for k in FORMS if k in made_of)}:
+        own, value = made_of.get(name, getattr(process, name, None)), names[name]
         if isinstance(value, Real) and isinstance(own, Real | None) and own != value:
             raise LandscapeError(
                 f"{where}: {name} = {short(value)} has no effect: the file makes its process "
