@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -170,4 +171,5 @@ class Cells(Distribution):
         return Grid(
             edges, self.positions, self.mass_error, self.shift_error, rank, self.noise,
             error=error, blank=self.blank, cut=self.before > 0 or self.masses.sum() < 1 - SAME,
+            beyond=0.0 if self.moments is None or np.isfinite(self.moments[0]) else math.inf,
         )  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.distance import Distance, Grid, distance_between
+from stationary.distance import Distance, Foreign, Grid, distance_between
 from stationary.errors import LandscapeError
 from stationary.numbers.elementary import finite
 from stationary.points import drawing, numbers_only, pointwise
@@ -178,19 +178,24 @@ class Distribution(Shown, ABC):
         """P(X <= x) at ascending points, in doubles."""
         return np.asarray(self.cdf(x), dtype=float)
 
-    def distance(self, other: Distribution, kind: str = "total variation") -> Distance:
+    def distance(self, other: Any, kind: str = "total variation") -> Distance:
         """How far apart two distributions are, and the error of that.
 
         Parameters
         ----------
         other
             An end state, the law of an exact chain, a row of an evolution (`Evolution.at`), the
-            histogram of walkers (`Simulation.distribution`), a start.
+            histogram of walkers (`Simulation.distribution`), a start; a frozen law of
+            `scipy.stats`; or samples, that count as a law of their own, each as much as another.
         kind
             "total variation": the most by which a probability can differ, from 0 to 1; on the
             cells of the coarser of the two, which finer ones could only increase.
             "kolmogorov": the most by which distribution functions differ, which is at most that.
             "wasserstein": the mean way that probability has to be moved, in the unit of x; of
-            samples that lie outside of all bins it takes what is least.
+            samples that lie outside of all bins it takes what is least. inf where one law has a
+            mean and the other none.
         """
-        return distance_between(self, other, self._grid, other._grid, kind)
+        if isinstance(other, Distribution):
+            return distance_between(self, other, self._grid, other._grid, kind)
+        law = Foreign.of(other)
+        return distance_between(self, law, self._grid, law.grid, kind)

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import integrate, stats
 
 from stationary import (
     Cells,
@@ -178,3 +178,64 @@ def test_samples_outside_of_all_bins_are_not_taken_for_what_lies_far_out():
     point = Cells(edges=nothing, masses=nothing, positions=np.array([30.0]), weights=np.ones(1))
     value, error = point.distance(binned, "wasserstein")
     assert value == pytest.approx(8 + 22 * 65 / 66, abs=1e-6)  # what lies above is there already
+
+
+def student(nu):
+    """f = -(nu - 1) x / 2 with a = 1 + x^2: Student's t over sqrt(nu)."""
+    return end_state(Diffusion(drift=lambda x: -(nu - 1) / 2 * x, variance=lambda x: 1 + x * x))
+
+
+def test_wasserstein_is_infinite_between_a_law_with_a_mean_and_one_without():
+    cauchy, heavy = student(1), student(1.5)
+    for one, other in ((cauchy, normal(0, 1)), (normal(0, 1), cauchy), (cauchy, heavy)):
+        assert one.distance(other, "wasserstein") == (math.inf, 0.0)
+    assert cauchy.distance(student(1), "wasserstein").error == math.inf  # it need not be
+    value, error = heavy.distance(normal(0, 1), "wasserstein")
+
+    def apart(y):
+        """|F - G| dx, on both sides, with x = sinh(y)."""
+        x = np.sinh(y)
+        return 2 * abs(stats.t(1.5).sf(x * math.sqrt(1.5)) - stats.norm.sf(x)) * np.cosh(y)
+
+    exact = integrate.quad(apart, 0, 60, limit=500)[0]
+    assert abs(value - exact) <= error < 2e-2
+
+
+def test_laws_that_are_close_are_known_to_be():
+    """Of deviations 1 and 1 + s, to first order in s: 2 phi(1) s and phi(1) s."""
+    one = normal(0, 1)
+    for other, parts in (
+        (normal(0, 1 + 1e-9), (2 * stats.norm.pdf(1), stats.norm.pdf(1))),
+        (normal(1e-9, 1), (stats.norm.pdf(0), stats.norm.pdf(0))),
+    ):
+        for kind, part in zip(KINDS, parts, strict=False):
+            value, error = one.distance(other, kind)
+            assert abs(value - part * 1e-9) <= error < 2e-12
+
+
+def test_laws_of_scipy_and_samples_are_distributions_too():
+    one, sample = normal(0, 1), np.random.default_rng(0).normal(size=1000)
+    value, error = one.distance(stats.norm(0.5, 1), "wasserstein")
+    assert abs(value - 0.5) <= error < 1e-5
+    assert one.distance(stats.norm(0, 1)).value <= 1e-12
+    assert one.distance(stats.cauchy(), "wasserstein").value == math.inf
+    value, error = one.distance(sample, "kolmogorov")
+    assert abs(value - stats.kstest(sample, "norm").statistic) <= error + 1e-8 < 1e-6
+    value, error = one.distance(sample)  # points, of which a density sees nothing
+    assert abs(value - 1) <= error < 1e-3
+    assert one.distance(stats.poisson(3)).value == pytest.approx(1, abs=1e-8)
+    for wrong in (3, "a", None, [1, math.nan], [[1, 2]]):
+        with pytest.raises(LandscapeError, match="no distribution"):
+            one.distance(wrong)
+
+
+def test_the_supremum_over_bins_of_walkers_has_its_own_error():
+    """A Brownian bridge leaves 1.36 in 5 of 100, and more than its deviation mostly."""
+    process = Diffusion(lambda x: -x, 1.0)
+    end, beyond = end_state(process), 0
+    for seed in range(30):
+        walkers = simulate(process, seed=seed, walkers=300, steps=400).distribution
+        value, error = end.distance(walkers, "kolmogorov")
+        beyond += value > error
+        assert error < 5e-2
+    assert beyond <= 3

@@ -119,7 +119,9 @@ class Heavy(Distribution):
     def _grid(self) -> Grid:
         held = self.interval(1 - 1e-6)
         edges = np.union1d(self.support(), np.linspace(*held, 401))
-        return Grid(edges, np.zeros(0), 2 * self.error, self.error * (held[1] - held[0]), 0)
+        beyond = 0.0 if self.has_moment(1) else math.inf
+        error = self.error * (held[1] - held[0])
+        return Grid(edges, np.zeros(0), 2 * self.error, error, 0, beyond=beyond)
 
     def __repr__(self) -> str:
         tails = f"tails like |x|^-{1 + self.exponent:.4g}"

@@ -248,7 +248,8 @@ class Initial(Distribution):
         if self.law is None:
             return Grid(self.points, self.points, 0.0, 0.0, 0)
         quantiles = [self._inverted(*pair) for pair in ((LEVELS, 1 - LEVELS), (1 - LEVELS, LEVELS))]
-        return Grid(np.unique(quantiles), np.empty(0), 1e-12, 0.0, 0)
+        beyond = 0.0 if math.isfinite(self.mean()) else math.inf
+        return Grid(np.unique(quantiles), np.empty(0), 1e-12, 0.0, 0, beyond=beyond)
 
     def mass_at(self, x: float) -> float:
         """P(X = x): what starts at the point itself."""

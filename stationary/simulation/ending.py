@@ -66,6 +66,7 @@ def finished(run: Run, seconds: float) -> Simulation:
         below=e.below,
         mass=e.mass,
         mass_error=e.mass_error,
+        cdf_error=e.cdf_error,
         intervals=run.watch.intervals,
         probabilities=tuple(e.probability.tolist()),
         probability_errors=tuple(e.probability_error.tolist()),

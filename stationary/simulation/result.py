@@ -47,7 +47,7 @@ class Simulation(Result):
         the steps until then are counted as burn-in.
     edges, mass, mass_error
         The histogram: the probability of each bin; `below` all of them is what the sum lacks,
-        and what lies above.
+        and what lies above. `cdf_error` is that of what lies below an edge, where it is largest.
         It, `probabilities` and `occupied` are looked at in every eighth step of a long run.
     intervals, probabilities, probability_errors
         What was asked for.
@@ -91,6 +91,7 @@ class Simulation(Result):
     below: float
     mass: Array
     mass_error: Array
+    cdf_error: float
     intervals: tuple[tuple[float, float], ...]
     probabilities: tuple[float, ...]
     probability_errors: tuple[float, ...]
@@ -143,7 +144,7 @@ class Simulation(Result):
         return Cells(
             edges=self.edges,
             masses=self.mass,
-            error=float(np.sqrt((self.mass_error**2).sum())) / 2,
+            error=self.cdf_error,
             shift_error=self.mean_error + within,
             noise=self.mass_error,
             before=self.below,

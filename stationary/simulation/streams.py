@@ -189,6 +189,7 @@ class Estimate:
     below: float  # the mass below all bins
     mass: Array
     mass_error: Array
+    cdf_error: float  # of the distribution function at the edges, where it is worst
     occupied: Array  # per basin
     between: float  # variance, between walkers, of the averages over time
 
@@ -210,7 +211,7 @@ def estimate(record: Record, watch: Watch, present: Array) -> Estimate:
     p, p_error = _share(record.inside[:, present] / max(1, record.looks))
     occupied = record.occupied[:, present].sum(axis=1)
     total = max(1.0, float(walkers * record.looks))
-    mass, mass_error = _masses(record)
+    mass, mass_error, cdf_error = _masses(record)
     return Estimate(
         mean=watch.reference + mean,
         mean_error=math.sqrt(between / walkers),
@@ -221,6 +222,7 @@ def estimate(record: Record, watch: Watch, present: Array) -> Estimate:
         below=float(mass[0]) if len(mass) else 0.0,
         mass=mass[1:],
         mass_error=mass_error[1:],
+        cdf_error=cdf_error,
         occupied=occupied / total,
         between=between,
     )
@@ -235,19 +237,25 @@ def _share(shares: Array) -> tuple[Array, Array]:
     return shares.mean(axis=1), np.where(blank, 1 / walkers, error)
 
 
-def _masses(record: Record) -> tuple[Array, Array]:
-    """Mass below all bins and of each, of all that was seen, and the standard errors by groups."""
+def _masses(record: Record) -> tuple[Array, Array, float]:
+    """Mass below all bins and of each, of all that was seen, and the standard errors by groups.
+
+    Also the largest of those of sums from below: masses of neighbouring bins go together.
+    """
     bins, walkers = record.bins, record.sizes.sum()
     groups = len(bins)
     seen = record.sizes * float(record.looks)
     if not bins.shape[1] or not record.looks or groups < 2:
-        return np.zeros(bins.shape[1]), np.ones(bins.shape[1])
+        return np.zeros(bins.shape[1]), np.ones(bins.shape[1]), 1.0
     total = seen.sum()
     mass = bins.sum(axis=0) / total
     # Groups differ a little in size; a mass is the ratio of what was found to what was seen.
     rest = (bins - mass * seen[:, None]) / (total / groups)
-    error = np.sqrt((rest * rest).sum(axis=0) / (groups * (groups - 1)))
-    return mass, np.where((rest != 0).any(axis=0), error, 1 / walkers)
+    error, below = (
+        np.sqrt((v * v).sum(axis=0) / (groups * (groups - 1))) for v in (rest, rest.cumsum(axis=1))
+    )
+    mass_error = np.where((rest != 0).any(axis=0), error, 1 / walkers)
+    return mass, mass_error, float(below.max(initial=1 / walkers))
 
 
 def potential_scale_reduction(halves: Sequence[Record], present: Array) -> float:

@@ -37,7 +37,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.weight.component import Component
 from stationary.weight.mesh import DEEP
-from stationary.weight.moments import Integrand, expectation, power_mean
+from stationary.weight.moments import Integrand, expectation, first_moment_beyond, power_mean
 from stationary.weight.quantiles import quantile, sample
 
 FEW = 128  # points, that are no dearer together than what is found by halving
@@ -324,7 +324,14 @@ class Mixture:
         error = self.weight_error + sum(float(c.weight * c.mean_error) for c in self.components)
         atoms = np.array([float(p.position) for p in self.lumps])
         edges = np.unique(np.clip(np.concatenate([inner, even]), low, high))
-        return Grid(edges, atoms[np.isfinite(atoms)], error, error * (high - low), 0)
+        beyond = sum(
+            float(c.weight) * float(first_moment_beyond(c, tail, (low, high)[side]))
+            for c in self.components
+            for side, tail in enumerate(c.density.tails)
+            if tail is not None and tail.outward
+        )
+        finite_atoms = atoms[np.isfinite(atoms)]
+        return Grid(edges, finite_atoms, error, error * (high - low), 0, beyond=beyond)
 
 
 def in_full(logs: Array) -> Array:

@@ -15,6 +15,7 @@ from stationary.numbers.arithmetic import DOUBLE, HUGE, SAME, TINY
 from stationary.numbers.chebyshev import nodes_of, rule
 from stationary.numbers.elementary import (
     as_array,
+    converted,
     depth_of,
     exp,
     finite,
@@ -257,6 +258,15 @@ def _product(
     _, _, *sums = halved(judge, lower, upper, first, max_panels=MOST_PANELS)
     total, size, error = (number(v.sum()) for v in sums)
     return total, error + 4 * epsilon * size, size
+
+
+def first_moment_beyond(c: Component, tail: Tail, x: Any) -> Any:
+    """E[r; beyond x] in a tail out to infinity, r counted from its anchor; inf without a mean."""
+    if not tail.has_moment(1):
+        return math.inf
+    r = max(abs(converted(x, c.arithmetic) - tail.anchor), tail.reach)
+    further = tail.times_power(1).log_mass(np.array([r])) + log(tail.reach) - c.log_norm
+    return exp(number(further[0]))
 
 
 def entropy(c: Component) -> tuple[Any, float]:
