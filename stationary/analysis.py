@@ -251,14 +251,17 @@ def analyze(
         If the landscape cannot be solved as given; the message says what to do.
     """
     process = any_process(source, "analyze", parameters=parameters, **changes)
-    if steps is not None and not (
-        isinstance(process, Landscape) and process.has_datapoints and not process.momentum
-    ):
-        raise LandscapeError(
-            f"{process.name}: steps = {steps!r:.40} are those of SGD without momentum on the "
-            "losses of datapoints with one weight. For a drift and a variance ask "
-            "stationary.evolve."
-        )
+    if chain not in (None, True, False):
+        raise LandscapeError(f"{process.name}: chain = {chain!r:.40} must be True, False or None.")
+    walks = isinstance(process, Landscape) and process.has_datapoints and not process.momentum
+    for name, asked in (("steps", steps is not None), ("chain", chain)):
+        if asked and not walks:
+            value = {"steps": steps, "chain": chain}[name]
+            raise LandscapeError(
+                f"{process.name}: {name} = {value!r:.40} is of SGD without momentum on the "
+                "losses of datapoints with one weight. For a drift and a variance ask "
+                "stationary.evolve."
+            )
     if steps is not None:
         steps = checked_whole(steps, "steps", process.name, hint=": the length of a run of SGD")
     if isinstance(process, PLANE):

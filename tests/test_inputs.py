@@ -761,6 +761,8 @@ def test_a_new_function_of_a_diffusion_is_given_its_parameters():
         (lambda x: x**2 + np.where(abs(x - 0.77) < 1e-3, 2.0, 0), "jumps by 2 at x = 0.769:"),
         (lambda x: x**2 + 1e-6 * np.floor(x), "jumps by 1e-06 at x = -2:"),
         (lambda x: np.where(abs(x) < 1, x**2, np.inf), "infinite on one side of x = -1,"),
+        (lambda x: -np.log(x), "no number on one side of x = 0,"),
+        (lambda x: [x, x], "must give one value per point"),
     ],
 )
 def test_a_jump_of_a_potential_is_refused_with_its_place(potential, words):
@@ -840,6 +842,8 @@ def test_complex_numbers_on_the_way_are_refused_where_derivatives_are_needed():
             end_state(Landscape(function, learning_rate=0.1, domain=(-4, 4)))
     with pytest.raises(LandscapeError, match=r"(?s)`x \+ 1j` makes complex numbers.*drift\(x\)"):
         Diffusion(potential=lambda x: np.abs(x + 1j) ** 2, temperature=0.5)
+    with pytest.raises(LandscapeError, match="returned complex numbers"):
+        Diffusion(lambda x: -x + 0j, 1.0)
     drift = Diffusion(lambda x: -x * np.abs(np.exp(1j * x)), 1.0)  # in doubles it is plain
     assert end_state(drift).std() == pytest.approx(math.sqrt(0.5), rel=1e-9)
 
@@ -867,6 +871,15 @@ def test_the_length_of_a_run_is_a_whole_number(steps):
     slow = Landscape(lambda w: ((w - 1) ** 2, (w + 1) ** 2), learning_rate=0.1, domain=(-2, 2))
     with pytest.raises(LandscapeError, match=r"steps = .* must be a whole number"):
         analyze(slow, steps=steps)
+
+
+def test_a_chain_is_asked_for_where_there_is_one():
+    """It had no effect on a drift and a variance."""
+    with pytest.raises(LandscapeError, match=r"chain = True is of SGD"):
+        analyze(WELLS, chain=True)
+    with pytest.raises(LandscapeError, match=r"chain = 'yes' must be"):
+        analyze(WELLS, chain="yes")
+    assert analyze(WELLS, chain=False).basins
 
 
 def test_basins_of_a_process_are_told_how_to_be_had():

@@ -190,7 +190,8 @@ def _series(function: Function, row: Any, order: int, arithmetic: Arithmetic) ->
     like = Taylor((arithmetic.zero, *[ZERO] * order), arithmetic)
     wanted = "Return real numbers: one per weight, or one such row per datapoint."
     try:
-        row = operand(row)
+        if not (isinstance(row, (complex, np.generic, np.ndarray)) and np.iscomplexobj(row)):
+            row = operand(row)
         if isinstance(row, Taylor):
             lift(row, like)
             if not _is_complex(row.value):

@@ -47,13 +47,20 @@ def downhill(given: Mapping[str, Any], where: str) -> dict[str, Any]:
             f"{potential!r:.60}."
         )
     domain = interval(given["domain"], where)
+    x = probe_points(*domain)
     try:
-        slope = Written.derived(Written(potential, "potential", where), probe_points(*domain))
+        slope = Written.derived(Written(potential, "potential", where), x)
+        (values,) = evaluate(potential, x)
     except NotDifferentiableError as error:
         raise NotDifferentiableError(
             f"{where}: {str(error).removesuffix(WAY_OUT)}Or give drift(x) = -V'(x) and variance = "
             "2 T in place of the potential."
         ) from error
+    if values.shape != x.shape:
+        raise LandscapeError(
+            f"{where}: potential(x) must give one value per point: for {x.size} points it gave an "
+            f"array of shape {values.shape}."
+        )
     _require_continuous(potential, where, domain, kelvin)
 
     def drift(x: Any) -> Any:
@@ -111,8 +118,9 @@ def _require_continuous(
     for i in np.flatnonzero(jumps | ends)[:1]:
         c = f"{place[i] if abs(place[i]) > SEEN * between else 0:.12g}"
         if ends[i]:
+            what = "no number" if np.isnan([left[0, i], right[0, i]]).any() else "infinite"
             raise LandscapeError(
-                f"{where}: potential(x) is infinite on one side of x = {c}, so that nothing gets "
+                f"{where}: potential(x) is {what} on one side of x = {c}, so that nothing gets "
                 "there. End the domain at that place, which is a wall then."
             )
         raise LandscapeError(
