@@ -57,15 +57,18 @@ def points_inside(domain: tuple[float, float], share: Array) -> Array:
 def numbers_only(x: Any) -> Iterator[None]:
     """Say of what was given that it is no number, if it cannot be taken as one."""
     try:
-        if x is None:
+        if x is None or np.iscomplexobj(x):
             raise TypeError
         yield
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, AttributeError):
         raise LandscapeError(f"{x!r:.60} is no number, and no array of numbers.") from None
 
 
-def drawing(size: Any, rng: Any) -> tuple[tuple[int, ...], np.random.Generator]:
+def drawing(size: Any, rng: Any, also: Any = None) -> tuple[tuple[int, ...], np.random.Generator]:
     """The shape of what is to be drawn, and what draws it."""
+    if rng is not None and also is not None:
+        raise LandscapeError("rvs: rng and random_state are two names of one thing. Give one.")
+    rng = also if rng is None else rng
     try:
         generator = np.random.default_rng(rng)
         sizes = () if size is None else size if isinstance(size, tuple) else (size,)

@@ -154,10 +154,6 @@ class EndState(Numbers, Distribution):
         """The x with P(X > x) = q; nan for q outside [0, 1]. Keeps digits that ppf(1 - q) loses."""
         return self._parts.quantiles(q, left=False)
 
-    def interval(self, confidence: Any = 0.95) -> tuple[float, float]:
-        """The interval around the median that holds `confidence`, with equal tails."""
-        return super().interval(self._number(confidence))
-
     def _drawn(self, count: int, generator: np.random.Generator) -> Array:
         return self._parts.draws(count, generator)
 
@@ -199,6 +195,9 @@ class EndState(Numbers, Distribution):
 
     def log_ratio(self, first: tuple[Any, Any], second: tuple[Any, Any]) -> Any:
         """log of P(X in first) / P(X in second), two intervals; exact where exp would overflow."""
+        for pair in (first, second):
+            if np.ndim(pair) != 1 or len(pair) != 2:
+                raise LandscapeError(f"log_ratio: {pair!r:.60} is no interval (lower, upper).")
         above, below = self._log_probability(*first), self._log_probability(*second)
         if infinite(above) and infinite(below):
             raise LandscapeError(

@@ -272,6 +272,7 @@ class Network(Data):
             for mine, part in ((more.log, found.log), (more.error, found.error)):
                 mine[inside] = converted(part, arithmetic)
             total = total + more
+        total.log[np.asarray(y != y, dtype=bool)] = math.nan
         return total
 
     def _legs(self, x: Any, chance: Value, up: bool | None = None) -> Iterator[Leg]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import apart, finite, number, to_float
 from stationary.points import numbers_only
@@ -42,6 +43,8 @@ class Numbers(ABC):
 
     def _number(self, x: Any) -> Any:
         """What was given, as one number of the arithmetic."""
+        if np.ndim(x):
+            raise LandscapeError(f"{x!r:.60} must be one number, not an array of them.")
         return number(self._points(x)[()])
 
     def _points(self, x: Any) -> Array:
