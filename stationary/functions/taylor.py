@@ -307,7 +307,7 @@ def operand(x: Any) -> Any:
     if isinstance(x, (np.ndarray, complex, np.complexfloating)) and np.iscomplexobj(x):
         raise refusal(
             None,
-            "makes complex numbers, which have no derivative here: write x**2 + 1 for |x + 1j|^2",
+            "makes complex numbers. Return real ones, made of such: x**2 + 1 for |x + 1j|^2",
         )
     return x
 
