@@ -31,8 +31,9 @@ from stationary.plane.inside import held
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.rough import found_on_grid
+from stationary.plane.solve import _require_held
 from stationary.plane.spectral import CUT
-from stationary.plane.tails import FARTHEST, Chart
+from stationary.plane.tails import FARTHEST, Chart, power_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -1103,15 +1104,23 @@ def test_noise_that_jumps_along_a_curve_is_refused_and_not_taken_for_smooth():
         end_state(process)
 
 
-def test_what_has_a_negative_variance_is_no_density():
-    """Two datapoints push along one direction; what was found raised an error of LAPACK."""
+def test_noise_along_one_direction_is_solved_and_what_is_negative_is_no_density():
+    """Two datapoints push along one direction; what was found raised an error of LAPACK, then it
+    was refused, until noise moved by what it should on the rough chain."""
 
     def losses(w):
         x, y = w
         return (x - 1) ** 2 / 2 + y**2, (x + y) ** 2 / 2 + (x + 1) ** 2 / 2 + 0.1 * y**4
 
+    state = end_state(Landscape(losses=losses, weights=2, learning_rate=0.3))
+    density, process = state.density, state.diffusion
+    x, log, u = density.quadrature
+    fields, mass = process.fields(x), np.exp(log - density.log_total) * u
+    assert np.abs(fields.f @ mass).max() < 1e-8
+    flow = np.einsum("im,jm->ijm", x, fields.f)
+    assert np.abs((flow + flow.swapaxes(0, 1) + fields.a) @ mass).max() < 1e-8
     with pytest.raises(StationaryError, match="no density was found that is positive"):
-        end_state(Landscape(losses=losses, weights=2, learning_rate=0.3))
+        _require_held(process, replace(density, u=-density.u), "elements")
 
 
 def test_coordinates_that_meet_only_where_the_probability_is_are_not_apart():
@@ -1292,3 +1301,73 @@ def test_no_noise_and_negative_friction_are_told_as_what_they_are():
         end_state(Diffusion(lambda x: -x, 0.0, weights=2))
     with pytest.raises(LandscapeError, match=r"friction = -1.0 must not be negative"):
         stationary.Kinetic(lambda q: -q, friction=-1.0)
+
+
+@pytest.mark.parametrize("root", [lambda x, y: np.sqrt(x**2 + y**2), np.hypot])
+def test_a_drift_with_a_radius_has_slopes_at_0_by_a_fit(root):
+    def turning(x):
+        r = root(*x)
+        return x[0] * (1 - r) - 2 * x[1], x[1] * (1 - r) + 2 * x[0]
+
+    (zero,) = everywhere(Diffusion(turning, 0.4, weights=2))
+    assert zero.kind == "unstable"
+    assert zero.eigenvalues == pytest.approx([1 + 2j, 1 - 2j], rel=1e-6)
+
+
+def test_a_drift_that_is_flat_at_its_zero_is_not_stable_there():
+    """Newton's method comes near alone, and slopes there are what is left of the way."""
+    state = end_state(Diffusion(lambda x: -x * np.sqrt(x[0] ** 2 + x[1] ** 2), 0.4, weights=2))
+    # e^(-2 r^3 / (3 a)): <r^2> / 2 by gamma functions.
+    truth = math.gamma(4 / 3) / math.gamma(2 / 3) * (5 / 3) ** (-2 / 3) / 2
+    assert state.density.moments[1] == pytest.approx(truth * np.eye(2), abs=1e-9)
+    assert [e.kind for e in state.equilibria] == ["marginal"]
+
+
+def test_walls_that_are_close_do_not_still_the_noise_along_them():
+    """Moves of the rough chain are short there, and interpolation adds less than they are wide."""
+    process = Diffusion(
+        lambda x: (x[1] - x[0], -x[0] - x[1]), 1.0, domain=((0, 1), (-math.inf, math.inf))
+    )
+    state = end_state(process)
+    mean, covariance = state.density.moments
+    # Of y: 0 = -<x> - <y> and 0 = 1 - 2 <y^2> - 2 <x y>, whatever the walls of x do.
+    assert mean[1] == pytest.approx(-mean[0], abs=1e-7)
+    assert covariance[1, 1] + covariance[0, 1] == pytest.approx(0.5, abs=1e-6)
+    assert state.error < 1e-5
+
+
+@pytest.mark.parametrize(("rate", "momentum"), [(1.2, 0.0), (0.3, 0.9)])
+def test_sgd_whose_noise_vanishes_on_a_line_collapses_onto_it(rate, momentum):
+    def losses(w):
+        return [(w[0] - c) ** 2 + w[1] ** 2 * (1 + c) for c in (0, 1, 2)]
+
+    land = Landscape(losses=losses, weights=2, learning_rate=rate, momentum=momentum)
+    with pytest.raises(ConvergenceError, match=r"collapses onto a line through \(1, 0\)"):
+        end_state(land)
+
+
+def test_the_power_of_tails_is_known_where_noise_far_out_is_in_proportion_to_r():
+    """f = -k y and a = (1 + r^2) I + s y y^T in any coordinates x = m y: k alpha is
+    alpha ((alpha - 1) (1 + s) + 1) / 2."""
+    k, s, m = 1.7, 0.6, np.array([[1.0, 0.4], [-0.3, 0.5]])
+
+    def variance(x):
+        y = np.stack([sum(v * w for v, w in zip(row, x, strict=True)) for row in np.linalg.inv(m)])
+        own = (1 + y[0] ** 2 + y[1] ** 2) * np.eye(2)[..., None] + s * y[:, None] * y
+        return np.einsum("ik,klm,jl->ijm", m, own, m)
+
+    process = Diffusion(lambda x: (-k * x[0], -k * x[1]), variance, weights=2)
+    alpha, error = power_of(process, Chart(np.zeros(2), np.array([1.0, 0.3])))
+    truth = 1 + (2 * k - 1) / (1 + s)
+    assert abs(alpha - truth) <= error < 1e-6
+    even = replace(process, variance=1.0)
+    assert power_of(even, Chart(np.zeros(2), np.ones(2))) is None
+
+
+def test_exponential_tails_are_told_no_power():
+    """e^(-5 sqrt(0.01 + r^2))."""
+    process = Diffusion(lambda x: -x / np.sqrt(0.01 + x[0] ** 2 + x[1] ** 2), 0.4, weights=2)
+    state = end_state(process)
+    assert state.density.moments[1][0, 0] == pytest.approx(0.1266667, rel=1e-6)
+    assert not [note for note in state.notes if "|x_" in note]
+    assert "|x|^" not in repr(state.marginal(0))

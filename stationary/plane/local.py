@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve_continuous_lyapunov
@@ -19,6 +19,7 @@ SEEDS = 16  # for each direction of a plane, from which zeros of the drift are l
 NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
 DOUBLE_ZERO = 1e-7  # of the domain: where the drift is flat, zeros are known to half of the digits
+BALL = 1e-9  # of the domain: the ball on which slopes at a zero should be what they are there
 NEAR = 3e-3  # of the domain, and of that ball: what comes as near to a zero leads there
 
 
@@ -120,9 +121,9 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
         if not found or box == process.domain:
             break
         spread = [np.abs(e.eigenvalues).max() for e in found]
-        wide = [
-            np.sqrt(np.diag(e.variance) / max(v, TINY)) for e, v in zip(found, spread, strict=True)
-        ]
+        wide = [np.sqrt(np.diag(e.variance) / v) for e, v in zip(found, spread, strict=True) if v]
+        if not wide:
+            break
         near = np.array(around(process, found, 0.0))
         reach = REACH * np.max(wide, axis=0) + np.ptp(near, axis=1)
         wider = clipped(near[:, 0] - reach, near[:, 1] + reach, process.domain)
@@ -223,12 +224,29 @@ def _jump(process: PlaneDiffusion, x: Array) -> tuple[Array, Array] | None:
     return slope[0], a
 
 
+def _settled(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> Array:
+    """The slopes of a drift at its zero: 0 where they are but what is left of the way to it; by
+    linear fits on two balls where functions have none there, as a radius at 0."""
+    radius = BALL * (scale_of(process.domain) + np.abs(x))[:, None]
+    if (size := np.abs(jacobian).max()) > 0:  # no farther than noise reaches
+        radius = np.minimum(radius, 1e-6 * np.sqrt(np.trace(a) / size) + TINY)
+    near, twice = (_fitted(process, x[:, None], k * radius)[1][0] for k in (1, 2))
+    if not np.isfinite(jacobian).all():
+        jacobian = 2 * near - twice
+        jacobian = np.where(np.abs(jacobian) < 1e-4 * np.abs(near).max(), 0.0, jacobian)
+    flat = np.abs(jacobian).max() < np.abs(near).max() / 2
+    return np.zeros_like(jacobian) if flat else jacobian
+
+
 def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
-    fields = process.fields(x[:, None], 2)
+    with np.errstate(all="ignore"):  # a radius has no slopes at 0
+        fields = process.fields(x[:, None], 2)
     jacobian, a = fields.df[..., 0].T, fields.a[..., 0]
     jump = _jump(process, x)
     if jump is not None:
         jacobian, a = jump
+    else:
+        jacobian = _settled(process, x, jacobian, a)
     values = np.linalg.eigvals(jacobian)
     values = values[np.argsort(-values.real)]
     values = np.where(np.abs(values.imag) <= 1e-13 * np.abs(values), values.real, values)
@@ -246,8 +264,9 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     else:
         error += SAME / SHRINK * float(np.diff(finite_box(process.domain)).max())
     curl = None
-    if np.linalg.cond(a) < 1e12:
-        curl = float(np.abs(fields.slope_and_curl()[1]).max())
+    if np.isfinite(fields.dda).all() and np.linalg.cond(a) < 1e12:
+        own = replace(fields, df=jacobian.T[..., None])
+        curl = float(np.abs(own.slope_and_curl()[1]).max())
     return Equilibrium(x, error, jacobian, a, values, covariance, curl)
 
 

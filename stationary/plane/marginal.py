@@ -59,6 +59,7 @@ class Heavy(Distribution):
 
     inner: Marginal
     chart: Any
+    power: tuple[float, float] | None = None  # the exponent and its error, if they are known
 
     @property
     def error(self) -> float:
@@ -90,7 +91,9 @@ class Heavy(Distribution):
 
     @cached_property
     def exponent(self) -> float:
-        """Moments of orders below this one are finite."""
+        """Moments of orders below this one are finite: as seen, where it is not known."""
+        if self.power is not None:
+            return self.power[0]
         y = np.linspace(*self.inner.support(), 4001)
         log = self.inner.logpdf(y)
         log = log - log.max()
@@ -102,7 +105,7 @@ class Heavy(Distribution):
         return min(made, default=math.inf)
 
     def has_moment(self, k: int) -> bool:
-        return self.exponent > k + NEARLY
+        return self.exponent > k + (NEARLY if self.power is None else self.power[1])
 
     def _moment(self, order: int, centre: float) -> float:
         if self.has_moment(order):
@@ -124,8 +127,8 @@ class Heavy(Distribution):
         return Grid(edges, np.zeros(0), 2 * self.error, error, 0, beyond=beyond)
 
     def __repr__(self) -> str:
-        tails = f"tails like |x|^-{1 + self.exponent:.4g}"
-        return f"<Marginal: median {self.median():.6g}, {tails}>"
+        tails = "" if self.power is None else f", tails like |x|^-{1 + self.power[0]:.6g}"
+        return f"<Marginal: median {self.median():.6g}{tails}>"
 
 
 def normal(mean: float, deviation: float) -> Marginal:

@@ -32,6 +32,7 @@ POINTS = 64  # of the grid, for each direction
 BY_NOISE, BY_DRIFT = 1.5, 5.0  # cells that one move by the noise, and one by the drift, spans
 FIT = 12  # Chebyshev polynomials for each direction that fit Phi
 RIDGE = 3e-4  # and how little their coefficients should be
+HALVED = 10  # times is halved how far noise moves
 BEYOND = 5  # cells around what is held: where P falls by much in one, moves do not lead there
 CAP = 25.0  # of Phi, where it is fitted
 GROWS = 0.4  # of the width of a box, on each side where it is too small
@@ -170,10 +171,14 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
         both = np.stack([-spread * turns, spread * turns])  # (sign, direction, way, M)
         return np.asarray(np.clip((here + moved)[:, None] + both, 0, POINTS - 1))
 
-    part = landings(np.sqrt(2 * time * values)) % 1
-    added = np.einsum("smkn,mjn->jn", part * (1 - part), turns**2) / 4  # by interpolation, each way
+    spread, wide = np.zeros_like(values), np.sqrt(2 * time * values)
+    for _ in range(HALVED):  # with what interpolation adds it makes the variance that is there
+        wide = wide / 2
+        part = landings(spread + wide) % 1
+        added = np.einsum("smkn,mjn->jn", part * (1 - part), turns**2) / 4  # along each way
+        spread += wide * ((spread + wide) ** 2 / 2 + added < time * values)
     rows, weights = [], []
-    to = landings(np.sqrt(2 * np.maximum(time * values - added, 0)))
+    to = landings(spread)
     for end in np.moveaxis(to, 1, 2).reshape(4, 2, n):
         low = np.minimum(end.astype(int), POINTS - 2)
         part = end - low

@@ -16,13 +16,12 @@ from stationary.plane.boxes import box_of, ends_of, finite_box, joined, placed, 
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import Density, Solved
 from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere
-from stationary.plane.marginal import NEARLY
 from stationary.plane.newton import low_noise
 from stationary.plane.product import gibbs, product
 from stationary.plane.rough import Rough, found_on_grid
 from stationary.plane.spectral import CUT, RESOLVED, spectral
 from stationary.plane.state import PlaneState
-from stationary.plane.tails import FARTHEST, Chart, Stretched
+from stationary.plane.tails import FARTHEST, Chart, Stretched, power_of
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 
@@ -71,8 +70,10 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         if not state.error < WORST:
             part = f"{state.error:.0e} of its peak"
             raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error=part), state)
-    except ConvergenceError as error:
+    except (ConvergenceError, LandscapeError) as error:
         flat = [e for e in equilibria if e.covariance is not None and closed.is_flat(e.covariance)]
+        sure = isinstance(error, ConvergenceError)
+        flat = [e for e in flat if sure or _is_never_left(diffusion, e)]
         if not flat:
             raise
         where = point_text(flat[0].position)
@@ -164,8 +165,10 @@ def _with_heavy_tails(
 ) -> PlaneState:
     """On coordinates in which powers of x fall exponentially; `error` where they do not, either."""
     chart = Chart.around(equilibria)
-    inner = chart.process(diffusion)
+    if not (chart.length > 0).all():
+        raise error
     try:
+        inner = chart.process(diffusion)
         rough = found_on_grid(inner, (), CUT, FARTHEST)
         near = np.clip(np.array(rough.box).T, -NEAR, NEAR)
         tested = curl_test(diffusion, box_of(*chart.x(near)))
@@ -175,21 +178,30 @@ def _with_heavy_tails(
             raise error  # nothing holds the process: what was solved is no law
     except (LandscapeError, ConvergenceError):
         raise error from None
-    density = Stretched(solved.density.in_domain(inner.domain), chart)
+    power = power_of(diffusion, chart)
+    density = Stretched(solved.density.in_domain(inner.domain), chart, power)
     held = [e.position for e in equilibria if e.kind == "stable"]
     lost = held and (density.log_at(np.array(held).T) < -density.height.min() - FAR).any()
-    if lost or not min(density.exponents) > 1 + NEARLY:
+    if lost or not all(law.has_moment(0) for law in density.marginals):
         raise error
-    exponents = [(k, p) for k, p in enumerate(density.exponents, 1) if p < 60]
-    powers = " and ".join(f"|x_{k}|^-{p:.4g}" for k, p in exponents)
+    others = tuple((name, Stretched(d, chart, power)) for name, d in ways)
     state = PlaneState(
-        diffusion, diffusion, density, tuple((name, Stretched(d, chart)) for name, d in ways),
-        equilibria, tested, solved.road,
-        notes=(f"The tails are heavy: marginals fall like {powers}.",) if powers else (),
-    )  # fmt: skip
+        diffusion, diffusion, density, others, equilibria, tested, solved.road, notes=density.notes
+    )
     if not state.error < WORST:
         raise error
     return state
+
+
+def _is_never_left(diffusion: PlaneDiffusion, e: Equilibrium) -> bool:
+    """Whether neither drift nor noise leads off the line along which noise spreads around it."""
+    assert e.covariance is not None
+    across, along = np.linalg.eigh(e.covariance)[1].T
+    way = along * np.sqrt(np.trace(e.covariance))
+    found = diffusion.fields(e.position[:, None] + way[:, None] * (-2, -1, 1, 2))
+    off = np.abs(across @ found.f).max() / np.abs(found.f).max()
+    noise = np.einsum("i,ijm,j->m", across, found.a, across).max() / np.abs(found.a).max()
+    return bool(max(off, noise) < RESOLVED)
 
 
 def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> None:

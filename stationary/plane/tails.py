@@ -2,6 +2,10 @@
 
 With y' = dy/dx, the process of y has the drift y' f + y'' a / 2 and the noise y' a y'; its density
 is that of x times dx/dy.
+
+Where far out f grows like r and a like r^2, the density falls like r^-(alpha + 2), alpha > 0 being
+where the generator L has the leading eigenvalue 0 on functions r^alpha phi(angle) (Kesten). Of
+other tails no power is told.
 """
 
 from __future__ import annotations
@@ -10,8 +14,11 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from scipy.optimize import brentq
 
 from stationary.aliases import Array
+from stationary.errors import LandscapeError
+from stationary.numbers.arithmetic import SAME
 from stationary.plane.boxes import box_of
 from stationary.plane.density import Density, Mapped
 from stationary.plane.local import Equilibrium
@@ -19,6 +26,11 @@ from stationary.plane.marginal import Heavy
 from stationary.process.plane import Box, Fields, PlaneDiffusion
 
 FARTHEST = 120.0  # of y: x beyond 10^52 is no place
+FAR = 1e10  # lengths: where f / r and a / r^2 are looked at, and at a hundred times as far
+ANGLES = 48  # at which phi is taken, and at twice as many
+STEEPEST = 100.0  # of alpha
+SLIGHT = 1e-6  # of f / r: noise across that is less may lead nowhere
+FAST = 60.0  # of the power that is seen within what matters
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +86,59 @@ class Chart:
         return replace(process, drift=None, variance=None, domain=box, source=source, stepper=None)
 
 
+def power_of(process: PlaneDiffusion, chart: Chart) -> tuple[float, float] | None:
+    """alpha, and its error; None where far out the process is not linear with noise in proportion
+    to r that turns it everywhere, or moves off for ever."""
+    if np.isfinite(process.domain).any():
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            made = [_root(process, chart, FAR * k, n * ANGLES) for k, n in ((1, 1), (100, 2))]
+    except (LandscapeError, np.linalg.LinAlgError):
+        return None
+    if None in made:
+        return None
+    near, far = (v for v in made if v is not None)
+    error = abs(far - near) + SAME * far
+    return (far, error) if error < 1e-3 * far else None
+
+
+def _root(process: PlaneDiffusion, chart: Chart, radius: float, count: int) -> float | None:
+    angle = 2 * np.pi * np.arange(count) / count
+    e, n = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
+    length = chart.length[:, None]
+    found = process.fields(chart.centre[:, None] + length * radius * e)
+    f, a = found.f / length / radius, found.a / (length * chart.length)[..., None] / radius**2
+    along, around = (f * e).sum(axis=0), (f * n).sum(axis=0)
+    ee, en, nn = (np.einsum("im,ijm,jm->m", u, a, v) for u, v in ((e, e), (e, n), (n, n)))
+    if not nn.min() > SLIGHT * (np.abs(a).max() + np.abs(f).max()):
+        return None
+    # Of the Fourier polynomial through the points, as columns.
+    k = np.fft.fftfreq(count, 1 / count)[:, None]
+    waves = np.fft.fft(np.eye(count), axis=0)
+    first = np.fft.ifft(1j * np.where(k == -count // 2, 0, k) * waves, axis=0).real
+    second = np.fft.ifft(-(k**2) * waves, axis=0).real
+
+    def leading(power: float) -> float:
+        own = power * along + power * ((power - 1) * ee + nn) / 2
+        turned = (around + (power - 1) * en)[:, None] * first + nn[:, None] / 2 * second
+        return float(np.linalg.eigvals(np.diag(own) + turned).real.max())
+
+    low, high = 0.0, 0.05  # convex, and 0 at 0
+    while not leading(high) > 0:
+        low, high = high, 2 * high
+        if high > STEEPEST:
+            return None
+    return float(brentq(leading, low, high, xtol=1e-13)) if low else None
+
+
 @dataclass(frozen=True, eq=False)
 class Stretched(Mapped):
-    """The density of x from that of y."""
+    """The density of x from that of y; `power` is alpha and its error, if that is known."""
 
     inner: Density
     chart: Chart
+    power: tuple[float, float] | None = None
 
     @property
     def known(self) -> float:
@@ -121,13 +180,18 @@ class Stretched(Mapped):
 
     def _marginal(self, axis: int) -> Heavy:
         own = Chart(self.chart.centre[axis], self.chart.length[axis])
-        return Heavy(self.inner.marginals[axis], own)
+        return Heavy(self.inner.marginals[axis], own, self.power)
 
     @cached_property
     def box(self) -> Box:
         return tuple(law.interval(1 - 1e-9) for law in self.marginals)
 
     @property
-    def exponents(self) -> tuple[float, ...]:
-        """For each direction p, where the marginal falls at least as |x|^-p on either side."""
-        return tuple(1 + law.exponent for law in self.marginals)
+    def notes(self) -> tuple[str, ...]:
+        if self.power is not None:
+            power, error = 1 + self.power[0], max(self.power[1], 5e-8 * (1 + self.power[0]))
+            falls = " and ".join(f"|x_{k}|^-{power:.8g}" for k in (1, 2))
+            return (f"The tails are heavy: marginals fall like {falls} (powers to {error:.0e}).",)
+        if min(law.exponent for law in self.marginals) > FAST:
+            return ()
+        return ("The density falls slowly; by what power, if by one, is not known.",)
