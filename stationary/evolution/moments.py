@@ -26,6 +26,7 @@ from stationary.process.initial import Initial
 
 LOST = 0.1  # of a moment, that may lie beyond all cells: with more it is not known
 MUCH = 1e-6  # of all probability, at the ends of the cells
+FAR = 1e-8  # probability, from which on the power of a tail is that of the start
 SAME = 1e-13  # relative: the rounding of a polynomial, and of matrix exponentials
 
 
@@ -68,9 +69,36 @@ def moments(
     no_mean = np.logical_or.accumulate(~at_first & (gone | (missing_mean > LOST * shift)))
     far = missing_variance > LOST * run.variance
     no_std = np.logical_or.accumulate(~at_first & (far | no_mean))
+    never = without_moments(start, diffusion, times)
+    no_mean, no_std = no_mean | never[0], no_std | never[1]
     mean[no_mean] = std[no_std] = math.nan
     mean_error[no_mean] = std_error[no_std] = math.inf
     return Limit(mean, mean_error), Limit(std, std_error)
+
+
+def without_moments(start: Initial, diffusion: Diffusion, times: Array) -> tuple[Array, Array]:
+    """At which times there is no mean, and no deviation, as the start has none.
+
+    A drift that grows faster than x brings what starts far out down in a finite time; any other
+    leaves the power of a tail as it is.
+    """
+    no_mean, no_std = np.zeros((2, len(times)), dtype=bool)
+    if start.law is None:
+        return no_mean, no_std
+    middle, at_once = start.ppf(0.5), times == 0
+    for sign, end in zip((-1, 1), diffusion.domain, strict=True):
+        near, far = (start.isf if sign > 0 else start.ppf)(np.array([FAR, FAR**1.5]))
+        if not (math.isinf(end) and np.isfinite(far) and sign * (near - middle) > 0):
+            continue
+        # P(|X| > r) ~ r^-power
+        with np.errstate(divide="ignore"):
+            power = -math.log(FAR) / 2 / np.log((far - middle) / (near - middle))
+        f = diffusion.coefficients(np.array([far, 2 * far]))[0]
+        falls = -sign * f[1] > 2**1.1 * abs(f[0])
+        stays = at_once | (not falls)
+        no_mean |= stays & (power < 1.001)
+        no_std |= stays & (power < 2.001)
+    return no_mean, no_std
 
 
 def closed_moments(

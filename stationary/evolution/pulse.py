@@ -30,7 +30,8 @@ from stationary.cells import Cells
 from stationary.evolution.evolution import Seen
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
 from stationary.evolution.features import TAIL
-from stationary.numbers.arithmetic import EPSILON
+from stationary.evolution.moments import without_moments
+from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.laws import Given, Truncated
@@ -169,6 +170,9 @@ class Pulses:
         masses[:, 0] += below[:, 0]
         masses /= masses.sum(axis=1, keepdims=True)
         mean, mean_error, std, std_error = found.T
+        no_mean, no_std = without_moments(self.start, self.diffusion, times)
+        mean[no_mean] = std[no_std] = math.nan
+        mean_error[no_mean] = std_error[no_std] = math.inf
         return Seen(
             masses=masses,
             mean=mean,
@@ -344,6 +348,6 @@ def _graded(x: Array, step: Array, most: int) -> Array:
     many = np.append(0.0, np.cumsum(np.diff(x) / step[:-1] * rate))
     at = np.linspace(0.0, many[-1], min(math.ceil(many[-1]), most) + 1)
     k = np.clip(np.searchsorted(many, at, side="right") - 1, 0, len(grows) - 1)
-    share = (at - many[k]) / np.diff(many)[k]
+    share = (at - many[k]) / np.maximum(np.diff(many)[k], TINY)
     share = np.where(uneven[k], np.expm1(share * grows[k]) / over[k], share)
     return np.unique(x[k] + share * np.diff(x)[k])
