@@ -402,3 +402,17 @@ def test_what_is_no_point_is_refused_in_words(normal):
 def test_the_time_spent_at_no_point_is_no_number():
     passage = stationary.first_passage(Diffusion(lambda x: -x, 2.0), 1.0, [0.0])
     assert np.isnan(passage.occupation([math.nan, 0.5]).value).tolist() == [True, False]
+
+
+@pytest.mark.filterwarnings("error")
+def test_quantiles_next_to_a_wall_at_0_go_as_far_as_doubles():
+    """Exponential laws; they stopped at 1e-127, in 20 digits at 1e-178."""
+    below = end_state(Diffusion(drift=-1.0, variance=1.0, domain=(0, np.inf)))
+    above = end_state(Diffusion(drift=1.0, variance=1.0, domain=(-np.inf, 0)))
+    q = np.array([1e-300, 1e-200, 1e-126, 1e-10, 0.3])
+    np.testing.assert_allclose(below.ppf(q), -np.log1p(-q) / 2, rtol=1e-13)
+    np.testing.assert_allclose(above.isf(q), np.log1p(-q) / 2, rtol=1e-13)
+    many = end_state(Diffusion(drift=-1.0, variance=1.0, domain=(0, np.inf)), digits=20)
+    assert abs(mpmath.mpf(str(many.ppf("1e-400"))) / mpmath.mpf("5e-401") - 1) < 1e-20
+    ring = Diffusion(lambda x: 1 + np.sin(x), 0.3, (0, 2 * np.pi), boundaries="periodic")
+    assert 0 <= end_state(ring).cdf(5e-324) < 1e-300

@@ -176,6 +176,10 @@ def _inverted(
         over = np.asarray(more > 0, dtype=bool) == left
         high[i], low[i] = np.where(over, at, high[i]), np.where(over, low[i], at)
         new = at - step if left else at + step
+        # Next to a wall at 0 masses go as powers of x: Newton's method in log x is at home there.
+        with np.errstate(all="ignore"):
+            far = np.asarray((new < low[i]) | (new > high[i]), dtype=bool)
+            new = np.where(far, at * exp((new - at) / at), new)
         # Newton's step where it stays in the bracket and the last one gained, else the middle.
         inside = np.asarray((new >= low[i]) & (new <= high[i]), dtype=bool)
         size = to_float(np.abs(more))

@@ -166,7 +166,8 @@ def log_masses(density: Weight, cuts: Array, mesh: Mesh | None = None) -> Array:
     slope = np.abs(chebyshev_sum(density.derivative, at[top], own[top]))
     at = np.where(top[0], high, low)
     steep = np.asarray((slope * spacing(at) > 1) | (masses == -math.inf), dtype=bool)
-    slope = np.maximum(slope, 1 / (high - low))[steep]
+    with np.errstate(over="ignore"):  # between subnormal numbers
+        slope = np.maximum(slope, 1 / (high - low))[steep]
     masses[steep] = values[top][steep] - log(slope)
     return masses
 
