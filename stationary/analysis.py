@@ -15,20 +15,17 @@ from stationary.chain.indicators import StepIndicators
 from stationary.chain.steps import step_indicators
 from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole
-from stationary.line.ends import anatomy
 from stationary.line.equilibria import Equilibrium
-from stationary.line.reshape import unrolled
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sgd.basins import MOST_EXITS
 from stationary.sgd.finite_step import FiniteStep, finite_step
 from stationary.sources.loading import PLANE, any_process
-from stationary.states.basin import Basin, Basins
+from stationary.states.basin import Basin, Basins, exit_of
 from stationary.states.basins import MIN_BARRIER, basins_of, checked_barrier
 from stationary.states.distribution import EndState
 from stationary.states.law import Estimate, Passage
-from stationary.states.passage import Stretch
 from stationary.states.solve import end_state
 
 if TYPE_CHECKING:
@@ -152,20 +149,6 @@ class Analysis(Result):
         None where a basin has no border with another one, and, where there are very many, for
         all but the `MOST_EXITS` heaviest.
         """
-
-        def exit_of(b: Basin) -> Passage | None:
-            piece = self.end_state.anatomy.piece_at(b.places[0])
-            if piece.sampling.diffusion.is_periodic:
-                piece = anatomy(unrolled(piece.sampling))
-            lower, upper = piece.sampling.interval
-            low, position, high = b.places
-            inner = (low > lower, high < upper)
-            if not any(inner):
-                return None
-            ends = low if inner[0] else None, high if inner[1] else None
-            passage = Stretch((piece,), ends, inner).exit_from(position)
-            return passage if self.end_state.digits is not None else passage.rounded()
-
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
         return tuple(exit_of(b) if b in heavy else None for b in self.basins)
 

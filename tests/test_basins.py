@@ -406,3 +406,10 @@ def test_a_light_basin_holds_what_lies_beyond_the_trough_of_the_density(fall):
     mass, _ = quad(lambda x: np.exp(state.logpdf(x) - level), -4, 0, epsabs=0, epsrel=1e-12)
     assert light.log_mass == pytest.approx(np.log(mass) + level, rel=1e-14)
     assert light.mass_error < 1e-11
+
+
+def test_basins_by_themselves_know_their_exit_times():
+    process = Diffusion(drift=lambda x: x - x**3, variance=0.3)
+    for alone, whole in zip(basins_of(end_state(process)), analyze(process).basins, strict=True):
+        assert alone.exit_time == pytest.approx(whole.exit_time, rel=1e-12)
+        assert alone.exit_time_error == pytest.approx(whole.exit_time_error)

@@ -8,10 +8,14 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from stationary.line.ends import anatomy
+from stationary.line.reshape import unrolled
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import exp
 from stationary.result import Data, Result
 from stationary.states.distribution import EndState
+from stationary.states.law import Passage
+from stationary.states.passage import Stretch
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode
 
@@ -79,10 +83,14 @@ class Basin(Data):
         relative = sum(float(error) / float(value) for error, value in parts if value)
         return float(width * (relative / 2 + 2 * DOUBLE.epsilon))
 
+    @cached_property
+    def _exit(self) -> Passage | None:
+        return exit_of(self) if self.owner is None else self._of("exits")
+
     @property
     def log_exit_time(self) -> Any:
         """log of the mean time from the minimum to the first border; None without a border."""
-        return None if (known := self._of("exits")) is None else known.log_time
+        return None if self._exit is None else self._exit.log_time
 
     @property
     def exit_time(self) -> Any:
@@ -95,7 +103,7 @@ class Basin(Data):
     @property
     def exit_time_error(self) -> Any:
         """Of `log_exit_time`, absolute, and so relative to the time."""
-        return None if (known := self._of("exits")) is None else known.error
+        return None if self._exit is None else self._exit.error
 
     @property
     def loss(self) -> Any:
@@ -136,3 +144,18 @@ class Basins(tuple[Basin, ...], Result):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Basins:
         return Basins(copy.deepcopy(tuple(self), memo))
+
+
+def exit_of(b: Basin) -> Passage | None:
+    """The mean time from the minimum of a basin to the first of its borders; None without any."""
+    piece = b.state.anatomy.piece_at(b.places[0])
+    if piece.sampling.diffusion.is_periodic:
+        piece = anatomy(unrolled(piece.sampling))
+    lower, upper = piece.sampling.interval
+    low, position, high = b.places
+    inner = (low > lower, high < upper)
+    if not any(inner):
+        return None
+    ends = low if inner[0] else None, high if inner[1] else None
+    passage = Stretch((piece,), ends, inner).exit_from(position)
+    return passage if b.state.digits is not None else passage.rounded()
