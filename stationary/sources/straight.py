@@ -103,4 +103,5 @@ def _standing_out(slope: Array) -> Array:
     apart = np.diff(slope, axis=0)
     before, after = apart[[0, *range(len(apart))]], -apart[[*range(len(apart)), -1]]
     before[0], after[-1] = after[0], before[-1]  # the outermost have one side alone
-    return np.where(before * after > 0, (before + after) / 2, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # the harmonic mean, 0 where one is
+        return np.where(before * after > 0, 2 / (1 / before + 1 / after), 0.0)
