@@ -809,5 +809,6 @@ def test_a_pole_that_draws_everything_is_a_trap_and_one_that_is_passed_is_refuse
     with pytest.raises(LandscapeError, match=r"pole at x = 0, where nothing says"):
         end_state(Diffusion(lambda x: 0.1 / x - x, 1.0, (-3, 4)))
     for height in (1e8, 1e15):  # a jump is no pole
-        jump = end_state(Diffusion(lambda x: -height * np.sign(x - 0.3), 1.0, (-3, 4)))
+        steep = lambda x, h=height: -h * np.sign(x - 0.3)  # noqa: E731
+        jump = end_state(Diffusion(steep, 1.0, (-3, 4)))
         assert jump.mean() == pytest.approx(0.3)

@@ -28,6 +28,8 @@ from stationary.numbers.elementary import (
 from stationary.weight.mesh import MOST_PANELS, Mesh, log_masses, mesh_between
 from stationary.weight.weight import Weight
 
+FURTHEST = 1e5  # in log x, of a step towards a wall at 0: beyond what numbers of any kind hold
+
 
 @dataclass(frozen=True, eq=False)
 class Cumulative:
@@ -179,7 +181,8 @@ def _inverted(
         # Next to a wall at 0 masses go as powers of x: Newton's method in log x is at home there.
         with np.errstate(all="ignore"):
             far = np.asarray((new < low[i]) | (new > high[i]), dtype=bool)
-            new = np.where(far, at * exp((new - at) / at), new)
+            further = np.minimum(np.maximum((new - at) / at, -FURTHEST), FURTHEST)
+            new = np.where(far, at * exp(further), new)
         # Newton's step where it stays in the bracket and the last one gained, else the middle.
         inside = np.asarray((new >= low[i]) & (new <= high[i]), dtype=bool)
         size = to_float(np.abs(more))
