@@ -167,6 +167,8 @@ def test_points_outside_the_domain_are_refused():
         mean_first_passage_time(brownian(domain=(0, 5)), 1, 9)
     with pytest.raises(LandscapeError, match="start = -1 lies outside"):
         hitting_probability(brownian(domain=(0, 5)), -1, [3])
+    with pytest.raises(LandscapeError, match="start = nan is no number"):
+        first_passage(brownian(), math.nan, 3)
     with pytest.raises(LandscapeError, match="a Diffusion or a Landscape is needed"):
         hitting_probability(3, 1, [3])
 

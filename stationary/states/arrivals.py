@@ -80,9 +80,11 @@ class Arrivals:
         lower, upper = self.diffusion.domain
         outside = ~np.asarray((at >= lower) & (at <= upper), dtype=bool)
         if outside.any():
+            first = float(at[outside].flat[0])
+            span = f"lies outside the domain ({lower:g}, {upper:g})"
+            where = "is no number" if math.isnan(first) else span
             raise LandscapeError(
-                f"{self.diffusion.name}: {what} = {float(at[outside].flat[0]):g} lies outside the "
-                f"domain ({lower:g}, {upper:g})."
+                f"{self.diffusion.name}: {what} = {first:g} {where}. Give points of the domain."
             )
         return at
 
