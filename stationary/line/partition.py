@@ -149,6 +149,10 @@ def _partition(diffusion: Diffusion, max_panels: int, digits: int | None) -> Par
 def _cut_at_poles(diffusion: Diffusion, max_panels: int, digits: int | None) -> Partition:
     """Poles of the drift show when what lies between two of them is sampled."""
     poles: tuple[Zero, ...] = ()
+    look = None if digits is None else first_look(diffusion)
+    if look is not None and not look.resolved.all():  # doubles tell poles, many digits pass by
+        found = _cut_at_poles(diffusion, max_panels, None).points
+        poles = tuple(Zero(p.lower, p.upper, True, pole=True) for p in found if p.pole)
     while True:
         try:
             parts = _as_it_is(diffusion, max_panels, digits, poles)
