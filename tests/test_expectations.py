@@ -7,6 +7,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
+from scipy.stats import betaprime
 
 from stationary import ConvergenceError, Diffusion, StationaryError, end_state
 
@@ -121,3 +122,58 @@ def test_what_is_nan_has_no_error_of_nought(laws):
     for name in ("mean", "std"):
         assert math.isnan(getattr(laws["cauchy"], f"{name}_error"))
         assert getattr(laws["student"], f"{name}_error") < 1e-13
+
+
+@pytest.mark.parametrize("place", [0.0, 1000.0, 1e6])
+@pytest.mark.parametrize("digits", [None, 25])
+def test_entropy_does_not_depend_on_where_a_process_lies(place, digits):
+    """Between its wells the density is below doubles: -log P there is not |x|."""
+
+    def drift(x):
+        return 300 * np.sin(3 * (x - place)) - 30 * (x - place)
+
+    state = end_state(Diffusion(drift, 1.0, (place - 6, place + 6)), digits=digits)
+    assert abs(float(state.entropy()) + 1.6483827114772) < 1e-12 + state.entropy_error < 1e-9
+
+
+def test_errors_of_tails_are_of_what_was_integrated_there():
+    """Many digits keep what panels leave out of the peak: a part of nothing is not a tail's."""
+    laplace = end_state(Diffusion(lambda x: -np.sign(x - 0.1003), 1e-6, (0.09, 0.11)))
+    for x in (0.098, 0.09003):
+        off = abs(laplace.logcdf(x) - ((x - 0.1003) * 2e6 - math.log(2)))
+        assert off < 1e-11 + laplace.log_probability_error(0.09, x) < 1e-9
+    narrow = end_state(Diffusion(lambda x: -(x - 0.1), 1e-15, (-1, 1)), digits=20)
+    assert narrow.log_probability_error(-1, 0) < 1e-20
+
+
+def test_beyond_where_functions_are_no_numbers_probabilities_are_not_known_to_be_none():
+    def drift(y):
+        with np.errstate(all="ignore"):
+            return 0.5 * np.exp(-2 * y) / np.exp(-2 * y)  # 1/2, and nan below -355
+
+    state = end_state(Diffusion(drift, 2.0, (-INF, 0)))
+    assert state.log_probability_error(-INF, -360) == INF
+    assert state.log_probability_error(-INF, -300) < 1e-11
+
+
+def test_functions_that_lose_their_values_far_out_are_followed_as_far_as_they_have_any():
+    """The odds of a Jacobi process, written through its frequency: a beta prime law."""
+    k, b = 6.5, 0.32
+
+    def left(y):
+        return 1 - y / (1 + y)
+
+    def drift(y):
+        x = left(y)
+        with np.errstate(all="ignore"):
+            return (k * x - b * (1 - x)) / x**2 + 2 * (1 - x) / x**2
+
+    def variance(y):
+        x = left(y)
+        with np.errstate(all="ignore"):
+            return 2 * (1 - x) / x**3
+
+    state = end_state(Diffusion(drift, variance, (0, INF)))
+    off = abs(state.logsf(1.0) - betaprime(k, b).logsf(1.0))
+    assert off < state.log_probability_error(1.0, INF)
+    assert off < 1e-7

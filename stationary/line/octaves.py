@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import NotFiniteError
 from stationary.line.chart import OCTAVES, Chart
 from stationary.line.sampled import coefficients_at, is_essential, sampled, usable
 from stationary.numbers.arithmetic import DOUBLE
@@ -39,6 +40,8 @@ def grown(
     arithmetic = arithmetic_of(here)
     end, chart = number(diffusion.end(side, arithmetic)), Chart.of(diffusion, side, arithmetic)
     anchor, outward = chart.anchor, chart.outward
+    if here == end:  # by rounding, far from 0: nothing lies between
+        return pieces, False
     octaves, enough = SLOW_OCTAVES, OCTAVES
     cuts = np.array([0.0, 0.5])  # of an octave
     if arithmetic is not DOUBLE:
@@ -74,11 +77,16 @@ def grown(
             if essential[0]:
                 return pieces, False
             known = 1 + int(np.argmax(essential)) if essential.any() else known
-        ordered = np.sort(x[:known])
-        extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
-        if extra:
-            ordered = np.union1d(ordered, arithmetic.array(extra))
-        piece = sampled(diffusion, ordered[:-1], ordered[1:], max(200, max_panels // 8))
+        try:
+            piece = _on_octaves(diffusion, x[:known], max(200, max_panels // 8))
+        except NotFiniteError as met:
+            if not outward or not _is_lost_from(diffusion, chart, met.near):
+                raise
+            nearer = chart.distance(x) < chart.distance(met.near) / 2
+            known, count = int(np.count_nonzero(nearer)), 0
+            if known < 2:
+                return pieces, False
+            piece = _on_octaves(diffusion, x[:known], max(200, max_panels // 8))
         pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
         here = number(x[known - 1])
         done += count
@@ -87,6 +95,25 @@ def grown(
             log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
             fallen = _has_fallen(log_mass, outward)
             return pieces, fallen and _falls_on(diffusion, here, chart, end)
+
+
+def _on_octaves(diffusion: Diffusion, x: Array, max_panels: int) -> Samples:
+    """What is sampled between points, in either order, and breakpoints between them."""
+    ordered = np.sort(x)
+    extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
+    if extra:
+        ordered = np.union1d(ordered, arithmetic_of(x).array(extra))
+    return sampled(diffusion, ordered[:-1], ordered[1:], max_panels)
+
+
+def _is_lost_from(diffusion: Diffusion, chart: Chart, near: float) -> bool:
+    """Whether functions that are no numbers somewhere far out are none anywhere further out.
+
+    Some octaves further: by rounding they may be for a while.
+    """
+    x = chart.onwards(near, 4 + np.arange(OCTAVES) / 2)
+    f, a = coefficients_at(diffusion, x)
+    return not (finite(x) & finite(f) & finite(a)).any()
 
 
 def _falls_on(diffusion: Diffusion, here: Any, chart: Chart, end: Any) -> bool:

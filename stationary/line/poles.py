@@ -19,6 +19,7 @@ FURTHER = 1024.0  # widths of the narrowest panel, at which the drift is looked 
 STEEP = 0.5  # the least power of 1 / r that is a pole: a jump has none
 NEAREST = 2.0**-26  # of the interval, from its ends: next to these panels are narrow in any case
 BESIDE = 64.0  # roundings, within which a pole is looked for
+AROUND = 0.125  # of x: as far the drift has values on either side of a pole
 ORIGIN = 1e-90  # closer to 0 than that it is 0: panels get as narrow as 1e-100 there
 
 
@@ -55,7 +56,11 @@ def pole_next_to(diffusion: Diffusion, x: float) -> Zero | None:
     (lower, upper), width = diffusion.domain, max(BESIDE * float(np.spacing(abs(x))), ORIGIN)
     for place in roundest(x - width, x + width) if abs(x) > ORIGIN else (0.0,):
         if abs(place - x) <= 2 * width and lower < place < upper:
+            # Around a pole it has values; where all is lost beyond some distance it has none.
+            apart = np.geomspace(width, max(abs(x) * AROUND, width), 16)
+            beside = np.clip(np.concatenate([place - apart, place + apart]), lower, upper)
             with np.errstate(all="ignore"):
-                if not np.isfinite(diffusion.coefficients(np.array([place]))[0]).all():
-                    return Zero(place, place, True, pole=True)
+                found = np.isfinite(diffusion.coefficients(np.append(place, beside))[0])
+            if not found[0] and found[1:].all():
+                return Zero(place, place, True, pole=True)
     return None

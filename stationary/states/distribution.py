@@ -170,10 +170,8 @@ class EndState(Numbers, Distribution):
         """
         rounding = 0.0 if self.digits is not None else 4 * DOUBLE.epsilon  # of the exponent
         whole = self._log_probability(lower, upper)
-        if infinite(whole):
-            return 0.0
         error = self._parts.log_between_error(self._number(lower), self._number(upper))
-        return compact(error + rounding * (1 + abs(whole)))
+        return compact(error if infinite(whole) else error + rounding * (1 + abs(whole)))
 
     def _log_probability(self, lower: Any, upper: Any) -> Any:
         parts, lower, upper = self._parts, self._number(lower), self._number(upper)

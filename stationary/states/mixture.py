@@ -121,6 +121,9 @@ class Mixture:
     def log_between_error(self, lower: Any, upper: Any) -> Any:
         """The error of that: relative of the probability itself."""
         whole = self.log_between(lower, upper)
+        if infinite(whole):  # next to nothing; or what lies where the functions have no values
+            lost = (c.log_probability_error(lower, upper) == math.inf for c in self.components)
+            return math.inf if any(lost) else 0.0
         total: Any = 0.0
         for c in self.components:
             ends = converted(lower, c.arithmetic), converted(upper, c.arithmetic)

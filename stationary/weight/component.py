@@ -26,13 +26,11 @@ from stationary.numbers.elementary import (
     depth_of,
     exp,
     finite,
-    infinite,
     log,
     log1p,
     logsumexp,
     number,
     possible_growth,
-    smallest_of,
     to_float,
 )
 from stationary.weight.cumulative import Cumulative, Integrated
@@ -222,25 +220,12 @@ class Component:
     @property
     def leak(self) -> Any:
         """The most that can lie beyond panels that ended before the density was negligible."""
-        return sum(self.leaks)
+        return sum(self._leak(self.density, side) for side in (0, 1))
 
-    @cached_property
-    def leaks(self) -> tuple[Any, Any]:
-        """The same below and above."""
-        leaks: list[Any] = [0.0, 0.0]
-        found = self.density.sampling
-        ends = zip((found.lower, found.upper), self.interval, self.density.tails, strict=True)
-        for side, (start, end, tail) in enumerate(ends):
-            if tail is None and start != end:
-                at = np.array([start])
-                # P falls as r^-(power + 1) or faster: at most P r / power lies beyond.
-                r = abs(start - (0 if infinite(end) else end))
-                slope = abs(self.density.panels.evaluate(self.density.derivative, at)[0])
-                power = number(slope * r - 1 if infinite(end) else slope * r + 1)
-                r = max(number(r), smallest_of(self.arithmetic))
-                level = number(self.density(at)[0]) - self.log_norm + log(r)
-                leaks[side] = exp(min(level - log(power), 0 * level)) if power > 0 else 1.0
-        return leaks[0], leaks[1]
+    def _leak(self, density: Weight, side: int) -> Any:
+        """The same beyond one end of the panels of a weight, which may be those of more octaves."""
+        log_leak = density.log_leak(side) - self.log_norm
+        return exp(number(min(log_leak, 0 * self.log_norm)))
 
     # -- density --------------------------------------------------------------------------------
 
@@ -305,13 +290,7 @@ class Component:
 
     def _deep(self, x: Array, *, left: bool) -> Array:
         side = 0 if left else 1
-        found = self.density.sampling
-        octaves = np.zeros(len(x), dtype=int)
-        outside = np.asarray((x < found.lower) if left else (x > found.upper), dtype=bool)
-        if self.density.fades[side]:
-            # What lies beyond the next octaves is nothing beside what lies beyond this one.
-            octaves[:] = NEXT_OCTAVES
-            octaves[outside] = self.density.octaves(side, x[outside], NEXT_OCTAVES)
+        octaves = self._octaves(side, x)
         result = np.full(len(x), -math.inf, dtype=x.dtype)
         for count in np.unique(octaves):
             table = self.deep(side, int(count))
@@ -322,6 +301,16 @@ class Component:
             if here.any():
                 result[here] = table.log_mass(x[here], left=left) - self.log_norm
         return result
+
+    def _octaves(self, side: int, x: Array) -> Array:
+        """How many octaves beyond what was sampled what lies beyond a point is integrated on."""
+        octaves, found = np.zeros(len(x), dtype=int), self.density.sampling
+        if self.density.fades[side]:
+            # What lies beyond the next octaves is nothing beside what lies beyond this one.
+            octaves[:] = NEXT_OCTAVES
+            outside = np.asarray((x < found.lower, x > found.upper)[side], dtype=bool)
+            octaves[outside] = self.density.octaves(side, x[outside], NEXT_OCTAVES)
+        return octaves
 
     # -- integrals against the density ----------------------------------------------------------
 
@@ -368,11 +357,8 @@ class Component:
         high = min(converted(high, self.arithmetic), self.interval[1])
         if not low < high:
             return 0.0
-        found, share = self.density.sampling, self.log_probability(low, high)
-        # Of a part of which there is little, what lies beyond the panels may be much.
-        beyond = (low < found.lower, high > found.upper)
-        left_out = sum(e for e, out in zip(self.leaks, beyond, strict=True) if out)
-        left_out = exp(log(number(left_out)) - share) if left_out and share > -math.inf else 0.0
+        share = self.log_probability(low, high)
+        left_out = self._left_out(low, high, share)
         in_tail = any(t is not None and (t.holds(low) or t.holds(high)) for t in self.density.tails)
         if share > DEEP and not in_tail:
             logs, part, panel = self.mesh.masses_between(np.array([low, high]), only=1)
@@ -384,6 +370,22 @@ class Component:
         at = at[finite(at)]
         level = np.asarray(to_float(self.density(at)))  # doubles: many digits compare no infinities
         return number(self.errors_at(at[level >= level.max() - VISIBLE]).max()) + left_out
+
+    def _left_out(self, low: Any, high: Any, log_share: Any) -> Any:
+        """The most that lies between two points and beyond the panels, as a part of a share.
+
+        Of a part of which there is little, that may be much.
+        """
+        found, left_out = self.density.sampling, 0.0
+        for side, out in enumerate((low < found.lower, high > found.upper)):
+            if not out:
+                continue
+            wide, near = self.density, np.array([(high, low)[side]])
+            if log_share < DEEP and (octaves := int(self._octaves(side, near)[0])):
+                wide = wide.beyond(side, octaves)  # what was integrated
+            if leak := number(self._leak(wide, side)):
+                left_out += exp(log(leak) - log_share) if log_share > -math.inf else math.inf
+        return left_out
 
     @cached_property
     def deep_mesh(self) -> Mesh:

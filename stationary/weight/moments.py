@@ -271,8 +271,12 @@ def first_moment_beyond(c: Component, tail: Tail, x: Any) -> Any:
 
 def entropy(c: Component) -> tuple[Any, float]:
     """-int P log P in nats, and its absolute error."""
-    log_p = Integrand(lambda x: c.log_norm - c.density(x), np.abs, c.arithmetic.epsilon)
-    total, error, _ = _product(c, log_p, c.density, c.mesh.lower, c.mesh.upper, mesh=c.mesh)
+
+    def log_p(x: Array) -> Array:
+        return np.asarray(c.log_norm - c.density(x))
+
+    rarity = Integrand(log_p, lambda x: log(np.abs(log_p(x))), c.arithmetic.epsilon)
+    total, error, _ = _product(c, rarity, c.density, c.mesh.lower, c.mesh.upper, mesh=c.mesh)
     with np.errstate(under="ignore"):
         at = c.mesh.log_density - c.log_norm
         spread = (c.weights_on(c.mesh) * (1 + np.abs(at))).sum(axis=0)

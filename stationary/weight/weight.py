@@ -38,8 +38,10 @@ from stationary.numbers.elementary import (
     converted,
     exact_sum,
     finite,
+    infinite,
     log,
     number,
+    smallest_of,
     sqrt,
     zeros,
 )
@@ -180,6 +182,20 @@ class Weight(PiecewiseLog):
             wide.coefficients[0] += self.inside(at) - wide.inside(at)
             self._memory[side, octaves] = wide
         return wide
+
+    def log_leak(self, side: int) -> Any:
+        """log of the most that can lie beyond the panels, not normalised; inf if it may be all."""
+        found = self.sampling
+        start, end = (found.lower, found.upper)[side], found.interval[side]
+        if self.tails[side] is not None or start == end:
+            return -math.inf
+        at = np.array([start])
+        # W falls as r^-(power + 1) or faster: at most W r / power lies beyond.
+        r = abs(start - (0 if infinite(end) else end))
+        slope = abs(self.panels.evaluate(self.derivative, at)[0])
+        power = number(slope * r - 1 if infinite(end) else slope * r + 1)
+        r = max(number(r), smallest_of(found.arithmetic))
+        return number(self(at)[0]) + log(r) - log(power) if power > 0 else math.inf
 
     def polished(self, x: Array) -> Array:
         """Turning points x, moved by Newton's method to where (2 s f - k a') / a vanishes.
