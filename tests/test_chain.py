@@ -1349,3 +1349,31 @@ def test_a_lattice_of_steps_longer_than_the_domain_is_even_up_to_its_ends():
     atoms = exact_chain(landscape, 0.2).atoms
     assert [a.position for a in atoms] == pytest.approx(np.linspace(0, 1, 11), abs=1e-12)
     assert [a.weight for a in atoms] == pytest.approx([0.05, *[0.1] * 9, 0.05], abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("h", "rate", "k"), [((0.6, -0.59), 0.05, 1.5648044670), ((0.6, -0.59), 0.02, 2.4122921765),
+                         ((0.6, -0.5), 0.5, 1.6478773222)],
+)  # fmt: skip
+def test_curvatures_that_are_nearly_balanced_keep_a_law(h, rate, k):
+    """k solves E |1 - T h|^k = 1, however little a step changes; a law far to one side has all
+    digits of its mean, b / (1 - E a) in rationals."""
+    for place in (0.0, 1000.0):
+        minima = (place - 0.3, place + 0.5)
+
+        def losses(w, minima=minima):
+            return [a * (w - b) ** 2 / 2 for a, b in zip(h, minima, strict=True)]
+
+        state = exact_chain(Landscape(losses, learning_rate=rate))
+        assert abs(state.tail_exponent - k) < 1e-9
+        a, b = ([Fraction(str(x)) for x in v] for v in (h, minima))
+        mean = float(sum(x * y for x, y in zip(a, b, strict=True)) / sum(a))
+        assert abs(state.mean() - mean) <= state.mean_error < 1e-9 * (1 + abs(mean))
+
+
+def test_losses_of_balanced_curvature_have_no_mean():
+    flat = Landscape(lambda w: [0.3 * (w + 1) ** 2, -0.3 * (w - 1) ** 2], learning_rate=0.01)
+    state = exact_chain(flat)
+    assert state.kind == "density"
+    assert abs(state.tail_exponent - 1) < 1e-8
+    assert math.isnan(state.mean())

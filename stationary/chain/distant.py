@@ -79,6 +79,11 @@ class Distant:
         return self._growth(self.factor)
 
     @property
+    def longest(self) -> float:
+        """By how much one step changes the distance, at most and in proportion."""
+        return float(np.abs(self.factor - 1).max())
+
+    @property
     def pull(self) -> float:
         mean, square = self.way @ self.probability, self.way**2 @ self.probability
         sides = self._sides(self.factor)

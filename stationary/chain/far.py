@@ -35,6 +35,8 @@ Array = NDArray[np.float64]
 
 DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked; minima
 # are looked for as far as to the last, where a domain is infinite
+VERY_FAR = 1e12  # the same, where steps are in proportion to the distance
+ALIKE = 0.01  # by which they are: those like its power 0.99 differ by more
 POWERS = 2.0 ** np.arange(-8, 14)  # by which a law may fall, with chords between them
 ENDLESS = 0.5  # of how far out minima are looked for: there they go on and on
 FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
@@ -316,12 +318,17 @@ def far_of(batches: Batches, middle: float, size: float) -> Far:
     found = Distant.at(batches, middle, DISTANCES[-1] * size)
     if found is None:
         return Far(Fate.DIVERGES)
-    if found.growth > NEUTRAL:
+    near = [Distant.at(batches, middle, distance * size) for distance in DISTANCES[:2]]
+    neutral = NEUTRAL
+    if near[1] is not None and abs(found.longest - near[1].longest) < ALIKE * found.longest:
+        # Steps in proportion to the distance, however short: from very far out they begin at 0.
+        found = Distant.at(batches, middle, VERY_FAR * size) or found
+        neutral = NEUTRAL / 100 * found.longest
+    if found.growth > neutral:
         return Far(Fate.DIVERGES, steps=found)
-    if found.growth < -NEUTRAL:
+    if found.growth < -neutral:
         return Far(Fate.RETURNS, found.exponent(), found)
     # Distances hardly change: the mean way counts, against the spread of the ways.
-    near = [Distant.at(batches, middle, distance * size) for distance in DISTANCES[:2]]
     pulls = [d.pull for d in near if d is not None] or [0.0]
     pull = max(pulls)  # 2 x E step / E step^2: below -1 it returns, above 1 it is lost
     if pull > 1 and min(pulls) > 1:

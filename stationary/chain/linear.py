@@ -26,18 +26,27 @@ def linear_moments(
     w = np.unique(np.concatenate([np.linspace(low, high, 65), np.geomspace(1e-6, 1, 33) * high]))
     w = w[(low <= w) & (w <= high)]
     images, p = batches.images(w), batches.probability
-    at = np.argmin(np.abs(w - (low + high) / 2)) if math.isfinite(far.exponent) else 0
     a = (images[:, -1] - images[:, 0]) / (w[-1] - w[0])
-    b = images[:, at] - a * w[at]
+    centre = float(w[np.argmin(np.abs(images).max(axis=0))])
+    b = batches.images(np.array([centre]))[:, 0] - a * centre
     rounding = 64 * EPSILON * (np.abs(images).max(axis=1) + max(abs(low), abs(high)))
     if (np.abs(images - (a[:, None] * w + b[:, None])) > rounding[:, None]).any():
         return None
     if math.isinf(far.exponent) and not float(p @ a**2) < 1 - 1e-9:
         return None  # the steps turn the line over or move it: nothing is drawn together
-    size = max(abs(low), abs(high)) if math.isinf(far.exponent) else 1 + float(np.abs(b).max())
-    mean = float(p @ b) / float(1 - p @ a)
-    d = b + (a - 1) * mean
-    found, errors = [1.0, 0.0], [0.0, 64 * EPSILON * (size + abs(mean)) / abs(1 - float(p @ a))]
+    if far.exponent <= 1 or not float(1 - p @ a) > 0:
+        return np.full(4, math.nan), np.zeros(4)
+    for _ in range(2):  # far from what the maps leave in place they do not tell where that is
+        left_in_place = b[a != 1] / (1 - a[a != 1])
+        centre = float(np.clip(np.median(left_in_place), low, high))
+        b = batches.images(np.array([centre]))[:, 0] - a * centre
+    away = batches.images(np.array([centre]))[:, 0] - centre  # steps from there
+    size = 1 + abs(centre) + float(np.abs(away).max())
+    if math.isinf(far.exponent):
+        size = max(abs(low), abs(high))
+    apart = float(p @ away) / float(1 - p @ a)
+    mean, d = centre + apart, away + (a - 1) * apart
+    found, errors = [1.0, 0.0], [0.0, 64 * EPSILON * (size + abs(apart)) / abs(1 - float(p @ a))]
     for k in range(2, 5):
         if far.exponent <= k:
             found.append(math.inf if k % 2 == 0 else math.nan)
@@ -49,6 +58,4 @@ def linear_moments(
         whole = float(sizes @ np.abs(found)) + abs(value)
         errors.append((float(sizes @ errors) + 64 * EPSILON * whole) / gap)
         found.append(value)
-    if far.exponent <= 1:
-        return np.full(4, math.nan), np.zeros(4)
     return np.array([mean, *found[2:]]), np.array(errors[1:])
