@@ -767,3 +767,25 @@ def test_a_law_on_a_stretch_without_noise_has_times_as_points_have():
     x, weights = np.polynomial.legendre.leggauss(20)
     times = first_passage(process, 0.5 + 0.2 * x, 0.9).mean.value
     assert abs(found.value / (times @ weights / 2) - 1) <= found.error < 1e-10
+
+
+@pytest.mark.parametrize(
+    ("drift", "variance", "start", "target", "wall"),
+    [
+        (lambda x: -x, 1.0, 0.0, 130.0, 140.0),  # e^16896: beyond where any density is left
+        (lambda x: -(x**3), 1.0, 0.0, 20.0, 21.0),
+        (lambda x: -np.sign(x), 1.0, 0.0, 30_000.0, 30_001.0),
+        (lambda x: -0.04 * np.sinh(x / 0.04), 0.001, 0.0, 0.15, 0.2),  # falls by e^1e173 below
+    ],
+)
+@pytest.mark.parametrize("side", [1, -1])
+def test_times_to_far_targets_do_not_see_the_other_end_of_the_line(
+    drift, variance, start, target, wall, side
+):
+    """Walls beyond the target, and where nobody comes on the other side, change nothing."""
+    far = first_passage(Diffusion(drift, variance), side * start, side * target).mean
+    domain = sorted((side * wall, -side * min(wall, 30.0)))
+    near = first_passage(Diffusion(drift, variance, domain), side * start, side * target).mean
+    assert abs(far.log - near.log) <= far.error + near.error
+    assert far.error < 1e-12 * (1 + near.log)
+    assert near.log > 60

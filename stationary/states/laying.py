@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -78,7 +79,10 @@ def mesh_on(
     }
     for k, doubt in doubts.items():
         whole["step_error"][k] += doubt
-    levels = _levels(whole["rises"][1] - whole["rises"][0], np.concatenate(jumps), arithmetic)
+    rises = whole["rises"][1] - whole["rises"][0]
+    fallen = pieces[0].sampling.fallen[0], pieces[-1].sampling.fallen[1]
+    left_alone = fallen[0] and ends[0] is None, fallen[1] and ends[1] is None
+    levels = _levels(rises, np.concatenate(jumps), left_alone, arithmetic)
     start = whole["rises"][0].copy()
     whole["middle"] = whole["middle"] + (levels - start)
     whole["rises"] = whole["rises"] + (levels - start)
@@ -91,23 +95,40 @@ def mesh_on(
     return replace(blocks[0], **whole, ends=ends, gaps=gaps, origin=origin)
 
 
-def _levels(rises: Array, jumps: Array, arithmetic: Arithmetic) -> Array:
+def _levels(
+    rises: Array, jumps: Array, left_alone: tuple[bool, bool], arithmetic: Arithmetic
+) -> Array:
     """Phi at the lower edge of each panel, 0 where it is least: there the scale is greatest.
 
-    Summed from there on, so that it is least rounded where that matters.
+    Summed from there on, so that it is least rounded where that matters. Out from the highest
+    Phi towards ends that are `left_alone` it does not: nobody goes there.
     """
     wide: Any = np.longdouble if arithmetic is DOUBLE else object
-    start = 0
-    levels = np.zeros_like(rises)
-    for _ in range(len(rises)):
+
+    def summed(start: int) -> Array:
         up = np.cumsum(rises[start:-1] + jumps[start + 1 :], dtype=wide)
         down = -np.cumsum((rises[:start] + jumps[1 : start + 1])[::-1], dtype=wide)[::-1]
-        levels = np.concatenate([down, [0 * rises[start]], up]).astype(rises.dtype)
-        least = int(np.argmin(np.minimum(levels, levels + rises)))
-        if least == start:
+        return np.concatenate([down, [0 * rises[start]], up]).astype(rises.dtype)
+
+    first, last = 0, len(rises)
+    if any(left_alone):
+        highest = _settled(lambda k: np.argmax(np.maximum(v := summed(k), v + rises)), len(rises))
+        first, last = highest * left_alone[0], highest + 1 if left_alone[1] else last
+
+    def lowest(k: int) -> Any:
+        levels = summed(k)
+        return first + np.argmin(np.minimum(levels, levels + rises)[first:last])
+
+    return as_array(summed(_settled(lowest, len(rises), first)))
+
+
+def _settled(found: Callable[[int], Any], most: int, start: int = 0) -> int:
+    """The panel that is found from itself: from far off sums are too blurred to see it."""
+    for _ in range(most):
+        if (one := int(found(start))) == start:
             break
-        start = least
-    return as_array(levels)
+        start = one
+    return start
 
 
 def _across(pieces: tuple[Anatomy, ...], left: Mesh, right: Mesh) -> tuple[Any, Any]:

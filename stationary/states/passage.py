@@ -80,12 +80,7 @@ class Stretch:
                 or any(sign * x > sign * edge for x in wanted)
             )
 
-        pieces = [
-            anatomy(sampling(p.sampling.diffusion, complete=True, arithmetic=p.sampling.arithmetic))
-            if goes_beyond(p, 0) or goes_beyond(p, 1)
-            else p
-            for p in self.pieces
-        ]
+        pieces = [further(p, (goes_beyond(p, 0), goes_beyond(p, 1))) for p in self.pieces]
         # Beyond a target no power goes on: panels must reach it.
         targets = [x for x in self.ends if x is not None]
         pieces = [replace(p, sampling=reaching(p.sampling, targets)) for p in pieces]
@@ -300,6 +295,22 @@ class Stretch:
             found = Value(found.log - up.total, found.error + up.total_error)
         found.log[(y <= mesh.ends[0]) | (y >= mesh.ends[1])] = -math.inf
         return Value(converted(found.log, self.arithmetic), found.error)
+
+
+def further(piece: Anatomy, beyond: tuple[bool, bool]) -> Anatomy:
+    """The piece, sampled beyond where next to nothing is left, on those sides alone.
+
+    On the other ones the scale grows without bounds, and nobody comes there.
+    """
+    if not any(beyond):
+        return piece
+    near = piece.sampling
+    found = sampling(near.diffusion, complete=True, arithmetic=near.arithmetic)
+    p = found.panels
+    kept = (p.upper > near.lower) | beyond[0]
+    kept &= (p.lower < near.upper) | beyond[1]
+    fallen = not beyond[0] and near.fallen[0], not beyond[1] and near.fallen[1]
+    return anatomy(replace(found, samples=found.samples.only(np.asarray(kept)), fallen=fallen))
 
 
 def _sharp(piece: Anatomy, low: Any, high: Any) -> Anatomy:
