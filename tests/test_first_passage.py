@@ -789,3 +789,13 @@ def test_times_to_far_targets_do_not_see_the_other_end_of_the_line(
     assert abs(far.log - near.log) <= far.error + near.error
     assert far.error < 1e-12 * (1 + near.log)
     assert near.log > 60
+
+
+@pytest.mark.parametrize("length", [1e-8, 1.0, 1e8])
+def test_occupation_does_not_depend_on_the_unit_of_length(length):
+    """2 int_0^y e^(z^2) dz e^(-y^2) at y = 1/2, on the way from 1 to 0 by -x."""
+    process = Diffusion(lambda x: -x, length**2)
+    found = first_passage(process, length, 0.0).occupation(0.5 * length)
+    exact = 2 * math.exp(-0.25) * integrate.quad(lambda z: math.exp(z * z), 0, 0.5)[0]
+    assert abs(found.log + math.log(length) - math.log(exact)) <= found.error + 1e-15
+    assert found.error < 1e-12

@@ -26,6 +26,7 @@ from stationary import (
 )
 from stationary.errors import ConvergenceError
 from stationary.functions.jets import Jets, jet
+from stationary.plane.curl import curl_test
 from stationary.plane.density import Density
 from stationary.plane.inside import held
 from stationary.plane.local import everywhere
@@ -1371,3 +1372,46 @@ def test_exponential_tails_are_told_no_power():
     assert state.density.moments[1][0, 0] == pytest.approx(0.1266667, rel=1e-6)
     assert not [note for note in state.notes if "|x_" in note]
     assert "|x|^" not in repr(state.marginal(0))
+
+
+@pytest.mark.parametrize("unit", [1e-6, 1e4, 1e8])
+def test_coordinates_may_be_in_units_that_differ_by_far(unit):
+    """y / unit is what it is in one unit: "all collapses onto a line", a traceback, inf or 2 GiB of
+    memory it was."""
+
+    def even(x):
+        return 1 + 0 * x[0], unit**2 + 0 * x[0]
+
+    linear = Diffusion(
+        lambda x: (-x[0] + 0.5 * x[1] / unit, -2 * x[1] - 0.5 * x[0] * unit), even, weights=2
+    )
+    exact = np.array([[13, -1], [-1, 7]]) / 27
+    assert np.allclose(end_state(linear).cov() / np.outer([1, unit], [1, unit]), exact, atol=1e-13)
+    well = Diffusion(lambda x: (x[0] - x[0] ** 3, -x[1]), even, weights=2)
+    state = end_state(well)
+    assert state.cov()[0, 0] == pytest.approx(0.8934649695742367, rel=1e-11)
+    assert state.cov()[1, 1] == pytest.approx(0.5 * unit**2, rel=1e-11)
+    assert state.curl.local
+
+
+def test_rest_points_are_found_and_noise_is_told_from_none_in_units_that_differ_by_far():
+    def process(unit):
+        cross = 0.9 * unit
+
+        def noise(x):
+            one = 1 + 0 * x[0]
+            return (one, cross * one), (cross * one, unit**2 * one)
+
+        def drift(x):
+            return -(x[0] ** 3) + 0.5 * x[1] / unit, -2 * x[1] - 0.5 * x[0] * unit
+
+        return Diffusion(drift, noise, weights=2)
+
+    one, far = (everywhere(process(u)) for u in (1.0, 1e8))
+    assert len(one) == len(far) == 1
+    assert np.allclose(far[0].eigenvalues, one[0].eigenvalues, rtol=1e-9)
+    assert np.allclose(far[0].covariance / [[1, 1e8], [1e8, 1e16]], one[0].covariance, rtol=1e-9)
+    box = ((-2.0, 2.0), (-2.0, 2.0))
+    rank = [curl_test(process(u), (box[0], (-2 * u, 2 * u))) for u in (1.0, 1e8)]
+    assert [t.noise.singular for t in rank] == ["nowhere"] * 2
+    assert rank[1].maximum * 1e8 == pytest.approx(rank[0].maximum, rel=1e-9)

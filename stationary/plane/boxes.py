@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -44,13 +45,14 @@ def joined(*boxes: Box) -> Box:
     return box_of(ends[..., 0].min(axis=0), ends[..., 1].max(axis=0))
 
 
-def finite_box(box: Box, farther: float = 1.0) -> Box:
-    """A finite box in which equilibria are looked for where a domain is infinite."""
+def finite_box(box: Box, farther: Any = 1.0) -> Box:
+    """A finite box in which equilibria are looked for where a domain is infinite; `farther` may be
+    one factor for each direction."""
     made = []
-    for low, high in box:
+    for (low, high), far in zip(box, np.broadcast_to(farther, len(box)), strict=True):
         ends = np.array([low, high])
         near = ends[np.isfinite(ends)]
-        reach = farther * (20 + abs(near[0]) if len(near) == 1 else 10.0)
+        reach = float(far) * (20 + abs(near[0]) if len(near) == 1 else 10.0)
         middle = near[0] if len(near) else 0.0
         ends = np.clip(ends, middle - reach, middle + reach) if len(near) < 2 else ends
         made.append((float(ends[0]), float(ends[1])))

@@ -199,11 +199,22 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
             f"{process.name}: there is no noise, so that all ends at {point_text(mean)}. Give a "
             "variance above 0."
         )
-    if is_flat(covariance):
+    if is_flat(covariance, slope, a):
         raise LandscapeError(COLLAPSES.format(name=process.name, at=point_text(mean)))
     return Gaussian(mean, covariance)
 
 
-def is_flat(covariance: Array) -> bool:
-    least, most = np.linalg.eigvalsh(covariance)
+def is_flat(covariance: Array | None, jacobian: Array, a: Array) -> bool:
+    """Whether what small noise makes of a stable rest point lies on a line; in any units.
+
+    Either one coordinate has no noise, neither of its own nor of the other one's; or what they do
+    goes together.
+    """
+    if covariance is None:
+        return False
+    pushed = np.where(jacobian != 0, np.diag(a), 0).any(axis=1) | (np.diag(a) > 0)
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 0))
+    if not (pushed & (deviation > 0)).all():
+        return True
+    least, most = np.linalg.eigvalsh(covariance / np.outer(deviation, deviation))
     return bool(least <= 1e-12 * most)

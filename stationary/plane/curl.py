@@ -86,9 +86,10 @@ def curl_test(
     The largest curl is looked for where `height`, a rough -log P, is below `SEEN`.
     """
     axes = [low + (high - low) * (np.arange(GRID) + 0.5) / GRID for low, high in box]
-    x = lattice(*axes)
+    x, unit = lattice(*axes), np.ptp(np.array(box), axis=1)
     fields = process.fields(x, 2)
     process.check(x, fields)
+    fields = fields.in_units(unit)
     noise = noise_of(process, axes, x, fields)
     if noise.singular == "everywhere":
         return Curl(False, None, None, noise)
@@ -107,7 +108,7 @@ def curl_test(
     rounding = SAME * parts
     local, even = (bool((np.abs(size - c) <= rounding).all()) for c in (0.0, size[k]))
     where = None if even and not local else tuple(map(float, x[:, good][:, k]))
-    return Curl(local, float(size[k]), where, noise)
+    return Curl(local, float(size[k] / unit.prod()), where, noise)
 
 
 def _ratio(a: Array) -> Array:
@@ -117,7 +118,10 @@ def _ratio(a: Array) -> Array:
 
 
 def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Fields) -> Noise:
-    """Where the covariance is singular: from where its least eigenvalue is low on a grid, down."""
+    """Where the covariance is singular: from where its least eigenvalue is low on a grid, down.
+
+    The fields are those at the points of the grid, with its box as the unit of each direction.
+    """
     ratio = _ratio(fields.a)
     if (ratio < SINGULAR).all():
         _, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0))
@@ -138,6 +142,7 @@ def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Field
 def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[float, ...]]:
     """Points at which the covariance is singular: the lowest of a stencil, ever closer."""
     step = np.array([v[1] - v[0] for v in axes])
+    unit = GRID * step
     low, high = np.array([[v[0], v[-1]] for v in axes]).T[..., None]
     k = np.arange(-2, 3)
     stencil = lattice(k, k)
@@ -145,7 +150,7 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
     for _ in range(90):
         near = x[:, :, None] + step[:, None, None] * stencil[:, None, :] / 2
         near = np.clip(near, low[..., None], high[..., None])
-        root = np.sqrt(np.maximum(_ratio(process.fields(near.reshape(2, -1)).a), 0))
+        root = np.sqrt(np.maximum(_ratio(process.fields(near.reshape(2, -1)).in_units(unit).a), 0))
         root = root.reshape(x.shape[1], -1)
         x = near[:, np.arange(x.shape[1]), root.argmin(axis=1)]
         slope = np.ptp(root, axis=1) if slope is None else slope * 0.8  # over a step
@@ -156,7 +161,7 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
         if not len(slope):
             return []
         step = 0.8 * step  # so that five first steps are reached
-    zero = _ratio(process.fields(x).a) < 1e-10
+    zero = _ratio(process.fields(x).in_units(unit).a) < 1e-10
     kept: list[tuple[float, ...]] = []
     for p in x[:, zero].T:
         if all((np.abs(p - k) > 1e-4 * (high - low)[:, 0]).any() for k in kept):

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import solve_continuous_lyapunov
+from scipy.linalg import matrix_balance, solve_continuous_lyapunov
 
 from stationary.aliases import Array
+from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import SAME, TINY
 from stationary.plane.boxes import clipped, ends_of, finite_box, lattice, placed
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text, scale_of
 
 FARTHER = 10.0 ** np.arange(13)  # times the first box, where an infinite domain is looked at
 REACH = 30.0  # lengths over which noise spreads against the drift: how far others are looked for
+PROBES = 25  # points at which the noise is looked at
+APART = 100.0  # times do units differ that are told from the noise
 SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
 NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
@@ -112,8 +115,9 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
     in one that is as wide as the noise and they are, if those are much closer together or at
     distances that the first box is no measure of."""
     found: tuple[Equilibrium, ...] = ()
+    unit = _units(process)
     for farther in FARTHER:
-        box = finite_box(process.domain, farther)
+        box = finite_box(process.domain, farther * unit)
         found = equilibria_of(process, box)
         if found or box == process.domain:
             break
@@ -135,6 +139,23 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
     return found
 
 
+def _units(process: PlaneDiffusion) -> Array:
+    """How large coordinates are beside each other, where their noise differs by far."""
+    n = process.dimensions
+    x = placed(finite_box(process.domain), np.random.default_rng(0).uniform(size=(n, PROBES)))
+    try:
+        with np.errstate(all="ignore"):
+            noise = np.median(np.diagonal(process.fields(x).a), axis=0)
+    except StationaryError:
+        return np.ones(n)
+    known = (noise > 0) & np.isfinite(noise)
+    log = np.log(noise[known]) / 2
+    size = np.ones(n)
+    if known.any() and np.ptp(log) > np.log(APART):
+        size[known] = np.exp(log - log.mean())
+    return size
+
+
 @np.errstate(all="ignore")  # where slopes are next to nothing
 def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     """Newton's method from many points (n, M); nan where it does not converge."""
@@ -149,7 +170,7 @@ def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
         slopes = np.moveaxis(np.swapaxes(found.df, 0, 1), -1, 0)  # (M, i, k)
         fine = np.isfinite(slopes).all(axis=(1, 2)) & np.isfinite(found.f).all(axis=0)
         going, slopes, f = going[fine], slopes[fine], found.f[:, fine]
-        step = -(np.linalg.pinv(slopes) @ f.T[..., None])[..., 0].T
+        step = -_solved(slopes, f, width)
         step /= np.maximum(1, (np.abs(step) / most).max(axis=0))
         x[:, going] += step
         near = (np.abs(step) <= 1e-13 * (most + np.abs(x[:, going]))).all(axis=0)
@@ -158,9 +179,16 @@ def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     lost = np.flatnonzero(np.isfinite(out).all(axis=0))
     if len(lost):  # least squares ends where the drift does not vanish, too
         found = process.fields(out[:, lost], 1)
-        size = np.abs(found.df).max(axis=(0, 1)) * most.max()
-        out[:, lost[np.abs(found.f).max(axis=0) > 1e-9 * size]] = np.nan
+        by = width[:, None] / width
+        size = 0.2 * np.abs(found.df * by[..., None]).max(axis=(0, 1))
+        out[:, lost[np.abs(found.f / width[:, None]).max(axis=0) > 1e-9 * size]] = np.nan
     return out
+
+
+def _solved(slopes: Array, f: Array, unit: Array, least: float = 1e-15) -> Array:
+    """x (n, M) with J x = f for slopes J (M, n, n), the shortest in units of each direction."""
+    inverse = np.linalg.pinv(slopes * unit / unit[:, None], least)
+    return np.asarray(unit[:, None] * (inverse @ (f.T / unit)[..., None])[..., 0].T)
 
 
 @np.errstate(all="ignore")
@@ -174,9 +202,11 @@ def corners(process: PlaneDiffusion, x: Array, width: Array, known: Array) -> Ar
         f, slope, _ = _fitted(process, x[:, going], size[going] * width[:, None])
         fine = np.isfinite(slope).all(axis=(1, 2))
         going, f, slope = going[fine], f[:, fine].T[..., None], slope[fine]
-        step = -np.linalg.pinv(slope, 1e-9) @ f
-        left = np.abs(f + slope @ step).max(axis=(1, 2)) > 1e-6 * np.abs(f).max(axis=(1, 2))
-        step = step[..., 0].T / width[:, None]
+        step = -_solved(slope, f[..., 0].T, width, 1e-9)
+        size_of_f = np.abs(f[..., 0] / width).max(axis=1)
+        left = np.abs((f[..., 0] + (slope @ step.T[..., None])[..., 0]) / width).max(axis=1)
+        left = left > 1e-6 * size_of_f
+        step = step / width[:, None]
         far = np.abs(step).max(axis=0) / size[going]
         x[:, going] += step / np.maximum(far, 1) * width[:, None]
         size[going[(far <= 1) & ~left]] *= SHRINK
@@ -250,7 +280,9 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     values = np.linalg.eigvals(jacobian)
     values = values[np.argsort(-values.real)]
     values = np.where(np.abs(values.imag) <= 1e-13 * np.abs(values), values.real, values)
-    flat = 1e-7 * np.abs(jacobian).max()  # a double zero is known to half of the digits
+    flat = (
+        1e-7 * np.abs(matrix_balance(jacobian)[0]).max()
+    )  # a double zero is known to half of the digits
     values = np.where(np.abs(values.real) <= flat, 1j * values.imag, values)
     covariance = None
     if (values.real < 0).all():

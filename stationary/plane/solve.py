@@ -71,7 +71,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             part = f"{state.error:.0e} of its peak"
             raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error=part), state)
     except (ConvergenceError, LandscapeError) as error:
-        flat = [e for e in equilibria if e.covariance is not None and closed.is_flat(e.covariance)]
+        flat = [e for e in equilibria if closed.is_flat(e.covariance, e.jacobian, e.variance)]
         sure = isinstance(error, ConvergenceError)
         flat = [e for e in flat if sure or _is_never_left(diffusion, e)]
         if not flat:

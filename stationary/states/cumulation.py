@@ -62,11 +62,12 @@ def resolved(
     build: Callable[[Mesh, int | None], T],
     memory: dict[int, Mesh],
     cuts: Iterable[Any] = (),
+    leaves: tuple[bool, bool] = (True, True),
 ) -> T:
     """What is built on a mesh between two ends, which is cut as often as that asks for."""
     cuts, marks, before = list(cuts), list[Any](), -1
     for rounds in range(MOST_ROUNDS):
-        mesh = mesh_on(pieces, ends, (cuts, marks), memory)
+        mesh = mesh_on(pieces, ends, (cuts, marks), memory, leaves)
         if len(mesh.lower) == before:
             break  # places that are asked for again are not told apart
         before = len(mesh.lower)

@@ -43,8 +43,11 @@ def mesh_on(
     ends: tuple[Any, Any],
     given: tuple[list[Any], list[Any]],
     memory: dict[int, Mesh],
+    leaves: tuple[bool, bool] = (True, True),
 ) -> Mesh:
     """Panels between two ends (None: as far as there are any) on neighbouring pieces.
+
+    `leaves` says by which ends it is left: from elsewhere nobody comes to the other one.
 
     `given` is where they are cut, and where finely. `memory` keeps what was known before.
     """
@@ -80,9 +83,7 @@ def mesh_on(
     for k, doubt in doubts.items():
         whole["step_error"][k] += doubt
     rises = whole["rises"][1] - whole["rises"][0]
-    fallen = pieces[0].sampling.fallen[0], pieces[-1].sampling.fallen[1]
-    left_alone = fallen[0] and ends[0] is None, fallen[1] and ends[1] is None
-    levels = _levels(rises, np.concatenate(jumps), left_alone, arithmetic)
+    levels = _levels(rises, np.concatenate(jumps), leaves, arithmetic)
     start = whole["rises"][0].copy()
     whole["middle"] = whole["middle"] + (levels - start)
     whole["rises"] = whole["rises"] + (levels - start)
@@ -95,13 +96,11 @@ def mesh_on(
     return replace(blocks[0], **whole, ends=ends, gaps=gaps, origin=origin)
 
 
-def _levels(
-    rises: Array, jumps: Array, left_alone: tuple[bool, bool], arithmetic: Arithmetic
-) -> Array:
+def _levels(rises: Array, jumps: Array, leaves: tuple[bool, bool], arithmetic: Arithmetic) -> Array:
     """Phi at the lower edge of each panel, 0 where it is least: there the scale is greatest.
 
-    Summed from there on, so that it is least rounded where that matters. Out from the highest
-    Phi towards ends that are `left_alone` it does not: nobody goes there.
+    Summed from there on, so that it is least rounded where that matters. Between the highest Phi
+    and an end that nobody leaves by it does not.
     """
     wide: Any = np.longdouble if arithmetic is DOUBLE else object
 
@@ -111,9 +110,9 @@ def _levels(
         return np.concatenate([down, [0 * rises[start]], up]).astype(rises.dtype)
 
     first, last = 0, len(rises)
-    if any(left_alone):
+    if not all(leaves):
         highest = _settled(lambda k: np.argmax(np.maximum(v := summed(k), v + rises)), len(rises))
-        first, last = highest * left_alone[0], highest + 1 if left_alone[1] else last
+        first, last = 0 if leaves[0] else highest, last if leaves[1] else highest + 1
 
     def lowest(k: int) -> Any:
         levels = summed(k)

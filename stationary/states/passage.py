@@ -131,7 +131,7 @@ class Stretch:
 
     def _resolved(self, build: Callable[[Mesh, int | None], T]) -> T:
         memory: dict[int, Mesh] = self.__dict__.setdefault("_panels", {})
-        return resolved(self.whole, self.ends, build, memory)
+        return resolved(self.whole, self.ends, build, memory, leaves=self.leaves)
 
     def _filled(self, shape: Any, value: float) -> Value:
         return Value(filled(shape, value, self.arithmetic), np.zeros(shape))
@@ -287,10 +287,15 @@ class Stretch:
         k = mesh.panel_of(y)
         found = Value(
             mesh.value(mesh.speed, inner) + log(number(2 * mesh.arithmetic.one)),
-            mesh.speed.error[k] + mesh.step_error.sum() + mesh.rounding(mesh.speed, inner),
+            mesh.speed.error[k] + mesh.rounding(mesh.speed, inner),
         )
+        every = np.ones(len(mesh.step_error))
         for f, at in ((up, np.minimum(y, x)), (down, np.maximum(y, x))):
-            found = found if f is None else found * f(at)
+            if (
+                f is not None
+            ):  # the way to the end counts, and what lies beyond on the other side not
+                found = found * f(at)
+                found = Value(found.log, found.error + mesh.step_errors(y, every, above=f is down))
         if up is not None and down is not None:
             found = Value(found.log - up.total, found.error + up.total_error)
         found.log[(y <= mesh.ends[0]) | (y >= mesh.ends[1])] = -math.inf
