@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from stationary import Diffusion, end_state
+from stationary import Diffusion, analyze, end_state
 
 INF = math.inf
 
@@ -106,3 +106,36 @@ def test_units_and_origin_change_nothing_but_the_numbers(name, move, at_home):
         with np.errstate(invalid="ignore"):
             change = moved.logpdf(y) + math.log(scale) - home.logpdf(POINTS)
         assert np.nanmax(np.abs(change)) <= 10 * off
+
+
+@pytest.mark.parametrize("place", [50.0, 200.0, -1000.0, 1e5, 1e7])
+def test_wells_far_from_the_origin_are_both_found(place):
+    """On the whole line panels there are wider than the wells are apart: a cubic drift is resolved
+    on them with one sign at all nodes, or changes it once where it has three zeros."""
+
+    def process(c, domain=(-np.inf, np.inf)):
+        return Diffusion(lambda x: (x - c) - (x - c) ** 3 + 0.05, 0.2, domain)
+
+    near, far = (analyze(process(c)).basins for c in (0.0, place))
+    assert [b.position for b in far] == pytest.approx([place + b.position for b in near], rel=1e-15)
+    for one, other in zip(near, far, strict=True):
+        assert abs(one.mass - other.mass) <= one.mass_error + other.mass_error < 1e-9
+    state = end_state(process(place))
+    assert state.cdf(place) == pytest.approx(0.2915018188015665, rel=1e-10)
+    assert len(state.modes) == 2
+
+
+def test_a_line_is_looked_at_as_far_as_its_functions_have_values():
+    """sinh(2 x / 0.04) overflows at 14: the same wells as in a unit in which it does not."""
+
+    def process(s):
+        return Diffusion(
+            lambda x: s * (np.sinh(x / s) - 0.12 * np.sinh(2 * x / s)),
+            lambda x: 0.05 * s**2 + 0 * x,
+        )
+
+    wide, small = (analyze(process(s)).basins for s in (1.0, 0.04))
+    for one, other in zip(wide, small, strict=True):
+        assert other.position == pytest.approx(0.04 * one.position, rel=1e-13)
+        assert other.log_exit_time == pytest.approx(one.log_exit_time, abs=1e-11)
+        assert abs(other.exit_time_error) < 1e-11

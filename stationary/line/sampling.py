@@ -23,7 +23,7 @@ from stationary.line.chart import CORE, OCTAVES, Chart
 from stationary.line.closer import Dip
 from stationary.line.octaves import grown
 from stationary.line.reach import core_in_reach, within_reach
-from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
+from stationary.line.sampled import NODES, coefficients_at, nodes_in, open_ends, sampled
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.cost import BY_WORK
@@ -32,6 +32,7 @@ from stationary.panels.pieces import MOST_PANELS, Panels, Samples, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
+OVERFLOWS = 1e60  # an octave before an exponential does: others have no values there at all
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
@@ -342,11 +343,21 @@ def _towards(dip: Dip, core: tuple[float, float], arithmetic: Arithmetic) -> Arr
 def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float]:
     """The part of the domain that is scanned evenly."""
     lower, upper = diffusion.domain
-    if math.isinf(lower) and math.isinf(upper):
-        return -CORE, CORE
-    if math.isinf(upper):
-        return (lower + (CORE / 128 if opened[0] else 0.0), lower + CORE)
-    if math.isinf(lower):
-        return (upper - CORE, upper - (CORE / 128 if opened[1] else 0.0))
-    step = (upper - lower) / diffusion.scan_panels
-    return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
+    if math.isfinite(upper - lower):
+        step = (upper - lower) / diffusion.scan_panels
+        return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
+    if math.isfinite(lower):
+        return lower + (CORE / 128 if opened[0] else 0.0), lower + _reach(diffusion, lower, 1)
+    if math.isfinite(upper):
+        return upper - _reach(diffusion, upper, -1), upper - (CORE / 128 if opened[1] else 0.0)
+    return -_reach(diffusion, 0.0, -1), _reach(diffusion, 0.0, 1)
+
+
+def _reach(diffusion: Diffusion, middle: float, sign: int) -> float:
+    """How far an infinite side is scanned evenly: less far where exponentials overflow."""
+    r = CORE * 2.0 ** -np.arange(OCTAVES // 2)
+    with np.errstate(all="ignore"):
+        f, a = coefficients_at(diffusion, middle + sign * r)
+        last = int(np.argmax(np.isfinite(f) & np.isfinite(a)))
+        grows = max(abs(f[last]), abs(a[last]), 1 / abs(a[last])) > OVERFLOWS
+    return float(r[last]) if grows else CORE

@@ -35,51 +35,79 @@ def sign_changes(
     t = rule_of(c).closed
     m = len(t)
     sign, values = _signs(c, t)
-    sign = sign.T.ravel()
+    panel, place = np.repeat(np.arange(c.shape[1]), m), np.tile(t, c.shape[1])
+    sign, at_nodes = sign.T.ravel(), values.T.ravel()
+    after, *turn = _turned(c, t, values)
+    if len(after):  # where it turns round beyond 0 between two nodes
+        panel, place = np.insert(panel, after, turn[0]), np.insert(place, after, turn[1])
+        sign, at_nodes = np.insert(sign, after, turn[2]), np.insert(at_nodes, after, turn[3])
     moving = np.flatnonzero(sign)
     there = sign[moving]
     change = np.flatnonzero(there[1:] != there[:-1])
     if kept is not None:
-        k, node = np.divmod(moving[change], m)
-        change = change[kept(panels.lower[k] + panels.half[k] * (1 + t[node]))]
+        k = panel[moving[change]]
+        change = change[kept(panels.lower[k] + panels.half[k] * (1 + place[moving[change]]))]
     i, j = moving[change], moving[change + 1]
     stretch = j - i > 4  # beyond an edge, which counts twice, and a node on either side
     # Where the function vanishes exactly, the stretch ends at the last points that are zero.
     at = np.stack([i, j, i + stretch, j - stretch])
-    k, node = np.divmod(at, m)
-    before, after, left, right = panels.lower[k] + panels.half[k] * (1 + t[node])
+    k = panel[at]
+    before, after, left, right = panels.lower[k] + panels.half[k] * (1 + place[at])
     within = (k[0] == k[1]) & ~stretch
     # Across an edge without a stretch of zeros the change is at the edge itself.
     points = np.where(stretch, (before + after) / 2, panels.edges[k[1]])
     if within.any():
-        k, (a, b) = k[0][within], node[:2, within]
-        ends = None if values is None else (values[a, k], values[b, k])
-        root = _polished(c[:, k], t[a], t[b], ends)
+        k, (a, b) = k[0][within], at[:2, within]
+        ends = (at_nodes[a], at_nodes[b]) if c.dtype is FLOAT else None
+        root = _polished(c[:, k], place[a], place[b], ends)
         points[within] = panels.lower[k] + panels.half[k] * (1 + root)
     return SignChanges(points, left, right, sign[i] > 0, stretch)
 
 
-def _signs(c: Array, t: Array) -> tuple[Array, Array | None]:
+def _turned(c: Array, t: Array, values: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """Turning points between two nodes at which a polynomial has one sign, and there the other.
+
+    With the place of each among all nodes, panel by panel: its panel, where in it, sign and value.
+    """
+    shapes, size = _shapes(c)
+    slopes = derived(shapes)
+    rise = rule(len(c) + len(c) % 2).values[:, : len(c)] @ slopes
+    side, way = np.sign(values), np.sign(rise)
+    same = (side[:-1] == side[1:]) & (side[:-1] * way[:-1] < 0) & (side[1:] * way[1:] > 0)
+    k, node = np.nonzero(same.T)
+    turn = value = np.zeros(0)
+    if len(k):
+        ends = rise[node, k], rise[node + 1, k]
+        turn = _polished(slopes[:, k], to_float(t[node]), to_float(t[node + 1]), ends)
+        value = chebyshev_sum(shapes[:, k], turn)
+        beyond = (np.sign(value) == -side[node, k]) & (np.abs(value) > 9 * DOUBLE.epsilon * size[k])
+        node, k, turn, value = node[beyond], k[beyond], turn[beyond], value[beyond]
+    return k * len(t) + node + 1, k, arithmetic_of(c).array(turn), np.sign(value), value
+
+
+def _shapes(c: Array) -> tuple[Array, Array]:
+    """Coefficients in doubles, those of many digits as parts of the largest; and these sizes."""
+    size = np.abs(c).max(axis=0)
+    if c.dtype is FLOAT:
+        return c, size
+    return to_float(c / np.where(size > 0, size, 1)), np.ones(len(size))
+
+
+def _signs(c: Array, t: Array) -> tuple[Array, Array]:
     """The signs at points `t` of all polynomials, 0 where the value is no more than rounding.
 
-    Doubles come with the values.
-
-    Many digits are looked at where doubles, scaled for each polynomial, do not tell.
+    And the values, as `_shapes` has them. Many digits are looked at where doubles do not tell.
     """
-    size = np.abs(c).max(axis=0)
-    values = rule(len(c) + len(c) % 2).values[:, : len(c)]
-    if c.dtype is FLOAT:
-        v = values @ c
-        return np.where(np.abs(v) < 9 * DOUBLE.epsilon * size, 0.0, np.sign(v)), v
-    v = values @ to_float(c / np.where(size > 0, size, 1))
-    known = np.abs(v) >= 9 * len(c) * DOUBLE.epsilon
+    shapes, size = _shapes(c)
+    v = rule(len(c) + len(c) % 2).values[:, : len(c)] @ shapes
+    known = np.abs(v) >= 9 * DOUBLE.epsilon * (1 if c.dtype is FLOAT else len(c)) * size
     sign = np.where(known, np.sign(v), 0.0)
-    if not known.all():
+    if c.dtype is not FLOAT and not known.all():
         i, k = np.nonzero(~known)
-        v = chebyshev_sum(c, t[i], k)
-        v[np.abs(v) < 9 * arithmetic_of(c).epsilon * size[k]] = 0
-        sign[i, k] = np.sign(v).astype(float)
-    return sign, None
+        exact = chebyshev_sum(c, t[i], k)
+        exact[np.abs(exact) < 9 * arithmetic_of(c).epsilon * np.abs(c).max(axis=0)[k]] = 0
+        sign[i, k] = np.sign(exact).astype(float)
+    return sign, v
 
 
 def _polished(c: Array, low: Array, high: Array, ends: tuple[Array, Array] | None) -> Array:

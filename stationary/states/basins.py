@@ -257,6 +257,12 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
     growth = 0 * own
     growth[some] = possible_growth(log_mass[some], own[some])
     errors = own * (1 - exp(log_mass)) + (growth.sum() - growth)
+    if len(borders):  # which are numbers: what lies between two of them is in either basin
+        between = c.logpdf(borders) + log(spacing(borders))
+        for sides in (slice(None, -1), slice(1, None)):
+            with np.errstate(under="ignore", over="ignore"):
+                share = exp(between - log_mass[sides])
+            errors[sides] += np.where(np.asarray(log_mass[sides] > -math.inf), share, 0)
     return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.grain * (1 + np.abs(log_mass))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.line.ends import Anatomy
+from stationary.line.ends import Anatomy, anatomy
 from stationary.line.reshape import focused
 from stationary.numbers.arithmetic import TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
@@ -51,13 +51,17 @@ def component_on(parts: Anatomy, s: Any = 1.0, *, sharp: bool = False) -> tuple[
     is felt, `sharp` takes more digits for it, between the same points.
     """
     density = weight_on(parts, s)
-    cuts = peak_edges(density)
-    if cuts.size:
+    while (cuts := peak_edges(density)).size:
         tops = summits(density, VISIBLE) if sharp else ()
         parts = replace(parts, sampling=focused(parts.sampling, cuts, tops))
         sharper = weight_on(parts, s)
-        sharper.__dict__["turns"] = density.turns  # they are where they were
+        if more := len(sharper.turns) > len(density.turns):  # closer together than panels were
+            parts = anatomy(parts.sampling)
+        else:
+            sharper.__dict__["turns"] = density.turns  # they are where they were
         density = sharper
+        if not more:
+            break
     mesh = monotone_mesh(density, _cuts(density))
     return parts, Component(parts.sampling.interval, 1.0, density, mesh)
 
