@@ -28,6 +28,7 @@ from stationary import (
     analyze,
     load,
     sweep,
+    table,
 )
 from stationary.progress import processes
 from stationary.sweeps.answers import Answer, Minimum, Points, labels_of
@@ -982,3 +983,24 @@ def test_a_quantity_that_is_none_has_a_column_and_a_reason():
 def test_what_is_no_table_to_go_on_from_is_refused(table):
     with pytest.raises(LandscapeError, match=r"resume = .* must be a sweep that was stopped"):
         sweep(wells_of, {"k": [0.1, 0.2]}, resume=table)
+
+
+@pytest.mark.parametrize("points", [13, 21, 31])
+def test_rates_of_a_table_of_gradients_know_what_interpolation_does_not(points):
+    w, c = np.linspace(-2, 2, points), np.linspace(-1, 1, 40)[:, None]
+
+    def gradients(w):
+        return (1 + 0.2 * c) * (w**3 - w) + 0.5 * np.sin(3 * w + c) + 0.3 * c
+
+    rates = np.geomspace(0.05, 0.15, 4)
+    exact = Landscape(gradients=gradients, domain=(-2, 2), learning_rate=0.1)
+    measured = table({"w": w, "gradients": gradients(w)}).landscape(learning_rate=0.1)
+    found = sweep(measured, learning_rate=rates).table()
+    alone = sweep(measured, learning_rate=rates[[0, 3]]).table()
+    true = sweep(exact, learning_rate=rates).table()
+    assert set(found["status"]) == {"interpolated"}
+    for name in ("mean", "std"):
+        assert (abs(found[name] - true[name]) < found[f"{name}_error"]).all()
+    for mass, doubt in (("log_mass_0", "mass_error_0"), ("log_mass_1", "mass_error_1")):
+        assert (abs(found[mass] - true[mass]) < found[doubt]).all()
+        assert (found[doubt][[0, 3]] > alone[doubt] / 10).all()

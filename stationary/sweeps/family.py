@@ -245,7 +245,9 @@ class Family:
                 shares = None
             if shares is None:
                 return None, np.zeros(len(q), dtype=bool)
-            return _answers(shares, first, stages, self.min_barrier, computed)
+            known = state.diffusion.uncertainty is None
+            lacking = Status.INEXACT if known else Status.INTERPOLATED
+            return _answers(shares, first, stages, self.min_barrier, computed, lacking)
 
         return answers
 
@@ -256,6 +258,7 @@ def _answers(
     stages: tuple[tuple[Any, list[list[Basin]]], ...],
     min_barrier: float,
     computed: Array,
+    lacking: Status,
 ) -> tuple[Answers, Array]:
     """The shares at each strength, as what a solve would have said; and which of them hold."""
     finite = np.isfinite(np.column_stack([s.log_masses, s.error, s.mean, s.std]))
@@ -278,7 +281,7 @@ def _answers(
             if len(group) > 1:
                 same = [order[float(b.position)] for b in group]
                 _merge(minima, held_by, np.flatnonzero(stage == k), same)
-    names = [Status.CONVERGED.name.lower(), Status.INEXACT.name.lower()]
+    names = [Status.CONVERGED.name.lower(), lacking.name.lower()]
     scalars = {n: getattr(s, n).copy() for n in SCALARS if n not in TEXTS} | {
         "status": np.array(names, dtype=object)[(s.error > TOLERANCE).astype(int)],
         "reason": blank("reason", m),

@@ -85,20 +85,28 @@ class Stretches:
         sign = ((-1) ** np.arange(len(phi)))[:, None]
         right, left = self.rise.sum(axis=0), (sign * self.rise).sum(axis=0)
         step = np.concatenate([right[:1] * 0, right[:-1] - left[1:]])  # of the coefficients [0]
-        climbed = found.climb_errors
-        levels, errors = [], []
+        climbed, unknown = found.climb_errors, found.unknown[0]
+        levels, errors, unsure = [], [], []
+
+        def outwards(steps: Array, k: int) -> Array:
+            far, near = np.cumsum(steps[k:]), np.cumsum(steps[: k + 1][::-1])[::-1]
+            return np.concatenate([near[:-1], far])
+
         for k, start in zip(panel, chebyshev_sum(self.rise, t, panel), strict=True):
             up, down = np.cumsum(step[k + 1 :]), -np.cumsum(step[1 : k + 1][::-1])[::-1]
             levels.append(np.concatenate([down, step[:1] * 0, up]) - start)
-            far, near = np.cumsum(climbed[k:]), np.cumsum(climbed[: k + 1][::-1])[::-1]
-            errors.append(np.concatenate([near[:-1], far]))
+            errors.append(outwards(climbed, k))
+            unsure.append(np.sqrt(outwards(unknown, k)))
         self.levels, self.errors = np.array(levels), np.array(errors)  # (stretches, panels)
+        self.unsure = np.array(unsure)  # the same of Phi that was interpolated
         self.log_a = chebyshev_sum(found.ell, t, panel)
         self.centres, self.reference = at, 0
         # Phi at each centre, seen from each other one, and its error; and the error of log a.
         self.between = self.levels[:, panel] + chebyshev_sum(self.rise, t, panel)
         self.doubt = self.errors[:, panel] + found.epsilon * np.abs(self.between)
+        self.doubt += self.unsure[:, panel]
         rough = 4 * found.samples.tails[1] + found.epsilon * (1 + np.abs(found.ell[0]))
+        rough += found.unknown[1]
         self.rough = density_power(found) * rough[panel] + 2 * found.epsilon
 
     def on(self, lower: Array, upper: Array, q: Array, size: int) -> Panels:
@@ -154,6 +162,10 @@ class Stretches:
         narrow = s.upper - s.lower <= 64 * spacing(np.maximum(np.abs(s.lower), np.abs(s.upper)))
         missed = (left_out > 4 * epsilon) & (cut > 32 * epsilon + 4 * rough)
         cut_off = summed(left_out)
+        # All of int 2 f / a is in proportion to q, so is what interpolation does not know of it.
+        k = self.found.panels.panel_of((s.lower + s.upper) / 2)
+        unknown = density_power(self.found) * self.found.unknown[1][k]
+        rough = rough + unknown[:, None] + self.unsure[s.stretch, k][:, None] * q
         # Moments, counted from the centre of the stretch.
         centre = self.centres[s.stretch]
         with np.errstate(divide="ignore", invalid="ignore"):
