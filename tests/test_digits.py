@@ -22,7 +22,7 @@ from stationary import (
 from stationary.line.ends import anatomy
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import many_digits
-from stationary.weight.component import component_on
+from stationary.weight.focus import component_on
 
 INF = math.inf
 EXACT = mpmath.MPContext()

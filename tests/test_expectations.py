@@ -177,3 +177,13 @@ def test_functions_that_lose_their_values_far_out_are_followed_as_far_as_they_ha
     off = abs(state.logsf(1.0) - betaprime(k, b).logsf(1.0))
     assert off < state.log_probability_error(1.0, INF)
     assert off < 1e-7
+
+
+@pytest.mark.parametrize("place", [0.1, 1e-3, 0.37])
+def test_a_jump_of_the_noise_that_is_no_double_spoils_no_probability_from_a_singular_end(place):
+    """The panel over the jump is a few doubles wide: it holds next to nothing."""
+    state = end_state(
+        Diffusion(lambda x: 1 - x, lambda x: np.where(x / place < 1, x, 3 * x), (0, INF))
+    )
+    for low, high in ((0, 1.5 * place), (0.5 * place, INF), (0.5 * place, 2 * place)):
+        assert state.log_probability_error(low, high) < 1e-12

@@ -37,7 +37,8 @@ from stationary.states.remarks import (
     require_equilibrium,
 )
 from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
-from stationary.weight.component import Component, component_on
+from stationary.weight.component import Component
+from stationary.weight.focus import component_on
 
 SPARE = 12  # digits that what is too blurred is computed in, beyond those that it lacked
 

@@ -1,6 +1,6 @@
 """Densities and what is integrated from them, in logarithms to the end.
 
-`tail` (a power of the distance), `weight` (e^(s Phi) a^-k), `focus` (panels around its peaks),
-`mesh` (integrals of it), `cumulative` (the mass on either side of a point), `component` (one
-density, with its tails), `moments`, `quantiles` and `modes`.
+`tail` (a power of the distance), `weight` (e^(s Phi) a^-k), `mesh` (integrals of it), `cumulative`
+(the mass on either side of a point), `component` (one density, with its tails), `focus` (panels
+around its peaks), `moments`, `quantiles` and `modes`.
 """

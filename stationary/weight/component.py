@@ -9,15 +9,13 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.line.ends import Anatomy, anatomy
-from stationary.line.reshape import focused
 from stationary.numbers.arithmetic import TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.elementary import (
@@ -34,39 +32,15 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.weight.cumulative import Cumulative, Integrated
-from stationary.weight.focus import peak_edges, summits
 from stationary.weight.mesh import DEEP, Mesh, log_mass_between, monotone_mesh
-from stationary.weight.weight import Weight, weight_on
+from stationary.weight.weight import Weight
 
 VISIBLE = 18.5  # log 1e8
 AT_CORNERS = 1e-4  # of the probability; what lies at so few points is said beside the rest
 NEXT_OCTAVES = 2  # beyond a point, that are followed to integrate its tail
 
 
-def component_on(parts: Anatomy, s: Any = 1.0, *, sharp: bool = False) -> tuple[Anatomy, Component]:
-    """The density with its exponent times s, normalised; and the anatomy, cut finer at its peaks.
-
-    With s = 1 it is that on a class whose ends keep their probability inside. Next to
-    a peak the drift, which vanishes there, is what is left of larger terms: where their rounding
-    is felt, `sharp` takes more digits for it, between the same points.
-    """
-    density = weight_on(parts, s)
-    while (cuts := peak_edges(density)).size:
-        tops = summits(density, VISIBLE) if sharp else ()
-        parts = replace(parts, sampling=focused(parts.sampling, cuts, tops))
-        sharper = weight_on(parts, s)
-        if more := len(sharper.turns) > len(density.turns):  # closer together than panels were
-            parts = anatomy(parts.sampling)
-        else:
-            sharper.__dict__["turns"] = density.turns  # they are where they were
-        density = sharper
-        if not more:
-            break
-    mesh = monotone_mesh(density, _cuts(density))
-    return parts, Component(parts.sampling.interval, 1.0, density, mesh)
-
-
-def _cuts(density: Weight) -> Array:
+def mesh_edges(density: Weight) -> Array:
     """Where it turns; and panels in proportion to r at an end where it vanishes as a power of r.
 
     Only such panels know the power there.
@@ -363,12 +337,17 @@ class Component:
             return 0.0
         share = self.log_probability(low, high)
         left_out = self._left_out(low, high, share)
-        in_tail = any(t is not None and (t.holds(low) or t.holds(high)) for t in self.density.tails)
-        if share > DEEP and not in_tail:
+        if share > DEEP:
             logs, part, panel = self.mesh.masses_between(np.array([low, high]), only=1)
-            held = exp(logs[part == 1] - logsumexp(logs[part == 1]))
-            own = number((held * self.panel_errors[panel[part == 1]]).sum())
-            return 1.5 * (self.norm_error + own) + left_out
+            tails = [
+                (t.log_between(low, high), t.error + self.density.errors[side])
+                for t, side in zip(self.density.tails, (0, -1), strict=True)
+                if t is not None and (t.holds(low) or t.holds(high))
+            ]
+            logs = np.append(logs[part == 1], [log_mass for log_mass, _ in tails])
+            own = np.append(self.panel_errors[panel[part == 1]], [error for _, error in tails])
+            error = number(exp(logs - logsumexp(logs)) @ own)
+            return 1.5 * (self.norm_error + error) + left_out
         turns = self.density.turns
         at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         at = at[finite(at)]
@@ -399,4 +378,4 @@ class Component:
         if np.all(covered):
             return m  # which leaves nothing out
         depth = max(-math.log(TINY), 1.5 * depth_of(self.arithmetic))
-        return monotone_mesh(self.density, _cuts(self.density), depth=depth)
+        return monotone_mesh(self.density, mesh_edges(self.density), depth=depth)

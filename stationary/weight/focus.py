@@ -1,18 +1,24 @@
-"""Where the panels of a weight should be cut so that its peaks are known to rounding."""
+"""`component_on`: a density on panels that are cut so that its peaks are known to rounding."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.line.ends import Anatomy, anatomy
+from stationary.line.reshape import focused
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, derived
 from stationary.numbers.elementary import as_array, log, spacing, sqrt
 from stationary.process.laws import GRADING
-from stationary.weight.weight import Weight
+from stationary.weight.component import VISIBLE, Component, mesh_edges
+from stationary.weight.mesh import monotone_mesh
+from stationary.weight.weight import Weight, weight_on
 
 # How far log W falls, below a peak, at the ends of panels of 20 nodes that resolve W to rounding,
 # be it a Gaussian (the first two of which hold the peak between them) or an exponential; less is
@@ -22,6 +28,29 @@ FEWEST = 1e8  # numbers next to a peak: a position among them is known to 1e-8 o
 CLOSE = 0.02  # of the distance to the peak
 MOST_STEPS = 10_000  # of a grading towards a peak: 10^27000 times narrower than its panel
 BLUNT_IN_DIGITS = 4000.0  # of log P across a panel of many digits: their guard bears so much
+
+
+def component_on(parts: Anatomy, s: Any = 1.0, *, sharp: bool = False) -> tuple[Anatomy, Component]:
+    """The density with its exponent times s, normalised; and the anatomy, cut finer at its peaks.
+
+    With s = 1 it is that on a class whose ends keep their probability inside. Next to
+    a peak the drift, which vanishes there, is what is left of larger terms: where their rounding
+    is felt, `sharp` takes more digits for it, between the same points.
+    """
+    density = weight_on(parts, s)
+    while (cuts := peak_edges(density)).size:
+        tops = summits(density, VISIBLE) if sharp else ()
+        parts = replace(parts, sampling=focused(parts.sampling, cuts, tops))
+        sharper = weight_on(parts, s)
+        if more := len(sharper.turns) > len(density.turns):  # closer together than panels were
+            parts = anatomy(parts.sampling)
+        else:
+            sharper.__dict__["turns"] = density.turns  # they are where they were
+        density = sharper
+        if not more:
+            break
+    mesh = monotone_mesh(density, mesh_edges(density))
+    return parts, Component(parts.sampling.interval, 1.0, density, mesh)
 
 
 def _peaks(density: Weight) -> tuple[Array, Array, Array]:

@@ -34,7 +34,7 @@ from stationary.states.basin import Basin
 from stationary.states.basins import MIN_BARRIER, basins_of, climb_error
 from stationary.states.distribution import EndState
 from stationary.states.solve import solved
-from stationary.weight.component import component_on
+from stationary.weight.focus import component_on
 from stationary.weight.weight import density_power
 
 LARGEST = 1e6  # of a factor, and 1 / LARGEST the smallest

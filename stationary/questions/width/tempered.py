@@ -38,7 +38,8 @@ from stationary.questions.width.stretches import TOLERANCE, Held, Shares, Stretc
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
-from stationary.weight.component import Component, component_on
+from stationary.weight.component import Component
+from stationary.weight.focus import component_on
 
 BAND = 4  # powers of two, which one set of panels and one interpolation serve if nothing is said
 # log R is analytic in log q within a strip around the real axis: of half the height pi / 2 for a
