@@ -724,3 +724,13 @@ def test_a_run_that_would_take_days_is_refused():
     process = Diffusion(lambda x: -x, 1.0)
     with pytest.raises(LandscapeError, match=r"50 walkers with 1e\+13 steps take days"):
         simulate(process, walkers=50, steps=10**13, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("drift", "deviation"),
+    [(lambda x: -(x**3), 0.6913673390), (lambda x: -x * np.abs(x), 0.6993840307)],
+)
+def test_walkers_in_a_well_without_a_slope_at_its_rest_point_start_within_it(drift, deviation):
+    """They were spread over +-21,000, in steps of 1e-11."""
+    state = simulate(Diffusion(drift, 1.0), walkers=500, steps=4000, seed=1)
+    assert abs(state.std - deviation) < 4 * state.std_error < 0.05

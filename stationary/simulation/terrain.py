@@ -21,6 +21,8 @@ from stationary.process.landscape import Landscape
 FEWEST = 129  # points, however dear
 MOST_BASINS = 64  # that walkers are counted in one by one
 JUMP = 100.0  # times a slope that is usual
+FALLEN = 4.5  # 3^2 / 2: of log P, three deviations from its peak
+POINTS = 721  # 30 for each decade of the distance from a rest point
 RELATIVE_STEP = 0.02  # of the fastest relaxation; leaves Euler's variance wrong by one per cent
 
 
@@ -180,11 +182,22 @@ def _region(diffusion: Diffusion, stable: Array) -> tuple[float, float]:
     first, last = float(stable[0]), float(stable[-1])
     width = last - first
     if width == 0:
-        h = 1e-4 * max(1.0, abs(first))
-        around = np.array([first - h, first, first + h])
-        f, a = diffusion.coefficients(np.clip(around, lower, upper))
-        with np.errstate(all="ignore"):
-            width = 3 * float(np.sqrt(a[1] / abs((f[2] - f[0]) / h)))  # of OU: sqrt(a / 2k)
+        width = min(_spread(diffusion, first, sign) for sign in (-1, 1))
         if not 0 < width < math.inf:
             width = max(1.0, abs(first))
     return max(lower, first - width), min(upper, last + width)
+
+
+def _spread(diffusion: Diffusion, place: float, sign: int) -> float:
+    """How far from a rest point 2 int f / a has fallen by what 3 deviations are of a Gaussian."""
+    r = np.geomspace(1e-12, 1e12, POINTS) * max(1.0, abs(place))
+    r = r[(diffusion.domain[0] < place + sign * r) & (place + sign * r < diffusion.domain[1])]
+    with np.errstate(all="ignore"):
+        f, a = diffusion.coefficients(place + sign * r)
+        slope = np.nan_to_num(-sign * 2 * f / a, posinf=0.0, neginf=0.0)
+        fallen = np.cumsum((slope[1:] + slope[:-1]) / 2 * np.diff(r))
+    far = np.flatnonzero(fallen > FALLEN)[:1]
+    if not len(far):
+        return math.inf
+    k = int(far[0])
+    return float(np.interp(FALLEN, np.append(0.0, fallen)[k : k + 2], r[k : k + 2]))
