@@ -30,6 +30,7 @@ VANISHES = 1e-6  # a drift with a power below this does not vanish
 CRITICAL = 1e-14  # an exponent this close to where an integral ceases to converge is there
 SETTLED = 1e-12  # an exponent that changes by less between the last probes is one
 GROWS = 1.1  # |log r| + c, from the first probe to the last, four times as far
+CANCELS = 1e-14  # of two powers, what doubles that users write leave where they should cancel
 BEYOND = 1e6  # more than any power in doubles
 STEADY = 0.9  # ratio of the changes from probe to probe, above which they may never end
 
@@ -110,10 +111,18 @@ class Exponents:
 
         Where it goes as log r it does not; as 1 / (r log^b r) it does for b > 1.
         """
-        known = self._below_infinity(self.of(s, k))
+        power = self.of(s, k)
+        known = self._below_infinity(power)
+        if known is False and math.isinf(power.value) and self._cancels(s, k):
+            return None
         if known is None and (slow := self.logarithm(s, k)) is not None:
             return bool(slow[0] > 1 + SETTLED)
         return known
+
+    def _cancels(self, s: Any, k: float) -> bool:
+        """Whether what is left of potential and variance may be the rounding of numbers in them."""
+        size = float(abs(s)) * abs(self.potential[-1]) + abs(k) * abs(self.variance[-1])
+        return bool(abs(self._powers(s, k)[-1]) < CANCELS * size)
 
     def _below_infinity(self, power: Exponent) -> bool | None:
         towards = -power.value if self.outward else power.value

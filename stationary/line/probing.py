@@ -112,6 +112,8 @@ def _probed(
         *orders
     ):
         return None
+    if math.isinf(limit_of(order)[0]):
+        potential, order = _slopes(found, chart, probe, powers)
     # In the Ito form the drift is f + (c / 2) a'; where f r / a grows without limit, a' is nothing
     # beside f.
     drift, slopes = f, None
@@ -122,6 +124,19 @@ def _probed(
         slopes = np.diff(many.log(many.abs(drift)), axis=0)[0] / steps[0]
     ahead = bool(drift[1, -1] * chart.sign > 0)
     return Exponents(potential, order, slopes, ahead, chart.outward, c, found.arithmetic, log_r[0])
+
+
+def _slopes(found: Sampling, chart: Chart, probe: int, powers: Array) -> tuple[Array, Array]:
+    """The same where they grow beyond all powers, as with e^(-1 / r^2): so closely that what is
+    left of one beside the other is known."""
+    many = many_digits(8 * probe)
+    r, step = many.array(powers), 1 / many.array([10 ** (5 * probe // 2)])[0]
+    r = np.concatenate([r, r * (1 + step), r * (1 - step)])
+    r = r if chart.outward else 1 / r
+    f, a = found.diffusion.coefficients(chart.at(r), many)
+    (_, *log_a), (_, *log_r) = (many.log(v).reshape(3, -1) for v in (a, r))
+    potential = (2 * f / a * r * chart.sign)[: len(powers)]
+    return potential, np.subtract(*log_a) / np.subtract(*log_r)
 
 
 def _go_alike(one: Array, other: Array) -> bool:
