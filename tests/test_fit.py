@@ -119,6 +119,25 @@ def test_the_ladder_of_lags_tells_what_is_no_diffusion():
     assert fit(clean + np.linspace(-2, 2, 8000), dt).lags.verdict.name == "NOT_STATIONARY"
 
 
+@pytest.mark.parametrize("filter", [[1, 0.5], [1, 0.1]])
+def test_negative_correlations_are_those_of_no_diffusion(filter):
+    """Autocorrelations of a diffusion are sums of e^(-rate t): it was "a diffusion"."""
+    z = np.random.default_rng(100).normal(size=4000).tolist()
+    x = list(accumulate(z, lambda x, z: z - filter[1] * x))
+    lags = fit(np.array(x), 1.0).lags
+    assert lags.verdict is Verdict.REVERSING
+    assert lags.speeds == ()
+
+
+@pytest.mark.parametrize("seed", [100, 101, 105, 107])
+def test_a_first_lag_that_tells_nothing_does_not_agree_with_the_others(seed):
+    """Of counts that know nothing of each other some were "a diffusion", speeds 54 and 0.2."""
+    found = fit(np.random.default_rng(seed).poisson(20, size=2000), 1.0)
+    assert found.lags.verdict is Verdict.UNDECIDED
+    assert all(e < s for s, e in zip(found.lags.speeds, found.lags.errors, strict=True))
+    assert "at most" in str(found)
+
+
 def test_a_trend_is_told_from_measurement_noise():
     noise = (0.7 * np.sqrt(0.05) * np.random.default_rng(3).normal(size=16_000)).tolist()
     steps = accumulate(noise, lambda x, up: x + (x - x**3) * 0.05 + up, initial=1.0)
@@ -385,6 +404,27 @@ def test_jumps_are_told_from_a_diffusion():
 def test_what_no_diffusion_can_follow_is_refused(x, message):
     with pytest.raises(LandscapeError, match=message):
         fit(x, 0.1)
+
+
+@pytest.mark.parametrize("size", [40, 50, 60])
+def test_outliers_are_not_lost_where_steps_are_taken_several_at_a_time(size):
+    """Every fourth or eighth observation may leave them out: it was "a diffusion"."""
+    x = ornstein_uhlenbeck(0.1, 4000, 502)
+    x[1235] = size
+    with pytest.raises(LandscapeError, match="jumps, outliers"):
+        fit(x, 0.1)
+
+
+def test_a_sensor_that_is_stuck_is_told_and_may_be_left_out():
+    x = ornstein_uhlenbeck(0.1, 4000, 3)
+    x[1000:1300] = x[1000]
+    said = r"300 values in a row are .*, from entry 1000 on \(.* time 100\)"
+    with pytest.raises(LandscapeError, match=said):
+        fit(x, 0.1)
+    with pytest.raises(LandscapeError, match="entry 1000 of run 1 on"):
+        fit([x[:200], x], 0.1)
+    x[1000:1300] = np.nan
+    assert fit(x, 0.1).lags.verdict is Verdict.DIFFUSION
 
 
 def test_places_far_from_zero_are_told_apart_and_a_column_needs_no_name(tmp_path, run):

@@ -41,9 +41,14 @@ class Verdict(Enum):
         "does, or what is driven in a cycle; fit every second or fourth observation, or take the "
         "cycle out"
     )
+    REVERSING = (
+        "not a diffusion: values some observations apart have a negative correlation, which a "
+        "diffusion never makes. Differences do (fit their sum), corrections that overshoot, or a "
+        "cycle (take it out)"
+    )
     UNDECIDED = (
-        "not decided: only one lag is known, as observations are few or lie far apart; white noise "
-        "would look the same"
+        "not decided: one lag is known at most, as observations are few or lie far apart; white "
+        "noise would look the same"
     )
     SHORT = (
         "not decided: the series lasts less than ten of the times in which it forgets, as a walk "
@@ -62,7 +67,7 @@ class Lags:
     Attributes
     ----------
     lags, times
-        Numbers of observations, and the mean times that they take.
+        Numbers of observations, and the mean times that they take; up to those that tell nothing.
     speeds, errors
         Relative to the fit, with standard errors.
     halves
@@ -84,13 +89,14 @@ class Lags:
 def lags_of(found: Fitted) -> Lags:
     """The ladder for what was fitted."""
     runs, chain, cells = found.runs, found.chain, found.cells
-    lags, times, speeds, errors = [], [], [], []
+    lags, times, speeds, errors, reversing = [], [], [], [], False
     for lag in LADDER:
         if min(map(len, runs.values)) <= 4 * lag:
             break
         speed, error = chain.speed(cells.counts(runs.classes(lag)))
         error *= math.sqrt(lag)  # steps over the same observations are not independent
-        if lag > 1 and not error < UNTOLD * speed:
+        if not error < UNTOLD * speed:
+            reversing = _correlation(runs, chain, lag) < -SURE
             break
         lags.append(lag)
         times.append(float(runs.steps(lag)[2].mean()))
@@ -103,8 +109,18 @@ def lags_of(found: Fitted) -> Lags:
         if chain.impossible(cells.counts(runs.classes()))
         else Verdict.NOT_STATIONARY
         if trend[1] > (SURE + 1) ** 2 / 2
-        else _verdict(speeds, errors, halves, runs.duration / chain.relaxation_time),
+        else _verdict(speeds, errors, halves, reversing, runs.duration / chain.relaxation_time),
     )  # fmt: skip
+
+
+def _correlation(runs: Runs, chain: Chain, lag: int) -> float:
+    """Of what is so many observations apart, in standard errors: that of products is tau / T, of
+    observations far apart 1 / n. Of a diffusion it is a sum of e^(-rate t), and positive."""
+    start, stop, _ = runs.steps(lag)
+    middle, spread = float(runs.all.mean()), float(runs.all.var())
+    memory = min(chain.relaxation_time / runs.duration, 1.0)
+    found = float((start - middle) @ (stop - middle)) / (len(start) * spread)
+    return found / math.sqrt(memory + 1 / len(start))
 
 
 def _trend(found: Fitted) -> tuple[float, float]:
@@ -140,7 +156,11 @@ def _halves(runs: Runs, chain: Chain) -> tuple[float, float]:
 
 
 def _verdict(
-    speeds: list[float], errors: list[float], halves: tuple[float, float], memories: float
+    speeds: list[float],
+    errors: list[float],
+    halves: tuple[float, float],
+    reversing: bool,
+    memories: float,
 ) -> Verdict:
     if max(halves) > SURE + 1:
         return Verdict.NOT_STATIONARY
@@ -148,6 +168,6 @@ def _verdict(
         apart = math.log(speed / speeds[0])
         if abs(apart) > max(SURE * math.hypot(error / speed, errors[0] / speeds[0]), WORTH):
             return Verdict.NOISE if apart < 0 else Verdict.INERTIA
-    if len(speeds) < 2:
-        return Verdict.UNDECIDED
+    if reversing or len(speeds) < 2:
+        return Verdict.REVERSING if reversing else Verdict.UNDECIDED
     return Verdict.DIFFUSION if memories > ENOUGH else Verdict.SHORT

@@ -26,7 +26,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.interpolation import Spline
-from stationary.sources.series.chain import Cells, Chain
+from stationary.sources.series.chain import LEAST, Cells, Chain
 from stationary.sources.series.chart import Chart, Even, chart_of
 from stationary.sources.series.runs import OBSERVED, Runs
 
@@ -125,15 +125,27 @@ def fitted(runs: Runs) -> Fitted:
 
 
 def _resolved(runs: Runs) -> tuple[Runs, float]:
-    """As many of the observations as have steps that cells can follow, and how long these are."""
-    reach, kept = float(np.ptp(runs.all)), runs
+    """As many of the observations as have steps that cells can follow, and how long these are.
+
+    What is left out goes no further beyond the rest than a step may: an outlier is not lost so.
+    """
+    reach, kept, longest = float(np.ptp(runs.all)), runs, math.sqrt(-2 * math.log(LEAST))
     while True:
-        length = float(_step_lengths(kept)[1].min())
-        if reach <= MOST * WIDEST * length:
+        widths = _step_lengths(kept)[1]
+        length = float(widths.min())
+        whole = np.concatenate([v for v in runs.values if len(v) > kept.every])
+        lost = max(whole.max() - kept.all.max(), kept.all.min() - whole.min())
+        if reach <= MOST * WIDEST * length and lost <= longest * widths.max():
             return kept, length
         kept = runs.thinned(2 * kept.every)
         if sum(map(len, kept.values)) < OBSERVED:
             break
+    typical = float(_step_lengths(runs)[1].min())
+    if typical == 0 and (held := runs.held(LEAST)):
+        raise LandscapeError(
+            f"{runs.name}: {held}: a sensor that is stuck, or what was filled in. Mark these as "
+            "missing by nan."
+        )
     if length == 0:
         rounded = f", multiples of {runs.grain:.4g}" if runs.grain else ""
         raise LandscapeError(
@@ -142,9 +154,8 @@ def _resolved(runs: Runs) -> tuple[Runs, float]:
             f"{rounded}), or a trend without noise. Record more digits; or, of a chain of a few "
             "states, count the transitions."
         )
-    length = float(_step_lengths(runs)[1].min())
     raise LandscapeError(
-        f"{runs.name}: its values range over {reach:.4g}, and a typical step is {length:.2g}, so "
+        f"{runs.name}: its values range over {reach:.4g}, and a typical step is {typical:.2g}, so "
         "that no part of the steps can be followed over the range: jumps, outliers, a trend, or "
         "noise that grows with x. Take jumps and outliers out, or the trend; or fit log x."
     )

@@ -74,6 +74,25 @@ class Runs:
             found.append((float(time[own].mean()), start[own], stop[own]))
         return found
 
+    def held(self, chance: float) -> str:
+        """The most equal values in a row, in words, if less than chance makes so many of them."""
+        still = np.concatenate([np.append(np.diff(v) == 0, False) for v in self.values])
+        ends = np.flatnonzero(~still)
+        counts = np.diff(ends, prepend=-1)
+        k = int(counts.argmax())
+        if len(still) * still.mean() ** (counts[k] - 1) > chance:
+            return ""
+        at = int(ends[k]) + 1 - int(counts[k])
+        entry, time = (
+            np.concatenate(x)[at] for x in ([range(len(v)) for v in self.values], self.times)
+        )
+        run = int(np.searchsorted(np.cumsum([len(v) for v in self.values]), at, side="right"))
+        of_run = f" of run {run}" if len(self.values) > 1 else ""
+        return (
+            f"{counts[k]} values in a row are {self.all[at]:.10g}, from entry {entry}{of_run} on "
+            f"(of those that are not missing; time {time:.6g})"
+        )
+
     def thinned(self, every: int) -> Runs:
         """Every so manieth observation."""
         times, values = (
