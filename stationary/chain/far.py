@@ -39,6 +39,7 @@ VERY_FAR = 1e12  # the same, where steps are in proportion to the distance
 ALIKE = 0.01  # by which they are: those like its power 0.99 differ by more
 POWERS = 2.0 ** np.arange(-8, 14)  # by which a law may fall, with chords between them
 ENDLESS = 0.5  # of how far out minima are looked for: there they go on and on
+TURNS = 8  # of one gradient: fewer may be minima that lie far out
 FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
 WIDER = 2.0  # than what is followed of a law: from there on cells of one width are too wide
@@ -272,7 +273,9 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float,
         at = np.arange(len(w))
         good &= (start <= at) & (at <= stop)
     w, sign = w[good], _signs(g[:, good])
-    if (sign[:, 1:] * sign[:, :-1] < 0)[:, np.abs(w[1:]) > ENDLESS * DISTANCES[-1]].any():
+    changes = sign[:, 1:] * sign[:, :-1] < 0
+    far_out = changes[:, np.abs(w[1:]) > ENDLESS * DISTANCES[-1]].any(axis=1)
+    if (far_out & (changes.sum(axis=1) > TURNS)).any():
         raise LandscapeError(
             f"{batches.landscape.name}: the gradients change sign again and again as far out as "
             "was looked, so that no chain of cells tells where SGD ends up. Give a finite domain, "
