@@ -187,3 +187,26 @@ def test_a_jump_of_the_noise_that_is_no_double_spoils_no_probability_from_a_sing
     )
     for low, high in ((0, 1.5 * place), (0.5 * place, INF), (0.5 * place, 2 * place)):
         assert state.log_probability_error(low, high) < 1e-12
+
+
+@pytest.mark.parametrize(("drift", "power"), [(-0.15, 0.5), (-0.33148066628510053, 0.437)])
+def test_the_power_of_a_correction_is_known_as_well_as_the_correction(drift, power):
+    """e^(-c x^0.35) x^-0.5 far below what panels reach: four roundings tell the 0.35."""
+    process = Diffusion(lambda x: -(x**drift), lambda x: x**power, (0, INF))
+    state, exact = end_state(process), end_state(process, digits=25)
+    for x in (1e-20, 1e-40, 1e-100):
+        off = abs(state.logcdf(x) - float(exact.logcdf(x)))
+        assert off <= state.log_probability_error(0, x) < 1e-10
+
+
+def test_probabilities_beside_a_regular_zero_hold_the_error_of_what_lies_on_its_side():
+    c = 1 / 3
+
+    def variance(x):
+        return 5.09 * np.where(x > c, 0.845, 1.0) * np.sqrt(np.abs(x - c)) * (1 + (x - c) ** 2)
+
+    process = Diffusion(lambda x: 0.606 - 2.026 * (x - c), variance, (c - 4, c + 4))
+    state, exact = end_state(process), end_state(process, digits=25)
+    for x in (c - 0.1, c + 0.1):
+        off = abs(state.logcdf(x) - float(exact.logcdf(x)))
+        assert off <= state.log_probability_error(c - 4, x) < 1e-9

@@ -128,7 +128,7 @@ class Mixture:
         for c in self.components:
             ends = converted(lower, c.arithmetic), converted(upper, c.arithmetic)
             share = exp(min(log(c.weight) + c.log_probability(*ends) - whole, 0.0))
-            total += share * (c.log_probability_error(*ends) + self.weight_error)
+            total += share * (c.log_probability_error(*ends) + c.share_error + self.weight_error)
         held = [a.weight for a in self.lumps if lower < a.position <= upper]
         return total + self.weight_error * exp(min(log(sum(held)) - whole, 0.0)) if held else total
 

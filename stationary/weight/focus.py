@@ -71,7 +71,8 @@ def _peaks(density: Weight) -> tuple[Array, Array, Array]:
 def _slope_and_curve(density: Weight, x: Array, k: Array) -> Array:
     """The sizes of the first two derivatives of log W at points in panels k, shape (2, M, 1)."""
     p, t = density.panels, density.panels.place(x, k)
-    curve = chebyshev_sum(derived(density.derivative[:, k]), t) / p.half[k]
+    with np.errstate(over="ignore"):
+        curve = chebyshev_sum(derived(density.derivative[:, k]), t) / p.half[k]
     both = np.abs(np.stack([chebyshev_sum(density.derivative, t, k), curve]))
     return as_array(both[..., None])
 

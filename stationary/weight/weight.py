@@ -353,13 +353,14 @@ def _tail(density: Weight, end: End) -> Tail | None:
     # log P = exponent log u + tilt (u^d - 1) + ...: what one and two more octaves leave over tell
     # the tilt and the power; what is still left over at the next bounds what they leave over
     # within the tail.
-    rest, step = inside(1), number(arithmetic.one)
+    rest, step, off = inside(1), number(arithmetic.one), 0.0
     if abs(rest) > 8 * doubt:  # else it is rounding
         tilt = rest
         base = number(inside(2) / rest - 1)  # 2^|d|
         if abs(base - 2) * abs(rest) > 8 * doubt and LEAST_BASE < base < LARGEST_BASE:
             tilt, step = rest / (base - 1), log(base) / log_2
+            off = 4 * doubt / (base - 1) ** 2  # of the tilt: both are known to `doubt`
     over = inside(3) - tilt * (8**step - 1)
-    error = room_error / abs(room) + 8 * epsilon
+    error = room_error / abs(room) + 8 * epsilon + off
     error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + abs(tilt) ** 3
     return Tail(*known, tilt, error, step, doubt=room_error)
