@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -18,6 +19,7 @@ from stationary import (
     end_state,
     exact_chain,
     simulate,
+    table,
 )
 from stationary.chain.batch_law import nodes_of
 from stationary.chain.batches import batches_of
@@ -1377,3 +1379,43 @@ def test_losses_of_balanced_curvature_have_no_mean():
     assert state.kind == "density"
     assert abs(state.tail_exponent - 1) < 1e-8
     assert math.isnan(state.mean())
+
+
+def of_a_table(points):
+    """Forty datapoints, as functions and as a table of their gradients at a few weights."""
+    c = np.linspace(-1, 1, 40)[:, None]
+
+    def gradients(w):
+        return (1 + 0.2 * c) * (w**3 - w) + 0.5 * np.sin(3 * w + c) + 0.3 * c
+
+    w = np.linspace(-2, 2, points)
+    exact = Landscape(gradients=gradients, domain=(-2, 2), learning_rate=0.1)
+    given = table({"w": w, "gradients": gradients(w)})
+    return given.landscape(learning_rate=0.1), exact
+
+
+@pytest.mark.parametrize(("points", "most"), [(13, 0.5), (21, 2e-3), (31, 1e-3)])
+def test_chains_of_a_table_of_gradients_know_what_interpolation_does_not(points, most):
+    """A mean was off by a hundred times its claim."""
+    found, exact = (exact_chain(x) for x in of_a_table(points))
+    assert abs(found.mean() - exact.mean()) < found.mean_error < most
+    assert abs(found.std() - exact.std()) < found.std_error < most
+    for ends in ((-2, -0.72), (0.72, 2)):
+        off = abs(found.log_probability(*ends) - exact.log_probability(*ends))
+        assert off < found.log_probability_error(*ends)
+    times = [x.mean_exit_time(-0.72, 2, 0) for x in (found, exact)]
+    assert abs(times[0].log_time - times[1].log_time) < times[0].error
+    assert (found.status is Status.INTERPOLATED) == (points == 13)
+    assert "interpolated" in found.notes[-1]
+
+
+def test_what_is_not_known_of_gradients_moves_a_process_to_one_side():
+    own = of_a_table(13)[0]
+    pushed = replace(own, gradients=own.gradients.pushed(0.0))
+    w = np.linspace(-2, 2, 401)
+    (g, s), (lower, same) = own.moments(w), pushed.moments(w)
+    assert (lower <= g).all()
+    np.testing.assert_array_equal(s, same)
+    np.testing.assert_allclose(pushed.gradient(w).mean(axis=0), lower, atol=1e-12)
+    before, after = (exact_chain(x, cells=256) for x in (own, pushed))
+    assert (after.cdf(w) <= before.cdf(w) + 1e-9).all()

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze, exact_chain, simulate
+from stationary import Diffusion, Landscape, LandscapeError, analyze, exact_chain, simulate, table
 from stationary.sgd.basins import SgdBasin
 from stationary.sgd.finite_step import Belief
 
@@ -501,3 +501,21 @@ def test_a_run_between_absorbing_ends_has_no_cell_as_narrow_as_rounding():
     given = {"learning_rate": 0.1, "domain": (-3, 3), "boundaries": "absorbing"}
     found = analyze(Landscape(losses=lambda w: [(w - 1) ** 2, (w + 0.5) ** 2], **given))
     assert found.sgd.after(100, 0.3).log_shares[0] == pytest.approx([-math.inf, 0, -math.inf])
+
+
+@pytest.mark.parametrize("points", [13, 21])
+def test_what_is_not_known_between_weights_is_in_what_the_chain_holds(points):
+    w, c = np.linspace(-2, 2, points), np.linspace(-1, 1, 40)[:, None]
+
+    def gradients(w):
+        return (1 + 0.2 * c) * (w**3 - w) + 0.5 * np.sin(3 * w + c) + 0.3 * c
+
+    given = table({"w": w, "gradients": gradients(w)}).landscape(learning_rate=0.1)
+    found = analyze(given)
+    exact = analyze(Landscape(gradients=gradients, domain=(-2, 2), learning_rate=0.1)).sgd
+    for own, true in zip(found.sgd.basins, exact.basins, strict=True):
+        assert abs(own.chain[0] - true.chain[0]) < own.chain[1] + true.chain[1]
+        assert abs(own.log_chain_exit_time - true.log_chain_exit_time) < own.exit_error
+    few = points == 13
+    assert found.sgd.believed is (Belief.OPEN if few else Belief.CHAIN)
+    assert ("known at too few weights" in str(found).replace("\n ", "")) == few

@@ -149,12 +149,17 @@ class Batches:
 
     @cached_property
     def others(self) -> tuple[Batches, ...]:
-        """Fewer nodes, and such of a coarser law, to tell the error of these: see `TWICE`."""
-        if self.whole:
-            return ()
-        fewer = _batches(self.landscape, MOST_MAPS, FEWER)
-        coarser = () if self.exact else (replace(self, refined=False),)
-        return fewer, *coarser
+        """Fewer nodes, such of a coarser law, and gradients that are off by what is not known of
+        them, to tell the error of these: see `TWICE`."""
+        found, landscape = [], self.landscape
+        if not self.whole:
+            found.append(_batches(landscape, MOST_MAPS, FEWER))
+        if not self.exact:
+            found.append(replace(self, refined=False))
+        if landscape.known is not None and landscape.known.error is not None:
+            pushed = replace(landscape, gradients=landscape.known.pushed(landscape.weight_decay))
+            found.append(replace(self, landscape=pushed, equilibria=None))
+        return tuple(found)
 
     def roughness(self, w: Array) -> float:
         """How far the chain may be, in its distribution function, from that of all batches.

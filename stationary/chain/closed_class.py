@@ -150,12 +150,18 @@ class ChainClass(Data):
             rest += TWICE * abs(law.log_probability(lower, upper) - value)
         return rest + 2 * abs(beside - value) + 1e-12
 
-    def beside(self, other: ChainClass) -> ChainClass:
-        """With twice what other nodes change as part of the errors."""
+    def beside(self, other: ChainClass, sided: bool = False) -> ChainClass:
+        """With twice what another law of a step changes as part of the errors.
+
+        A `sided` one is off to one side: moments count what it does as if that were to either.
+        """
         at = np.union1d(self.edges, other.edges)
         apart = np.abs(self.cdf(at) - other.cdf(at))
         with np.errstate(invalid="ignore"):  # moments that do not exist
             moved = np.nan_to_num(np.abs(self.moments - other.moments), nan=0.0)
+        if sided:
+            away = np.abs((at[1:] + at[:-1]) / 2 - self.mean)
+            moved = np.array([k * _area(np.diff(at) * away ** (k - 1), apart) for k in range(1, 5)])
         return replace(
             self,
             cdf_error=min(self.cdf_error + TWICE * float(apart.max()), 1.0),

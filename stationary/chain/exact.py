@@ -22,6 +22,10 @@ from stationary.sources.loading import ProcessLike, as_landscape
 from stationary.wording import steps_text
 
 FEWEST, MOST = 32, 8000  # cells
+PUSHED = (
+    "Its gradients are interpolated: errors hold twice what it changes if all that is not known of "
+    "them drives w to one side."
+)
 
 
 def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 2000) -> ChainState:
@@ -59,9 +63,11 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     _check_that_it_moves(batches, held)
     ground = Ground(batches, held, cells, start)
     state = Search(ground).state()
-    if state.kind not in ("none", "classes"):
+    if state.kind != "none" and not state.linked:
         for other in batches.others:
-            state = _with_other(state, Search(replace(ground, batches=other)).state())
+            state = _with_other(
+                state, Search(replace(ground, batches=other, laid=ground.cores)).state()
+            )
     if not batches.exact and any(c.weight for c in state.components):
         state = _as_rough_as_batches(state)
     state = _told_when(state)
@@ -77,19 +83,30 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
 
 def _with_other(state: ChainState, few: ChainState) -> ChainState:
     """With twice what another law of a step changes as part of the errors."""
+    sided = few.landscape.gradients is not state.landscape.gradients
     if len(few.components) != len(state.components) or few.kind != state.kind:
-        note = "With a coarser law of a step it ends otherwise: do not trust it."
-        return replace(state, status=Status.INEXACT, weight_error=1.0, notes=(*state.notes, note))
+        law = "gradients within what is not known of them" if sided else "a coarser law of a step"
+        note = f"With {law} it ends otherwise: do not trust it."
+        lacking = Status.INTERPOLATED if sided else Status.INEXACT
+        return replace(state, status=lacking, weight_error=1.0, notes=(*state.notes, note))
     pairs = list(zip(state.components, few.components, strict=True))
     moved = [abs(c.weight - f.weight) for c, f in pairs if c.weight is not None and f.weight]
     later = 0.0
     if math.isfinite(state.log_arrival) or math.isfinite(few.log_arrival):
         later = TWICE * abs(state.log_arrival - few.log_arrival)
-    return replace(
+    state = replace(
         state,
-        components=tuple(c.beside(f) for c, f in pairs),
+        components=tuple(c.beside(f, sided) for c, f in pairs),
         weight_error=state.weight_error + TWICE * max(moved, default=0.0),
         arrival_error=state.arrival_error + later,
+    )
+    if not sided:
+        return state
+    told = state.error <= COARSE or state.status is not Status.CONVERGED
+    return replace(
+        state,
+        status=state.status if told else Status.INTERPOLATED,
+        notes=(*state.notes, PUSHED),
     )
 
 

@@ -16,14 +16,17 @@ import numpy as np
 from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
+from stationary.functions.interpolation import Spline
 from stationary.functions.tape.running import Moments
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.cost import MEMORY
 from stationary.result import Data
 
 # Errors of interpolation between different knots are of either sign: with twice the root of the
 # sum of their squares, 1 of 40 slices of networks was off by 1.6 times what was claimed.
 SPREAD = 3.0
+
+BETWEEN = 8  # points from each knot to the next, at which what is not known is looked at
 
 Bounds = Callable[[Array], tuple[Array, Array]]
 
@@ -80,6 +83,29 @@ class KnownGradients(Data):
     def bound(self, scale: float, decay: float) -> KnownGradients:
         """The same where 2 f / a = -scale (G + decay w) / S2: known as well as that needs."""
         return self
+
+    def pushed(self, decay: float) -> KnownGradients:
+        """These with all that is not known of them driving w upwards: an error to one side.
+
+        Of two processes with the same noise the one with the higher drift is ahead at all times:
+        in what this changes of P(W <= w) nothing cancels. What is not known of S2 counts as it does
+        in 2 f / a.
+        """
+        assert self.error is not None
+        knots = np.unique([*self.domain, *self.knots])
+        x = np.linspace(knots[:-1], knots[1:], BETWEEN, endpoint=False).T.ravel()
+        x = np.append(x, knots[-1])
+        of_g, of_s = self.error(x)
+        relative = of_s / np.maximum(self.variance(x), TINY)
+        push = Spline.through(x, of_g + np.abs(self.mean(x) + decay * x) * relative, 1)
+        return KnownGradients(
+            mean=lambda w: self.mean(w) - push(w),
+            variance=self.variance,
+            rows=lambda w: self(w) - push(w),
+            datapoints=self.datapoints,
+            domain=self.domain,
+            knots=self.knots,
+        )
 
     def within(self, domain: tuple[float, float], where: str) -> tuple[float, float]:
         """The domain that is meant: all that is known, where none was given."""

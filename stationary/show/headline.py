@@ -10,7 +10,7 @@ import numpy as np
 
 from stationary.analysis import Analysis
 from stationary.chain.indicators import OVERSHOOTS, UNSETTLED, MinimumStep
-from stationary.errors import StationaryError
+from stationary.errors import StationaryError, Status
 from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
@@ -81,6 +81,9 @@ def _of_sgd(analysis: Analysis) -> list[str]:
         words = f"{answer(plain).rstrip()} {_agreement(sgd)}"
         return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, place, run)]
     has_start = plain.end_state.initial is not None
+    believed = sgd.believed.value
+    if sgd.believed is Belief.OPEN and sgd.chain.status is Status.INTERPOLATED:
+        believed = "to tell which to believe the gradients are known at too few weights"
     return [
         *_confined(sgd),
         _settled(sgd, place, has_start),
@@ -88,7 +91,7 @@ def _of_sgd(analysis: Analysis) -> list[str]:
         *_heavy(sgd),
         *_rigid(sgd),
         *_turned(sgd),
-        f"{_limit(plain, sgd, place)}: {sgd.believed.value}.",
+        f"{_limit(plain, sgd, place)}: {believed}.",
         *_reach(sgd, place, run),
     ]
 
@@ -323,7 +326,7 @@ def _held(b: SgdBasin) -> str:
     """What the chain holds of a basin."""
     text = chain_text(b)
     if text.startswith("<"):
-        return f"a probability that its few cells do not tell (below {text.removeprefix('< ')})"
+        return f"a probability that its errors leave open (below {text.removeprefix('< ')})"
     return f"a probability of about {text[1:]}" if text.startswith("~") else f"probability {text}"
 
 
