@@ -243,3 +243,23 @@ def test_gradients_that_jump_are_followed_by_straight_lines():
 def test_gradients_in_place_of_losses_are_told_from_them():
     with pytest.raises(LandscapeError, match=r"Give them as gradients = "):
         Landscape(sampled(Network(), DOMAIN), learning_rate=0.1)
+
+
+@pytest.mark.parametrize("seed", [65, 103])
+def test_a_well_between_knots_is_within_the_error_of_what_lies_there(seed):
+    """e^-26 of the mass, and e^1.4 times what is told of it."""
+    rng = np.random.default_rng(seed)
+    count = int(rng.integers(5, 80))
+    a, b = rng.uniform(0.5, 1.5, count)[:, None], rng.normal(size=count)[:, None]
+    c = 0.3 * rng.normal(size=count)[:, None]
+
+    def gradients(w):
+        return a * (w - b) + 1.5 * np.sin(4 * w + c)
+
+    few = sampled(gradients, (-3, 3), tolerance=1e-2)
+    state = end_state(Landscape(gradients=few, learning_rate=0.05))
+    truth = end_state(Landscape(gradients=gradients, domain=(-3, 3), learning_rate=0.05))
+    for w in (-1.5, -1.0, -0.5, 0.0, 1.0):
+        error = state.log_probability_error(-3, w)
+        assert abs(state.logcdf(w) - truth.logcdf(w)) <= error
+    assert error < 0.05

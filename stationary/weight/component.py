@@ -352,7 +352,14 @@ class Component:
         at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         at = at[finite(at)]
         level = np.asarray(to_float(self.density(at)))  # doubles: many digits compare no infinities
-        return number(self.errors_at(at[level >= level.max() - VISIBLE]).max()) + left_out
+        error = number(self.errors_at(at[level >= level.max() - VISIBLE]).max())
+        if self.density.sampling.diffusion.uncertainty is not None:
+            # Of what was interpolated most may lie where little is seen: a well between knots.
+            mesh = self.deep_mesh
+            logs, part, panel = mesh.masses_between(np.array([low, high]), only=1)
+            logs, own = logs[part == 1], self.errors_on(mesh)[panel[part == 1]]
+            error = max(error, number(logsumexp(logs + own) - logsumexp(logs)))
+        return error + left_out
 
     def _left_out(self, low: Any, high: Any, log_share: Any) -> Any:
         """The most that lies between two points and beyond the panels, as a part of a share.
