@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from stationary import (
     end_state,
     first_passage,
     load,
+    simulate,
     table,
 )
 
@@ -393,3 +395,36 @@ def test_jumps_between_the_weights_of_a_table_are_in_its_variance_and_its_errors
     assert abs(off.mean()) < 0.01
     assert np.sqrt((off**2).mean()) < claimed.mean() < 0.1
     assert claimed.min() > 0
+
+
+@pytest.mark.parametrize(("knots", "jumps"), [(3, False), (6, False), (25, False), (25, True)])
+def test_walkers_on_many_datapoints_take_the_gradients_that_are_drawn_alone(
+    knots, jumps, monkeypatch
+):
+    """The same numbers as from the gradients of all, which took 30 times as long of 10,000."""
+    rng, w = np.random.default_rng(3), np.linspace(-2, 2, knots)
+    a = rng.normal(size=60)[:, None]
+    rows = w**3 - w + a * np.sin(2 * w) + (2 * (w > 0.3 * a) if jumps else 0)
+    land = table({"w": w, "gradients": rows}).landscape(learning_rate=0.2, batch_size=7)
+    each = land.known.each
+    assert (each.lines is not None) == jumps
+    at, index = rng.uniform(-2, 2, 200), rng.integers(0, 60, (7, 200))
+    whole = each.rows(at)
+    some = np.take_along_axis(whole, index, axis=0)
+    assert np.abs(each.drawn(index, at) - some).max() < 1e-11 * np.abs(whole).max()
+    assert each.drawn(index[0], w[[0, -1]].repeat(100)) == pytest.approx(
+        each.gradients[[0, -1]].repeat(100, axis=0)[np.arange(200), index[0]], abs=1e-11
+    )
+    monkeypatch.setattr("stationary.simulation.tabulated.LASTING", 0)
+    asked, found = [], []
+
+    def all_of_them(w):
+        asked.append(np.size(w))
+        return each.rows(w)
+
+    for how in ({}, {"drawn": None}):
+        known = replace(land.known, rows=all_of_them, **how)
+        made = Landscape(gradients=known, learning_rate=0.2, batch_size=7)
+        found.append(simulate(made, walkers=64, steps=50, burn_in=0, seed=2).positions)
+        assert (sum(asked) < 50) == (not how)
+    assert found[0] == pytest.approx(found[1], abs=1e-9)

@@ -45,6 +45,8 @@ class KnownGradients(Data):
         w -> the gradients of all datapoints, shape (N, M); None where only moments are known.
     each
         What each datapoint adds to G and S2, as a sample, where that is known in a cheap way.
+    drawn
+        Numbers of datapoints, (..., M), and w, (M,) -> their gradients, of which only these cost.
     domain, knots
         Where they are known, and where they are not smooth.
     error
@@ -60,6 +62,7 @@ class KnownGradients(Data):
     knots: Array
     rows: Function | None = None
     each: Sample | None = None
+    drawn: Callable[[Array, Array], Array] | None = None
     error: Bounds | None = None
     sample: Sample | None = None
     notes: tuple[str, ...] = ()

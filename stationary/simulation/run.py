@@ -31,9 +31,9 @@ from stationary.simulation.mixing import (
 )
 from stationary.simulation.rest import Rests
 from stationary.simulation.result import Ending
-from stationary.simulation.sgd import block_size, reads_tables
+from stationary.simulation.sgd import block_size, table_read
 from stationary.simulation.streams import Moments, Record, Watch, estimate, joined, total
-from stationary.simulation.tabulated import TOLERANCE
+from stationary.simulation.tabulated import TOLERANCE, Table
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
 
@@ -70,7 +70,7 @@ class Run:
         step, of_step = time_step(process, self.terrain, dt)
         milstein, of_method = is_milstein(process, self.terrain, method)
         self.notes = [*said, *of_ends, *of_step, *of_method]
-        if isinstance(process, Landscape) and reads_tables(process):
+        if isinstance(process, Landscape) and isinstance(table_read(process), Table):
             self.notes.append(
                 f"gradients were read from tables, right to {TOLERANCE:g} of the largest of each."
             )

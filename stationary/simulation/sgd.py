@@ -20,7 +20,7 @@ from stationary.functions.tape.running import ROWS
 from stationary.numbers.cost import CACHE, MEMORY, SHARED
 from stationary.process.landscape import Landscape
 from stationary.process.optimiser import StepRule
-from stationary.simulation.tabulated import table_of
+from stationary.simulation.tabulated import Drawn, Table, table_of
 
 Generator = np.random.Generator
 
@@ -43,16 +43,14 @@ def _counts(landscape: Landscape) -> bool:
     return bool(landscape.replacement) and landscape.batch_size > OFTEN * landscape.datapoints
 
 
-def reads_tables(landscape: Landscape) -> bool:
-    """Whether gradients come from tables."""
-    if _counts(landscape) or _is_single(landscape):
-        return False
-    return table_of(landscape) is not None
+def table_read(landscape: Landscape) -> Table | Drawn | None:
+    """The table that gradients come from, if they do."""
+    return None if _counts(landscape) or _is_single(landscape) else table_of(landscape)
 
 
 def _draws_alone(landscape: Landscape) -> bool:
     """Whether a step costs no more than the gradients that were drawn."""
-    return (_is_single(landscape) and not _counts(landscape)) or reads_tables(landscape)
+    return (_is_single(landscape) and not _counts(landscape)) or table_read(landscape) is not None
 
 
 def block_size(landscape: Landscape) -> int:
@@ -73,7 +71,7 @@ def gradients_per_step(landscape: Landscape) -> int:
         return COUNTED * n
     if _is_single(landscape):
         return b
-    if reads_tables(landscape):
+    if table_read(landscape) is not None:
         return LOOK * b
     return n * (ROW if landscape.tapes(0) is not None else SERIES) + b
 
@@ -97,7 +95,7 @@ class SgdStepper:
         self.simple = landscape.rule == StepRule() and not landscape.label_noise
         self.simple &= self.velocity is None
         self.counts, self.single = _counts(landscape), _is_single(landscape)
-        self.table = table_of(landscape) if reads_tables(landscape) else None
+        self.table = table_read(landscape)
         tape = landscape.tapes(0) if self.table is None else None
         shape = (len(x),) if self.b == 1 else (self.b, len(x))
         self.index = np.zeros((0, len(x)) if self.counts else shape, dtype=np.intp)

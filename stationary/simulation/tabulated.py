@@ -1,8 +1,12 @@
-"""`Table`: the gradients of many datapoints on even cells, so that only those drawn cost."""
+"""`Table`: the gradients of many datapoints on even cells, so that only those drawn cost.
+
+Of more datapoints than fit in memory so, interpolated gradients are had as they are (`Drawn`).
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,16 +42,26 @@ class Table:
         return ((c[..., 3] * t + c[..., 2]) * t + c[..., 1]) * t + c[..., 0], lost
 
 
-def table_of(landscape: Landscape) -> Table | None:
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """The same of gradients that are interpolated: as these are, and had everywhere."""
+
+    drawn: Callable[[Array, Array], Array]
+
+    def __call__(self, index: Array, x: Array) -> tuple[Array, Array]:
+        return self.drawn(index, x), np.zeros(len(x), dtype=bool)
+
+
+def table_of(landscape: Landscape) -> Table | Drawn | None:
     """The table of a landscape, made once; None where it does not pay."""
     if "_step_table" not in landscape.__dict__:
         object.__setattr__(landscape, "_step_table", _tabulated(landscape))
-    found: Table | None = landscape.__dict__["_step_table"]
+    found: Table | Drawn | None = landscape.__dict__["_step_table"]
     return found
 
 
-def _tabulated(landscape: Landscape) -> Table | None:
-    n = landscape.datapoints
+def _tabulated(landscape: Landscape) -> Table | Drawn | None:
+    n, known = landscape.datapoints, landscape.known
     if n < FEWEST:
         return None
     low, high = survey_terrain(landscape).region
@@ -72,4 +86,4 @@ def _tabulated(landscape: Landscape) -> Table | None:
         if not rough.any() or (2 * cells > most and rough.mean() <= MOST_ROUGH):
             return Table(low, width, cells, powers.reshape(-1, 4), rough)
         cells *= 2
-    return None
+    return None if known is None or known.drawn is None else Drawn(known.drawn)

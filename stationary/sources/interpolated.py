@@ -11,6 +11,7 @@ Straight lines, which know of nothing beyond two knots, follow these better: see
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -115,6 +116,37 @@ class Interpolated:
             parts = self._basis.taylor(to_float(w.value), w.order)
             return composed([self.gradients.T @ b.T for b in parts], w)
         return self.gradients.T @ self._basis.taylor(to_float(np.atleast_1d(w)))[0].T
+
+    @cached_property
+    def _local(self) -> tuple[Array, Array, Array]:
+        """Coefficients by B-splines, each datapoint's in a row; and on each cell, which of them
+        are the first of the few that count there, and the powers of their weights."""
+        from scipy.interpolate import make_interp_spline
+
+        x, degree = self.x, degree_for(len(self.x), self.degree)
+        made = make_interp_spline(x, np.eye(len(x)), k=degree)
+        first = made.t.searchsorted(x[:-1], side="right") - 1 - degree
+        basis, parts = type(made)(made.t, np.eye(len(x)), degree), [made.c @ self.gradients]
+        powers = [basis(x[:-1], nu=m) / math.factorial(m) for m in range(degree, -1, -1)]
+        few = (first[:, None] + np.arange(degree + 1))[None]
+        weights = np.take_along_axis(np.stack(powers), few, axis=2)
+        if (on := self.lines) is not None:  # there, they are the gradients at both ends
+            parts += [self.gradients, np.zeros((degree, self.gradients.shape[1]))]
+            first = np.where(on, len(x) + np.arange(len(first)), first)
+            weights[:, on] = 0.0
+            weights[-1, on, 0] = 1.0
+            weights[-2, on, :2] = np.array([-1, 1]) / np.diff(x)[on, None]
+        return np.concatenate(parts).T.copy(), first, weights
+
+    def drawn(self, index: Array, w: Array) -> Array:
+        """The gradients of datapoints `index`, shape (..., M), at w, (M,): only these cost."""
+        rows, first, weights = self._local
+        cell = np.clip(self.x.searchsorted(w, side="right") - 1, 0, len(first) - 1)
+        step, c = (w - self.x[cell])[:, None], weights[0][cell]
+        for power in weights[1:]:
+            c = c * step + power[cell]
+        at = index * rows.shape[1] + first[cell]
+        return np.asarray(sum(c[:, k] * rows.ravel().take(at + k) for k in range(c.shape[1])))
 
     def scores(self, x: Array, of_g: Array, of_s: Array) -> Array:
         """As `stationary.process.known.Sample`, of G and S2: one change for each datapoint.
@@ -263,6 +295,7 @@ def known_from(table: Interpolated, **given: Any) -> KnownGradients:
         "knots": table.x[1:-1],
         "rows": table.rows,
         "each": table,
+        "drawn": table.drawn,
         "error": table.error,
     }
     return KnownGradients(**(fields | given))
