@@ -15,10 +15,12 @@ from stationary.process.landscape import Landscape
 from stationary.questions.width.dilation import dilation_bias, noise_bias, picked
 from stationary.questions.width.ratios import WidthBias
 from stationary.result import Result
+from stationary.states.basins import MIN_BARRIER
+from stationary.states.distribution import EndState
 
 
 def width_bias(
-    source: str | os.PathLike[str] | Landscape | Diffusion | Analysis,
+    source: str | os.PathLike[str] | Landscape | Diffusion | Analysis | EndState,
     *,
     minimum: int | None = None,
     dilate: ArrayLike | None = None,
@@ -31,8 +33,8 @@ def width_bias(
     Parameters
     ----------
     source
-        The path of a landscape file, a `Landscape`, a `Diffusion`, or a finished `Analysis`
-        or `PlaneState`.
+        The path of a landscape file, a `Landscape`, a `Diffusion`, or a finished `Analysis`,
+        `EndState` or `PlaneState`.
     minimum
         The one to change, left to right from 0; needed only where there are several.
     dilate, noise
@@ -54,6 +56,8 @@ def width_bias(
     LandscapeError
         If the process cannot be solved, there is no such minimum, or a factor is not positive.
     """
+    if isinstance(source, EndState):
+        source = Analysis(source.diffusion, source, changes.pop("min_barrier", MIN_BARRIER))
     analysis: Any = source if isinstance(source, Result) else analyze(source, **changes)
     if not isinstance(analysis, Analysis):
         plane: WidthBias = _in_the_plane(analysis, minimum, dilate, noise, direction)

@@ -239,7 +239,7 @@ class Output:
         them. What a landscape file writes goes to standard error, so that ours stays readable.
         On a terminal it is shown how far the work is, by `find` itself if it has a `bar`.
         """
-        from stationary.errors import LandscapeError
+        from stationary.errors import LandscapeError, StationaryError
         from stationary.files import FIGURES, probe, write
         from stationary.progress import waiting
 
@@ -292,7 +292,7 @@ class Output:
             for what, path in files.items():
                 try:
                     written(found, what, path)
-                except LandscapeError as error:
+                except StationaryError as error:
                     wrong.append(str(error))
         for path in (p for k, p in self.files.items() if k not in files):
             words = "was not written: there is nothing to list."

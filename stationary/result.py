@@ -72,14 +72,33 @@ class Data:
 
     def to_dict(self) -> dict[str, Any]:
         """What it holds as plain numbers, strings and lists; None for what no number can say."""
-        fields = getattr(self, "__dataclass_fields__", {})
-        return {name: plain(getattr(self, name)) for name, f in fields.items() if f.repr}
+        return _fields_of(self)
 
     def __eq__(self, other: object) -> bool:
         return _same(self, other, set())
 
     def __hash__(self) -> int:
         return hash((type(self), getattr(self, "name", None)))
+
+
+class Listed(Data):
+    """What prints its fields, one in a line, numbers to six digits."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {_listed(value)}" for name, value in self.to_dict().items())
+
+
+def _listed(value: Any) -> str:
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} {_listed(v)}" for name, v in value.items()) + ")"
+    if isinstance(value, list):
+        return ", ".join(map(_listed, value)) or "none"
+    return f"{value:.6g}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _fields_of(value: Any) -> dict[str, Any]:
+    fields = getattr(value, "__dataclass_fields__", {})
+    return {name: plain(getattr(value, name)) for name, f in fields.items() if f.repr}
 
 
 def plain(value: Any) -> Any:
@@ -99,6 +118,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) or hasattr(value, "_mpf_"):
         number = float(value)
         return number if math.isfinite(number) else None
+    if hasattr(value, "__dataclass_fields__") and not isinstance(value, Data):
+        return _fields_of(value)
     return repr(value)
 
 

@@ -530,3 +530,9 @@ def test_parts_that_change_nothing_are_a_factor_of_1():
     assert "hold the same, to within the error: 1 from width" in words
     assert "10^0.00" not in words
     assert "-0" not in words
+
+
+def test_a_finished_end_state_is_compared_as_its_process_is():
+    state = end_state(Diffusion(lambda x: x - x**3 + 0.1, 0.2, (-3, 3)))
+    for how in ({}, {"minimum": 0, "dilate": [1, 2]}, {"min_barrier": 100.0}):
+        assert width_bias(state, **how).to_dict() == width_bias(state.diffusion, **how).to_dict()

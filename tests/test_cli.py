@@ -545,3 +545,15 @@ def test_a_formula_is_told_what_it_can_be(run):
     code, _, err = run("analyze", "--drift", "-x", "--variance", "1", "--set", "k=2")
     assert code == 1
     assert "there is no k in --drift or --variance" in err
+
+
+def test_a_figure_that_cannot_be_drawn_takes_nothing_else_with_it(run, tmp_path):
+    """The page of a passage with one start was not written, as it has no figure."""
+    table, figure, page = (tmp_path / f"passage.{end}" for end in ("csv", "png", "html"))
+    how = ("--drift=-x", "--variance=1", "--from=0.4", "--to=0.9")
+    code, out, err = run("passage", *how, "--csv", table, "--plot", figure, "--html", page)
+    assert (code, figure.exists()) == (1, False)
+    assert "First passage" in out
+    assert "Give several" in " ".join(err.split())
+    assert table.read_text().startswith("start,")
+    assert "First passage" in page.read_text()

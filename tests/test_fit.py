@@ -471,3 +471,12 @@ def test_what_is_masked_is_missing_and_packed_files_are_read(tmp_path):
     path.write_text("x\n1\n")
     with pytest.raises(LandscapeError, match="cannot be read"):
         fit(path, 0.1)
+
+
+def test_the_ladder_and_standard_errors_print_their_fields_and_give_them():
+    found = fit(ornstein_uhlenbeck(0.1, 1000, 3), 0.1)
+    errors = analyze(found.diffusion).standard_errors
+    assert found.lags.to_dict()["verdict"] == found.lags.verdict.name.lower()
+    assert str(found.lags).startswith("lags: 1, 2, 4")
+    assert f"\nmean: {errors.mean:.6g}\n" in str(errors)
+    assert "log_exit_times: -" in str(errors)

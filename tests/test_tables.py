@@ -428,3 +428,23 @@ def test_walkers_on_many_datapoints_take_the_gradients_that_are_drawn_alone(
         found.append(simulate(made, walkers=64, steps=50, burn_in=0, seed=2).positions)
         assert (sum(asked) < 50) == (not how)
     assert found[0] == pytest.approx(found[1], abs=1e-9)
+
+
+def test_what_is_a_number_in_python_alone_is_none_in_a_table(tmp_path):
+    path = tmp_path / "table.csv"
+    path.write_text("w,gradient,variance\n0,1,1\n1,1_0,1\n")
+    with pytest.raises(LandscapeError, match=r"line 3: gradient = '1_0' is not a number"):
+        table(path)
+
+
+@pytest.mark.parametrize("delimiter", [",", " ", "|", "\t"])
+def test_tables_as_numpy_writes_them_are_read(tmp_path, delimiter):
+    """Column names in a comment above the numbers, and any delimiter."""
+    path, columns = tmp_path / "table.csv", student(W)
+    np.savetxt(path, np.stack(list(columns.values()), 1), header=delimiter.join(columns),
+               delimiter=delimiter)  # fmt: skip
+    read = table(path).columns
+    assert all((read[name] == values).all() for name, values in columns.items())
+    path.write_text("# two words\n" + path.read_text().partition("\n")[2])
+    with pytest.raises(LandscapeError, match="line 2: the first line holds numbers"):
+        table(path)

@@ -30,7 +30,7 @@ from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.known import OneFewer, Sample
 from stationary.process.landscape import Landscape
-from stationary.result import Data, Result
+from stationary.result import Listed, Result
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 
@@ -40,7 +40,7 @@ SHARE = 10  # datapoints whose part of the variance is told
 
 
 @dataclass(frozen=True, eq=False)
-class StandardErrors(Data):
+class StandardErrors(Listed):
     """Standard errors of what was found from a sample.
 
     Attributes

@@ -25,7 +25,7 @@ def is_table(path: Any) -> bool:
     """Whether this is the path of a table, by its suffix, or the text of one, by its first line."""
     if isinstance(path, Inline):
         head = next((x for x in path.text.splitlines() if x.strip()[:1] not in ("", "#")), "")
-        names = [name.strip() for name in re.split("[,;\t]", head)]
+        names = [name.strip() for name in re.split("[,;\t|]", head)]
         return len(names) > 1 and bool({"w", "x"} & set(names)) and "=" not in head
     named = isinstance(path, (str, os.PathLike))
     return named and _suffix(Path(path)) in SUFFIXES
@@ -165,18 +165,24 @@ def _csv(
     if not kept:
         raise LandscapeError(f"{path}: the table is empty. Start it with a line of column names.")
     head = kept[0][1]
-    mark = max(",;\t", key=head.count)
+    mark = max(",;\t|", key=head.count)
     if not head.count(mark):
         mark = " "
     rows = list(csv.reader((line for _, line in kept), delimiter=mark, skipinitialspace=True))
     names = [name.strip() for name in rows[0]]
     if None not in map(typed, names):
-        if not only or len(names) > 1:
+        above = "".join(lines[: kept[0][0] - 1][-1:]).strip()  # NumPy's savetxt makes it a comment
+        told = [name.strip() for name in above[1:].strip().split(mark)]
+        if above[:1] == "#" and len(told) == len(names) > 1:
+            names = told
+        elif only and len(names) == 1:
+            names = [only]
+        else:
             raise LandscapeError(
                 f"{path}, line {kept[0][0]}: the first line holds numbers, not column names. Put a "
                 f"line such as {f't,{only}' if only else 'w,gradient,variance'} first."
             )
-        names, kept, rows = [only], [kept[0], *kept], [[only], *rows]
+        kept, rows = [kept[0], *kept], [names, *rows]
     double = next((n for n in names if n and names.count(n) > 1), None)
     if double is not None:
         raise LandscapeError(
@@ -192,10 +198,11 @@ def _csv(
                 f"of {', '.join(names)}. Mend that line; the decimal mark is a point."
             )
         for j, entry in enumerate(row):
-            try:
-                values[j, i] = float(entry) if entry.strip() else np.nan
-            except ValueError:
+            number = typed(entry) if entry.strip() else np.nan
+            if number is None:
                 wordy.setdefault(j, (line, entry))
+            else:
+                values[j, i] = number
     for j, (line, entry) in wordy.items():
         is_number = re.fullmatch(r"\s*[-+]?\d+,\d+\s*", entry)  # but for its decimal mark
         words = names[j] not in needed and not is_number and np.isnan(values[j]).all()

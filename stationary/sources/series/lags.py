@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from stationary.errors import LandscapeError
+from stationary.result import Listed
 from stationary.sources.series.chain import Chain
 from stationary.sources.series.likelihood import Fitted, fitted
 from stationary.sources.series.runs import Runs
@@ -60,8 +61,8 @@ class Verdict(Enum):
     )
 
 
-@dataclass(frozen=True)
-class Lags:
+@dataclass(frozen=True, eq=False)
+class Lags(Listed):
     """How fast the process runs by steps over several observations.
 
     Attributes
