@@ -23,6 +23,7 @@ from stationary import (
     load,
     log_mean_first_passage_time,
     mean_first_passage_time,
+    table,
 )
 from stationary.cells import Cells
 from stationary.evolution import refinement
@@ -1091,3 +1092,25 @@ def test_a_start_without_a_mean_leaves_none_unless_it_is_brought_down():
     path = evolve(Diffusion(lambda x: -(x**3), 0.5), stats.cauchy(), [0, 1])
     assert np.isnan(path.mean).tolist() == [True, False]
     assert abs(path.mean[1]) <= path.mean_error[1] < 0.3
+
+
+@pytest.mark.parametrize("points", [13, 21, 31])
+def test_evolutions_of_a_table_of_gradients_know_what_interpolation_does_not(points):
+    """Means were off by fifteen hundred times their claims."""
+    w, c = np.linspace(-2, 2, points), np.linspace(-1, 1, 40)[:, None]
+
+    def gradients(w):
+        return (1 + 0.2 * c) * (w**3 - w) + 0.5 * np.sin(3 * w + c) + 0.3 * c
+
+    given = table({"w": w, "gradients": gradients(w)}).landscape(learning_rate=0.1)
+    functions = Landscape(gradients=gradients, domain=(-2, 2), learning_rate=0.1)
+    found, exact = (evolve(p, 0.3, [10, 1e4]) for p in (given, functions))
+    assert (abs(found.mean - exact.mean) < found.mean_error + exact.mean_error).all()
+    assert (abs(found.std - exact.std) < found.std_error + exact.std_error).all()
+    off = found.probability(-2, -0.72) - exact.probability(-2, -0.72)
+    assert (abs(off) < 2 * (found.error + exact.error)).all()
+    times = [e.log_relaxation_time for e in (found, exact)]
+    assert abs(times[0] - times[1]) < found.relaxation_error + exact.relaxation_error
+    assert found.converged == (points > 21)
+    assert ("drift and variance are interpolated." in str(found)) == (points < 31)
+    assert (found.mean_error < [1e-3, 0.1]).all()

@@ -25,6 +25,7 @@ from stationary.evolution.features import first_reach, grid_in
 from stationary.evolution.gap import gap_of
 from stationary.evolution.generator import Chain, chain_on, powers_at
 from stationary.evolution.grid import Grid
+from stationary.evolution.interpolated import beside, pushed
 from stationary.evolution.moments import moments
 from stationary.evolution.propagation import IN_TIME, run_on
 from stationary.evolution.pulse import Pulses, pulses_of
@@ -105,9 +106,27 @@ def evolve(
             f"{name}: an evolution needs a start. Give initial: a point, as in initial = 0.3 (or "
             f"--initial 0.3), or a distribution of {diffusion.variable}, as in normal:0.5,0.175."
         )
-    state = end_state(process, start)
-    asked = _Asked(process, state, start, at, tolerance)
-    later = at[at > 0]
+    found = _evolved(_Asked(process, end_state(process, start), start, at, tolerance), cells)
+    if diffusion.uncertainty is None:
+        return found
+    state = end_state(pushed(diffusion), start)
+    return beside(found, _evolved(_Asked(process, state, start, at, tolerance), cells))
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A process, its end state, and what is asked of it."""
+
+    process: Diffusion | Landscape
+    state: EndState
+    start: Initial
+    times: Array
+    tolerance: float
+
+
+def _evolved(asked: _Asked, cells: int | None) -> Evolution:
+    state, start, at, tolerance = asked.state, asked.start, asked.times, asked.tolerance
+    diffusion, later = state.diffusion, at[at > 0]
     pulses = None
     if cells is None and len(later):
         ways = [float(e.position) for e in state.anatomy.equilibria if not e.stable]
@@ -120,17 +139,6 @@ def evolve(
     if pulses is not None and grid.needed > MOST_NEEDED and pulses.until > 0.1 * later[0]:
         return _handed_over(asked, pulses)
     return _on_grids(asked, grid, cells)
-
-
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """A process, its end state, and what is asked of it."""
-
-    process: Diffusion | Landscape
-    state: EndState
-    start: Initial
-    times: Array
-    tolerance: float
 
 
 # With a grid, with pulses, or first with these and then with a grid.

@@ -7,7 +7,7 @@ error of every number that is computed from them; what a `Sample` adds is a seco
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -88,23 +88,14 @@ class KnownGradients(Data):
         return self
 
     def pushed(self, decay: float) -> KnownGradients:
-        """These with all that is not known of them driving w upwards: an error to one side.
-
-        Of two processes with the same noise the one with the higher drift is ahead at all times:
-        in what this changes of P(W <= w) nothing cancels. What is not known of S2 counts as it does
-        in 2 f / a.
-        """
+        """These with all that is not known of them driving w upwards, as `push` has it."""
         assert self.error is not None
-        knots = np.unique([*self.domain, *self.knots])
-        x = np.linspace(knots[:-1], knots[1:], BETWEEN, endpoint=False).T.ravel()
-        x = np.append(x, knots[-1])
-        of_g, of_s = self.error(x)
-        relative = of_s / np.maximum(self.variance(x), TINY)
-        push = Spline.through(x, of_g + np.abs(self.mean(x) + decay * x) * relative, 1)
+        own, ends = self.mean, (*self.domain, *self.knots)
+        more = push(ends, self.error, lambda w: own(w) + decay * w, self.variance)
         return KnownGradients(
-            mean=lambda w: self.mean(w) - push(w),
+            mean=lambda w: own(w) - more(w),
             variance=self.variance,
-            rows=lambda w: self(w) - push(w),
+            rows=lambda w: self(w) - more(w),
             datapoints=self.datapoints,
             domain=self.domain,
             knots=self.knots,
@@ -122,6 +113,21 @@ class KnownGradients(Data):
                 "then reflect at both ends), narrow it, or measure further out."
             )
         return domain
+
+
+def push(knots: Sequence[float], error: Bounds, drift: Function, variance: Function) -> Spline:
+    """What may be off of a drift, all to one side.
+
+    Of two processes with the same noise the one with the higher drift is ahead at all times: in
+    what this changes of P(X <= x) nothing cancels. What is not known of the variance counts as it
+    does in 2 f / a.
+    """
+    ends = np.unique(knots)
+    x = np.linspace(ends[:-1], ends[1:], BETWEEN, endpoint=False).T.ravel()
+    x = np.append(x, ends[-1])
+    of_f, of_a = error(x)
+    relative = of_a / np.maximum(variance(x), TINY)
+    return Spline.through(x, of_f + np.abs(drift(x)) * relative, 1)
 
 
 class KnownMoments:

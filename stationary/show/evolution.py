@@ -176,7 +176,9 @@ def _trust(e: Evolution) -> str:
             f"{known}."
         )
     if not e.converged:
-        words += f" The tolerance of {e.tolerance:g} was not reached: take more cells."
+        few = e.diffusion.uncertainty is not None
+        way = "drift and variance are interpolated" if few else "take more cells"
+        words += f" The tolerance of {e.tolerance:g} was not reached: {way}."
     return words
 
 
