@@ -18,7 +18,7 @@ from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import compact, exp, infinite, log, sqrt, to_float
+from stationary.numbers.elementary import compact, exp, infinite, sqrt, to_float
 from stationary.points import pointwise
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -29,7 +29,6 @@ from stationary.states.numbers import Numbers
 from stationary.states.ring import Current
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
-from stationary.weight.moments import entropy
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -226,14 +225,12 @@ class EndState(Numbers, Distribution):
         """Differential entropy -int P log P, in nats; needs a density without atoms."""
         if self._parts.lumps:
             raise LandscapeError("the differential entropy of a state with atoms does not exist.")
-        held = self._parts.components
-        return self.given(sum(c.weight * (entropy(c)[0] - log(c.weight)) for c in held))
+        return self.given(self._parts.entropy[0])
 
     @property
     def entropy_error(self) -> float:
         """The estimated absolute error of `entropy()`."""
-        error = sum(c.weight * entropy(c)[1] for c in self._parts.components)
-        value = self.entropy()
+        value, error = self.entropy(), self._parts.entropy[1]
         return float(error) + (float(np.spacing(abs(value))) / 2 if self.digits is None else 0.0)
 
     def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> Any:

@@ -37,7 +37,13 @@ from stationary.numbers.elementary import (
 )
 from stationary.weight.component import Component
 from stationary.weight.mesh import DEEP
-from stationary.weight.moments import Integrand, expectation, first_moment_beyond, power_mean
+from stationary.weight.moments import (
+    Integrand,
+    entropy,
+    expectation,
+    first_moment_beyond,
+    power_mean,
+)
 from stationary.weight.quantiles import quantile, sample
 
 FEW = 128  # points, that are no dearer together than what is found by halving
@@ -240,6 +246,12 @@ class Mixture:
         if finite(total):
             error += sum(unsure * abs(mean - total) for unsure, mean in parts)
         return total, error if total == total else math.nan
+
+    @cached_property
+    def entropy(self) -> tuple[Any, Any]:
+        """Of the densities, and its error."""
+        found = [(c.weight, *entropy(c)) for c in self.components]
+        return sum(w * (e - log(w)) for w, e, _ in found), sum(w * error for w, _, error in found)
 
     @cached_property
     def variance(self) -> tuple[Any, Any]:
