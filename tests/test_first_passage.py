@@ -799,3 +799,21 @@ def test_occupation_does_not_depend_on_the_unit_of_length(length):
     exact = 2 * math.exp(-0.25) * integrate.quad(lambda z: math.exp(z * z), 0, 0.5)[0]
     assert abs(found.log + math.log(length) - math.log(exact)) <= found.error + 1e-15
     assert found.error < 1e-12
+
+
+def test_a_side_that_nobody_comes_to_costs_nothing():
+    """Noise that oscillates for ever, in a small unit: thousands of panels where nothing is left.
+    The integrals were followed over each of them, in 80 seconds."""
+
+    def process(s, domain=(-INF, INF)):
+        return Diffusion(
+            lambda x: s * (x / s - (x / s) ** 3 + 0.05),
+            lambda x: s * s * (0.2 + 0.05 * np.sin(x / s)),
+            domain,
+        )
+
+    near = first_passage(process(1.0, (-8, 8)), -1.0, 0.1).mean
+    far = first_passage(process(1e-4), -1e-4, 1e-5)
+    assert abs(far.mean.log - near.log) <= far.mean.error + near.error < 1e-12
+    below = far._line.network._memory["stretches", 0][0]
+    assert below.whole[0].sampling.lower > -1e-3 > 1e3 * below.pieces[0].sampling.lower

@@ -26,11 +26,21 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.ends import Anatomy, anatomy
+from stationary.line.octaves import FALLEN, MARGIN
 from stationary.line.reshape import focused, reaching
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum
-from stationary.numbers.elementary import compact, converted, exp, log, log1p, number, to_float
+from stationary.numbers.elementary import (
+    compact,
+    converted,
+    depth_of,
+    exp,
+    log,
+    log1p,
+    number,
+    to_float,
+)
 from stationary.process.laws import GRADING
 from stationary.states.cumulation import Cumulated, cumulated, resolved
 from stationary.states.law import Passage, Value, filled
@@ -81,6 +91,9 @@ class Stretch:
             )
 
         pieces = [further(p, (goes_beyond(p, 0), goes_beyond(p, 1))) for p in self.pieces]
+        for side, i in ((0, 0), (1, -1)):
+            if not self.leaves[side] and self.reach[side] is not None:
+                pieces[i] = nearer(pieces[i], side, self.reach[side])
         # Beyond a target no power goes on: panels must reach it.
         targets = [x for x in self.ends if x is not None]
         pieces = [replace(p, sampling=reaching(p.sampling, targets)) for p in pieces]
@@ -316,6 +329,27 @@ def further(piece: Anatomy, beyond: tuple[bool, bool]) -> Anatomy:
     kept &= (p.lower < near.upper) | beyond[1]
     fallen = not beyond[0] and near.fallen[0], not beyond[1] and near.fallen[1]
     return anatomy(replace(found, samples=found.samples.only(np.asarray(kept)), fallen=fallen))
+
+
+def nearer(piece: Anatomy, side: int, start: Any) -> Anatomy:
+    """The piece without what lies so far out on a side that whoever starts within meets none of it.
+
+    That is where the speed density, which is that without current, has fallen to nothing beside
+    the highest that it is between there and the start.
+    """
+    found, k = piece.sampling, 1 - piece.sampling.diffusion.convention.value
+    if not found.fallen[side]:
+        return piece
+    level = np.asarray(to_float(found.potential(1, k)[0] - k * found.ell[0]))
+    first = int(found.panels.panel_of(np.array([start], dtype=found.panels.edges.dtype))[0])
+    order = slice(None, None, 1 if side == 0 else -1)  # from the end inwards
+    inner = (min if side == 0 else max)(first, int(np.argmax(level)))
+    outside = level[: inner + 1] if side == 0 else level[inner:][::-1]
+    depth = max(FALLEN, depth_of(found.arithmetic) + MARGIN)
+    lost = max(int(np.argmax(outside > outside.max() - depth)) - 1, 0)
+    kept = np.ones(len(level), dtype=bool)
+    kept[order][:lost] = False
+    return replace(piece, sampling=replace(found, samples=found.samples.only(kept)))
 
 
 def _sharp(piece: Anatomy, low: Any, high: Any) -> Anatomy:
