@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze, basins_of, end_state, load
+from stationary import (
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    analyze,
+    basins_of,
+    end_state,
+    load,
+    table,
+)
 from stationary.bias import width_bias
 from stationary.questions.width.dilation import dilation_bias, noise_bias
 from stationary.questions.width.stretch import best_stretch
@@ -536,3 +545,18 @@ def test_a_finished_end_state_is_compared_as_its_process_is():
     state = end_state(Diffusion(lambda x: x - x**3 + 0.1, 0.2, (-3, 3)))
     for how in ({}, {"minimum": 0, "dilate": [1, 2]}, {"min_barrier": 100.0}):
         assert width_bias(state, **how).to_dict() == width_bias(state.diffusion, **how).to_dict()
+
+
+@pytest.mark.parametrize("points", [13, 21, 31])
+def test_noise_and_depths_of_a_table_of_gradients_know_what_interpolation_does_not(points):
+    w, c = np.linspace(-2, 2, points), np.linspace(-1, 1, 40)[:, None]
+
+    def gradients(w):
+        return (1 + 0.2 * c) * (w**3 - w) + 0.5 * np.sin(3 * w + c) + 0.3 * c
+
+    given = table({"w": w, "gradients": gradients(w)}).landscape(learning_rate=0.1)
+    exact = Landscape(gradients=gradients, domain=(-2, 2), learning_rate=0.1)
+    (found, *_), (true, *_) = (analyze(p, chain=False).bias for p in (given, exact))
+    assert abs(found.noise - true.noise) < found.noise_error < 0.1
+    for k in (0, 1):
+        assert abs(found.depths[k] - true.depths[k]) < found.depth_errors[k] < 0.5 * true.depths[k]

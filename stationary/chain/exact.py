@@ -23,8 +23,8 @@ from stationary.wording import steps_text
 
 FEWEST, MOST = 32, 8000  # cells
 PUSHED = (
-    "Its gradients are interpolated: errors hold twice what it changes if all that is not known of "
-    "them drives w to one side."
+    "Its gradients are interpolated: errors hold what it changes if three times all that is not "
+    "known of them drives w to one side."
 )
 
 

@@ -16,8 +16,8 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.known import push
 
 PUSHED = (
-    "Drift and variance are interpolated: errors of the evolution hold twice what it changes if "
-    "all that is not known of them drives the process to one side."
+    "Drift and variance are interpolated: errors of the evolution hold what it changes if three "
+    "times all that is not known of them drives the process to one side."
 )
 
 

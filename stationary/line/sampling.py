@@ -30,7 +30,7 @@ from stationary.numbers.cost import BY_WORK
 from stationary.numbers.elementary import as_array, log, number, spacing, to_float
 from stationary.panels.pieces import MOST_PANELS, Panels, Samples, sums_between
 from stationary.process.diffusion import Diffusion
-from stationary.process.known import SPREAD
+from stationary.process.known import squares_of
 
 OVERFLOWS = 1e60  # an octave before an exponential does: others have no values there at all
 FEWEST = 4  # panels to begin with
@@ -113,8 +113,7 @@ class Sampling:
     def unknown(self) -> tuple[Array, Array]:
         """What is not known of the process: of int h over each panel, and of log a on it.
 
-        Errors of one sign last from one knot to the next, and are then of another: the squares of
-        those of int h add up, from panel to panel. Shape (panels,) each.
+        The squares of those of int h add up, from panel to panel. Shape (panels,) each.
         """
         bounds, p, r = self.diffusion.uncertainty, self.panels, self.rule
         if bounds is None:
@@ -125,12 +124,8 @@ class Sampling:
         relative = of_a / np.exp(to_float(self.samples.values[1]))
         of_h = 2 * of_f / np.exp(to_float(self.samples.values[1]))
         of_h += np.abs(to_float(self.samples.values[0])) * relative
-        step = 2 * half * of_h.mean(axis=0)
-        knot = np.searchsorted(self.diffusion.breakpoints, x[0])
-        between = np.split(step, np.flatnonzero(np.diff(knot)) + 1)  # the same two knots
-        before = np.concatenate([np.append(0.0, np.cumsum(s[:-1])) for s in between])
-        squares = step * (2 * before + step)
-        return SPREAD**2 * squares, relative.max(axis=0)
+        squares = squares_of(2 * half * of_h.mean(axis=0), x[0], self.diffusion.breakpoints)
+        return squares, relative.max(axis=0)
 
     @property
     def jumps(self) -> Array:

@@ -115,19 +115,30 @@ class KnownGradients(Data):
         return domain
 
 
+def squares_of(steps: Array, x: Array, knots: Sequence[float]) -> Array:
+    """Squares of what is not known of an integral, to be added up over steps at x, ascending.
+
+    Errors of one sign last from one knot to the next, and are then of another.
+    """
+    cuts = np.flatnonzero(np.diff(np.searchsorted(knots, x))) + 1
+    between = np.split(steps, cuts)  # the same two knots
+    before = np.concatenate([np.append(0.0, np.cumsum(s[:-1])) for s in between])
+    return np.asarray(SPREAD**2 * steps * (2 * before + steps))
+
+
 def push(knots: Sequence[float], error: Bounds, drift: Function, variance: Function) -> Spline:
     """What may be off of a drift, all to one side.
 
     Of two processes with the same noise the one with the higher drift is ahead at all times: in
     what this changes of P(X <= x) nothing cancels. What is not known of the variance counts as it
-    does in 2 f / a.
+    does in 2 f / a. Twice what this changes is an error, so that half of `SPREAD` is in it.
     """
     ends = np.unique(knots)
     x = np.linspace(ends[:-1], ends[1:], BETWEEN, endpoint=False).T.ravel()
     x = np.append(x, ends[-1])
     of_f, of_a = error(x)
     relative = of_a / np.maximum(variance(x), TINY)
-    return Spline.through(x, of_f + np.abs(drift(x)) * relative, 1)
+    return Spline.through(x, SPREAD / 2 * (of_f + np.abs(drift(x)) * relative), 1)
 
 
 class KnownMoments:

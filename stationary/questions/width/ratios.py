@@ -36,9 +36,10 @@ import numpy as np
 from stationary.errors import StationaryError
 from stationary.line.sampling import Sampling
 from stationary.line.slopes import drift_slope
-from stationary.numbers.chebyshev import chebyshev_sum, nodes_of
+from stationary.numbers.chebyshev import chebyshev_sum, derived, nodes_of
 from stationary.numbers.elementary import exp, log, number, to_float
 from stationary.process.diffusion import Diffusion
+from stationary.process.known import squares_of
 from stationary.process.landscape import Landscape
 from stationary.questions.width.dilation import BasinBias, dilation_bias
 from stationary.questions.width.stretch import Stretch, best_stretch
@@ -312,6 +313,10 @@ def _ratio(
     whole["mass_error"] += 2.0**-52 * abs(whole["log_mass"])
     rise = float(to_float(number(climb_error(found, low, high)))) + 2.0**-52 * abs(exponent)
     rough = 4 * found.samples.tails[1][panel] + found.epsilon * (2 + np.abs(ell))
+    # Interpolation knows neither log a nor the minimum itself, where log a has a slope.
+    slopes = chebyshev_sum(derived(found.ell), within, panel) / found.panels.half[panel]
+    moved = np.abs(slopes) * np.array([b.position_error for b in (one, two)])
+    rough = rough + found.unknown[1][panel] + moved
     blur = w * float(to_float(number(rough.sum()))) + 2.0**-52 * abs(noise)
     whole["density_error"] = rise + blur + 2.0**-52 * abs(whole["log_density"])
     return Ratio(
@@ -343,4 +348,8 @@ def _potential(found: Sampling, top: Any, place: Any) -> tuple[Any, Any]:
     work = (half * (r.quadrature @ f)).sum()
     cut = np.abs((r.coefficients @ f)[-3:]).max(axis=0)
     blur = found.epsilon * (np.abs(f) * (8 + 2 * np.abs(ell))).mean(axis=0)
-    return (-work if top > place else work), (2 * half * (cut + blur)).sum()
+    error, diffusion = (2 * half * (cut + blur)).sum(), found.diffusion
+    if diffusion.uncertainty is not None:
+        off = diffusion.uncertainty(to_float(x).ravel())[0].reshape(x.shape).mean(axis=0)
+        error += np.sqrt(squares_of(2 * half * off, x[0], diffusion.breakpoints).sum())
+    return (-work if top > place else work), error
