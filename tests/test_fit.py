@@ -480,3 +480,14 @@ def test_the_ladder_and_standard_errors_print_their_fields_and_give_them():
     assert str(found.lags).startswith("lags: 1, 2, 4")
     assert f"\nmean: {errors.mean:.6g}\n" in str(errors)
     assert "log_exit_times: -" in str(errors)
+
+
+@pytest.mark.filterwarnings("error")
+def test_modes_that_are_gone_at_once_make_no_warning():
+    runs = runs_of(ornstein_uhlenbeck(0.1, 400, 1), 0.1, None)
+    cells = _cells(runs, 0.1, Even())
+    theta = _gaussian(cells, runs)
+    theta[16:] += 702.2  # log a: the sum of two rates overflows
+    chain = Chain(cells, theta)
+    assert chain.modes[0][0] < -0.9e308
+    assert np.isfinite(chain._divided(0.1)).all()

@@ -239,7 +239,7 @@ class Chain:
         """Gamma: the divided differences of e^(lambda t)."""
         values = self.modes[0]
         gap, power = values[:, None] - values[None, :], np.exp(values * t)
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             return np.where(
                 np.abs(gap) * t < 1e-6,
                 t * np.exp((values[:, None] + values[None, :]) * t / 2),
