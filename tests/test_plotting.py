@@ -868,6 +868,22 @@ def test_a_style_sheet_of_the_user_holds(gaussian):
     assert sum(matplotlib.colors.to_rgb(curve.get_color())) > 2
 
 
+def test_colours_begin_at_the_paper_and_bands_are_seen_on_a_dark_one():
+    import matplotlib.style
+
+    from stationary import end_state, evolve
+
+    plane = end_state(Diffusion(lambda x: (-x[0], -2 * x[1]), 1.0, weights=2))
+    spread = evolve(Diffusion(lambda x: -x, 1.0, (-3, 3)), 0.5, [0.5, 1.0])
+    for style, paper in (("default", 3), ("dark_background", 0)):
+        with matplotlib.style.context(style):
+            density, evolution = plane.plot(), spread.plot()
+        (mesh,) = (c for c in density.axes[0].collections if hasattr(c, "get_coordinates"))
+        assert sum(mesh.cmap(0)[:3]) == pytest.approx(paper, abs=0.1)
+        faint = [c.get_alpha() for a in evolution.axes for c in a.collections if c.get_alpha()]
+        assert min(faint) >= (0.15 if paper else 0.4)
+
+
 def test_a_notebook_shows_a_figure_without_pyplot(gaussian):
     assert gaussian.plot()._repr_png_().startswith(b"\x89PNG")
 

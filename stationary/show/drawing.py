@@ -137,13 +137,35 @@ class Sheet:
         self.figure.suptitle(lines, x=0.01, ha="left", fontsize=NORMAL, parse_math=False)
 
 
+def is_dark(axes: Any) -> bool:
+    """Whether its paper is, by the style that is in use."""
+    from matplotlib.colors import to_rgb
+
+    return sum(to_rgb(axes.get_facecolor())) < 1.5
+
+
+def shades(axes: Any) -> Any:
+    """A colour map from the paper on."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    if not is_dark(axes):
+        return "Blues"
+    return LinearSegmentedColormap.from_list("", [axes.get_facecolor(), "#1f5f99", "#bcd9f0"])
+
+
 def _suit(figure: Any) -> None:
     """Ink that shows on dark paper."""
-    from matplotlib.colors import to_hex, to_rgb
+    from matplotlib.collections import PolyCollection
+    from matplotlib.colors import to_hex
+    from matplotlib.legend import Legend
 
-    paper = figure.axes[0].get_facecolor() if figure.axes else "white"
-    if sum(to_rgb(paper)) >= 1.5:
+    if not figure.axes or not is_dark(figure.axes[0]):
         return
+    paper = figure.axes[0].get_facecolor()
+    named = [patch for legend in figure.findobj(Legend) for patch in legend.get_patches()]
+    for band in (*figure.findobj(PolyCollection), *named):
+        if band.get_alpha() is not None:  # less of a colour is seen on black than on white
+            band.set_alpha(band.get_alpha() ** 0.5)
     exchanged = {INK: "#e6e6e6", GREY.lower(): "#9a9a9a"}
     kinds = ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor")
     for artist, kind in product(figure.findobj(), kinds):

@@ -23,6 +23,7 @@ from stationary.show.drawing import (
     Axes,
     Sheet,
     add_legend,
+    is_dark,
     symbol_of,
 )
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
@@ -249,7 +250,8 @@ def _densities(e: Evolution, axes: Axes, q: Array) -> None:
     # A start at a point has no density.
     first = int(e.initial.point is not None and e.times[0] == 0 and len(e.times) > 1)
     chosen = np.unique(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
-    colours = matplotlib.colormaps["viridis"](np.linspace(0.0, 0.9, len(chosen)))
+    ends = (0.3, 1.0) if is_dark(axes) else (0.0, 0.9)  # what is seen on the paper
+    colours = matplotlib.colormaps["viridis"](np.linspace(*ends, len(chosen)))
     x = np.unique(np.linspace(low, high, ACROSS + 1))  # fewer where doubles do not tell them apart
     top = 0.0
     for k, colour in zip(chosen, colours, strict=True):

@@ -13,7 +13,7 @@ from stationary.plane.boxes import lattice
 from stationary.plane.state import PlaneBasin, PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
-from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet
+from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, shades
 from stationary.show.layout import LEVELS, Report, picked, report, tabulated
 from stationary.weight.component import VISIBLE
 from stationary.wording import (
@@ -305,7 +305,7 @@ def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Arra
     points = lattice(y, x)[::-1]
     height = np.asarray(state.energy(points)).reshape(PIXELS, PIXELS)
     shown = -np.minimum(height, VISIBLE) if log else np.exp(-height)
-    axes.pcolormesh(x, y, shown, cmap="Blues", shading="gouraud", rasterized=True)
+    axes.pcolormesh(x, y, shown, cmap=shades(axes), shading="gouraud", rasterized=True)
     finite = np.where(np.isfinite(height), height, 1e3)
     axes.contour(x, y, finite, levels=CONTOURS, colors=GREY, linewidths=0.4)
     if len(state.basins) > 1:
