@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze, exact_chain, simulate, table
+from stationary import (
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    analyze,
+    check,
+    exact_chain,
+    simulate,
+    table,
+)
 from stationary.sgd.basins import SgdBasin
 from stationary.sgd.finite_step import Belief
 
@@ -519,3 +528,8 @@ def test_what_is_not_known_between_weights_is_in_what_the_chain_holds(points):
     few = points == 13
     assert found.sgd.believed is (Belief.OPEN if few else Belief.CHAIN)
     assert ("known at too few weights" in str(found).replace("\n ", "")) == few
+    if few:
+        (said,) = check(given, walkers=50, steps=100).reasons[:1]
+        assert said == "the gradients are known at too few weights"
+        colder = str(analyze(replace(given, learning_rate=0.05)))
+        assert "around w = 0.87 with a probability that is not known" in re.sub(r"\s+", " ", colder)

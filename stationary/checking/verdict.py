@@ -10,6 +10,7 @@ from stationary.analysis import Analysis
 from stationary.chain.indicators import StepIndicators
 from stationary.chain.state import ChainState
 from stationary.distribution import Distribution
+from stationary.errors import Status
 from stationary.result import Result
 from stationary.sgd.basins import COMPARED, HELD, LEAST, SETTLED, SgdBasin
 from stationary.simulation.result import Simulation
@@ -136,6 +137,8 @@ class Check(Result):
             return f"the chain has no end state to compare: {self.chain.reason.rstrip('.')}"
         if self._untold:
             return _lower(self.chain.notes[-1].rstrip("."))
+        if self.chain.status is Status.INTERPOLATED:
+            return "the gradients are known at too few weights"
         return f"the cells of the chain are too coarse: ask for more than {self.chain.cells}"
 
     @cached_property

@@ -357,6 +357,8 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
 
     def share(b: SgdBasin) -> str:
         log_p = log_of(b.log_diffusion)
+        if not is_known(b.log_diffusion_error, log_p):
+            return "a probability that is not known"
         text = probability_text(log_p, digits_left(error, 6))
         return f"probability {power_text(log_p, error) if LIGHT > log_p > -math.inf else text}"
 
