@@ -173,3 +173,23 @@ def test_positions_far_from_zero_are_told_apart_in_words():
     assert "w = 1000001.98" in line
     assert "from 1000001.87 to 1000002.12" in line
     assert "e+06" not in line
+
+
+def test_a_jump_of_the_noise_at_a_double_costs_no_digits_where_the_drift_is_strong():
+    """Three pinball losses: what polynomials make of the few roundings that hold the jump was taken
+    for an error of e^11 there, and of 1e-8 in all; 32 digits and seconds were spent on it."""
+    heights, places, q = (0.612, 1.268, 1.895), (1.1435, -0.4526, 0.4305), 0.12127018757407777
+
+    def losses(w):
+        return [
+            np.where(w > b, q * (w - b), (q - 1) * (w - b)) * a
+            for a, b in zip(heights, places, strict=True)
+        ]
+
+    landscape = Landscape(losses, learning_rate=0.21, domain=(-6, 6))
+    state, exact = end_state(landscape), end_state(landscape, digits=25)
+    assert not [note for note in state.notes if "digits were used" in note]
+    for x in (-1.0, 0.3, 1.0):
+        off = abs(state.logcdf(x) - float(exact.logcdf(x)))
+        assert off <= state.log_probability_error(-6, x) < 1e-9
+    assert abs(state.mean() - float(exact.mean())) <= state.mean_error < 1e-10

@@ -49,6 +49,7 @@ from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.tail import LogarithmicTail, Tail
 
 LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
+LEVEL = 1e-6  # of a jump: what goes beyond its sides by no more has no spike
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 MOST_OCTAVES = 2100  # beyond all doubles
 OSCILLATES = 10.0  # relative error of a mass known from the mean power alone
@@ -268,7 +269,31 @@ class Weight(PiecewiseLog):
         """What the polynomials of log a leave out on each panel, and there alone."""
         samples = self.sampling.samples
         # Where a jump or a corner was not resolved, the last coefficients tell too little of it.
-        return as_array(self.k * np.where(samples.resolved, 4, 32) * samples.tails[1])
+        left_out = np.where(samples.resolved, 4, 32) * samples.tails[1]
+        narrow, beyond, jump = self._sudden
+        least = np.minimum(left_out[narrow], jump + beyond)  # from one side to the other, at most
+        left_out[narrow] = np.where(beyond < LEVEL * jump, least, left_out[narrow])
+        return as_array(self.k * left_out)
+
+    @cached_property
+    def _sudden(self) -> tuple[Array, Array, Array]:
+        """Where log a changes within a few roundings of x; how far it goes there beyond both sides;
+        and from side to side."""
+        found, p = self.sampling, self.panels
+        narrow = np.flatnonzero(~found.samples.resolved & p.slivers)
+        count, ell = len(p.half), found.samples.values[1]
+        if len(narrow) in (0, count):
+            return narrow[:0], np.zeros(0), np.zeros(0)
+        wide = np.setdiff1d(np.arange(count), narrow)
+        after = np.searchsorted(wide, narrow)
+        left, right = wide[np.maximum(after - 1, 0)], wide[np.minimum(after, len(wide) - 1)]
+        sides = np.stack([ell[-1, left], ell[0, right]])
+        over = np.maximum(
+            ell[:, narrow].max(axis=0) - sides.max(axis=0),
+            sides.min(axis=0) - ell[:, narrow].min(axis=0),
+        )
+        # What a panel shows of it is what halving it once more would still change.
+        return narrow, np.minimum(over, np.ptp(ell[:, narrow], axis=0)), np.ptp(sides, axis=0)
 
     @cached_property
     def spike(self) -> tuple[Any, Any]:
@@ -276,25 +301,11 @@ class Weight(PiecewiseLog):
 
         A jump does not. Where W goes up or down by as much as it is, more may happen than is seen.
         """
-        found, p = self.sampling, self.panels
-        narrow = ~found.samples.resolved & p.slivers
-        if not narrow.any() or narrow.all():
-            return 0.0, p.edges[0]
-        index, ell = np.arange(len(narrow)), found.samples.values[1]
-        before = np.maximum.accumulate(np.where(narrow, -1, index))[narrow]
-        after = np.where(narrow, len(narrow), index)[::-1]
-        after = np.minimum.accumulate(after)[::-1][narrow]
-        left = np.where(before < 0, after, before)
-        right = np.where(after == len(narrow), before, after)
-        sides = np.stack([ell[-1, left], ell[0, right]])
-        over = np.maximum(
-            ell[:, narrow].max(axis=0) - sides.max(axis=0),
-            sides.min(axis=0) - ell[:, narrow].min(axis=0),
-        )
-        # What a panel shows of it is what halving it once more would still change.
-        seen = np.minimum(over, np.ptp(ell[:, narrow], axis=0))
-        most = number(self.k * seen.max())
-        return most if most < 1 else math.inf, p.lower[narrow][seen.argmax()]
+        narrow, beyond, _ = self._sudden
+        if not len(narrow):
+            return 0.0, self.panels.edges[0]
+        most = number(self.k * beyond.max())
+        return most if most < 1 else math.inf, self.panels.lower[narrow][beyond.argmax()]
 
 
 def density_power(found: Sampling) -> float:
