@@ -1164,8 +1164,8 @@ def test_a_box_that_shrank_to_one_well_does_not_run_away():
 
     process = Diffusion(lambda w: (w[0] - w[0] ** 3, -w[1]), 0.1, weights=2)
     box, wells = ((-0.8, 2.0), (-1.0, 1.0)), np.array([[-1.0, 1.0], [0.0, 0.0]])
-    assert not _runs_away(process, box, wells)
-    assert _runs_away(process, box, wells[:, 1:])
+    assert not _runs_away(process, box, wells, anywhere=False)
+    assert _runs_away(process, box, wells[:, 1:], anywhere=False)
 
 
 def test_a_finer_mesh_that_resolves_less_is_not_the_answer(monkeypatch):
@@ -1415,3 +1415,56 @@ def test_rest_points_are_found_and_noise_is_told_from_none_in_units_that_differ_
     rank = [curl_test(process(u), (box[0], (-2 * u, 2 * u))) for u in (1.0, 1e8)]
     assert [t.noise.singular for t in rank] == ["nowhere"] * 2
     assert rank[1].maximum * 1e8 == pytest.approx(rank[0].maximum, rel=1e-9)
+
+
+def test_a_bent_law_holds_in_a_box_that_its_bend_leaves():
+    """(x, y - c x^2) is a linear process: what the drift carries across a side of a box that is
+    too small does not gather at its corners."""
+    c, m, s = 0.3, np.array([[-1.0, 0.8], [-0.3, -0.6]]), np.array([[0.53, 0.17], [0.17, 0.26]])
+
+    def drift(x):
+        u, v = x[0], x[1] - c * x[0] ** 2
+        right, up = (row[0] * u + row[1] * v for row in m)
+        return right, up + 2 * c * u * right + c * s[0, 0]
+
+    def variance(x):
+        t = 2 * c * x[0]
+        across = s[0, 1] + t * s[0, 0]
+        return (s[0, 0] + 0 * t, across), (across, s[1, 1] + 2 * t * s[0, 1] + t * t * s[0, 0])
+
+    process = Diffusion(drift, variance, weights=2)
+    rough = found_on_grid(process, everywhere(process), CUT)
+    law = solve_continuous_lyapunov(m, -s)
+    reach = np.sqrt(2 * 30 * np.diag(law))  # down to e^-30 of what is linear
+    (low, high), (_, top) = rough.box
+    assert low < -reach[0]
+    assert high > reach[0]
+    assert top > c * reach[0] ** 2
+    assert rough.joined
+
+
+def test_quartic_losses_with_momentum_are_held_on_the_whole_plane():
+    """Far out the weight swings ever faster than friction slows it: the box is found all the same.
+    Mean and variances are those between walls at -3.5 and 4, and -2.4 and 2.4 for its velocity."""
+    losses = [(1.0, -0.8), (0.6, 0.3), (1.4, 1.1)]
+    landscape = Landscape(
+        lambda w: [h * (w - c) ** 4 / 4 for h, c in losses],
+        learning_rate=0.03,
+        batch_size=2,
+        momentum=0.9,
+    )
+    free = end_state(stationary.phase_space(landscape))
+    assert free.error < 1e-6
+    assert np.allclose(free.mean(), [0.2074532, 0.0], atol=2e-6)
+    assert np.allclose(free.cov(), [[0.03059, 0.0], [0.0, 0.0020634]], atol=1e-6)
+
+
+@pytest.mark.parametrize("turn", [0.2, 0.1])
+def test_what_leaks_over_a_barrier_and_runs_away_has_no_end_state(turn):
+    """It begins anew where it was in a chain on a box that it leaves: that is no law."""
+    for drift in (
+        lambda x: (-x[0] + x[0] ** 2, -x[1] + turn * x[0]),
+        lambda x: (-x[0] + x[0] ** 3 + turn * x[1], -x[1] - 0.3 * x[0]),
+    ):
+        with pytest.raises(StationaryError, match="nothing holds"):
+            end_state(Diffusion(drift, 0.05, weights=2))

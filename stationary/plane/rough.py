@@ -41,6 +41,7 @@ GROWS = 0.4  # of the width of a box, on each side where it is too small
 # that is known to hold Gaussians.
 LOW, FLAT, WIDEST = 5.0, 3, 100.0
 ENOUGH = 20.0  # in -log P at the sides of a box, where it need not grow if that is in vain
+FOLLOWED, STRIDE = 5.0, 0.02  # widths of a box, along which drifts are followed, and in one step
 NARROW = 0.3  # of a domain's width: what is narrower is looked at alone
 LED = 10  # boxes at whose growing sides P was largest: the drift leads on for ever
 PINS = 4  # points are tried, each the highest that was found from the one before
@@ -143,9 +144,11 @@ class Rough:
         return np.asarray(np.linalg.lstsq(rows, right, rcond=None)[0].reshape(FIT, FIT))
 
 
-def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array) -> Rough:
+def on_box(
+    process: PlaneDiffusion, box: Box, start: Array | None, spots: Array, attracts: bool
+) -> Rough:
     """The chain's end state on a box; `start` is a point where the density is not small, and
-    `spots` (2, K) are those that attract."""
+    `spots` (2, K) are those that attract, if any are known; `attracts` says whether there are."""
     axes = tuple(np.linspace(*ends, POINTS) for ends in box)
     x = lattice(*axes)
     fields = process.fields(x)
@@ -188,14 +191,20 @@ def on_box(process: PlaneDiffusion, box: Box, start: Array | None, spots: Array)
             weights.append(share / 4 / time)
     rows.append(np.arange(n))
     weights.append(-1 / time)
+    # What the drift carries out of a box that is to grow there is lost to it, and begins anew.
+    free = np.array(box) != process.domain
+    end = here + moved
+    lost = ((end < 0) & free[:, :1] | (end > POINTS - 1) & free[:, 1:]).any(axis=0)
+    if attracts and not lost[pin]:
+        rows[:-1] = [np.where(lost, pin, to) for to in rows[:-1]]
     columns = np.tile(np.arange(n), len(rows))
     flow = csc_array((np.concatenate(weights), (np.concatenate(rows), columns)), shape=(n, n))
     inside = spots[:, ((spots >= low_end) & (spots <= high_end)).all(axis=0)]
     cells = np.rint((inside - low_end) / h).astype(int)
     marks = cells[0] * POINTS + cells[1]
     opened = sides_of(box, 1, process.domain)
-    free = [np.flatnonzero(x[axis] == box[axis][side]) for axis, side, _ in opened]
-    p, joined = _pinned(process, flow, pin, marks, np.concatenate([marks[:0], *free]))
+    ends_at = [np.flatnonzero(x[axis] == box[axis][side]) for axis, side, _ in opened]
+    p, joined = _pinned(process, flow, pin, marks, np.concatenate([[pin], *ends_at]))
     with np.errstate(divide="ignore", invalid="ignore"):
         phi = -np.log(p)
     phi = np.nan_to_num(np.minimum(phi, -math.log(TINY)), nan=-math.log(TINY))
@@ -207,10 +216,15 @@ def found_on_grid(
     equilibria: tuple[Equilibrium, ...],
     cut: float,
     farthest: float = math.inf,
+    attracts: bool = False,
 ) -> Rough:
     """The chain on the smallest box that holds all probability above e^-cut of the peak, if that
-    does not reach farther than some coordinate."""
+    does not reach farther than some coordinate.
+
+    `attracts` says that some point does, even where none is given.
+    """
     stable = [e for e in equilibria if e.covariance is not None]
+    attracts = attracts or bool(stable)
     box = first_box(process, equilibria, cut)
     widest = WIDEST if stable else math.inf
     spots = np.array([e.position for e in stable]).reshape(-1, 2).T
@@ -219,7 +233,7 @@ def found_on_grid(
     lowest: list[float] = []  # at sides that were moved outwards, box after box
     fair: Rough | None = None  # where P has fallen by enough
     for _ in range(40):
-        rough = on_box(process, box, start, spots)
+        rough = on_box(process, box, start, spots, attracts)
         start = rough.peak
         ends = np.array(box)
         small = (rough.least < cut) & (ends != process.domain)
@@ -242,11 +256,11 @@ def found_on_grid(
         inner = tuple(x[s] for x, s in zip(rough.axes, part, strict=True))
         less = replace(rough, axes=inner, phi=rough.phi[part[0], part[1]])
         if settled or _area(less.box) > 0.5 * _area(box):
-            if _runs_away(process, box, spots):
+            if _runs_away(process, box, spots, anywhere=attracts):
                 break
             return less
         box, shrunk = less.box, True
-    if fair is not None:
+    if fair is not None and not (attracts and _runs_away(process, fair.box, spots, anywhere=True)):
         return fair
     raise LandscapeError(
         f"{process.name}: the density has not fallen to e^-{cut:g} of its peak on {box_text(box)}: "
@@ -256,13 +270,37 @@ def found_on_grid(
     )
 
 
-def _runs_away(process: PlaneDiffusion, box: Box, spots: Array) -> bool:
-    """Whether the drift leads out all along a side that is no end of the domain, and to no spot."""
-    return any(
-        (process.fields(x).f[axis] * (2 * side - 1) > 0).all()
-        for axis, side, x in sides_of(box, POINTS, process.domain)
-        if not ((spots[axis] - box[axis][side]) * (2 * side - 1) > 0).any()
-    )
+def _runs_away(process: PlaneDiffusion, box: Box, spots: Array, anywhere: bool) -> bool:
+    """Whether the drift leads out all along a side that is no end of the domain, to no spot, and
+    does not come back; or from `anywhere` on one, and far."""
+    for axis, side, x in sides_of(box, POINTS, process.domain):
+        out = process.fields(x).f[axis] * (2 * side - 1) > 0
+        beyond = ((spots[axis] - box[axis][side]) * (2 * side - 1) > 0).any()
+        if beyond or not (out.any() if anywhere else out.all()):
+            continue
+        back, far = _led(process, x[:, out][:, 2 :: 1 if anywhere else POINTS // 4], box)
+        if (far & ~back).any() if anywhere else not back.all():
+            return True
+    return False
+
+
+def _led(process: PlaneDiffusion, x: Array, box: Box) -> tuple[Array, Array]:
+    """Which points on a side of a box the drift leads back into it, on a way of several widths, and
+    which farther out than it is wide."""
+    low, high = ends_of(box)
+    size, middle = high - low, (high + low) / 2
+    back = np.zeros(x.shape[1], dtype=bool)
+
+    def moved(x: Array) -> Array:
+        with np.errstate(all="ignore"):
+            f = process.velocity(x) / size
+            way = np.nan_to_num(f / np.maximum(np.abs(f).max(axis=0), TINY))
+            return np.asarray(way * size * STRIDE)
+
+    for _ in range(round(FOLLOWED / STRIDE)):
+        x = x + moved(x + moved(x) / 2)
+        back |= (np.abs(x - middle) < 0.499 * size).all(axis=0)
+    return back, np.asarray((np.abs(x - middle) > 1.5 * size).any(axis=0))
 
 
 def _area(box: Box) -> float:

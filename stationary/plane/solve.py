@@ -97,7 +97,7 @@ def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Pl
     ways = (*solved.others, ("balance", balanced(diffusion, density)))
     return PlaneState(
         diffusion, diffusion, density, ways, equilibria, tested, solved.road,
-        notes=_notes(diffusion, rough, equilibria),
+        notes=_notes(diffusion, density, equilibria),
     )  # fmt: skip
 
 
@@ -169,7 +169,7 @@ def _with_heavy_tails(
         raise error
     try:
         inner = chart.process(diffusion)
-        rough = found_on_grid(inner, (), CUT, FARTHEST)
+        rough = found_on_grid(inner, (), CUT, FARTHEST, any(e.kind == "stable" for e in equilibria))
         near = np.clip(np.array(rough.box).T, -NEAR, NEAR)
         tested = curl_test(diffusion, box_of(*chart.x(near)))
         solved = spectral(inner, rough)
@@ -261,16 +261,16 @@ def _require_held(process: PlaneDiffusion, density: Density, road: str) -> None:
 
 
 def _notes(
-    process: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...]
+    process: PlaneDiffusion, density: Density, equilibria: tuple[Equilibrium, ...]
 ) -> tuple[str, ...]:
     """What a reader should know about the box and the noise."""
     notes = []
     if not equilibria:
         notes.append("The drift vanishes nowhere in the domain.")
     sides = []
-    for axis, side in np.ndindex(2, 2):
-        end, least = process.domain[axis][side], rough.least[axis, side]
-        if rough.box[axis][side] == end and least < 6:
+    for axis, side, x in sides_of(density.box, 201):
+        end, least = process.domain[axis][side], -density.log_at(x).max() - density.height.min()
+        if density.box[axis][side] == end and least < 6:
             name, share = ("first", "second")[axis], math.exp(-max(float(least), 0.0))
             sides.append(f"{end:g} of the {name} coordinate (about {share:.1g} of the peak)")
     if sides:
