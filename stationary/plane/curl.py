@@ -89,7 +89,7 @@ def curl_test(
     x, unit = lattice(*axes), np.ptp(np.array(box), axis=1)
     fields = process.fields(x, 2)
     process.check(x, fields)
-    fields = fields.in_units(unit)
+    fields = _in_units(fields, unit)
     noise = noise_of(process, axes, x, fields)
     if noise.singular == "everywhere":
         return Curl(False, None, None, noise)
@@ -109,6 +109,18 @@ def curl_test(
     local, even = (bool((np.abs(size - c) <= rounding).all()) for c in (0.0, size[k]))
     where = None if even and not local else tuple(map(float, x[:, good][:, k]))
     return Curl(local, float(size[k] / unit.prod()), where, noise)
+
+
+def _in_units(fields: Fields, unit: Array) -> Fields:
+    """The same of coordinates that are measured in other units, (n,)."""
+    u = unit[:, None]
+    square = (u * u.T)[..., None]
+    df, da, dda = fields.df, fields.da, fields.dda
+    if df.size:
+        df, da = df * u[:, None] / u, da * u[..., None, None] / square
+    if dda.size:
+        dda = dda * square[..., None, None] / square
+    return Fields(fields.f / u, fields.a / square, df, da, dda)
 
 
 def _ratio(a: Array) -> Array:
@@ -143,6 +155,10 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
     """Points at which the covariance is singular: the lowest of a stencil, ever closer."""
     step = np.array([v[1] - v[0] for v in axes])
     unit = GRID * step
+
+    def ratio(x: Array) -> Array:
+        return _ratio(_in_units(process.fields(x), unit).a)
+
     low, high = np.array([[v[0], v[-1]] for v in axes]).T[..., None]
     k = np.arange(-2, 3)
     stencil = lattice(k, k)
@@ -150,7 +166,7 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
     for _ in range(90):
         near = x[:, :, None] + step[:, None, None] * stencil[:, None, :] / 2
         near = np.clip(near, low[..., None], high[..., None])
-        root = np.sqrt(np.maximum(_ratio(process.fields(near.reshape(2, -1)).in_units(unit).a), 0))
+        root = np.sqrt(np.maximum(ratio(near.reshape(2, -1)), 0))
         root = root.reshape(x.shape[1], -1)
         x = near[:, np.arange(x.shape[1]), root.argmin(axis=1)]
         slope = np.ptp(root, axis=1) if slope is None else slope * 0.8  # over a step
@@ -161,7 +177,7 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
         if not len(slope):
             return []
         step = 0.8 * step  # so that five first steps are reached
-    zero = _ratio(process.fields(x).in_units(unit).a) < 1e-10
+    zero = ratio(x) < 1e-10
     kept: list[tuple[float, ...]] = []
     for p in x[:, zero].T:
         if all((np.abs(p - k) > 1e-4 * (high - low)[:, 0]).any() for k in kept):

@@ -48,17 +48,6 @@ class Fields:
         """(div a)_i = sum_j d_j a_ij, shape (n, M)."""
         return np.asarray(np.einsum("kikm->im", self.da))
 
-    def in_units(self, unit: Array) -> Fields:
-        """The same of coordinates that are measured in other units, (n,)."""
-        u = unit[:, None]
-        one, square = 1 / u, 1 / (u * u.T)[..., None]
-        slopes = self.df, self.da, self.dda
-        if self.df.size:
-            slopes = self.df * u[:, None] * one, self.da * u[..., None, None] * square, self.dda
-        if self.dda.size:
-            slopes = *slopes[:2], self.dda * (u * u.T)[..., None, None, None] * square
-        return Fields(self.f * one, self.a * square, *slopes)
-
     def crosses(self, axis: int) -> Array:
         """Whether noise crosses a side that stands on an axis, (M,)."""
         return np.asarray(self.a[axis, axis] > SAME * np.abs(self.a).max(axis=(0, 1)))

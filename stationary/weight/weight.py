@@ -128,9 +128,13 @@ class Weight(PiecewiseLog):
     @cached_property
     def _leaps(self) -> Array:
         """Panels in which log W jumps, where polynomials swing beyond what is on either side."""
-        leaps = self.panels.slivers & ~self.sampling.samples.resolved
-        leaps[[0, -1]] = False
-        return np.flatnonzero(leaps)
+        inner = (self._narrow > 0) & (self._narrow < len(self.panels.half) - 1)
+        return as_array(self._narrow[inner])
+
+    @cached_property
+    def _narrow(self) -> Array:
+        """Panels that are a few roundings of x wide, and resolve nothing."""
+        return np.flatnonzero(self.panels.slivers & ~self.sampling.samples.resolved)
 
     def _between(self, x: Array, values: Array) -> Array:
         """The same, but at a jump no more and no less than on both sides of it."""
@@ -279,9 +283,8 @@ class Weight(PiecewiseLog):
     def _sudden(self) -> tuple[Array, Array, Array]:
         """Where log a changes within a few roundings of x; how far it goes there beyond both sides;
         and from side to side."""
-        found, p = self.sampling, self.panels
-        narrow = np.flatnonzero(~found.samples.resolved & p.slivers)
-        count, ell = len(p.half), found.samples.values[1]
+        narrow, ell = self._narrow, self.sampling.samples.values[1]
+        count = len(self.panels.half)
         if len(narrow) in (0, count):
             return narrow[:0], np.zeros(0), np.zeros(0)
         wide = np.setdiff1d(np.arange(count), narrow)
