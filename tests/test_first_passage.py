@@ -9,7 +9,7 @@ from pathlib import Path
 import mpmath
 import numpy as np
 import pytest
-from scipy import integrate
+from scipy import integrate, special
 
 from stationary import (
     Diffusion,
@@ -817,3 +817,16 @@ def test_a_side_that_nobody_comes_to_costs_nothing():
     assert abs(far.mean.log - near.log) <= far.mean.error + near.error < 1e-12
     below = far._line.network._memory["stretches", 0][0]
     assert below.whole[0].sampling.lower > -1e-3 > 1e3 * below.pieces[0].sampling.lower
+
+
+def test_what_lies_beyond_the_panels_is_no_error_of_what_lies_before_it():
+    """The way of geometric Brownian motion from next to nothing, -log(x) / mean growth: it claimed
+    e^9. And an Ornstein-Uhlenbeck process from far out, 2e-3 of 1e-14."""
+    growth = Diffusion(lambda x: 0.3 * x, lambda x: 0.2 * x * x, (0, INF))
+    for x in (1e-40, 1e-100):
+        found = first_passage(growth, x, 1.0).mean
+        assert abs(found.value / (-math.log(x) / 0.2) - 1) <= found.error < 1e-9
+    far = first_passage(Diffusion(lambda x: -x, 1.0), -100.0, 0.0).mean
+    exact = integrate.quad(lambda y: math.sqrt(math.pi) * special.erfcx(y), 0, 100)[0]
+    assert abs(far.value / exact - 1) <= far.error + 1e-13
+    assert far.error < 1e-12

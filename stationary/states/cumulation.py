@@ -291,10 +291,10 @@ def _upwards(
                 need.append(number((mesh.lower[i] + mesh.upper[i]) / 2))
             here = lr + bases[i]
             lr = lr - last[i]
-    total = here
+    total, total_error = here, error
     errors[count] = error
     if count in walk.gaps:
-        total, errors[count] = walk.across(count, total, error)
+        total, total_error = walk.across(count, total, error)
     if (need or marks) and rounds is not None:
         raise UnresolvedError(need, marks)
     ratios, known = numbers.array(ratio), numbers.array(errors)
@@ -319,7 +319,7 @@ def _upwards(
         number(total),
         here - highs[-1] if constant[-1] else lr,
         walk.rests,
-        np.append(known, numbers.array(errors[-1:])),
+        np.append(known, numbers.array([total_error])),
         walk.levels,
     )
 
