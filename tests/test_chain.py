@@ -1419,3 +1419,12 @@ def test_what_is_not_known_of_gradients_moves_a_process_to_one_side():
     np.testing.assert_allclose(pushed.gradient(w).mean(axis=0), lower, atol=1e-12)
     before, after = (exact_chain(x, cells=256) for x in (own, pushed))
     assert (after.cdf(w) <= before.cdf(w) + 1e-9).all()
+
+
+@pytest.mark.parametrize("place", [1e6, -7e5])
+def test_minima_that_lie_far_out_are_no_endless_row(place):
+    state = exact_chain(
+        Landscape(lambda w: [(w - place - 1) ** 2 / 2, (w - place + 1) ** 2 / 2], learning_rate=0.1)
+    )
+    assert abs(state.mean() - place) <= state.mean_error < 1e-6
+    assert abs(state.std() - math.sqrt(0.1 / 1.9)) <= state.std_error < 1e-6

@@ -166,3 +166,15 @@ def test_noise_like_an_essential_singularity_may_hold_what_its_drift_balances(un
         off = abs(state.logcdf(z * unit) - gamma(k, scale=1 / b).logcdf(z))
         assert off <= state.log_probability_error(0, z * unit) + 1e-15
         assert off < 1e-6 or (unit == 1e4 and power == 2)  # INEXACT, with an error that says so
+
+
+def test_what_may_be_the_rounding_of_the_numbers_given_decides_nothing():
+    """As above, with a = L^2 e^(-L / x) for L = 0.01, whose square is no double."""
+    unit, k, b = 0.01, 1.5098, 2.9656
+
+    def drift(x):
+        z = x / unit
+        return unit * np.exp(-unit / x) * (1 / z**2 + (k - 1) / z - b) / 2
+
+    state = end_state(Diffusion(drift, lambda x: unit * unit * np.exp(-unit / x), (0, math.inf)))
+    assert "not decided" in state.reason

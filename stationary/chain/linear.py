@@ -36,10 +36,6 @@ def linear_moments(
         return None  # the steps turn the line over or move it: nothing is drawn together
     if far.exponent <= 1 or not float(1 - p @ a) > 0:
         return np.full(4, math.nan), np.zeros(4)
-    for _ in range(2):  # far from what the maps leave in place they do not tell where that is
-        left_in_place = b[a != 1] / (1 - a[a != 1])
-        centre = float(np.clip(np.median(left_in_place), low, high))
-        b = batches.images(np.array([centre]))[:, 0] - a * centre
     away = batches.images(np.array([centre]))[:, 0] - centre  # steps from there
     size = 1 + abs(centre) + float(np.abs(away).max())
     if math.isinf(far.exponent):

@@ -256,7 +256,7 @@ def found_on_grid(
         inner = tuple(x[s] for x, s in zip(rough.axes, part, strict=True))
         less = replace(rough, axes=inner, phi=rough.phi[part[0], part[1]])
         if settled or _area(less.box) > 0.5 * _area(box):
-            if _runs_away(process, box, spots, anywhere=attracts):
+            if _runs_away(process, box, spots, anywhere=False):
                 break
             return less
         box, shrunk = less.box, True

@@ -316,19 +316,13 @@ class Stretch:
 
 
 def further(piece: Anatomy, beyond: tuple[bool, bool]) -> Anatomy:
-    """The piece, sampled beyond where next to nothing is left, on those sides alone.
-
-    On the other ones the scale grows without bounds, and nobody comes there.
-    """
+    """The piece, sampled on to where next to nothing is left, if that is gone beyond on a side."""
     if not any(beyond):
         return piece
     near = piece.sampling
     found = sampling(near.diffusion, complete=True, arithmetic=near.arithmetic)
-    p = found.panels
-    kept = (p.upper > near.lower) | beyond[0]
-    kept &= (p.lower < near.upper) | beyond[1]
     fallen = not beyond[0] and near.fallen[0], not beyond[1] and near.fallen[1]
-    return anatomy(replace(found, samples=found.samples.only(np.asarray(kept)), fallen=fallen))
+    return anatomy(replace(found, fallen=fallen))
 
 
 def nearer(piece: Anatomy, side: int, start: Any) -> Anatomy:
