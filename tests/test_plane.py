@@ -1391,6 +1391,7 @@ def test_coordinates_may_be_in_units_that_differ_by_far(unit):
     state = end_state(well)
     assert state.cov()[0, 0] == pytest.approx(0.8934649695742367, rel=1e-11)
     assert state.cov()[1, 1] == pytest.approx(0.5 * unit**2, rel=1e-11)
+    assert (state.error_of(lambda s: s.mean(), state.std()) < 1e-11 * state.std()).all()
     assert state.curl.local
 
 

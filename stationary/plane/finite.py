@@ -82,7 +82,8 @@ def plane_check(
     if count > 1:
         names = (*names, *(f"mass of basin {k}" for k in range(count)))
     own = _summary(state, count)
-    errors = np.asarray(state.error_of(lambda s: _summary(s, count)))
+    units = np.append([*state.std(), *state.std()], np.ones(len(own) - 4))
+    errors = np.asarray(state.error_of(lambda s: _summary(s, count), units))
     notes: list[str] = []
     chain = None
     known = recursion(state, stepper) if count == 1 else None

@@ -214,16 +214,17 @@ class PlaneState(Bare, Result):
         """inf where nothing is known of a region, as beyond what the box cuts off."""
         return float(np.nan_to_num(self.error_of(lambda s: s.log_ratio(a, b)), nan=np.inf))
 
-    def error_of(self, quantity: Callable[[PlaneState], Any]) -> Any:
-        """How far a quantity moves with the degree, the cut, the box and the borders, added up;
-        None of one that is not had, as `entropy_production` of singular noise."""
+    def error_of(self, quantity: Callable[[PlaneState], Any], unit: Any = 1.0) -> Any:
+        """How far a quantity moves with the degree, the cut, the box and the borders, added up, and
+        the rounding of it or of its `unit` (`std()` of lengths); None of what is not had."""
         if (found := quantity(self)) is None:
             return None
         own = np.asarray(found)
         with np.errstate(invalid="ignore"):  # what is infinite has no error
             moved = [self._surely * np.abs(np.asarray(quantity(s)) - own) for s in self._siblings]
             moved.append(np.abs(np.asarray(quantity(self._rough)) - own))
-        return np.asarray(sum(moved, self.density.known * np.maximum(1, np.abs(own))))[()]
+        size = np.fmax(np.where(np.isfinite(unit), unit, 1.0), np.abs(own))
+        return np.asarray(sum(moved, self.density.known * size))[()]
 
     @cached_property
     def _siblings(self) -> tuple[PlaneState, ...]:

@@ -190,7 +190,7 @@ def _moments(state: PlaneState) -> list[str]:
         "standard deviation",
         *("median" if q == 0.5 else f"quantile {q:g}" for q in LEVELS),
     ]
-    rows = map(row, names, quantities(state), state.error_of(quantities))
+    rows = map(row, names, quantities(state), state.error_of(quantities, state.std()))
     lines = tabulated(("", "first", "error", "second", "error"), rows)
     if np.isfinite(state.cov()).all():
         known = measured(correlation(state), float(state.error_of(correlation)))
