@@ -1469,3 +1469,13 @@ def test_what_leaks_over_a_barrier_and_runs_away_has_no_end_state(turn):
     ):
         with pytest.raises(StationaryError, match="nothing holds"):
             end_state(Diffusion(drift, 0.05, weights=2))
+
+
+def test_what_looks_like_two_weights_is_told_how_to_say_so():
+    def drift(x):
+        return x[1], -x[0] - x[1]
+
+    with pytest.raises(LandscapeError, match="weights=2, or a pair of ends for each"):
+        Diffusion(drift, 0.2, (-3, 3))
+    with pytest.raises(LandscapeError, match=r"Its shape is \(3, M\)\."):
+        Diffusion(drift, [0.1, 0.2, 0.3], ((-3, 3), (-4, 4)))

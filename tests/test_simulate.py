@@ -734,3 +734,10 @@ def test_walkers_in_a_well_without_a_slope_at_its_rest_point_start_within_it(dri
     """They were spread over +-21,000, in steps of 1e-11."""
     state = simulate(Diffusion(drift, 1.0), walkers=500, steps=4000, seed=1)
     assert abs(state.std - deviation) < 4 * state.std_error < 0.05
+
+
+def test_walkers_that_are_turned_back_where_the_noise_vanishes_are_told_what_a_step_costs():
+    """A square-root process that reaches 0: its mean is 15 % high at dt = 0.005 and at half of it."""
+    process = Diffusion(lambda v: 2 * (0.04 - v), lambda v: 0.64 * v, (0, np.inf))
+    state = simulate(process, 0.04, walkers=50, steps=400, dt=0.005, seed=0)
+    assert "the noise vanishes at x = 0, where walkers are turned back" in " ".join(state.notes)

@@ -163,7 +163,8 @@ def _table(
             came = str(c.shape) if single else f"entries of shapes {[s.shape for s in series]}"
             if isinstance(row, Taylor) and c.shape == ():
                 came = "a single number that depends on the weights"
-            if all(s.shape in ((), (1,)) or len(s.shape) < len(shape) for s in series):
+            few = single and c.ndim == 1 and len(c) < min(4, *shape)  # entries of one point
+            if few or all(s.shape in ((), (1,)) or len(s.shape) < len(shape) for s in series):
                 hint = (
                     " With two weights say so by weights=2, or a pair of ends for each in domain."
                 )

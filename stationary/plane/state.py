@@ -148,9 +148,8 @@ class PlaneState(Bare, Result):
     @cached_property
     def error(self) -> float:
         """The largest error of the density, as a part of its peak."""
-        x, _, _ = self.density.quadrature
-        x = x[:, :: max(1, x.shape[1] // 10_000)]
-        own = self.pdf(x)
+        x = self.density.quadrature[0]
+        own = self.pdf(x := x[:, :: max(1, x.shape[1] // 10_000)])
         with np.errstate(invalid="ignore"):  # of one that has no total nothing is known
             apart = [np.abs(np.exp(o.log_at(x) - o.log_total) - own).max() for _, o in self.others]
         known = float(self.density.known)

@@ -206,7 +206,7 @@ class PlaneDiffusion(Data):
             raise LandscapeError(
                 f"{self.name}: variance({self.variable}) must be a number, {n} rows (a diagonal "
                 f"matrix) or {n} rows of {n} rows, shape ({n}, {n}, M), for points of shape "
-                f"({n}, M). It returned shape {(*a.shape[:-1], 'M')}."
+                f"({n}, M). Its shape is ({', '.join([*map(str, a.shape[:-1]), 'M'])})."
             )
         return made
 

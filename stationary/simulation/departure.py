@@ -73,6 +73,12 @@ def ends_of(process: Process) -> tuple[tuple[Boundary | None, Boundary | None], 
                     f"drift and variance vanish at {process.variable} = {end:g}: what reaches that "
                     "end stays."
                 )
+            elif isinstance(process, Diffusion) and process.coefficients(np.array([end]))[1] == 0:
+                notes.append(
+                    f"the noise vanishes at {process.variable} = {end:g}, where walkers are turned "
+                    "back: there the error of a time step falls like its root, or more slowly, so "
+                    "that half of it shows little. Compare with the end state, or with a hundredth."
+                )
     if diffusion.is_periodic:
         notes.append("mean and deviation are those of the coordinate, which jumps where ends join.")
     if isinstance(process, Landscape) and process.convention is not Convention.ITO:
