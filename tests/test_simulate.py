@@ -737,7 +737,7 @@ def test_walkers_in_a_well_without_a_slope_at_its_rest_point_start_within_it(dri
 
 
 def test_walkers_that_are_turned_back_where_the_noise_vanishes_are_told_what_a_step_costs():
-    """A square-root process that reaches 0: its mean is 15 % high at dt = 0.005 and at half of it."""
+    """A square-root process that reaches 0: its mean is 15 % high at dt = 0.005, and at half."""
     process = Diffusion(lambda v: 2 * (0.04 - v), lambda v: 0.64 * v, (0, np.inf))
     state = simulate(process, 0.04, walkers=50, steps=400, dt=0.005, seed=0)
     assert "the noise vanishes at x = 0, where walkers are turned back" in " ".join(state.notes)
