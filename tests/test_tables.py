@@ -448,3 +448,18 @@ def test_tables_as_numpy_writes_them_are_read(tmp_path, delimiter):
     path.write_text("# two words\n" + path.read_text().partition("\n")[2])
     with pytest.raises(LandscapeError, match="line 2: the first line holds numbers"):
         table(path)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_smoothing_does_not_depend_on_the_unit_of_length(unit):
+    """A double well in nanometres became one minimum with mass 1, with counts a traceback."""
+
+    def minima(s):
+        w, rng = np.linspace(-3, 3, 25), np.random.default_rng(3)
+        gradient = w**3 - w + 0.05 * rng.normal(size=25)
+        columns = {"w": w * s, "gradient": gradient * s, "variance": np.full(25, s * s)}
+        given = stationary.table({**columns, "gradient_error": np.full(25, 0.05 * s)})
+        basins = stationary.analyze(given.landscape(learning_rate=0.1), chain=False).basins
+        return np.array([(b.position / s, b.mass) for b in basins])
+
+    assert np.allclose(minima(unit), minima(1.0), rtol=1e-9)

@@ -242,7 +242,8 @@ def _agreement(sgd: FiniteStep) -> str:
         found.append(f"{max(apart + error, 1e-9):.1g} in each mass")
     if sgd.is_wide and sgd.means and sgd.spread:
         pairs = zip((sgd.means, sgd.spread), sgd.doubts, strict=True)
-        off = [max(abs(one - other) + doubt, 1e-9) for (one, other), doubt in pairs]
+        least = 1e-9 * max(sgd.spread)
+        off = [max(abs(one - other) + doubt, least) for (one, other), doubt in pairs]
         found.append(f"{off[0]:.1g} in the mean and {off[1]:.1g} in the standard deviation")
     said = f"SGD's exact chain with this step agrees{', to within' * bool(found)} {joined(found)}"
     said = f"{said.rstrip()}."
