@@ -92,9 +92,11 @@ def _distances(check: Check) -> list[Line]:
         ("diffusion, simulation", check.diffusion_and_simulation),
         ("chain, simulation", check.chain_and_simulation),
     )
-    kinds = ("total_variation", "kolmogorov", "wasserstein")
+    spread = check.chain.std() if check.chain.kind in SETTLED else 1.0
+    length = spread if 0 < spread < math.inf else 1.0
+    kinds = {"total_variation": 1.0, "kolmogorov": 1.0, "wasserstein": length}
     rows = [
-        (name, *(_apart(getattr(d, k), getattr(d, f"{k}_error")) for k in kinds))
+        (name, *(_apart(getattr(d, k), getattr(d, f"{k}_error"), u) for k, u in kinds.items()))
         for name, d in pairs
         if d is not None
     ]
@@ -113,8 +115,8 @@ def _distances(check: Check) -> list[Line]:
     return lines
 
 
-def _apart(value: float, error: float) -> str:
-    return "0" if value < EXACT and error < EXACT else measured(value, error, 3)
+def _apart(value: float, error: float, unit: float = 1.0) -> str:
+    return "0" if max(value, error) < EXACT * unit else measured(value, error, 3)
 
 
 def _conventions(check: Check) -> list[Line]:
