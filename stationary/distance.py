@@ -16,7 +16,7 @@ from stationary.numbers.arithmetic import ROUNDING, SAME, TINY
 KINDS = ("total variation", "kolmogorov", "wasserstein")
 LEAST = 1e-12  # error of a distance
 ATOM = 1e-4  # probability so near to the edge of a bin that rounding decides where a walker is put
-NARROWEST = 1e-6  # of a bin of walkers, relative to the positions: only an atom could fill less
+NARROWEST = 1e-6  # of all bins of walkers: less than that part only an atom could fill
 CROSSINGS, FEW = 24, 256  # rounds in which crossings of densities are halved, and how many of them
 LEVELS = np.union1d(np.geomspace(1e-12, 1e-3, 46), np.linspace(0, 1, 1001)[1:-1])  # of a `Grid`
 SUPREMUM = 1.36 / 0.5  # of a Brownian bridge, in 95 of 100, to its deviation where that is largest
@@ -244,9 +244,10 @@ def _within(x: Array, stretches: Array) -> Array:
 
 def _without_atoms(edges: Array, noise: Array, other: Law, blank: Array) -> tuple[Array, Array]:
     """Bins of walkers without edges on an atom, and none so narrow that only one could fill it."""
-    least = NARROWEST * _scale(edges)
+    rounding = float(np.spacing(np.abs(edges).max()))
+    least = max(NARROWEST * float(np.ptp(edges)), 64 * rounding, TINY)
     keep = np.append(True, np.diff(np.floor((edges - edges[0]) / least)) > 0)
-    near = SAME * _scale(edges)
+    near = max(SAME * float(np.ptp(edges)), rounding)
     keep &= other.below(edges + near) - other.below(edges - near) < ATOM
     keep[[0, -1]] = True
     keep &= ~_within(edges, blank)

@@ -239,3 +239,19 @@ def test_the_supremum_over_bins_of_walkers_has_its_own_error():
         beyond += value > error
         assert error < 5e-2
     assert beyond <= 3
+
+
+@pytest.mark.parametrize(("unit", "place"), [(1.0, 1e6), (1.0, 1e8), (1e-9, 1e-3)])
+def test_bins_of_walkers_far_from_the_origin_are_not_merged(unit, place):
+    """Next to nothing relative to the positions, they are as wide as ever beside each other."""
+
+    def apart(s, c):
+        process = Diffusion(
+            lambda x: s * ((x - c) / s - ((x - c) / s) ** 3), 0.3 * s * s, (c - 3 * s, c + 3 * s)
+        )
+        walkers = simulate(process, c + 0.5 * s, walkers=300, steps=400, seed=1)
+        return end_state(process).distance(walkers.distribution)
+
+    near, far = apart(1.0, 0.0), apart(unit, place)
+    assert far.value == pytest.approx(near.value, rel=1e-5)
+    assert far.error == pytest.approx(near.error, rel=1e-5)

@@ -1114,3 +1114,8 @@ def test_evolutions_of_a_table_of_gradients_know_what_interpolation_does_not(poi
     assert found.converged == (points > 21)
     assert ("drift and variance are interpolated." in str(found)) == (points < 31)
     assert (found.mean_error < [1e-3, 0.1]).all()
+
+
+def test_an_evolution_of_losses_says_that_it_is_the_limit_of_small_steps():
+    landscape = Landscape(lambda w: [(w - 1) ** 2, (w + 1) ** 2], learning_rate=0.1)
+    assert "the limit of small steps" in " ".join(evolve(landscape, 0.5, [10.0]).notes)

@@ -282,6 +282,12 @@ def _answer(
             f"elsewhere for some times 1 / (1 - beta) = {1 / (1 - momentum):.3g} steps at least. "
             "`stationary simulate` takes its steps.",
         )
+    elif isinstance(asked.process, Landscape):
+        notes += (
+            "this is the diffusion, the limit of small steps: where steps are large SGD may leave "
+            "a minimum far sooner, or never. `stationary analyze --steps N` goes by its own steps "
+            "(in Python `analysis.sgd.after(N)`).",
+        )
     return Evolution(
         process=asked.process,
         diffusion=state.diffusion,
