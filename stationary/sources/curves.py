@@ -194,9 +194,8 @@ def smoothed(x: Array, y: Array, errors: Array) -> tuple[Spline, Spline]:
     # In units of the step and of the errors: what bounds the choice of lambda knows no others.
     unit, size = (x[-1] - x[0]) / (len(x) - 1), float(np.sqrt(np.mean(errors**2)))
     place = (x - x[0]) / unit
-    values = (
-        np.asarray(make_smoothing_spline(place, y / size, w=(size / errors) ** 2)(place)) * size
-    )
+    fitted = make_smoothing_spline(place, y / size, w=(size / errors) ** 2)
+    values = size * np.asarray(fitted(place))
     bend = _bending(x)
     # W (y - s) = lambda K s at the minimum, which tells the lambda that was chosen.
     stiff = float(values @ bend @ values)

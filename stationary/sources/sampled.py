@@ -36,16 +36,8 @@ DEGREE = 7  # analytic functions, once resolved, are known better by splines of 
 FINE = 32  # points between two knots at which what goes through them is looked at
 NEAR = 1e-7  # of the domain: how far apart the weights are that show the rounding
 NOISY = 1e-2  # of the gradients: what no rounding to 3 digits does, but dropout
-LEARNED = (
-    "mean",
-    "variance",
-    "rows",
-    "each",
-    "drawn",
-    "knots",
-    "error",
-    "notes",
-)  # from evaluations
+# What comes from evaluations.
+LEARNED = ("mean", "variance", "rows", "each", "drawn", "knots", "error", "notes")
 
 
 def sampled(
