@@ -88,9 +88,10 @@ class PiecewiseLog:
 
     @cached_property
     def _jumps(self) -> Array:
-        """At which inner edges the function jumps."""
+        """At which inner edges the function jumps, by more than rounding."""
         first, last = self.edge_values
-        return as_array(np.abs(first[1:] - last[:-1]) > SAME * (1 + np.abs(last[:-1])))
+        rounding = SAME * (1 + np.abs(last[:-1])) + self.noise[:-1] + self.noise[1:]
+        return as_array(np.abs(first[1:] - last[:-1]) > rounding)
 
     def _significant(self, points: Array) -> Array:
         """The turning points between which the logarithm rises or falls by more than rounding."""
