@@ -736,8 +736,35 @@ def test_walkers_in_a_well_without_a_slope_at_its_rest_point_start_within_it(dri
     assert abs(state.std - deviation) < 4 * state.std_error < 0.05
 
 
+@pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 1.0)])
+@pytest.mark.parametrize(("convention", "mean"), [("ito", 0.04), ("stratonovich", 0.12)])
+def test_a_square_root_process_that_reaches_its_end_is_stepped_in_its_law(
+    unit, shift, convention, mean
+):
+    """Its mean was 15 % high at dt = 0.005, and at half of that. Its law is a gamma one."""
+    process = Diffusion(
+        lambda x: 2 * (0.04 * unit - (x - shift)),
+        lambda x: 0.64 * unit * (x - shift),
+        (shift, np.inf),
+        convention=convention,
+    )
+    state = simulate(process, shift + mean * unit, walkers=1000, steps=2000, dt=0.01, seed=0)
+    assert abs(state.mean - shift - mean * unit) < 4 * state.mean_error < 0.1 * mean * unit
+    deviation = math.sqrt(0.16 * mean) * unit
+    assert abs(state.std - deviation) < 4 * state.std_error < 0.1 * deviation
+    assert not any("turned back" in note for note in state.notes)
+
+
+def test_an_end_that_holds_what_reaches_it_is_met_at_the_right_time_in_long_steps():
+    """Feller's branching process, dx = sqrt(x) dW: what is left by t is 1 - exp(-2 x0 / t)."""
+    process = Diffusion(0, lambda x: x, (0, np.inf))
+    state = simulate(process, 0.3, walkers=20_000, steps=3, burn_in=0, dt=0.5, seed=0)
+    share, error = state.absorption()[0]
+    assert sigmas(share, math.exp(-2 * 0.3 / 1.5), error) < 4
+
+
 def test_walkers_that_are_turned_back_where_the_noise_vanishes_are_told_what_a_step_costs():
-    """A square-root process that reaches 0: its mean is 15 % high at dt = 0.005, and at half."""
-    process = Diffusion(lambda v: 2 * (0.04 - v), lambda v: 0.64 * v, (0, np.inf))
+    """Where it vanishes as another power, no law of a step is known."""
+    process = Diffusion(lambda v: 2 * (0.04 - v), lambda v: 0.1 * np.sqrt(v), (0, np.inf))
     state = simulate(process, 0.04, walkers=50, steps=400, dt=0.005, seed=0)
     assert "the noise vanishes at x = 0, where walkers are turned back" in " ".join(state.notes)

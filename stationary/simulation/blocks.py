@@ -27,7 +27,7 @@ from stationary.process.landscape import Landscape
 from stationary.progress import processes
 from stationary.simulation.sgd import SgdStepper
 from stationary.simulation.streams import Moments, Observation, Record, Watch
-from stationary.simulation.walkers import SdeStepper, Walls
+from stationary.simulation.walkers import RootEnd, SdeStepper, Walls
 from stationary.sources.loading import load
 from stationary.sources.running import PREFIX
 
@@ -54,6 +54,7 @@ class Plan:
     walls: Walls
     dt: float | None
     milstein: bool
+    ends: tuple[RootEnd, ...] = ()
     watch: Watch | None = None
     every: int | None = None
     keep: bool = False  # the positions at each snapshot
@@ -79,7 +80,7 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     if isinstance(process, Landscape):
         stepper = SgdStepper(process, x)
     else:
-        stepper = SdeStepper(process, plan.dt or math.nan, plan.milstein, x)
+        stepper = SdeStepper(process, plan.dt or math.nan, plan.milstein, x, plan.ends)
     velocity = stepper.velocity if isinstance(stepper, SgdStepper) else None
     if velocity is not None and block.velocity is not None:
         np.copyto(velocity, block.velocity)

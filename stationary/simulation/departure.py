@@ -20,6 +20,7 @@ from stationary.process.forms import Convention
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.simulation.terrain import RELATIVE_STEP, Terrain
+from stationary.simulation.walkers import RootEnd
 
 Process = Landscape | Diffusion
 
@@ -60,40 +61,55 @@ def starting_positions(
     return np.asarray(start.rvs(walkers or WALKERS, rng), dtype=float), notes
 
 
-def ends_of(process: Process) -> tuple[tuple[Boundary | None, Boundary | None], list[str]]:
-    """What happens at either end: a finite end that was left open reflects, or holds."""
-    diffusion = process.diffusion()
-    kinds, notes = list(diffusion.boundaries), []
+def ends_of(
+    process: Process, terrain: Terrain
+) -> tuple[tuple[Boundary | None, Boundary | None], tuple[RootEnd, ...], list[str]]:
+    """What happens at either end: a finite end that was left open reflects, or holds.
+
+    With the ends where the noise vanishes in proportion to the distance, and what is to be said.
+    """
+    diffusion, v = process.diffusion(), process.variable
+    kinds, notes, roots = list(diffusion.boundaries), [], []
     for side, end in enumerate(process.domain):
-        if kinds[side] in (None, Boundary.NATURAL) and math.isfinite(end):
+        given = kinds[side]
+        if given in (None, Boundary.NATURAL) and math.isfinite(end):
             kinds[side] = Boundary.REFLECTING
-            if isinstance(process, Diffusion) and _holds(process, side):
-                kinds[side] = Boundary.ABSORBING
-                notes.append(
-                    f"drift and variance vanish at {process.variable} = {end:g}: what reaches that "
-                    "end stays."
-                )
-            elif isinstance(process, Diffusion) and process.coefficients(np.array([end]))[1] == 0:
-                notes.append(
-                    f"the noise vanishes at {process.variable} = {end:g}, where walkers are turned "
-                    "back: there the error of a time step falls like its root, or more slowly, so "
-                    "that half of it shows little. Compare with the end state, or with a hundredth."
-                )
+        if kinds[side] not in (Boundary.REFLECTING, Boundary.ABSORBING):
+            continue
+        if isinstance(process, Landscape):
+            continue
+        slope, power, push = _at_end(process, side, terrain.region[1] - terrain.region[0])
+        if given is not Boundary.ABSORBING and push == 0 and power < 1.5:
+            kinds[side] = Boundary.ABSORBING
+            notes.append(
+                f"drift and variance vanish at {v} = {end:g}: what reaches that end stays."
+            )
+        stays = kinds[side] is Boundary.ABSORBING
+        if abs(power - 1) < 1e-3 and (push == 0 if stays else push >= 0):
+            roots.append(RootEnd(end, 2 * side - 1, slope, push))
+        elif power > 0 and not stays:
+            notes.append(
+                f"the noise vanishes at {v} = {end:g}, where walkers are turned back: there the "
+                "error of a time step falls like its root, or more slowly, so that half of it "
+                "shows little. Compare with the end state, or with a hundredth."
+            )
     if diffusion.is_periodic:
         notes.append("mean and deviation are those of the coordinate, which jumps where ends join.")
     if isinstance(process, Landscape) and process.convention is not Convention.ITO:
         notes.append("SGD draws its noise before it steps: the convention does not enter.")
-    return (kinds[0], kinds[1]), notes
+    return (kinds[0], kinds[1]), tuple(roots), notes
 
 
-def _holds(p: Diffusion, side: int) -> bool:
-    """Whether an end is a trap that is reached: f = 0 there, and a falls more slowly than x^2."""
-    width = min(1.0, p.domain[1] - p.domain[0])
-    h = width * (1 - 2 * side) * np.array([0.0, 1e-5, 1e-6])
-    f, a = p.coefficients(p.domain[side] + h)
-    if f[0] != 0 or a[0] != 0 or not (a[1:] > 0).all():
-        return False
-    return math.log10(a[1] / a[2]) < 1.5
+def _at_end(p: Diffusion, side: int, width: float) -> tuple[float, float, float]:
+    """The slope and the power of the variance at an end, and the (Ito) drift away from it."""
+    inwards = 1 - 2 * side
+    near = width * np.array([0.0, 1e-6, 1e-5])
+    f, a = p.coefficients(p.domain[side] + inwards * near)
+    if a[0] != 0 or not (a[1:] > 0).all():
+        return 0.0, 0.0, math.nan
+    slope = float(a[1] / near[1])
+    push = inwards * float(f[0]) + p.convention.value / 2 * slope
+    return slope, math.log10(a[2] / a[1]), push
 
 
 def time_step(

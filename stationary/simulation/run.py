@@ -66,7 +66,7 @@ class Run:
         x, said = starting_positions(process, self.terrain, initial, walkers, rng)
         lower, upper = process.domain
         self.scale = scale = max(self.terrain.scale, float(np.abs(x).max()))
-        kinds, of_ends = ends_of(process)
+        kinds, roots, of_ends = ends_of(process, self.terrain)
         step, of_step = time_step(process, self.terrain, dt)
         milstein, of_method = is_milstein(process, self.terrain, method)
         self.notes = [*said, *of_ends, *of_step, *of_method]
@@ -85,6 +85,7 @@ class Run:
             ),
             dt=step,
             milstein=milstein,
+            ends=roots,
             every=every,
             keep=keep,
         )

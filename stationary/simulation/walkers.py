@@ -1,7 +1,8 @@
 """Steps of many walkers of a diffusion, by Euler-Maruyama or Milstein; and the ends of the domain.
 
 A stepper changes an array of positions in place. What happens at the ends is the business of
-`Walls`. Both are made once for a block of walkers that fits the cache.
+`Walls`; where the noise vanishes towards one in proportion to the distance, of `RootEnd`. All
+are made once for a block of walkers that fits the cache.
 """
 
 from __future__ import annotations
@@ -19,15 +20,58 @@ from stationary.process.diffusion import Diffusion
 Generator = np.random.Generator
 
 
+NEAR = 25.0  # of c dt: from there on a step of five deviations does not reach the end
+
+
+@dataclass(frozen=True)
+class RootEnd:
+    """An end of the domain from which the variance rises as c r, with the distance r.
+
+    Next to it a walker is a squared Bessel process, dr = b dt + sqrt(c r) dW with b >= 0 the drift
+    away from the end: what a step dt makes of it is c dt / 2 times a number of the gamma
+    distribution of shape 2 b / c + N, with N of Poisson's distribution of mean 2 r / (c dt) [1]_.
+
+    References
+    ----------
+    .. [1] P. Glasserman, Monte Carlo Methods in Financial Engineering, Springer 2003, 3.4.
+    """
+
+    end: float
+    side: int  # of the domain: -1 or 1
+    slope: float
+    push: float
+
+    def step(self, x: Array, f: Array, a: Array, dt: float, rng: Generator) -> tuple[Array, Array]:
+        """Which of the walkers x are next to the end, and where they are after a step."""
+        r = -self.side * (x - self.end)
+        near = np.flatnonzero((r < NEAR * self.slope * dt) & (np.abs(a - self.slope * r) <= a / 2))
+        r, f, a = r[near], f[near], a[near]
+        with np.errstate(invalid="ignore"):
+            c = np.where(r > 0, a / r, self.slope)
+        # What the drift is more than at the end comes first.
+        moved = np.maximum(r + (-self.side * f - self.push) * dt, 0.0)
+        shape = 2 * self.push / c + rng.poisson(2 * moved / (c * dt))
+        return near, self.end - self.side * (c * dt / 2 * rng.standard_gamma(shape))
+
+
 class SdeStepper:
     """A diffusion over a step dt, in the Ito form of its convention.
 
     dx = (f + (c / 2) a') dt + sqrt(a) dW, and with Milstein's method + (a' / 4) (dW^2 - dt), since
-    sigma sigma' = a' / 2. The step also keeps what `Walls` needs to know of it.
+    sigma sigma' = a' / 2. Next to some `ends` steps are exact in law, for any increments. The step
+    also keeps what `Walls` needs to know of it.
     """
 
-    def __init__(self, diffusion: Diffusion, dt: float, milstein: bool, x: Array) -> None:
+    def __init__(
+        self,
+        diffusion: Diffusion,
+        dt: float,
+        milstein: bool,
+        x: Array,
+        ends: tuple[RootEnd, ...] = (),
+    ) -> None:
         self.diffusion, self.dt, self.milstein, self.x = diffusion, dt, milstein, x
+        self.ends = ends
         self.c = float(diffusion.convention.value)
         self.noise, self.before, self.variance = (np.empty(len(x)) for _ in range(3))
 
@@ -36,23 +80,27 @@ class SdeStepper:
         rng.standard_normal(out=self.noise)
         self.noise *= math.sqrt(self.dt)
         np.copyto(self.before, self.x)
-        self.move(self.x, self.noise)
+        f, a = self.move(self.x, self.noise)
+        for end in self.ends:
+            near, there = end.step(self.before, f, a, self.dt, rng)
+            self.x[near] = there
+            self.variance[near] = 0.0  # what came to the end on its way is there
 
-    def move(self, x: Array, dw: Array) -> None:
-        """The step that belongs to the increments dw of the Brownian motion."""
+    def move(self, x: Array, dw: Array) -> tuple[Array, Array]:
+        """The step that belongs to the increments dw of the Brownian motion; Ito's drift, and a."""
         f, a, slope = self.coefficients(x)
         dt = self.dt
         np.copyto(self.variance, a)
         with np.errstate(all="ignore"):
+            if slope is not None and self.c:
+                f = f + self.c / 2 * slope
             change = np.sqrt(a) * dw + f * dt
-            if slope is not None:
-                if self.c:
-                    change += (self.c / 2 * dt) * slope
-                if self.milstein:
-                    # At the root of a variance like |x| the slope may be infinite: Euler there.
-                    extra = slope / 4 * (dw * dw - dt)
-                    change += np.where(np.isfinite(extra), extra, 0.0)
+            if slope is not None and self.milstein:
+                # At the root of a variance like |x| the slope may be infinite: Euler there.
+                extra = slope / 4 * (dw * dw - dt)
+                change += np.where(np.isfinite(extra), extra, 0.0)
             x += change
+        return f, a
 
     def coefficients(self, x: Array) -> tuple[Array, Array, Array | None]:
         if not (self.milstein or self.c):
