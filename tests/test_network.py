@@ -8,7 +8,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from stationary import LandscapeError, StationaryError, analyze, network
+from stationary import LandscapeError, StationaryError, UserFunctionError, analyze, network
 
 RNG = np.random.default_rng(0)
 N, D = 200, 6
@@ -230,6 +230,23 @@ def test_losses_that_are_not_of_single_datapoints_are_refused(framework):
         network.line(loss, data, minimum, minimum)
     with pytest.raises(LandscapeError, match="directions = 7 must be a whole number from 1 to 6"):
         network.around(loss, data, minimum, directions=7)
+
+
+def test_a_module_of_pytorch_and_layers_in_training_mode_are_told_what_to_do():
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(torch.nn.BatchNorm1d(D), torch.nn.Linear(D, 1))
+    data = tuple(torch.as_tensor(a, dtype=torch.float32) for a in (INPUTS, TARGETS))
+
+    def loss(weights, data):
+        return (torch.func.functional_call(model, weights, data[0])[:, 0] - data[1]) ** 2
+
+    with pytest.raises(LandscapeError, match=r"give dict\(model\.named_parameters\(\)\)"):
+        network.around(loss, data, model)
+    weights = dict(model.named_parameters())
+    with pytest.raises(UserFunctionError, match="batch normalisation in evaluation mode"):
+        network.around(loss, data, weights)
+    model.eval()
+    assert network.around(loss, data, weights, directions=1).curvatures.shape == (1,)
 
 
 def test_weights_that_are_none_and_what_is_no_direction_are_refused(framework):

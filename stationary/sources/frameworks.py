@@ -23,6 +23,7 @@ from stationary.functions.given import checked_whole
 from stationary.numbers.arithmetic import TINY
 from stationary.wording import MOST_NAMED
 
+EVALUATION = "Put batch normalisation in evaluation mode (model.eval(), or running averages)"
 COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may differ from all's
 
 
@@ -73,7 +74,10 @@ class Network(ABC):
         except StationaryError:
             raise
         except Exception as error:
-            raise UserFunctionError(explained(self.loss, error)) from error
+            told = explained(self.loss, error)
+            if "captured Tensor" in str(error):  # PyTorch's word for what a layer counts in place
+                told += f"\n{EVALUATION}."
+            raise UserFunctionError(told) from error
 
     def vector(self, weights: Any, what: str) -> Array:
         """Weights, or a direction, of the same shapes as the start, as one vector."""
@@ -152,8 +156,7 @@ class Network(ABC):
         if not off <= COUPLED * max(np.abs(whole).max(), TINY):
             raise LandscapeError(
                 f"the losses of {half} datapoints change by {off:.2g} when others come with them. "
-                "Put batch normalisation in evaluation mode (model.eval(), or running averages), "
-                "and switch dropout off."
+                f"{EVALUATION}, and switch dropout off."
             )
 
 
@@ -257,6 +260,11 @@ def network_of(loss: Any, data: Any, weights: Any, chunk: int) -> Network:
             f"per_sample_loss must be a function of weights and data, not {loss!r:.60}."
         )
     chunk = checked_whole(chunk, "chunk", "around", hint=", as 4096")
+    if hasattr(weights, "named_parameters"):
+        raise LandscapeError(
+            "the weights are a module of PyTorch: give dict(model.named_parameters()), and a loss "
+            "that calls torch.func.functional_call(model, weights, (x,))."
+        )
     kind: type[Network] = _Torch if _is_torch(weights) else _Jax
     if kind is _Jax:
         try:
