@@ -38,6 +38,8 @@ th { font-weight: 600; color: var(--quiet); } th:first-child, td:first-child { p
 pre { overflow-x: auto; font-size: .85rem; line-height: 1.4; padding: .8rem;
   border: 1px solid var(--line); border-radius: 4px; }
 footer { color: var(--quiet); font-size: .85rem; margin-top: 3rem; }
+@media (max-width: 30rem) { th, td { padding: .25rem .45rem; } table { font-size: .85rem; } }
+@media (min-width: 50rem) { .wide { width: max-content; max-width: calc(50vw + 22rem); } }
 """
 
 
