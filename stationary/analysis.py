@@ -187,7 +187,7 @@ class Analysis(Result):
         """The same with all numbers rounded to doubles; itself if they are."""
         if self.end_state.digits is None:
             return self
-        return replace(self, end_state=replace(self.end_state, digits=None))
+        return replace(self, end_state=self.end_state.rounded)
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{b.mass:.4g} at {b.position:.6g}" for b in self.basins)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -38,7 +39,7 @@ def _answers():
         passage, passage.conditional_mean, st.regularisation_path(process, [1e-2, 1e-3]),
         st.simulate(process, dt=0.01, steps=50, walkers=10), st.evolve(process, times=[0, 1]),
         st.check(TWO_MINIMA, walkers=20, steps=100, cells=100, simulation=False),
-        analyze(process, digits=25), st.Status.CONVERGED,
+        analyze(process, digits=25), st.Status.CONVERGED, found.sgd,
         st.sampled(lambda w: w + level * np.array([[-1.0], [1.0]]), domain=(-1, 1)),
         analyze(TWO_MINIMA, sample=True).standard_errors,
     )  # fmt: skip
@@ -134,17 +135,48 @@ def test_analyses_go_through_a_pool_of_processes():
 
 
 def test_an_answer_is_saved_and_read_again_without_pickle(answers, tmp_path):
-    for found in (a for a in answers if isinstance(a, st.Analysis | st.Sweep | st.WidthBias)):
+    for found in (a for a in answers if isinstance(a, Result)):
         found.save(tmp_path / "found.json")
         again = st.load(tmp_path / "found.json")
         assert isinstance(again, st.Saved)
         assert str(again) == str(found)
         assert again.to_dict() == found.to_dict()
         assert again.to_csv() == found.to_csv()
+        assert not re.search(r'": "(<|[A-Z]\w+\()', found.to_json())  # what is data, not its repr
         assert again == pickle.loads(pickle.dumps(again))
     (tmp_path / "other.json").write_text("{}")
     with pytest.raises(st.StationaryError, match="no answer that save"):
         st.load(tmp_path / "other.json")
+
+
+def test_an_end_state_and_sgds_own_chain_are_reports_and_tables_by_themselves():
+    found = analyze(TWO_MINIMA)
+    state, chain = found.end_state, st.exact_chain(TWO_MINIMA, cells=200)
+    assert state.to_csv() == found.to_csv()
+    assert "The first minimum holds 35.37\n  times" in str(state)
+    assert "no minibatch leads out" in str(found.sgd)
+    columns = found.sgd.to_frame()
+    assert columns["chain"].tolist() == [0, pytest.approx(1)]
+    assert columns["diffusion"].tolist() == pytest.approx([b.mass for b in found.basins])
+    cells = chain.to_frame()
+    assert cells["probability"].sum() == pytest.approx(1)
+    centres = (cells["lower"] + cells["upper"]) / 2
+    assert (cells["probability"] * centres).sum() == pytest.approx(chain.mean(), abs=1e-4)
+    only = chain.to_dict()["classes"][0]
+    assert (only["weight"], only["mean"]) == (1, pytest.approx(chain.mean()))
+    for answer in (state, chain, found.sgd):
+        assert "<table" in answer._repr_html_()
+
+
+def test_where_sgd_rests_on_a_stretch_the_chain_says_no_mean():
+    def losses(w):
+        return tuple(0.5 * (np.maximum(w, 0) - target) ** 2 for target in (1, 2))
+
+    landscape = st.Landscape(losses, learning_rate=0.1, domain=(-2, 4), initial="uniform:-1,1")
+    still, spread = st.exact_chain(landscape, cells=200).to_dict()["classes"]
+    assert still["at_rest"]
+    assert "mean" not in still
+    assert spread["mean"] == pytest.approx(1.5, abs=1e-3)
 
 
 def test_basins_are_printed_and_shown_in_notebooks_as_tables():

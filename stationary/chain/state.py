@@ -22,11 +22,12 @@ from stationary.errors import LandscapeError, Status
 from stationary.points import pointwise
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.result import Result
 from stationary.states.mixture import Atom, Escape
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ChainState(Distribution):
+class ChainState(Distribution, Result):
     """The end state of SGD with its finite step, and how far to trust it.
 
     Attributes

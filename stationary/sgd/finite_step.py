@@ -24,7 +24,7 @@ from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_whole
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
-from stationary.result import Data
+from stationary.result import Result
 from stationary.sgd.basins import (
     CLOSE,
     COMPARED,
@@ -61,7 +61,7 @@ class Belief(Enum):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class FiniteStep(Data):
+class FiniteStep(Result):
     """SGD's own end state beside its small-step limit, basin by basin.
 
     Attributes

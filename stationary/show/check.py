@@ -11,19 +11,17 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.checking.verdict import Check
 from stationary.sgd.basins import COMPARED, SETTLED
-from stationary.show.answer import interval_text
+from stationary.show.chain import trust
 from stationary.show.drawing import BLUE, GREY, INK, MARKED, RED, UNSEEN, Axes, Sheet, add_legend
-from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
+from stationary.show.finite_step import basin_columns, held_by
+from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
 from stationary.wording import (
     EXACT,
     capital,
-    error_text,
     last_rate_text,
     measured,
     sentence,
-    share_text,
-    time_text,
 )
 
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
@@ -38,7 +36,7 @@ def text(check: Check) -> Report:
     return report(
         {
             f"{landscape.name}: the diffusion against SGD": [*first, *map(sentence, check.reasons)],
-            "What each basin holds": _basins(check),
+            "What each basin holds": held_by(check.basins),
             "How far apart the answers are": _distances(check),
             # Nothing where it is among the reasons.
             "The step": [] if check.steps.warnings else [capital(check.steps.line)],
@@ -46,44 +44,6 @@ def text(check: Check) -> Report:
             "How far to trust this": _trust(check),
         }
     )
-
-
-def _basins(check: Check) -> list[Line]:
-    shown = check.basins[:MOST_ROWS]
-    timed = any(b.log_exit_time is not None or b.log_chain_exit_time is not None for b in shown)
-    rows = []
-    for b in shown:
-        times = [
-            "-" if t is None else time_text(t) for t in (b.log_exit_time, b.log_chain_exit_time)
-        ]
-        shares = (
-            *(_share(b.diffusion, b.log_diffusion), _share(b.chain, b.log_chain)),
-            _share(b.simulation, None),
-        )
-        at = f"{b.position:.6g}{' (end)' if b.at_end else ''}"
-        if b.at_rest:
-            at = interval_text((b.lower, b.upper))
-        rows.append([at, *shares, *times * timed])
-    header, words = ["minimum", "diffusion", "exact chain", "simulation"], ""
-    if timed:
-        header += ["exit time", "of the chain"]
-        words = (
-            "Exit time: mean number of steps from the minimum to beyond the barriers, by the "
-            "diffusion and by the chain. "
-        )
-    if any(b.at_rest for b in shown):
-        words += "From one point to another all gradients are 0: SGD rests where it comes to. "
-    lines = tabulated(header, rows)
-    return [*lines, f"{words}Errors below 1e-9 are not shown."] if lines else []
-
-
-def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
-    if pair is None:
-        return "-"
-    value, error = pair
-    if log_value is None:
-        log_value = math.log(value) if value > 0 else -math.inf
-    return share_text(log_value, error)
 
 
 def _distances(check: Check) -> list[Line]:
@@ -137,17 +97,12 @@ def _conventions(check: Check) -> list[Line]:
 def _trust(check: Check) -> list[Line]:
     lines = list(check.notes)
     chain, sent = check.chain, check.simulation
-    if chain.kind in SETTLED:
+    lines += trust(chain)
+    if chain.has_density is False and chain.kind == "density":
         lines.append(
-            f"Exact chain: {chain.cells} cells on each class; error of the distribution function "
-            f"{error_text(chain.edge_error)}."
+            "Without a density of the chain total variations depend on its cells, and go to 1 as "
+            "these become finer: the verdict goes by Kolmogorov's distance."
         )
-        if chain.has_density is False and chain.kind == "density":
-            lines.append(
-                "Without a density of the chain total variations depend on its cells, and go to 1 "
-                "as these become finer: the verdict goes by Kolmogorov's distance."
-            )
-    lines += [f"Chain: {note}" for note in chain.notes]
     if sent is not None:
         lines.append(
             f"Simulation: {sent.walkers:,} walkers, {sent.steps_done:,} steps after "
@@ -182,13 +137,7 @@ def data(check: Check) -> dict[str, Any]:
 
 def table(check: Check) -> dict[str, Any]:
     """A row for each basin, by each answer."""
-    rows = []
-    for b in map(chain_basin, check.basins):
-        for name in ("diffusion", "chain", "simulation"):
-            pair = b.pop(name) or {"probability": None, "error": None}
-            b |= {name: pair["probability"], f"{name}_error": pair["error"]}
-        rows.append(b)
-    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+    return basin_columns(check.basins)
 
 
 def figure(check: Check, sheet: Sheet) -> None:

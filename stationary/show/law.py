@@ -1,31 +1,39 @@
-"""The figure of a law by itself: an end state, or that of SGD's own chain."""
+"""An end state by itself, and the figure of it or of the law of SGD's own chain."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
+from stationary.analysis import Analysis
 from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError
+from stationary.show import report
 from stationary.show.density import Stem, draw_density, draw_stems
 from stationary.show.drawing import BLUE, RED, UNSEEN, Axes, Sheet, symbol_of
-from stationary.show.listing import state_data
+from stationary.show.layout import Report
+from stationary.show.listing import density_table, state_data
 from stationary.show.outcomes import draw_outcomes
 from stationary.show.view import View
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 
 
-def data(law: EndState | ChainState) -> dict[str, Any]:
-    """What the JSON of an analysis carries of an end state; of the chain, its fields."""
-    if isinstance(law, ChainState):
-        return law.to_dict()
-    # Numbers leave as doubles, with the errors of such.
-    plain = law if law.digits is None else replace(law, digits=None)
-    return {"name": law.diffusion.name} | state_data(plain)
+def text(law: EndState) -> Report:
+    """The report of an analysis of its diffusion."""
+    return report.text(Analysis(law.diffusion, law))
+
+
+def data(law: EndState) -> dict[str, Any]:
+    """What the JSON of an analysis carries of it: as doubles, with the errors of such."""
+    return {"name": law.diffusion.name} | state_data(law.rounded)
+
+
+def table(law: EndState, points: int = 1001) -> dict[str, Any]:
+    """The density, a row per point."""
+    return density_table(law, points)
 
 
 def figure(

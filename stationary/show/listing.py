@@ -95,7 +95,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         "min_barrier": analysis.min_barrier,
         "basins": basins,
         "steps": steps or None,
-        "sgd": None if analysis.shown_sgd is None else _sgd(analysis.shown_sgd, analysis.run),
+        "sgd": None if analysis.shown_sgd is None else sgd_data(analysis.shown_sgd, analysis.run),
     }
 
 
@@ -242,7 +242,7 @@ def moments(state: EndState) -> dict[str, dict[str, Any]]:
 # -- SGD's own chain -------------------------------------------------------------------------------
 
 
-def _sgd(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
+def sgd_data(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
     """Its end state, basin by basin, with a run of a given length, if there is one."""
     chain = sgd.chain
     return {
@@ -301,7 +301,7 @@ def basin_table(basins: Basins) -> dict[str, Any]:
 
 
 def table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dict[str, Any]:
-    """The density, a row per point, both where it is and evenly over the range it spans.
+    """The density, a row per point.
 
     Or, for "minima", a row for each of them, with everything that is known of it.
     """
@@ -309,17 +309,22 @@ def table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dic
         return basin_table(analysis.rounded.basins)
     if of != "density":
         raise LandscapeError(f'to_csv(of={of!r}): there are tables of "density" and of "minima".')
-    state = analysis.rounded.end_state
-    lower, upper = analysis.diffusion.domain
+    return density_table(analysis.end_state, points)
+
+
+def density_table(state: EndState, points: int) -> dict[str, Any]:
+    """The density, a row per point, both where it is and evenly over the range it spans."""
+    state, diffusion = state.rounded, state.diffusion
+    lower, upper = diffusion.domain
     low = lower if math.isfinite(lower) else float(state.ppf(EDGE))
     high = upper if math.isfinite(upper) else float(state.isf(EDGE))
     even = np.linspace(low, high, points // 2 + 1)
     q = np.linspace(EDGE, 1 - EDGE, points - points // 2 - 1)
     x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
     log_density = state.logpdf(x)
-    f, a = analysis.diffusion.coefficients(x)
+    f, a = diffusion.coefficients(x)
     return {
-        analysis.diffusion.variable: x,
+        diffusion.variable: x,
         "density": np.exp(log_density),
         "log_density": log_density,
         "cdf": state.cdf(x),

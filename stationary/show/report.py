@@ -102,13 +102,14 @@ def _schedule(analysis: Analysis) -> list[Line]:
 def _model(analysis: Analysis) -> list[Line]:
     diffusion = analysis.diffusion
     lines = [f"{diffusion.stated_equation}."]
-    if analysis.landscape is None:
+    if diffusion.time_unit != "step":
         lines.append("Time is in the unit of the drift; a = sigma^2 = 2 D.")
     else:
         lines.append(
             "G is the mean gradient of the datapoints and S2 the population variance of their "
             "gradients; f = -T G, a = T^2 D; time is counted in SGD steps."
         )
+    if analysis.landscape is not None:
         lines += _optimiser(analysis.landscape)
     if analysis.steps is not None:
         lines.append(f"The step: {analysis.steps.line}")

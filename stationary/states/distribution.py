@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from stationary.numbers.elementary import compact, exp, infinite, sqrt, to_float
 from stationary.points import pointwise
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-from stationary.result import plain
+from stationary.result import Result
 from stationary.states.mixture import Atom, Escape, Mixture, in_full
 from stationary.states.network import Network
 from stationary.states.numbers import Numbers
@@ -32,7 +32,7 @@ from stationary.weight.modes import Mode, modes_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EndState(Numbers, Distribution):
+class EndState(Numbers, Distribution, Result):
     """The end state of one process, and how far to trust it.
 
     Attributes
@@ -79,14 +79,10 @@ class EndState(Numbers, Distribution):
     digits: int | None = None
     flow: Current | None = None  # on a periodic domain
 
-    def to_dict(self) -> dict[str, Any]:
-        """What the JSON of `stationary analyze` carries of it, as plain numbers and strings.
-
-        Classes, atoms and escapes with their weights and errors; moments, quantiles and modes; the
-        status, its reason and notes.
-        """
-        found: dict[str, Any] = plain(self.render("dict"))
-        return found
+    @cached_property
+    def rounded(self) -> EndState:
+        """The same with all numbers rounded to doubles; itself if they are."""
+        return self if self.digits is None else replace(self, digits=None)
 
     @property
     def verdict(self) -> str:

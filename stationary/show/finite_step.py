@@ -1,0 +1,89 @@
+"""What the finite step makes of an end state, basin by basin, beside the small-step limit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from stationary.sgd.basins import SgdBasin
+from stationary.sgd.finite_step import FiniteStep
+from stationary.show import chain
+from stationary.show.answer import interval_text
+from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
+from stationary.show.listing import chain_basin, sgd_data
+from stationary.wording import capital, last_rate_text, sentence, share_text, time_text
+
+
+def text(sgd: FiniteStep) -> Report:
+    """Which of the two to believe, and what each minimum holds."""
+    landscape = sgd.landscape
+    first = [f"SGD: {landscape.at_last_rate.steps_text}.", last_rate_text(landscape)]
+    first.append(f"Exact chain and small-step limit: {sgd.believed.value}.")
+    first += [sentence(sgd.reason)] if sgd.reason else []
+    return report(
+        {
+            f"{landscape.name}: the finite step of SGD": first,
+            "What each basin holds": held_by(sgd.basins),
+            "The step": [capital(sgd.steps.line)],
+            "How far to trust this": [] if sgd.chain is None else chain.trust(sgd.chain),
+        }
+    )
+
+
+def data(sgd: FiniteStep) -> dict[str, Any]:
+    """What the JSON of an analysis carries of it."""
+    return {"name": sgd.landscape.name} | sgd_data(sgd, None)
+
+
+def table(sgd: FiniteStep) -> dict[str, Any]:
+    """A row for each basin, by each answer."""
+    return basin_columns(sgd.basins)
+
+
+def basin_columns(basins: Sequence[SgdBasin]) -> dict[str, Any]:
+    """A row for each basin, by each answer."""
+    rows = []
+    for b in map(chain_basin, basins):
+        for name in ("diffusion", "chain", "simulation"):
+            pair = b.pop(name) or {"probability": None, "error": None}
+            b |= {name: pair["probability"], f"{name}_error": pair["error"]}
+        rows.append(b)
+    return {name: [row[name] for row in rows] for name in (rows[0] if rows else ())}
+
+
+def held_by(basins: Sequence[SgdBasin]) -> list[Line]:
+    """What each basin holds by the diffusion, by the chain and by walkers, if there are any."""
+    shown, walked = basins[:MOST_ROWS], any(b.simulation for b in basins)
+    timed = any(b.log_exit_time is not None or b.log_chain_exit_time is not None for b in shown)
+    rows = []
+    for b in shown:
+        times = [
+            "-" if t is None else time_text(t) for t in (b.log_exit_time, b.log_chain_exit_time)
+        ]
+        shares = [_share(b.diffusion, b.log_diffusion), _share(b.chain, b.log_chain)]
+        shares += [_share(b.simulation, None)] * walked
+        at = f"{b.position:.6g}{' (end)' if b.at_end else ''}"
+        if b.at_rest:
+            at = interval_text((b.lower, b.upper))
+        rows.append([at, *shares, *times * timed])
+    header, words = ["minimum", "diffusion", "exact chain", *["simulation"] * walked], ""
+    if timed:
+        header += ["exit time", "of the chain"]
+        words = (
+            "Exit time: mean number of steps from the minimum to beyond the barriers, by the "
+            "diffusion and by the chain. "
+        )
+    if any(b.at_rest for b in shown):
+        words += "From one point to another all gradients are 0: SGD rests where it comes to. "
+    lines = tabulated(header, rows)
+    return [*lines, f"{words}Errors below 1e-9 are not shown."] if lines else []
+
+
+def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
+    if pair is None:
+        return "-"
+    value, error = pair
+    if log_value is None:
+        log_value = math.log(value) if value > 0 else -math.inf
+    return share_text(log_value, error)
