@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,14 @@ from stationary.numbers.arithmetic import SAME
 from stationary.numbers.chebyshev import derived, rule
 from stationary.panels.roots import find_roots
 from stationary.points import pointwise
+
+
+def shares_of(law: Any, edges: Array) -> Array:
+    """What of a law, by its `cdf` and `sf`, is in each cell, of all that is in them."""
+    below, above = law.cdf(edges), law.sf(edges)
+    mass = np.where(below[1:] < 0.5, np.diff(below), -np.diff(above))  # what is rare keeps digits
+    mass[0] += below[0] - law.cdf(np.nextafter(edges[:1], -np.inf))[0]  # at the end itself
+    return np.asarray(np.maximum(mass, 0.0) / math.fsum(mass))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

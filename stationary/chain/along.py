@@ -14,9 +14,9 @@ from itertools import pairwise
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.batches import TWICE, batches_of
+from stationary.chain.batches import batches_of
 from stationary.chain.ground import followed
-from stationary.chain.run import ground_of, placed, spread_on, walked
+from stationary.chain.run import ground_of, held_in, placed, spread_on, told, walked
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 
@@ -49,11 +49,9 @@ def shares_along(
     borders = [x for parts in basins for part in parts for x in part]
 
     def inside(low: Array, high: Array) -> Array:
-        x = (low + high) / 2
-        parts = [np.any([(a < x) & (x <= b) for a, b in of], axis=0) for of in basins]
-        return np.array(parts, dtype=float).T
+        return held_in(basins, (low + high) / 2)
 
-    return _told(_along(at, rates, start, borders, inside))
+    return told(_along(at, rates, start, borders, inside))
 
 
 def moments_along(
@@ -69,16 +67,10 @@ def moments_along(
     levels = _along(at, rates, start, (), powers)
     means = [centre + level[:, 0] for level in levels]
     stds = [np.sqrt(np.maximum(level[:, 1] - level[:, 0] ** 2, 0.0)) for level in levels]
-    (mean, error), (std, off) = _told(means), _told(stds)
+    (mean, error), (std, off) = told(means), told(stds)
     # A law as narrow as cells has its mean somewhere in them.
     error += np.divide(off**2, std, out=np.zeros_like(std), where=std > 0)
     return (mean, error), (std, off)
-
-
-def _told(levels: list[Array]) -> tuple[Array, Array]:
-    """What the finest cells say, and the error that coarser ones and other nodes tell of."""
-    fine, coarse, *others = levels
-    return fine, TWICE * sum((np.abs(x - coarse) for x in others), np.abs(fine - coarse))
 
 
 def _along(
@@ -117,11 +109,10 @@ def _along(
                 batches = batches if other is None else batches.others[other]
                 here = replace(ground, batches=batches, laid=ground.cores)
                 (chain,) = here.chain(edges, held.ends)
-                rests = np.append(here.captured(chain.edges) >= 0, [True, True])
+                matrix = here.halted(chain)
             for _ in range(b - a):
                 if whole:
-                    going = np.where(rests, 0.0, rows)
-                    rows = rows - going + chain.matrix.after(going[:-2])
+                    rows = matrix.after(rows)
                 found.append(rows[:-2] @ of / rows[:-2].sum())
         return np.array(found)
 

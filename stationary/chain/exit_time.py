@@ -11,14 +11,14 @@ import numpy as np
 from stationary.chain.batches import ASKED, CELLS, TWICE, Batches
 from stationary.chain.cells import bisected, cores_of, graded, spaced
 from stationary.chain.elimination import Elimination, absorbed
-from stationary.chain.far import Far, Held, covered
+from stationary.chain.far import Far, Held, covered, ends_of
 from stationary.chain.lattice import is_rigid
 from stationary.chain.links import closed_classes
 from stationary.chain.points import led, walks_from
 from stationary.chain.tilt import Lean
 from stationary.chain.transfer import Transfer, transfers
 from stationary.errors import ConvergenceError, LandscapeError
-from stationary.functions.given import Boundary, checked_boundaries, number
+from stationary.functions.given import number
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit
 
@@ -78,13 +78,13 @@ def exit_time(
             f"{landscape.name}: mean_exit_time: start = {start!r} must lie between {low:g} and "
             f"{high:g}."
         )
-    kinds = checked_boundaries(landscape.boundaries, landscape.name)
-    walls = [
-        ended or (end == own and kind in (None, Boundary.REFLECTING, Boundary.NATURAL))
-        for end, own, kind, ended in zip((low, high), landscape.domain, kinds, cut, strict=True)
-    ]
-    ends = "fold" if walls[0] else "leave", "fold" if walls[1] else "leave"
-    held = Held(low, high, ends, Far())
+    first, last = (
+        "fold" if ended or (end == own and kind == "fold") else "leave"
+        for end, own, kind, ended in zip(
+            (low, high), landscape.domain, ends_of(landscape), cut, strict=True
+        )
+    )
+    held = Held(low, high, (first, last), Far())
     if at is not None and batches.whole and is_rigid(batches, held):
         exact = _on_points(batches, held, at)
         if exact is not None:
@@ -96,8 +96,8 @@ def exit_time(
     edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints, cores=cores)))
     levels = []
     lean = Lean(batches, places)
-    for chain in transfers(batches, edges, ends, joints, [lean] * 3)[::-1]:
-        levels.append(_log_time(batches, chain, lean, at, walls))
+    for chain in transfers(batches, edges, held.ends, joints, [lean] * 3)[::-1]:
+        levels.append(_log_time(batches, held, chain, lean, at))
         if math.isinf(levels[-1][0]):
             return ExitTime(math.inf, 0.0 if batches.exact else math.inf, cells_error=0.0)
     (time, error), (above, doubt) = (limit([level[k] for level in levels]) for k in (0, 2))
@@ -105,8 +105,8 @@ def exit_time(
     off = np.array([of_cells, doubt + 1e-12])
     for other in batches.others:
         lean = Lean(other, places)
-        (chain,) = transfers(other, edges[::4], ends, joints, [lean])
-        found = _log_time(other, chain, lean, at, walls)
+        (chain,) = transfers(other, edges[::4], held.ends, joints, [lean])
+        found = _log_time(other, held, chain, lean, at)
         off += TWICE * np.abs([found[k] - levels[0][k] for k in (0, 2)])
     off += TWICE * batches.roughness(low + (high - low) * np.array(ASKED))
     above = float(np.clip(above, 0.0, 1.0))
@@ -171,11 +171,10 @@ def refined_exit_time(
 
 
 def _log_time(
-    batches: Batches, chain: Transfer, lean: Lean, start: float | None, walls: list[bool]
+    batches: Batches, held: Held, chain: Transfer, lean: Lean, start: float | None
 ) -> tuple[float, float, float]:
     """The logarithm of the steps, its error, and the probability to leave by the upper end."""
-    edges = chain.edges
-    low, high = float(edges[0]), float(edges[-1])
+    edges, low, high = chain.edges, held.lower, held.upper
     leaving, upwards, inner = chain.leaving.sum(axis=1), chain.leaving[:, 1], chain.inner
     members = np.arange(chain.cells)
     if start is not None:
@@ -194,9 +193,7 @@ def _log_time(
     if start is not None:
         with np.errstate(divide="ignore"):
             above = np.exp(parts.solved(np.log(upwards)))
-        image = batches.images(np.array([start]))[:, 0]
-        image = np.where((image < low) & walls[0], 2 * low - image, image)
-        image = np.where((image > high) & walls[1], 2 * high - image, image)
+        image = led(batches, held, np.array([start]))[:, 0]
         inside = (image > low) & (image < high)
         middle = ((edges[1:] + edges[:-1]) / 2)[members]
         with np.errstate(divide="ignore"):

@@ -112,7 +112,7 @@ class Held:
 def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     """The interval on which to work, where an end of the domain may be infinite."""
     lower, upper = batches.landscape.domain
-    ends = _ends_of(batches.landscape)
+    ends = ends_of(batches.landscape)
     if math.isfinite(lower) and math.isfinite(upper):
         return Held(lower, upper, ends, Far(Fate.RETURNS))
     low, high, least = _region(batches, lower, upper)
@@ -213,7 +213,8 @@ def _reach(batches: Batches, middle: float, size: float) -> float:
     return size * math.exp(np.interp(TRIMMED * math.log(10), fallen, log_size))
 
 
-def _ends_of(landscape: Landscape) -> tuple[str, str]:
+def ends_of(landscape: Landscape) -> tuple[str, str]:
+    """What becomes of a step beyond each end: "fold" (turned back), "leave" or "periodic"."""
     words = {Boundary.ABSORBING: "leave", Boundary.PERIODIC: "periodic"}
     low, high = (
         "fold" if b is None else words.get(b, "fold")

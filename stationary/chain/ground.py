@@ -105,6 +105,17 @@ class Ground:
         """The closed classes of cells; what is captured or leaves is none of them."""
         return closed_classes(chain.matrix, self.captured(chain.edges) >= 0)
 
+    def halted(self, chain: Transfer) -> Links:
+        """The chain on cells and the two ends; what is captured or has left stays there."""
+        matrix = chain.matrix
+        stays = np.append(self.captured(chain.edges) >= 0, [True, True])
+        going, at = ~stays[matrix.rows], np.flatnonzero(stays)
+        pairs = (matrix.rows[going], at), (matrix.columns[going], at)
+        rows, columns = map(np.concatenate, pairs)
+        return Links.of(
+            rows, columns, np.append(matrix.values[going], np.ones(len(at))), len(stays)
+        )
+
     def point(self, position: float) -> RestPoint:
         """A class that is a point: one of the known rest points, or one that steps lead to."""
         known = (r for r in self.rests if r.position == position)

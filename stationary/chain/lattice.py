@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.cells import shares_of
 from stationary.chain.batches import Batches
 from stationary.chain.cells import bisected
 from stationary.chain.closed_class import ChainClass, lattice_class
@@ -38,11 +39,6 @@ class Lattices:
     measure: Array  # of each cell, where all lattices are alike
     walk: Walk  # on their middles, with the ends at which it has left
     turned: bool  # whether some are turned round on their way
-
-    def shares(self, start: Initial, edges: Array | None = None) -> Array:
-        """Of a start, in each cell, or in those between other edges."""
-        inner = (self.edges if edges is None else edges)[1:-1]
-        return np.diff(np.concatenate([[0.0], start.cdf(inner), [1.0]]))
 
     @property
     def inner(self) -> Array:
@@ -184,7 +180,7 @@ def on_lattices(
         while len(edges) < LEAST or len(edges) < 4 * n:
             edges = bisected(edges)
     if start is not None:
-        share = lattices.shares(start, edges)
+        share = shares_of(start, edges)
     times = len(share) // n
     weight = np.zeros((lattices.walk.links.n, times))
     weight[lattices.inner] = share.reshape(n, times)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.cells import shares_of
 from stationary.chain.cells import bisected, capture, graded
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import absorbed
@@ -136,12 +137,7 @@ class _Passage:
         start = self.ground.start
         assert start is not None
         if start.law is not None:
-            below = np.asarray(start.law.law.cdf(edges), dtype=float)
-            share = np.clip(np.diff(below), 0, None)
-            first, last = start.law.ends
-            share[0] += max(below[0] - first.before, 0.0)  # beyond the cells, or at the end itself
-            share[-1] += max(1 - last.after - below[-1], 0.0)
-            return np.asarray(share @ table / start.law.total)
+            return np.asarray(shares_of(start, edges) @ table)
         middle = (edges[1:] + edges[:-1]) / 2
         resting = np.array([p.position for p in self.ground.rests if not p.attracts])
         stays = np.isin(start.points, resting)

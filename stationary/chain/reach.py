@@ -14,10 +14,10 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batch_law import extremes
 from stationary.chain.cells import spaced
+from stationary.chain.far import ends_of
 from stationary.chain.ground import Ground
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
-from stationary.functions.given import Boundary, checked_boundaries
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.cost import BY_LOOK
 from stationary.process.corners import SCAN
@@ -55,8 +55,7 @@ def closure(
         by = 0.01 * (high - low)
         w = np.linspace(low - by, high + by, _points(landscape))
     walls = landscape.domain
-    kinds = checked_boundaries(landscape.boundaries, landscape.name)
-    folds = not {Boundary.ABSORBING, Boundary.PERIODIC} & set(kinds)
+    folds = ends_of(landscape) == ("fold", "fold")
     w = w[(walls[0] <= w) & (w <= walls[1])]
     if landscape.label_noise and (landscape.label_rows(w) > 0).any():
         return None  # normal noise leads anywhere

@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.cells import shares_of
 from stationary.chain.batches import TWICE, Batches, batches_of
 from stationary.chain.cells import bisected, graded
 from stationary.chain.far import Held
@@ -81,26 +83,31 @@ def run_of(
     levels = [level for each in known for level in each]
     if not exact:
         levels = _on_cells(batches, held, basins, minima, start, steps)
-    shares, times = [], []
+    logs, times = [], []
     for level in levels:
         begin = level.begin if forgets else None
         rows, time = level.moved(level.first, steps - level.taken, begin)
-        shares.append(rows @ level.inside)
+        with np.errstate(divide="ignore"):
+            logs.append(np.log(rows @ level.inside))
         times.append(time)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.log(np.array(shares))
-        near = logs[0 if exact else 1]
-        changes = np.abs(near - logs[0]) + np.abs(logs[1:] - near).sum(axis=0)
-    errors = np.where(logs[0] > -np.inf, TWICE * changes + exact * ALIKE, 0.0)
+    if exact:  # no wider cells tell more
+        logs, times = [logs[0], *logs], [times[0], *times]
+    with np.errstate(invalid="ignore"):
+        found, changes = told(logs)
+    errors = np.where(found > -np.inf, changes + exact * ALIKE, 0.0)
     words = [f"w = {m:.6g}" for m in minima] if start is None else [start.text]
     relaxation = doubt = None
     if forgets and not math.isnan(times[0]):
-        relaxation = times[0]
-        finite = all(map(math.isfinite, times))
-        apart = [abs(t - times[k > 0]) for k, t in enumerate(times[1:])] if finite else [math.inf]
-        doubt = TWICE * math.fsum(apart)
-        doubt = 0.0 if math.isinf(relaxation) and not finite else doubt
-    return Run(steps, tuple(words), np.minimum(logs[0], 0.0), errors, relaxation, doubt)
+        relaxation, doubt = times[0], 0.0 if math.isinf(times[0]) else math.inf
+        if all(map(math.isfinite, times)):
+            doubt = float(told(times)[1])
+    return Run(steps, tuple(words), np.minimum(found, 0.0), errors, relaxation, doubt)
+
+
+def told(levels: Sequence[Any]) -> tuple[Any, Any]:
+    """What the finest cells say, and the error that coarser ones and other nodes tell of."""
+    fine, coarse, *others = levels
+    return fine, TWICE * sum((np.abs(x - coarse) for x in others), np.abs(fine - coarse))
 
 
 def _on_cells(
@@ -125,13 +132,12 @@ def _on_cells(
             taken, since = taken + 1, partial(placed, x=x, p=p)
     levels = []
     for here, chain in chains:
-        matrix = np.eye(chain.cells + 2)
-        going = np.flatnonzero(here.captured(chain.edges) < 0)
-        matrix[going] = chain.matrix.dense()[going]
         images = here.batches.images(np.array(minima))
         begin = np.array([placed(chain.edges, x, here.batches.probability) for x in images.T])
         first = begin if since is None else np.array([since(chain.edges)])
-        levels.append(_Course(matrix, _inside(chain.edges, basins), begin, first, taken))
+        middle = (chain.edges[1:] + chain.edges[:-1]) / 2
+        inside = held_in(basins, np.append(middle, chain.edges[[0, -1]]))
+        levels.append(_Course(here.halted(chain).dense(), inside, begin, first, taken))
     return levels
 
 
@@ -152,7 +158,7 @@ def _on_walks(
             return []
         walks, begin = [cells.walk], None
         first = np.zeros((1, cells.walk.links.n))
-        first[:, cells.inner] = cells.shares(start)
+        first[:, cells.inner] = shares_of(start, cells.edges)
     else:
         points = np.array(minima) if start is None else np.append(minima, start.points)
         found = walks_from(batches, held, points)
@@ -168,13 +174,11 @@ def _on_walks(
     if n > MOST_STATES:
         return []
     first = first / first.sum(axis=1)[:, None]
-    pairs = [np.any([(low < x) & (x <= high) for low, high in parts], axis=0) for parts in basins]
-    inside = np.array(pairs, dtype=float).T
     courses = []
     for walk in walks:
         matrix = walk.links.dense()
         matrix[walk.stopped] = np.eye(n)[walk.stopped]
-        courses.append(_Course(matrix, inside, begin, first, 0))
+        courses.append(_Course(matrix, held_in(basins, x), begin, first, 0))
     return courses
 
 
@@ -216,23 +220,15 @@ def ground_of(
     )
 
 
-def _inside(edges: Array, basins: Sequence[Sequence[tuple[float, float]]]) -> Array:
-    """Which cells, and which of the two ends, each basin holds: (n + 2, basins)."""
-    n, middle = len(edges) - 1, (edges[1:] + edges[:-1]) / 2
-    inside = np.zeros((n + 2, len(basins)))
-    for k, parts in enumerate(basins):
-        for low, high in parts:
-            inside[:n, k] += (low < middle) & (middle < high)
-            inside[n:, k] += [low < edges[0] <= high, low < edges[-1] <= high]
-    return np.minimum(inside, 1.0)
+def held_in(basins: Sequence[Sequence[tuple[float, float]]], x: Array) -> Array:
+    """Which points each basin holds: (len(x), basins)."""
+    held = [np.any([(low < x) & (x <= high) for low, high in parts], axis=0) for parts in basins]
+    return np.array(held, dtype=float).T
 
 
 def spread_on(edges: Array, start: Initial) -> Array:
     """A start, as cells see it."""
-    below, above = start.cdf(edges), start.sf(edges)
-    mass = np.where(below[1:] < 0.5, np.diff(below), -np.diff(above))  # what is rare keeps digits
-    mass[0] += start.mass_at(float(edges[0]))
-    return np.array([*mass, 0.0, 0.0]) / math.fsum(mass)
+    return np.append(shares_of(start, edges), [0.0, 0.0])
 
 
 def placed(edges: Array, x: Array, p: Array) -> Array:

@@ -57,16 +57,9 @@ def distance_to_end(
     error = found[:, 1] + seen.mass_error + float(state.error)
     if start.law is None:  # points have nothing in common with a density
         first = times == 0
-        apart[first], error[first] = 1 - _in_common(start, state), float(state.error)
+        common = sum(min(start.mass_at(float(a.position)), float(a.weight)) for a in state.atoms)
+        apart[first], error[first] = 1 - common, float(state.error)
     return np.minimum(apart, 1.0), np.minimum(error, 1.0), is_resolved
-
-
-def _in_common(start: Initial, state: EndState) -> float:
-    """What a start at points holds of the atoms of the end state."""
-    held: dict[float, float] = {}
-    for x, weight in zip(start.points.tolist(), start.weights / start.weights.sum(), strict=True):
-        held[x] = held.get(x, 0.0) + float(weight)
-    return sum(min(held.get(float(a.position), 0.0), float(a.weight)) for a in state.atoms)
 
 
 def _hidden(masses: Array, goal: Array) -> Array:

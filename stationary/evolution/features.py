@@ -44,7 +44,7 @@ def first_reach(state: EndState, start: Initial, times: Array) -> tuple[float, f
     """An interval that holds the start, whatever is special on the line, and most of what comes."""
     diffusion = state.diffusion
     lower, upper = diffusion.domain
-    low, high = _reach_of(start)
+    low, high = start.ppf(TAIL), start.isf(TAIL)
     places = [low, high, *(float(e.position) for e in state.anatomy.equilibria)]
     places += [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
     if state.kind in ("density", "mixture", "flux") and is_whole(state):
@@ -87,16 +87,6 @@ def _carried(diffusion: Diffusion, x: Array, t: float) -> tuple[Array, Array]:
         fine = (np.abs(further) < furthest) & (v_next < furthest**2)  # and neither is nan
         x, v = np.where(fine, further, x), np.where(fine, v_next, v)
     return x, 8 * np.sqrt(v)
-
-
-def _reach_of(start: Initial) -> tuple[float, float]:
-    """The interval that holds the start but for next to nothing."""
-    if start.law is None:
-        return float(start.points.min()), float(start.points.max())
-    tail = np.array([TAIL])
-    with np.errstate(all="ignore"):
-        low, high = float(start.law.law.ppf(tail)[0]), float(start.law.law.isf(tail)[0])
-    return max(low, start.law.lower), min(high, start.law.upper)
 
 
 def grid_in(
@@ -157,10 +147,7 @@ def _corners(start: Initial) -> list[float]:
     """Where probability begins: in the middle of a cell it would be off by more on some grids."""
     if start.law is None:
         return start.points.tolist() if len(start.points) <= MANY else []
-    law, whole = start.law.law, np.zeros(1)
-    with np.errstate(all="ignore"):
-        ends = float(law.ppf(whole)[0]), float(law.isf(whole)[0])
-    return [x for x in ends if math.isfinite(x)]
+    return [x for x in start.support() if math.isfinite(x)]
 
 
 def _minima(
@@ -209,7 +196,4 @@ def _centre_of(start: Initial) -> tuple[float, float]:
         weight = start.weights / start.weights.sum()
         mean = float(weight @ start.points)
         return mean, float(np.sqrt(weight @ (start.points - mean) ** 2))
-    q = np.array([0.25, 0.5, 0.75])
-    first = start.law.ends[0]
-    x = start.law.at(first.before + q * start.law.total, 1 - q, np.zeros(3, dtype=bool))
-    return float(x[1]), float(x[2] - x[0])
+    return start.median(), start.ppf(0.75) - start.ppf(0.25)

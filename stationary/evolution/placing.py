@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.cells import shares_of
 from stationary.evolution.generator import Chain
 from stationary.process.initial import Initial
 
@@ -17,38 +18,19 @@ def placed(chain: Chain, start: Initial, drift_at: Any) -> Array:
     A law gives each cell its probability; a point is shared between the two nearest centres such
     that its mean is kept.
     """
-    n = len(chain.width)
-    cells = np.zeros(n)
-    states = np.zeros(len(chain.is_cell))
-    atoms = np.flatnonzero(~chain.is_cell)
-    edges = chain.edges
+    edges, states = chain.edges, np.zeros(len(chain.is_cell))
+    atoms = chain.position[~chain.is_cell]
+    held = np.array([start.mass_at(x) for x in atoms.tolist()])
     if start.law is not None:
-        law, total = start.law.law, start.law.total
-        below, above = law.cdf(edges), law.sf(edges)
-        low = below[1:] <= 0.5
-        cells = np.maximum(np.where(low, np.diff(below), -np.diff(above)), 0.0) / total
-        straddling = ~low & (below[:-1] < 0.5)
-        middle = (0.5 - below[:-1]) + (0.5 - above[1:])
-        cells[straddling] = middle[straddling] / total
-        for s in atoms:
-            mass = start.mass_at(float(chain.position[s]))
-            if mass > 0:
-                states[s] = mass
-                i = int(np.searchsorted(edges, chain.position[s], side="left")) - 1
-                cells[max(i, 0)] = max(cells[max(i, 0)] - mass, 0.0)
-        first = start.mass_at(float(edges[0]))  # which a difference of P(X <= x) leaves out
-        if first > 0 and not (len(atoms) and chain.position[atoms[0]] == edges[0]):
-            cells[0] += first
+        cells = shares_of(start.law.law, edges)
+        own = np.maximum(np.searchsorted(edges, atoms) - 1, 0)
+        cells = np.maximum(cells - np.bincount(own, held, len(cells)), 0.0)
     else:
-        x, weight = start.points, start.weights / start.weights.sum()
-        for s in atoms:
-            here = x == chain.position[s]
-            states[s] = weight[here].sum()
-            x, weight = x[~here], weight[~here]
-        inside = (x >= edges[0]) & (x <= edges[-1])
-        x, weight = x[inside], weight[inside]
-        _share(chain, x, weight, cells, drift_at)
-    states[chain.is_cell] += cells
+        x, cells = start.points, np.zeros(len(chain.width))
+        others = ~np.isin(x, atoms) & (x >= edges[0]) & (x <= edges[-1])
+        weight = start.weights[others] / start.weights.sum()
+        _share(chain, x[others], weight, cells, drift_at)
+    states[chain.is_cell], states[~chain.is_cell] = cells, held
     return np.asarray(states / states.sum())
 
 

@@ -261,19 +261,9 @@ class Pulses:
         """The starts that as much is below as a normal variable has below z."""
         from scipy.special import ndtr
 
-        law = self.start.law
-        if law is None:
+        if not self.is_law:
             return self.paths.x0
-        u, v = (
-            end + ndtr(s * z) * law.total for end, s in zip(self._outside, (1, -1), strict=True)
-        )
-        return law.at(u, v, z > 0)
-
-    @property
-    def _outside(self) -> tuple[float, float]:
-        law = self.start.law
-        assert law is not None
-        return law.ends[0].before, law.ends[1].after
+        return np.where(z > 0, self.start.isf(ndtr(-z)), self.start.ppf(ndtr(z)))
 
 
 @lru_cache(maxsize=2)
@@ -302,9 +292,7 @@ def pulses_of(
             return None
         paths = followed(diffusion, start.points, *how)
         return None if paths is None else Pulses(diffusion, start, paths, False)
-    law, tail = start.law, np.array([TAIL])
-    low = max(float(law.law.ppf(tail)[0]), law.lower)
-    high = min(float(law.law.isf(tail)[0]), law.upper)
+    low, high = start.ppf(TAIL), start.isf(TAIL)
     if not (math.isfinite(low) and math.isfinite(high) and high > low):
         return None
     count = FEWEST

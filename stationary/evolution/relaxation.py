@@ -77,8 +77,6 @@ def _of_run(log_up: Array, log_down: Array, known: float) -> Relaxation:
         mirrored = _of_run(log_down[::-1], log_up[::-1], known)
         return Relaxation(mirrored.log_time, mirrored.error, mirrored.mode[::-1])
     if leaks == (False, False):
-        if n == 1:
-            return Relaxation(-math.inf, 0.0, np.zeros(1))
         below, above = logcumsumexp(log_pi)[:-1], logcumsumexp(log_pi[::-1])[::-1][1:]
         y, log_time, error = _iterated(-inner, below, above, known)
         # pi (phi - mean phi), with phi the sum of its differences.
