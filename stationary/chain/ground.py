@@ -19,9 +19,9 @@ from stationary.chain.cells import (
     graded,
     rest_points,
 )
+from stationary.chain.elimination import absorbed
 from stationary.chain.far import Far, Fate, Held, held_by
 from stationary.chain.links import Links, closed_classes
-from stationary.chain.multilevel import log_stationary
 from stationary.chain.tilt import Lean, Seen
 from stationary.chain.transfer import Transfer, transfers
 from stationary.process.initial import Initial
@@ -156,18 +156,12 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
         lower, upper = batches.landscape.domain
         out = "fold" if low == lower else "leave", "fold" if high == upper else "leave"
         (chain,) = ground.chain(edges, out, leaning=False)
-        leaving, n = chain.leaving.sum(axis=1), chain.cells
-        rows = np.append(chain.inner.rows, np.arange(n))
-        values = np.append(chain.inner.values, leaving)
-        lost = 0.0
-        for m in minima:  # what has left begins anew: as often as the time until then is short
-            back = np.full(n, min(int(np.searchsorted(edges, m, side="right")) - 1, n - 1))
-            links = Links.of(rows, np.append(chain.inner.columns, back), values, n)
-            inside = links.reached([int(back[0])])
-            for members in closed_classes(links):
-                if inside[members].all():
-                    law = np.exp(log_stationary(links.among(members)))
-                    lost = max(lost, float(law @ leaving[members]))
+        at = np.clip(np.searchsorted(edges, minima, side="right") - 1, 0, chain.cells - 1)
+        likely = -np.abs(np.arange(chain.cells) - at[0])
+        owner = np.append(np.full(chain.cells, -1), [0, 0])
+        _, steps, _ = absorbed(chain.matrix, owner, 1, likely)
+        # One in as many steps leads out as that takes; where none does, it is no number.
+        lost = float(np.exp(-np.nan_to_num(steps[at], nan=math.inf)).max())
         if lost < LOST:
             return inner
         if lost > 2 * before:  # wider, its cells and the steps within tell ever less

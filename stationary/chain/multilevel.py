@@ -121,11 +121,8 @@ class _Level:
         row, column = rows // JOINED, columns // JOINED
         self.out = np.flatnonzero(row != column)
         key = row[self.out] * groups + column[self.out]
-        order = np.argsort(key, kind="stable")
-        fresh = np.append(True, np.diff(key[order]) > 0)
-        self.place = np.empty(len(key), dtype=int)
-        self.place[order] = np.cumsum(fresh) - 1
-        self.next = *np.divmod(key[order][fresh], groups), groups
+        key, self.place = np.unique(key, return_inverse=True)
+        self.next = *np.divmod(key, groups), groups
 
     def smoothed(self, links: Array, x: Array, times: int) -> Array:
         """Steps of Jacobi's, for the ratio to x: what flows in over what flows out."""

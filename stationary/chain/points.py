@@ -71,17 +71,10 @@ class Walk:
     @cached_property
     def parts(self) -> list[Array]:
         """Points that have to do with each other."""
-        label, rows, columns = np.arange(self.links.n), self.links.rows, self.links.columns
-        going = ~self.stopped[rows] & ~self.stopped[columns]
-        rows, columns, before = rows[going], columns[going], label - 1
-        while (before != label).any():
-            before = label.copy()
-            least = np.minimum(label[rows], label[columns])
-            for end in (rows, columns):
-                np.minimum.at(label, label[end], least)
-            label = label[label]
-        order = np.argsort(label, kind="stable")
-        return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+        pairs = np.array([self.links.rows, self.links.columns])
+        pairs = pairs[:, ~self.stopped[pairs].any(axis=0)]
+        rows, columns = np.concatenate([pairs, pairs[::-1]], axis=1)  # to and fro
+        return closed_classes(Links.of(rows, columns, np.ones(len(rows)), self.links.n))
 
     def settled(self, weight: Array) -> Settled | None:
         """Where weights, (n, S), come to, each column by itself; None where doubles lose it."""

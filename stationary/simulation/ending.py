@@ -47,7 +47,9 @@ def finished(run: Run, seconds: float) -> Simulation:
             ending = Ending.ESCAPED
     dt = 1.0 if run.plan.dt is None else run.plan.dt
     m = Moments.stacked(run.moments)
-    var = e.var if e.var > (STILL * run.scale) ** 2 else 0.0
+    memory = 0.0  # nothing that stands still has any
+    if e.var > (STILL * run.scale) ** 2 and not run.over:
+        memory = whole.steps * int(present.sum()) * e.mean_error**2 / e.var
     return Simulation(
         name=p.name,
         variable=p.variable,
@@ -58,22 +60,11 @@ def finished(run: Run, seconds: float) -> Simulation:
         steps_done=whole.steps,
         dt=dt,
         seed=run.seed,
-        mean=e.mean,
-        mean_error=e.mean_error,
-        var=e.var,
-        var_error=e.var_error,
         edges=run.watch.edges,
-        below=e.below,
-        mass=e.mass,
-        mass_error=e.mass_error,
-        cdf_error=e.cdf_error,
         intervals=run.watch.intervals,
-        probabilities=tuple(e.probability.tolist()),
-        probability_errors=tuple(e.probability_error.tolist()),
-        autocorrelation_time=whole.steps * e.between / var if var and not run.over else 0.0,
+        autocorrelation_time=memory,
         r_hat=r_hat,
         basins=run.basins,
-        occupied=e.occupied,
         changes=whole.changes,
         times=np.arange(len(m.n)) * (run.plan.every or 1) * dt,
         counts=m.n,
@@ -93,6 +84,7 @@ def finished(run: Run, seconds: float) -> Simulation:
         reasons=tuple(reasons),
         notes=tuple(dict.fromkeys(_notes(run, e, escaped))),
         rate=len(fate) * run.done / max(seconds, 1e-9),
+        **vars(e),
     )
 
 

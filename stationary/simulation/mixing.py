@@ -29,13 +29,14 @@ def halves_of(slots: Sequence[Record]) -> tuple[Record, Record] | None:
 
 def _changes(first: Record, second: Record, present: Array) -> list[tuple[float, float]]:
     """How much position, its square and each basin's share changed: means, and errors."""
-    m1, m2 = (r.first[present] / r.steps for r in (first, second))
-    q1, q2 = (r.second[present] / r.steps for r in (first, second))
-    pairs = [m2 - m1, q2 - q1]
+    pairs = [
+        late - early
+        for early, late in zip(first.averages(present), second.averages(present), strict=True)
+    ]
     if first.looks and second.looks:
         shares = zip(first.occupied[:, present], second.occupied[:, present], strict=True)
         pairs += [late / second.looks - early / first.looks for early, late in shares]
-    root = math.sqrt(len(m1))
+    root = math.sqrt(len(pairs[0]))
     return [(float(d.mean()), float(d.std(ddof=1)) / root) for d in pairs]
 
 
@@ -53,13 +54,15 @@ def agree(first: Record, second: Record, present: Array, scale: float) -> bool:
     """Whether two halves of a window tell of no drift, and are long enough to tell."""
     if present.sum() < 2:
         return True
-    means = np.concatenate([r.first[present] / r.steps for r in (first, second)])
-    squares = np.concatenate([r.second[present] / r.steps for r in (first, second)])
-    whole = float(squares.mean() - means.mean() ** 2)
-    if whole <= (STILL * scale) ** 2:
-        return _largest(first, second, present, scale) < AGREE
-    long_enough = float(means.var(ddof=1)) * INDEPENDENT <= whole
+    whole, between = _spread((first, second), present)
+    long_enough = whole <= (STILL * scale) ** 2 or between * INDEPENDENT <= whole
     return long_enough and _largest(first, second, present, scale) < AGREE
+
+
+def _spread(records: Sequence[Record], present: Array) -> tuple[float, float]:
+    """The variance of position over all of some records, and that of their averages over time."""
+    means, squares = np.concatenate([r.averages(present) for r in records], axis=1)
+    return float(squares.mean() - means.mean() ** 2), float(means.var(ddof=1))
 
 
 def split_r_hat(slots: Sequence[Record], present: Array, scale: float) -> float:
@@ -67,10 +70,7 @@ def split_r_hat(slots: Sequence[Record], present: Array, scale: float) -> float:
     halves = halves_of(slots)
     if halves is None or present.sum() < 2:
         return math.inf
-    whole = total(slots)
-    m = whole.first[present] / whole.steps
-    spread = float((whole.second[present] / whole.steps).mean() - m.mean() ** 2)
-    if spread <= (STILL * scale) ** 2:
+    if _spread([total(slots)], present)[0] <= (STILL * scale) ** 2:
         return 1.0
     return potential_scale_reduction(halves, present)
 
@@ -112,9 +112,8 @@ def reasons_against(
             f"observed{held}. Give more steps."
         )
     elif r_hat > LARGEST_R_HAT:
-        m = whole.first[present] / whole.steps
-        spread = float((whole.second[present] / whole.steps).mean() - m.mean() ** 2)
-        memory = whole.steps * float(m.var(ddof=1)) / spread
+        spread, between = _spread([whole], present)
+        memory = whole.steps * between / spread
         if burned < INDEPENDENT * memory:
             reasons.append(_remembered("", memory, burned))
     if watch.basins and whole.looks:
@@ -145,11 +144,11 @@ def reasons_against(
                 "takes longer than the time simulated, or cannot be reached. Start there, too."
             )
     halves = halves_of(slots)
-    if halves is not None and _largest(*halves, present, scale) > DRIFTS:
+    apart = 0.0 if halves is None else _largest(*halves, present, scale)
+    if apart > DRIFTS:
         reasons.append(
-            "the first half of the time observed differs from the second by "
-            f"{_largest(*halves, present, scale):.3g} standard errors: the walkers are still "
-            "on their way. Give a longer burn_in."
+            f"the first half of the time observed differs from the second by {apart:.3g} standard "
+            "errors: the walkers are still on their way. Give a longer burn_in."
         )
     return reasons, confined
 

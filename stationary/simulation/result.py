@@ -13,6 +13,7 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.errors import LandscapeError
 from stationary.result import Result
+from stationary.simulation.streams import Estimate
 from stationary.wording import measured
 
 
@@ -30,7 +31,7 @@ class Ending(Enum):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Simulation(Result):
+class Simulation(Result, Estimate):
     """The walkers of one process, observed for a time.
 
     Errors are standard errors between independent walkers, so that autocorrelation is in them.
@@ -83,22 +84,11 @@ class Simulation(Result):
     steps_done: int
     dt: float
     seed: Any
-    mean: float
-    mean_error: float
-    var: float
-    var_error: float
     edges: Array
-    below: float
-    mass: Array
-    mass_error: Array
-    cdf_error: float
     intervals: tuple[tuple[float, float], ...]
-    probabilities: tuple[float, ...]
-    probability_errors: tuple[float, ...]
     autocorrelation_time: float
     r_hat: float
     basins: Array
-    occupied: Array
     changes: int
     times: Array
     counts: Array
@@ -122,14 +112,6 @@ class Simulation(Result):
     @property
     def status(self) -> Ending:
         return self.ending
-
-    @property
-    def std(self) -> float:
-        return math.sqrt(self.var)
-
-    @property
-    def std_error(self) -> float:
-        return self.var_error / (2 * self.std) if self.var > 0 else 0.0
 
     @property
     def histogram(self) -> tuple[Array, Array, Array]:

@@ -258,7 +258,7 @@ class Run:
             "mean": e.mean_error,
             "var": e.var_error,
             "std": e.std_error,
-            "probability": float(np.max(e.probability_error, initial=0.0)),
+            "probability": max(e.probability_errors, default=0.0),
         }[target]
         return error <= target_error and not self.reasons()[1]
 

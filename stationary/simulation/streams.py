@@ -67,6 +67,10 @@ class Record:
     sizes: Array  # (groups,) how many walkers each holds
     changes: int = 0  # of basins
 
+    def averages(self, present: Array) -> tuple[Array, Array]:
+        """Over the steps of each of some walkers: of x - reference, and of its square."""
+        return self.first[present] / self.steps, self.second[present] / self.steps
+
     @classmethod
     def empty(cls, watch: Watch, walkers: int) -> Record:
         return cls(
@@ -176,7 +180,7 @@ def bin_of(x: Array, edges: Array, even: bool, work: Array) -> Array:
 # From sums to estimates.
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Estimate:
     """What the walkers say; every error is a standard error."""
 
@@ -184,25 +188,26 @@ class Estimate:
     mean_error: float
     var: float
     var_error: float
-    probability: Array
-    probability_error: Array
+    probabilities: tuple[float, ...]
+    probability_errors: tuple[float, ...]
     below: float  # the mass below all bins
     mass: Array
     mass_error: Array
     cdf_error: float  # of the distribution function at the edges, where it is worst
     occupied: Array  # per basin
-    between: float  # variance, between walkers, of the averages over time
+
+    @property
+    def std(self) -> float:
+        return math.sqrt(self.var)
 
     @property
     def std_error(self) -> float:
-        return self.var_error / (2 * math.sqrt(self.var)) if self.var > 0 else 0.0
+        return self.var_error / (2 * self.std) if self.var > 0 else 0.0
 
 
 def estimate(record: Record, watch: Watch, present: Array) -> Estimate:
     """Means over time and walkers; `present` are the walkers that count."""
-    n = record.steps
-    m = record.first[present] / n
-    q = record.second[present] / n
+    m, q = record.averages(present)
     walkers = len(m)
     mean, between = float(m.mean()), float(m.var(ddof=1))
     # The square of an average exceeds that of the mean by the variance of the average.
@@ -217,14 +222,13 @@ def estimate(record: Record, watch: Watch, present: Array) -> Estimate:
         mean_error=math.sqrt(between / walkers),
         var=var,
         var_error=float(influence.std(ddof=1)) / math.sqrt(walkers),
-        probability=p,
-        probability_error=p_error,
+        probabilities=tuple(p.tolist()),
+        probability_errors=tuple(p_error.tolist()),
         below=float(mass[0]) if len(mass) else 0.0,
         mass=mass[1:],
         mass_error=mass_error[1:],
         cdf_error=cdf_error,
         occupied=occupied / total,
-        between=between,
     )
 
 
@@ -269,10 +273,8 @@ def potential_scale_reduction(halves: Sequence[Record], present: Array) -> float
     for half in halves:
         if half.steps < 2:
             return math.inf
-        m = half.first[present] / half.steps
-        within += float(np.mean(half.second[present] / half.steps - m * m)) * (
-            half.steps / (half.steps - 1)
-        )
+        m, q = half.averages(present)
+        within += float(np.mean(q - m * m)) * (half.steps / (half.steps - 1))
         means.append(m)
     within /= len(halves)
     between = float(np.concatenate(means).var(ddof=1))

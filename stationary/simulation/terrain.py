@@ -14,6 +14,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_LOOK
+from stationary.panels.roots import bisected
 from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -145,15 +146,12 @@ def _zeros(diffusion: Diffusion, x: Array, f: Array) -> tuple[Array, Array]:
     at = np.flatnonzero(signs[1:] != signs[:-1])
     if not len(at):
         return np.empty(0), np.empty(0, dtype=bool)
-    low, high, sign = x[at].copy(), x[at + 1].copy(), signs[at]
-    for _ in range(100):
-        middle = (low + high) / 2
-        if ((middle == low) | (middle == high)).all():
-            break
-        value, _ = diffusion.coefficients(middle)
-        same = np.sign(value) == sign
-        low, high = np.where(same, middle, low), np.where(same, high, middle)
-    return (low + high) / 2, sign > 0
+    sign = signs[at]
+
+    def same(x: Array) -> Array:
+        return np.asarray(np.sign(diffusion.coefficients(x)[0]) == sign)
+
+    return np.mean(bisected(same, x[at], x[at + 1], 100), axis=0), sign > 0
 
 
 def _with_walls(diffusion: Diffusion, stable: Array, f: Array) -> Array:
