@@ -20,9 +20,8 @@ from scipy.sparse.csgraph import connected_components
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
-from stationary.plane.inside import RULE, Rule, held, looked, whole
+from stationary.plane.inside import RULE, Labels, Rule, held, looked, whole
 from stationary.plane.mesh import Mesh, basis, end_to_end, gauss, summed
-from stationary.plane.regions import Labels
 from stationary.process.plane import Box, PlaneDiffusion
 
 OUTSIDE = 1e-13  # what lies outside counts, so that what is nearly all outside has one solution

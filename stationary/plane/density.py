@@ -11,8 +11,10 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import Status
-from stationary.numbers.arithmetic import EPSILON, TINY
+from stationary.numbers.arithmetic import TINY
+from stationary.numbers.cost import LASTING
 from stationary.plane.boxes import sides_of
+from stationary.plane.inside import Labels
 from stationary.plane.marginal import marginal_of
 from stationary.plane.mesh import (
     LAST,
@@ -27,7 +29,7 @@ from stationary.plane.mesh import (
     summed,
     tensor,
 )
-from stationary.plane.regions import Cut, Labels, cut
+from stationary.plane.regions import Nodes, cut
 from stationary.process.plane import Box
 
 Region = Box | Labels | None
@@ -55,12 +57,12 @@ class Law(Bare):
     _log_rectangle: Any
     _marginal: Any
 
-    def log_mass(self, region: Region) -> float:
+    def log_mass(self, region: Region, rough: bool = False) -> float:
         """log of the probability of a region, normalised."""
         if region is None:
             return 0.0
         if callable(region):
-            return float(self.cut(region).fine.log_mass(True) - self.log_total)
+            return float(self.cut(region, rough, [True]).log_mass(True) - self.log_total)
         return float(self._log_rectangle(region))
 
     @cached_property
@@ -100,15 +102,13 @@ class Mapped(Law):
         y, log, u = self.inner.quadrature
         return self.x(y), log, u
 
-    def cut(self, labels: Labels, smooth: bool = False) -> Cut:
-        made: Cut = self.inner.cut(lambda y: labels(self.x(y)), smooth)
-        return made.mapped(self.x, self.log_stretch)
+    def cut(self, labels: Labels, rough: bool = False, only: Any = ()) -> Nodes:
+        made: Nodes = self.inner.cut(lambda y: labels(self.x(y)), rough, only)
+        by = self.log_stretch(made.x)
+        return Nodes(self.x(made.x), made.label, made.weight + by, made.phi + by, made.u)
 
     def rvs(self, size: int, generator: np.random.Generator) -> Array:
         return self.x(self.inner.rvs(size, generator))
-
-
-SAME = 64 * EPSILON  # of the farthest end: rounding, by which ends of panels that are one differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,9 +198,9 @@ class Density(Law):
         """Panels in each of which a rule of Gauss integrates P, as far as it matters."""
         count = self.mesh.count
         whole = Panels(np.arange(count), -np.ones((2, count)), 2 * np.ones((2, count)))
-        return self._resolved(whole, self.nearest)
+        return self.resolved(whole, self.nearest)
 
-    def _resolved(self, waiting: Panels, floor: Array) -> Panels:
+    def resolved(self, waiting: Panels, floor: Array) -> Panels:
         """Parts of panels, cut in four where the last coefficients of P are not small; floors of
         rectangles are the heights above which the less of it matters."""
         done: list[Panels] = []
@@ -214,6 +214,7 @@ class Density(Law):
             # Between points Phi may be lower: by less than a part of what it varies by.
             above = np.maximum(low - floor[waiting.number] - (high - low) / RULE**2 * 4, 0)
             rough = tail * np.exp(-above / 2) > LAST
+            rough &= 4 * np.count_nonzero(rough) * len(t) ** 2 <= LASTING
             done.append(waiting.restricted(~rough))
             waiting = waiting.restricted(rough).halved(0).halved(1)
             if not rough.any():
@@ -235,9 +236,12 @@ class Density(Law):
 
     def points(self, panels: Panels, t: Array) -> Array:
         """(2, P, m, m): the tensor points of t in each panel."""
-        e, half = panels.number, self.mesh.size[:, panels.number] / 2
-        low = self.mesh.low[:, e] + half * (1 + panels.low)
-        return tensor(low, half * panels.size, t)
+        return tensor(*self.sides(panels), t)
+
+    def sides(self, panels: Panels) -> tuple[Array, Array]:
+        """(2, P): lower corners and side lengths of panels."""
+        half = self.mesh.size[:, panels.number] / 2
+        return self.mesh.low[:, panels.number] + half * (1 + panels.low), half * panels.size
 
     @cached_property
     def quadrature(self) -> tuple[Array, Array, Array]:
@@ -256,45 +260,6 @@ class Density(Law):
     def log_total(self) -> float:
         _, log, u = self.quadrature
         return log_sum(log, u)
-
-    def edges(self, axis: int) -> Array:
-        """Where panels end along an axis."""
-        low, high = self._ends(axis)[2:]
-        edges = np.unique(np.concatenate([low, high]))
-        return np.asarray(edges[np.append(True, np.diff(edges) > SAME * np.abs(edges).max())])
-
-    def _ends(self, axis: int) -> tuple[Array, ...]:
-        """Where the rectangles of panels begin, half of their sides, and where panels end."""
-        number = self.panels.number
-        start, half = self.mesh.low[axis, number], self.mesh.size[axis, number] / 2
-        low = start + half * (1 + self.panels.low[axis])
-        return start, half, low, low + half * self.panels.size[axis]
-
-    def in_bands(self, axis: int, lower: Array, upper: Array) -> tuple[Panels, Array]:
-        """The parts of panels that lie in ascending bands, which no panel that is wider than
-        rounding ends within; and the number of the band of each."""
-        start, half, low, high = self._ends(axis)
-        middle = (lower + upper) / 2  # lies in one panel, of however many that are no wider
-        first = np.searchsorted(middle, low)
-        count = np.searchsorted(middle, high) - first
-        of = np.repeat(np.arange(len(count)), count)
-        at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count - first, count)
-        parts = self.panels.restricted(of)
-        ends = np.clip((np.stack([lower[at], upper[at]]) - start[of]) / half[of] - 1, -1, 1)
-        parts.low[axis], parts.size[axis] = ends[0], ends[1] - ends[0]
-        return parts, at
-
-    def along(self, number: Array, across: Array, inner: Array, axis: int) -> tuple[Array, Array]:
-        """Phi and u in rectangles (K,), at a place along an axis (K, 1) and some along the other
-        one, (K, m)."""
-        made = []
-        for tables in (self.phi, self.u):
-            p = basis(tables.shape[1] - 1)
-            table = tables[number] if axis == 0 else np.swapaxes(tables[number], 1, 2)
-            row = (p.at(across[:, 0])[:, None] @ table)[:, 0]
-            at = p.at(inner.ravel()).reshape(*inner.shape, p.degree + 1)
-            made.append((at @ row[..., None])[..., 0])
-        return made[0], made[1]
 
     @property
     def box(self) -> Box:
@@ -335,7 +300,7 @@ class Density(Law):
         parts = Panels(np.arange(count), lower, upper - lower).restricted(inside)
         nodes = basis(self.degrees[0]).nodes
         least = self.tables(parts, nodes, nodes)[0].min(initial=np.inf)
-        _, weight, phi, u = self.nodes(self._resolved(parts, np.full(count, least)))
+        _, weight, phi, u = self.nodes(self.resolved(parts, np.full(count, least)))
         return log_sum(weight - phi, u) - self.log_total
 
 

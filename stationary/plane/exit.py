@@ -17,10 +17,10 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.plane.boxes import box_of, clipped, ends_of, finite_box, lattice
 from stationary.plane.cover import Region
+from stationary.plane.inside import Labels
 from stationary.plane.leaving import times
 from stationary.plane.local import everywhere
 from stationary.plane.product import alone
-from stationary.plane.regions import Labels
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT
 from stationary.plane.state import points_of

@@ -6,7 +6,8 @@ four where their crossings are no polynomial from one end of a band to the other
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.polynomial import legendre
@@ -14,15 +15,15 @@ from numpy.polynomial import legendre
 from stationary.aliases import Array
 from stationary.panels.roots import bisected
 from stationary.plane.mesh import end_to_end, gauss, legendre_of, tensor
-from stationary.plane.regions import BISECTIONS, Labels
+
+Labels = Callable[[Array], Array]  # points (2, M) -> truth values
 
 RULE = 11  # Gauss points for each direction of a band
-LOOKS, ALONG = (
-    16,
-    16,
-)  # steps along each side between points at which labels are looked at, and more of them
+LOOKS, ALONG = 16, 16  # steps along sides between points that are looked at, and more of them
 CLOSEST = 8  # times are rectangles cut in four: what is left is taken as it is
+MOST = 4000  # rectangles looked at together: an edge that is nowhere smooth would take more
 SMOOTH = 1e-11  # of a side: what the last coefficients of crossings may be
+BISECTIONS = 40  # of edges between two looks: all digits
 BESIDE = 1e-9  # of a band: how far from its ends its rows are as they are inside
 
 
@@ -34,11 +35,11 @@ class Rule(NamedTuple):
     weight: Array
 
 
-def whole(number: Array, low: Array, size: Array) -> Rule:
+def whole(number: Array, low: Array, size: Array, count: int = RULE) -> Rule:
     """All of some rectangles."""
-    t, w = gauss(RULE)
+    t, w = gauss(count)
     area = np.outer(w, w).ravel() * (size.prod(axis=0) / 4)[:, None]
-    return Rule(np.repeat(number, RULE**2), tensor(low, size, t).reshape(2, -1), area.ravel())
+    return Rule(np.repeat(number, count**2), tensor(low, size, t).reshape(2, -1), area.ravel())
 
 
 def looked(labels: Labels, low: Array, size: Array) -> tuple[Array, Array, Array]:
@@ -60,37 +61,45 @@ def looked(labels: Labels, low: Array, size: Array) -> tuple[Array, Array, Array
     return seen, full, empty
 
 
-def held(labels: Labels, number: Array, low: Array, size: Array) -> tuple[Rule, Rule]:
-    """The rules inside rectangles (2, K), numbered (K,), and along the edge in them."""
+def held(
+    labels: Labels, number: Array, low: Array, size: Array, counts: Any = None, count: int = RULE
+) -> tuple[Rule, Rule]:
+    """The rules inside rectangles (2, K), numbered (K,), and along the edge in them: as close as
+    each counts, (K,), and its quarters for a quarter of that; all alike if that is not given."""
+    counts, part = (1.0, 1.0) if counts is None else (counts, 0.25)
+    counts = np.broadcast_to(counts, number.shape)
     inside, edge = [whole(number[:0], low[:, :0], size[:, :0])], []
     edge.append(Rule(number[:0], low[:, :0], low[:, :0]))
     for depth in range(CLOSEST + 1):
         seen, full, empty = looked(labels, low, size)
-        inside.append(whole(number[full], low[:, full], size[:, full]))
+        inside.append(whole(number[full], low[:, full], size[:, full], count))
         mixed = ~full & ~empty
         number, low, size, seen = number[mixed], low[:, mixed], size[:, mixed], seen[mixed]
+        counts = counts[mixed]
         if not len(number):
             break
-        bands = _Bands(labels, number, low, size, seen)
-        again = bands.rough | (seen == seen[:, :1, :1]).all(axis=(1, 2))
-        again &= depth < CLOSEST
+        bands = _Bands(labels, number, low, size, seen, count)
+        again = bands.rough * counts > SMOOTH
+        again &= depth < CLOSEST and 4 * np.count_nonzero(again) < MOST
         for found, rules in zip(bands.rules(again), (inside, edge), strict=True):
             rules.append(found)
         half = size[:, again] / 2
         corners = [low[:, again] + half * [[i], [j]] for i in (0, 1) for j in (0, 1)]
         number, low = np.tile(number[again], 4), np.concatenate(corners, axis=1)
-        size = np.tile(half, 4)
+        size, counts = np.tile(half, 4), np.tile(counts[again] * part, 4)
     return end_to_end(inside), end_to_end(edge)
 
 
 class _Bands:
     """Bands of rows along the axis that each rectangle's edge crosses more often."""
 
-    def __init__(self, labels: Labels, number: Array, low: Array, size: Array, seen: Array) -> None:
-        self.labels, self.number, self.low, self.size = labels, number, low, size
+    def __init__(
+        self, labels: Labels, number: Array, low: Array, size: Array, seen: Array, rule: int
+    ) -> None:
+        self.labels, self.number, self.low, self.size, self.rule = labels, number, low, size, rule
         changes = [np.count_nonzero(np.diff(seen, axis=k), axis=(1, 2)) for k in (1, 2)]
         self.axis = np.where(changes[0] >= changes[1], 0, 1)
-        s, (t, _) = np.linspace(0, 1, LOOKS + 1), gauss(RULE)
+        s, (t, _) = np.linspace(0, 1, LOOKS + 1), gauss(rule)
         rows = np.where(self.axis[:, None, None] == 0, np.swapaxes(seen, 1, 2), seen)
         pattern, count = _pattern(rows), len(number)
         of, j = np.nonzero(pattern[:, 1:] != pattern[:, :-1])
@@ -104,34 +113,35 @@ class _Bands:
         self.wide = np.where(last, 1.0, np.append(self.start[1:], 1.0)) - self.start
         beside = np.concatenate([t, [BESIDE - 1, 1 - BESIDE]])
         across = self.start[:, None] + self.wide[:, None] * (1 + beside) / 2
-        self.across = across[:, :RULE]
-        every = np.repeat(self.of, RULE + 2)
-        found = self._row(every, across.ravel()).reshape(len(self.of), RULE + 2, -1)
+        self.across = across[:, :rule]
+        every = np.repeat(self.of, rule + 2)
+        found = self._row(every, across.ravel()).reshape(len(self.of), rule + 2, -1)
         patterns = _pattern(found)
-        found = found[:, :RULE]
+        found = found[:, :rule]
         self.first = found[:, 0, 0]
         self.count = np.count_nonzero(found[:, 0, 1:] != found[:, 0, :-1], axis=1)
-        # Crossings (B, most, RULE), in the order of each row.
+        # Crossings (B, most, rule), in the order of each row.
         b, q, k = np.nonzero(found[..., 1:] != found[..., :-1])
         same, of, y = found[b, q, k], self.of[b], self.across[b, q]
         one, other = bisected(
             lambda z: self.labels(self._x(of, y, z)) == same, s[k], s[k + 1], BISECTIONS
         )
-        rank = np.arange(len(b)) - np.searchsorted(b * RULE + q, b * RULE + q)
+        rank = np.arange(len(b)) - np.searchsorted(b * rule + q, b * rule + q)
         alike = rank < self.count[b]  # as rows are, unless their rectangle is cut
-        self.at = np.zeros((len(self.of), int(self.count.max(initial=0)) + 1, RULE))
+        self.at = np.zeros((len(self.of), int(self.count.max(initial=0)) + 1, rule))
         self.at[b[alike], rank[alike], q[alike]] = ((one + other) / 2)[alike]
-        series = self.at @ legendre_of(RULE).T
-        smooth = np.abs(series[..., -2:]).max(axis=(1, 2)) < SMOOTH
+        series = self.at @ legendre_of(rule).T
+        missing = np.abs(series[..., -2:]).max(axis=(1, 2))
         slopes = legendre.legval(t, np.moveaxis(legendre.legder(series, axis=-1), -1, 0))
         with np.errstate(divide="ignore", invalid="ignore"):
             self.slope = np.nan_to_num(slopes * 2 / self.wide[:, None, None], posinf=0, neginf=0)
-        self.rough = np.zeros(count, dtype=bool)
-        self.rough[self.of[~smooth | (patterns != patterns[:, :1]).any(axis=1)]] = True
+        missing[(patterns != patterns[:, :1]).any(axis=1)] = 1.0
         # Where crossings come in pairs, an edge turns round or has a corner: next to it there are
         # two within one look.
-        pairs = (np.abs(np.diff(self.count)) > 1) & ~last[:-1]
-        self.rough[self.of[:-1][pairs]] = True
+        missing[:-1][(np.abs(np.diff(self.count)) > 1) & ~last[:-1]] = 1.0
+        # (K,): what crossings of each rectangle are off by; all of a side where they may be missed.
+        self.rough = np.where((seen == seen[:, :1, :1]).all(axis=(1, 2)), 1.0, 0.0)
+        np.maximum.at(self.rough, self.of, missing)
 
     def _x(self, of: Array, across: Array, along: Array) -> Array:
         part = np.stack([np.where(self.axis[of] == k, along, across) for k in (0, 1)])
@@ -144,15 +154,15 @@ class _Bands:
 
     def rules(self, without: Array) -> tuple[Rule, Rule]:
         """Of all rectangles but some: inside, and along the edge."""
-        t, w = gauss(RULE)
+        (t, w), rule = gauss(self.rule), self.rule
         kept = ~without[self.of]
         inside, edge = [], []
         for k in range(int(self.count.max(initial=0)) + 1):
             # Between crossings, the ends of rows among them, all that is inside or nothing is.
             lies = kept & (self.count >= k) & (self.first ^ bool(k % 2))
             b = np.flatnonzero(lies)
-            begin = self.at[b, k - 1] if k else np.zeros((len(b), RULE))
-            end = np.ones((len(b), RULE))
+            begin = self.at[b, k - 1] if k else np.zeros((len(b), rule))
+            end = np.ones((len(b), rule))
             ends = self.count[b] > k
             end[ends] = self.at[b[ends], k]
             half, of = (end - begin)[..., None] / 2, self.of[b]
@@ -161,7 +171,7 @@ class _Bands:
             weight = area[:, None, None] * w[:, None] * half * w
             x = self._x(of[:, None, None], *np.broadcast_arrays(self.across[b][..., None], along))
             some = weight.ravel() > 0
-            found = np.repeat(self.number[of], RULE**2), x.reshape(2, -1), weight.ravel()
+            found = np.repeat(self.number[of], rule**2), x.reshape(2, -1), weight.ravel()
             inside.append(Rule(*(v[..., some] for v in found)))
             b = np.flatnonzero(kept & (self.count > k))
             of, out = self.of[b], np.where(self.first[b] ^ bool(k % 2), 1.0, -1.0)[:, None]
@@ -172,7 +182,7 @@ class _Bands:
             normal *= self.size[::-1, of][..., None]
             x = self._x(of[:, None], self.across[b], self.at[b, k])
             edge.append(
-                Rule(np.repeat(self.number[of], RULE), x.reshape(2, -1), normal.reshape(2, -1))
+                Rule(np.repeat(self.number[of], rule), x.reshape(2, -1), normal.reshape(2, -1))
             )
         return end_to_end(inside), end_to_end(edge)
 

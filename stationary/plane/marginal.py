@@ -14,12 +14,14 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.distance import Grid
 from stationary.distribution import Distribution
+from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.chebyshev import derived, rule
 from stationary.numbers.cost import MEMORY
 from stationary.plane.mesh import RULE, gauss
 from stationary.points import pointwise
 
 NODES = 26  # in panels in which the density needs half of that for half of its digits
+SAME = 64 * EPSILON  # of the farthest end: rounding, by which ends of panels that are one differ
 NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
 SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
 
@@ -140,8 +142,21 @@ def normal(mean: float, deviation: float) -> Marginal:
 
 def marginal_of(density: Any, axis: int) -> Marginal:
     """The marginal of a `Density` along x (0) or y (1)."""
-    edges = density.edges(axis)
-    parts, at = density.in_bands(axis, edges[:-1], edges[1:])
+    panels = density.panels
+    low, size = (v[axis] for v in density.sides(panels))
+    edges = np.unique(np.concatenate([low, low + size]))
+    edges = edges[np.append(True, np.diff(edges) > SAME * np.abs(edges).max())]
+    # The parts of panels between neighbouring edges, which no panel that is wider than rounding
+    # ends within; of however many that are no wider the middle of a band lies in one.
+    middle = (edges[:-1] + edges[1:]) / 2
+    first = np.searchsorted(middle, low)
+    count = np.searchsorted(middle, low + size) - first
+    of = np.repeat(np.arange(len(count)), count)
+    at = np.arange(len(of)) - np.repeat(np.cumsum(count) - count - first, count)
+    parts = panels.restricted(of)
+    start, half = (v[axis, parts.number] for v in (density.mesh.low, density.mesh.size / 2))
+    ends = np.clip((np.stack([edges[at], edges[at + 1]]) - start) / half - 1, -1, 1)
+    parts.low[axis], parts.size[axis] = ends[0], ends[1] - ends[0]
     (t, w), values = gauss(RULE), np.zeros((len(edges) - 1, NODES))
     rules = (rule(NODES).nodes, t) if axis == 0 else (t, rule(NODES).nodes)
     across = parts.size[1 - axis] * density.mesh.size[1 - axis, parts.number] / 4

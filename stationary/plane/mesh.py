@@ -198,7 +198,11 @@ class Mesh:
             part = np.interp(v, line, np.arange(len(line))) * (1 << FINEST)
             steps[k] = np.minimum(np.nan_to_num(part), ((len(line) - 1) << FINEST) - 1)
         number = np.where(inside, self.find(steps), -1)
-        return number, 2 * (x - self.low[:, number]) / self.size[:, number] - 1
+        return number, self.local(number, x)
+
+    def local(self, number: Array, x: Array) -> Array:
+        """(2, M): where points lie in rectangles, in [-1, 1]."""
+        return np.asarray(2 * (x - self.low[:, number]) / self.size[:, number] - 1)
 
     @cached_property
     def beside(self) -> Array:

@@ -18,7 +18,7 @@ from stationary.plane.density import Bare, Region
 from stationary.plane.flow import Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
 from stationary.plane.mesh import log_sum
-from stationary.plane.regions import Cut
+from stationary.plane.regions import Nodes
 from stationary.points import drawing
 from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
@@ -193,14 +193,12 @@ class PlaneState(Bare, Result):
 
     def log_probability(self, region: Any) -> float:
         """log of the probability of a region: a rectangle, a basin or its number, or a function
-        of points (2, M), of which what is narrower than 1/500 of the box may be missed."""
+        of points (2, M), of which what is narrower than 1/16 of a panel of P may be missed."""
         inside = self.inside(region)
         if isinstance(region, PlaneBasin) or number(region) is not None:
             index = region.index if isinstance(region, PlaneBasin) else int(region)
             return float(self._log_masses[index])
-        if self.rough and callable(inside):
-            return float(self.density.cut(inside).rough.log_mass(True) - self.density.log_total)
-        return float(self.density.log_mass(inside))
+        return float(self.density.log_mass(inside, self.rough))
 
     def probability(self, region: Any) -> float:
         return float(np.exp(self.log_probability(region)))
@@ -291,12 +289,12 @@ class PlaneState(Bare, Result):
         return tuple(made)
 
     @cached_property
-    def _cut(self) -> Cut:
+    def _cut(self) -> Nodes:
         """The plane, cut along the borders of basins."""
-        if self.main is not None:
+        if self.main is not None and not self.rough:
             return self.main._cut
-        made: Cut = self.density.cut(self.basin_of, smooth=True)
-        return made.whole(self.density.log_total, self.diffusion.name)
+        made: Nodes = self.density.cut(self.basin_of, rough=self.rough)
+        return made if self.rough else made.whole(self.density.log_total, self.diffusion.name)
 
     @cached_property
     def _log_masses(self) -> Array:
@@ -308,11 +306,11 @@ class PlaneState(Bare, Result):
             x, log, u = self.density.quadrature
             own = np.asarray(self.basin_of(x))
             return np.array([log_sum(log, u * (own == k)) for k in every]) - total
-        if not self.rough:
-            density = None if self.main is None else self.density
-            return np.array([self._cut.fine.log_mass(k, density) for k in every]) - total
-        made = np.array([self._cut.rough.log_mass(k) for k in every])
-        if borders is not None:
+        density = None if self.main is None or self.rough else self.density
+        made = np.array([self._cut.log_mass(k, density) for k in every])
+        if density is None:  # together they hold 1, whatever fell between them
+            total = log_sum(self._cut.log, self._cut.u)
+        if self.rough and borders is not None:
             made = np.logaddexp(made, [borders.log_misplaced(self.density, k) for k in every])
         return made - total
 
