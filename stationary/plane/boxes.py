@@ -33,6 +33,17 @@ def placed(box: Box, share: Array) -> Array:
     return np.asarray(low + (high - low) * share)
 
 
+def even(box: Box, count: int) -> Array:
+    """The middles of as many cells for each direction of the plane."""
+    t = (np.arange(count) + 0.5) / count
+    return placed(box, lattice(t, t))
+
+
+def scattered(box: Box, count: int) -> Array:
+    """Points anywhere in a box, always the same."""
+    return placed(box, np.random.default_rng(0).uniform(size=(len(box), count)))
+
+
 def clipped(low: Array, high: Array, domain: Box) -> Box:
     """The part of a box that lies in the domain."""
     ends = np.array(domain).T

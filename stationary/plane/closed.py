@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import solve_continuous_lyapunov
 from scipy.special import log_ndtr
 
 from stationary.aliases import Array
@@ -14,9 +13,9 @@ from stationary.errors import LandscapeError, StationaryError
 from stationary.numbers.cost import MEMORY
 from stationary.plane.boxes import box_of
 from stationary.plane.density import Density, Mapped, Solved
-from stationary.plane.local import FARTHER, Equilibrium, described
+from stationary.plane.local import FARTHER, Equilibrium, covariance_of, described
 from stationary.plane.marginal import Marginal, normal
-from stationary.plane.mesh import FIRST, Mesh, basis, gauss, log_sum
+from stationary.plane.mesh import FIRST, Mesh, along, basis, gauss, log_sum
 from stationary.process.plane import Box, PlaneDiffusion, point_text, probes
 
 DEGREE = 16  # of panels on which a density is smooth
@@ -144,10 +143,7 @@ class Gaussian(Mapped):
         low, high = max(a, m - 9 * deviation), min(b, m + 9 * deviation)
         if not low < high:
             low, high = (a, a + deviation) if a > m else (b - deviation, b)
-        t, w = gauss(40)
-        ends = np.linspace(low, high, 33)
-        half = np.diff(ends)[:, None] / 2
-        x = (ends[:-1, None] + half * (1 + t)).ravel()
+        x, weight = along(np.linspace(low, high, 33), 40)
         u, v = ((y - n - sxy / sxx * (x - m)) / rest for y in (c, d))
         flip = u > 0  # of two tails the smaller one is exact
         u, v = np.where(flip, -v, u), np.where(flip, -u, v)
@@ -155,7 +151,7 @@ class Gaussian(Mapped):
         with np.errstate(divide="ignore", invalid="ignore"):
             inner = below + np.log(-np.expm1(log_ndtr(u) - below))
         log = np.nan_to_num(inner, nan=-np.inf, neginf=-np.inf) - ((x - m) / deviation) ** 2 / 2
-        return log_sum(log, (half * w).ravel() / (deviation * np.sqrt(2 * np.pi)))
+        return log_sum(log, weight / (deviation * np.sqrt(2 * np.pi)))
 
 
 def linear(process: PlaneDiffusion) -> Gaussian | None:
@@ -191,8 +187,7 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
             "give a finite domain."
         )
     a = fields.a[..., -1]
-    covariance = solve_continuous_lyapunov(slope, -a)
-    covariance = (covariance + covariance.T) / 2
+    covariance = covariance_of(slope, a)
     mean = -np.linalg.solve(slope, fields.f[:, -1])
     if not fields.a.any():
         raise LandscapeError(

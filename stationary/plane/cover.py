@@ -14,14 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
 from stationary.plane.inside import RULE, Labels, Rule, held, looked, whole
-from stationary.plane.mesh import Mesh, basis, end_to_end, gauss, summed
+from stationary.plane.mesh import Mesh, basis, end_to_end, gauss, with_slopes
 from stationary.process.plane import Box, PlaneDiffusion
 
 OUTSIDE = 1e-13  # what lies outside counts, so that what is nearly all outside has one solution
@@ -64,9 +62,7 @@ class Part:
 
     def gradient(self, mesh: Mesh, table: Array) -> tuple[Array, Array]:
         """Of polynomials the values, (K,), and gradients (2, K)."""
-        number = self.rule.number
-        value, *rise = (summed((table,), number, self.local, k)[0] for k in (None, 0, 1))
-        return value, np.stack(rise) * 2 / mesh.size[:, number]
+        return with_slopes(mesh, table, self.rule.number, self.local)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,9 +96,7 @@ class Region:
             some[k] = ~empty
             starts = mesh.place(self.x)[0]
             some[starts] = True
-            links = mesh.pairs[:, some[mesh.pairs].all(axis=0)]
-            graph = coo_array((np.ones(links.shape[1]), links), (mesh.count, mesh.count))
-            joined = connected_components(graph)[1]
+            joined = mesh.clusters(some)
             some &= np.isin(joined, joined[starts])
             mesh, full = mesh.restricted(some), full[some]
         # What was known of rectangles stays; of new ones it is found.

@@ -28,6 +28,7 @@ from stationary.plane.mesh import (
     log_sum,
     summed,
     tensor,
+    with_slopes,
 )
 from stationary.plane.regions import Nodes, cut
 from stationary.process.plane import Box
@@ -56,6 +57,15 @@ class Law(Bare):
     rvs: Any  # draws, shape (2, size)
     _log_rectangle: Any
     _marginal: Any
+
+    @property
+    def above(self) -> Array:
+        """How much -log P is above its least, at the places of `height`."""
+        return np.asarray(self.height - self.height.min())
+
+    def depth(self, x: Array) -> Array:
+        """The same at points (2, M)."""
+        return np.asarray(-self.log_at(x) - self.height.min())
 
     def log_mass(self, region: Region, rough: bool = False) -> float:
         """log of the probability of a region, normalised."""
@@ -137,7 +147,7 @@ class Density(Law):
         sides = [x for _, _, x in sides_of(self.mesh.box, 101, domain)]
         if not sides:
             return self
-        least = -self.log_at(np.concatenate(sides, axis=1)).max() - self.height.min()
+        least = self.depth(np.concatenate(sides, axis=1)).min()
         return replace(self, missed=self.missed + float(np.exp(-max(least, 0.0))))
 
     @property
@@ -164,11 +174,10 @@ class Density(Law):
         made = np.full(x.shape, np.nan)
         here = number >= 0
         e, t = number[here], local[:, here]
-        _, u = self.factors(e, t)
-        for axis in range(2):
-            rise, growth = summed((self.phi, self.u), e, t, axis)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                made[axis, here] = (growth / u - rise) * 2 / self.mesh.size[axis, e]
+        _, rise = with_slopes(self.mesh, self.phi, e, t)
+        u, growth = with_slopes(self.mesh, self.u, e, t)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            made[:, here] = growth / u - rise
         return made
 
     @cached_property

@@ -282,16 +282,16 @@ def _terms(coefficients: Coefficients, guess: Guess) -> tuple[list[tuple[Any, ..
     base = np.minimum(phi.min(axis=1), guess.tables.min(axis=(1, 2)))[:, None]
     gamma = f - div / 2 + np.einsum("ijeq,jeq->ieq", a, slope) / 2
     weight = np.outer(w, w).ravel() * (mesh.size[0] * mesh.size[1] / 4)[:, None]
-    ux, uy = (2 / mesh.size)[..., None]
-    terms = [
-        ("ddbb", a[0, 0] / 2 * ux * ux),
-        ("dbbd", a[0, 1] / 2 * ux * uy),
-        ("dbbb", -gamma[0] * ux),
-        ("bddb", a[1, 0] / 2 * ux * uy),
-        ("bbdd", a[1, 1] / 2 * uy * uy),
-        ("bbdb", -gamma[1] * uy),
-    ]
+    u = (2 / mesh.size)[..., None]
+    terms = [*second_order(a, u), ("dbbb", -gamma[0] * u[0]), ("bbdb", -gamma[1] * u[1])]
     return terms, weight * np.exp(base - phi), base
+
+
+def second_order(a: Array, u: Array) -> list[tuple[str, Array]]:
+    """Those of int grad v . a grad w / 2, for test functions v; u is by how much local coordinates
+    grow faster."""
+    by = {"ddbb": (0, 0), "dbbd": (0, 1), "bddb": (1, 0), "bbdd": (1, 1)}
+    return [(which, a[k] / 2 * u[k[0]] * u[k[1]]) for which, k in by.items()]
 
 
 def assembled(terms: Sequence[tuple[str, Array]], weight: Array, degree: int) -> Array:

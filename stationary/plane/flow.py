@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_cdt, find_objects, label
 from scipy.spatial import cKDTree
 
 from stationary.aliases import Array
-from stationary.plane.boxes import ends_of, lattice, placed
+from stationary.plane.boxes import ends_of, even
 from stationary.plane.local import Equilibrium
 from stationary.plane.mesh import log_sum
 from stationary.process.plane import Box, PlaneDiffusion
@@ -80,8 +80,7 @@ class Flow:
     @property
     def arrives(self) -> bool:
         """Whether it leads to attractors from all over the box."""
-        t = (np.arange(PLACES) + 0.5) / PLACES
-        return bool((self.label(placed(self.box, lattice(t, t))) >= 0).all())
+        return bool((self.label(even(self.box, PLACES)) >= 0).all())
 
     def beyond(self, saddles: Sequence[Equilibrium]) -> list[tuple[int, ...]]:
         """For each saddle the attractors to which the drift leads from it, against the way that
@@ -165,8 +164,7 @@ class Borders:
 
     def _of_pixels(self, flow: Flow) -> Borders:
         """The same with pixels of the flow."""
-        t = (np.arange(COARSE) + 0.5) / COARSE
-        coarse = flow.label(placed(self.box, lattice(t, t))).reshape(COARSE, COARSE)
+        coarse = flow.label(even(self.box, COARSE)).reshape(COARSE, COARSE)
         index = np.arange(PIXELS) * COARSE // PIXELS
         return replace(self, pixels=coarse[np.ix_(index, index)], exact=False)
 

@@ -11,7 +11,7 @@ from scipy.linalg import matrix_balance, solve_continuous_lyapunov
 from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import SAME, TINY
-from stationary.plane.boxes import clipped, ends_of, finite_box, lattice, placed
+from stationary.plane.boxes import clipped, ends_of, even, finite_box, placed, scattered
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text, scale_of
 
 FARTHER = 10.0 ** np.arange(13)  # times the first box, where an infinite domain is looked at
@@ -86,14 +86,13 @@ def equilibria_of(
     are known."""
     n = len(box)
     if n == 2:
-        t = (np.arange(SEEDS) + 0.5) / SEEDS
-        unit = lattice(t, t)
+        seeds = even(box, SEEDS)
     else:
         from scipy.stats.qmc import Sobol
 
-        unit = Sobol(n, scramble=False).random(256).T
+        seeds = placed(box, Sobol(n, scramble=False).random(256).T)
     low, high = ends_of(box)
-    seeds, width = placed(box, unit), (high - low)[:, 0]
+    width = (high - low)[:, 0]
     x = newton(process, seeds, width)
     found = [np.array([e.position for e in known]).reshape(-1, n).T, x]
     x = np.concatenate(found, axis=1)
@@ -142,7 +141,7 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
 def _units(process: PlaneDiffusion) -> Array:
     """How large coordinates are beside each other, where their noise differs by far."""
     n = process.dimensions
-    x = placed(finite_box(process.domain), np.random.default_rng(0).uniform(size=(n, PROBES)))
+    x = scattered(finite_box(process.domain), PROBES)
     try:
         with np.errstate(all="ignore"):
             noise = np.median(np.diagonal(process.fields(x).a), axis=0)
@@ -249,7 +248,7 @@ def _jump(process: PlaneDiffusion, x: Array) -> tuple[Array, Array] | None:
         a = fields.a.mean(axis=2)
         if (np.linalg.eigvals(slope[0]).real >= 0).any():
             break
-        reach = np.sqrt(np.diag(solve_continuous_lyapunov(slope[0], -a)))[:, None]
+        reach = np.sqrt(np.diag(covariance_of(slope[0], a)))[:, None]
         radius = np.clip(reach, 1e-6 * scale, 0.1 * scale)
     return slope[0], a
 
@@ -266,6 +265,12 @@ def _settled(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> Ar
         jacobian = np.where(np.abs(jacobian) < 1e-4 * np.abs(near).max(), 0.0, jacobian)
     flat = np.abs(jacobian).max() < np.abs(near).max() / 2
     return np.zeros_like(jacobian) if flat else jacobian
+
+
+def covariance_of(jacobian: Array, a: Array) -> Array:
+    """S with J S + S J^T + a = 0."""
+    made = solve_continuous_lyapunov(jacobian, -a)
+    return np.asarray((made + made.T) / 2)
 
 
 def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
@@ -286,8 +291,7 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     values = np.where(np.abs(values.real) <= flat, 1j * values.imag, values)
     covariance = None
     if (values.real < 0).all():
-        covariance = solve_continuous_lyapunov(jacobian, -a)
-        covariance = (covariance + covariance.T) / 2
+        covariance = covariance_of(jacobian, a)
     error = 4e-16 * float(np.abs(x).max())
     if jump is None:
         error += float((np.abs(np.linalg.pinv(jacobian)) @ np.abs(fields.f[:, 0])).max())

@@ -15,7 +15,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.polynomial import legendre
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
+from scipy.sparse.csgraph import connected_components
 
 from stationary.aliases import Array
 from stationary.numbers.cost import SHARED
@@ -67,6 +68,12 @@ def gauss(count: int) -> tuple[Array, Array]:
 def legendre_of(count: int) -> Array:
     """(n, n): values at Gauss points -> coefficients of P_k."""
     return np.asarray(np.linalg.inv(legendre.legvander(gauss(count)[0], count - 1)))
+
+
+def along(edges: Array, count: int) -> tuple[Array, Array]:
+    """Gauss points between neighbours of ascending edges, and their weights."""
+    (t, w), half = gauss(count), np.diff(edges)[:, None] / 2
+    return (edges[:-1, None] + half * (1 + t)).ravel(), (half * w).ravel()
 
 
 def tensor(low: Array, size: Array, t: Array) -> Array:
@@ -231,6 +238,12 @@ class Mesh:
         found = np.stack([here[flat >= 0], flat[flat >= 0]])
         return np.concatenate([found, found[::-1]], axis=1)
 
+    def clusters(self, keep: Array) -> Array:
+        """(E,): a number for each rectangle, by which those that are kept hang together."""
+        here, there = self.pairs[:, keep[self.pairs].all(axis=0)]
+        links = coo_array((np.ones(len(here)), (here, there)), (self.count, self.count))
+        return np.asarray(connected_components(links)[1])
+
     def restricted(self, keep: Array) -> Mesh:
         """Only some of the rectangles: a truth value for each."""
         return Mesh(self.lines, self.level[keep], self.index[:, keep])
@@ -316,6 +329,12 @@ def summed(
             x, y = known[p]
             values[some] = ((table[e] @ y[:, :, None])[..., 0] * x).sum(axis=1)
     return made
+
+
+def with_slopes(mesh: Mesh, table: Array, number: Array, local: Array) -> tuple[Array, Array]:
+    """As `summed` one polynomial, and its gradient, (2, M)."""
+    value, *rise = (summed((table,), number, local, k)[0] for k in (None, 0, 1))
+    return value, np.stack(rise) * 2 / mesh.size[:, number]
 
 
 class Panels(NamedTuple):

@@ -21,10 +21,19 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.boxes import box_of, ends_of, lattice
 from stationary.plane.density import Density, Solved
-from stationary.plane.elements import DEGREE, RULE, Coefficients, Condensed, Guess, Parts, assembled
+from stationary.plane.elements import (
+    DEGREE,
+    RULE,
+    Coefficients,
+    Condensed,
+    Guess,
+    Parts,
+    assembled,
+    second_order,
+)
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium, around
-from stationary.plane.mesh import Mesh, basis, gauss, summed
+from stationary.plane.mesh import Mesh, along, basis, gauss, summed, with_slopes
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, spectral
 from stationary.process.plane import Box, PlaneDiffusion
@@ -119,13 +128,12 @@ def _start(
 def _known_box(density: Density, inner: Array) -> Box | None:
     """The largest box between the equilibria and all that is known that is known all over."""
     t = density.mesh.points(basis(DEGREE).nodes)
-    height = density.height - density.height.min()
-    known = height < KNOWN
+    known = density.above < KNOWN
     outer = np.stack([t[:, known].min(axis=1), t[:, known].max(axis=1)], axis=1)
     for part in np.linspace(1, 0.05, 39):
         box = box_of(*(inner + part * (outer - inner)).T)
         grid = lattice(*(np.linspace(*ends, 40) for ends in box))
-        if (-density.log_at(grid) - density.height.min() < KNOWN).all():
+        if (density.depth(grid) < KNOWN).all():
             return box
     return None
 
@@ -178,24 +186,20 @@ class _Problem:
         out, stay = saddle.ways
         across = np.array([-stay[1], stay[0]])
         across *= np.sign(across @ out)
-        t, w = gauss(24)
         low, high = ends_of(self.mesh.box)
         reach = float(np.linalg.norm(high - low))
-        ends = reach * np.linspace(-1, 1, 2 * 3 * FINE + 1)
-        along = (ends[:-1, None] + np.diff(ends)[:, None] * (1 + t) / 2).ravel()
-        weight = (np.diff(ends)[:, None] / 2 * w).ravel()
-        x = saddle.position[:, None] + np.outer(stay, along)
+        way, weight = along(reach * np.linspace(-1, 1, 2 * 3 * FINE + 1), 24)
+        x = saddle.position[:, None] + np.outer(stay, way)
         inside = ((x > low) & (x < high)).all(axis=0)
-        x, along, weight = x[:, inside], along[inside], weight[inside]
-        return across, x, along, weight, self.process.fields(x, 1)
+        x, way, weight = x[:, inside], way[inside], weight[inside]
+        return across, x, way, weight, self.process.fields(x, 1)
 
     def solved(self, phi: Array, noise: float, frozen: int) -> Array:
         """Newton's method from phi; at one noise."""
         last = np.inf
         # Where lines end must not change on the way.
         self.parts = [
-            _rising(summed((phi,), *self.mesh.place(x))[0], along)
-            for _, x, along, _, _ in self.lines
+            _rising(summed((phi,), *self.mesh.place(x))[0], way) for _, x, way, _, _ in self.lines
         ]
         for step in range(STEPS):
             delta = self._step(phi, noise, frozen)
@@ -228,10 +232,7 @@ class _Problem:
         b, d = basis(DEGREE).at(t), basis(DEGREE).slope_at(t)
         u = (2 / mesh.size)[..., None]
         terms = [
-            ("ddbb", -a[0, 0] / 2 * u[0] * u[0]),
-            ("dbbd", -a[0, 1] / 2 * u[0] * u[1]),
-            ("bddb", -a[1, 0] / 2 * u[0] * u[1]),
-            ("bbdd", -a[1, 1] / 2 * u[1] * u[1]),
+            *second_order(-a, u),
             ("bdbb", -(gamma + up)[0] * u[0]),
             ("bbbd", -(gamma + up)[1] * u[1]),
         ]
@@ -306,18 +307,14 @@ class _Problem:
         across, x, _, weight, fields = line
         number, local = self.mesh.place(x)
 
-        def at(tables: Array) -> tuple[Array, Array]:
-            value, *slope = (summed((tables,), number, local, k)[0] for k in (None, 0, 1))
-            return value, np.stack(slope) * 2 / self.mesh.size[:, number]
-
-        phi, slope = at(guess.tables)
+        phi, slope = with_slopes(self.mesh, guess.tables, number, local)
         height = float(phi[here].min())
         a = noise * np.einsum("i,ijm->jm", across, fields.a)
         gamma = across @ (fields.f - noise * fields.div / 2) + (a * slope).sum(axis=0) / 2
         mass = np.where(here, weight * np.exp(np.minimum(height - phi, 0)), 0.0)
 
         def change(tables: Array) -> float:
-            value, rise = at(tables)
+            value, rise = with_slopes(self.mesh, tables, number, local)
             return float((mass * (-value * gamma + (a * rise).sum(axis=0) / 2)).sum())
 
         return height, float((mass * gamma).sum()), change

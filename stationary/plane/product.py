@@ -18,7 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.numbers.arithmetic import ROUNDING
-from stationary.plane.boxes import finite_box, lattice, placed
+from stationary.plane.boxes import finite_box, lattice, scattered
 from stationary.plane.closed import DEGREE
 from stationary.plane.density import Density
 from stationary.plane.local import Equilibrium, described
@@ -114,10 +114,8 @@ def alone(given: PlaneDiffusion | PlaneLandscape) -> tuple[Diffusion, Diffusion]
     """What each coordinate does alone, if they know nothing of each other; else None."""
     process = given.diffusion()
     sgd = isinstance(given, PlaneLandscape) and given.losses is not None and not given.label_noise
-    share = np.random.default_rng(0).uniform(size=(2, ONE_BY_ONE))
-    if (process.source is not None and not sgd) or not _apart(
-        process, placed(finite_box(process.domain), share)
-    ):
+    known = process.source is None or sgd
+    if not known or not _apart(process, scattered(finite_box(process.domain), ONE_BY_ONE)):
         return None
     try:
         return _line(given if sgd else process, 0), _line(given if sgd else process, 1)

@@ -12,7 +12,7 @@ from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import depth_of
 from stationary.plane import closed
 from stationary.plane.balance import balanced
-from stationary.plane.boxes import box_of, ends_of, finite_box, joined, placed, sides_of
+from stationary.plane.boxes import box_of, ends_of, finite_box, joined, scattered, sides_of
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import Density, Solved
 from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere
@@ -121,10 +121,10 @@ def _solved(
     if inside and (rough.joined or singular):
         solved = spectral(diffusion, rough)
         density = solved.density
-        held = density.log_at(stable) + density.height.min() >= -FAR
+        held = density.depth(stable) <= FAR
         # As many saddles as join all attractors, the lowest ones: what rounding leaves of the net
         # flux there is what masses on both sides are known to.
-        heights = np.sort(-density.log_at(saddles) - density.height.min())[: stable.shape[1] - 1]
+        heights = np.sort(density.depth(saddles))[: stable.shape[1] - 1]
         lost = LEAK * math.exp(heights.max(initial=-FAR)) if held.all() else math.inf
         solved = replace(solved, density=replace(density, missed=lost))
     several = stable.shape[1] > 1
@@ -181,7 +181,7 @@ def _with_heavy_tails(
     power = power_of(diffusion, chart)
     density = Stretched(solved.density.in_domain(inner.domain), chart, power)
     held = [e.position for e in equilibria if e.kind == "stable"]
-    lost = held and (density.log_at(np.array(held).T) < -density.height.min() - FAR).any()
+    lost = held and (density.depth(np.array(held).T) > FAR).any()
     if lost or not all(law.has_moment(0) for law in density.marginals):
         raise error
     others = tuple((name, Stretched(d, chart, power)) for name, d in ways)
@@ -206,7 +206,7 @@ def _is_never_left(diffusion: PlaneDiffusion, e: Equilibrium) -> bool:
 
 def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> None:
     """Raise where a direction has neither drift nor noise, or the process comes to rest."""
-    x = placed(finite_box(diffusion.domain), np.random.default_rng(0).uniform(size=(2, 64)))
+    x = scattered(finite_box(diffusion.domain), 64)
     found = diffusion.fields(x)
     v, name = diffusion.variable, diffusion.name
     for k in range(2):
@@ -235,7 +235,7 @@ def _require_held(process: PlaneDiffusion, density: Density, road: str) -> None:
             "may never come back, or the box may hold no closed class. Widen the domain."
         )
     for axis, side, x in sides_of(density.box, 201):
-        at, height = density.box[axis][side], -density.log_at(x) - density.height.min()
+        at, height = density.box[axis][side], density.depth(x)
         if at != domain[axis][side]:
             if height.min() < LOW and road == "newton":
                 raise ConvergenceError(
@@ -269,7 +269,7 @@ def _notes(
         notes.append("The drift vanishes nowhere in the domain.")
     sides = []
     for axis, side, x in sides_of(density.box, 201):
-        end, least = process.domain[axis][side], -density.log_at(x).max() - density.height.min()
+        end, least = process.domain[axis][side], density.depth(x).min()
         if density.box[axis][side] == end and least < 6:
             name, share = ("first", "second")[axis], math.exp(-max(float(least), 0.0))
             sides.append(f"{end:g} of the {name} coordinate (about {share:.1g} of the peak)")

@@ -4,8 +4,6 @@ nothing; and how far its answer moves with the degree, the cut and the box."""
 from __future__ import annotations
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
@@ -41,7 +39,7 @@ def spectral(process: PlaneDiffusion, rough: Rough) -> Solved:
         best = min(range(len(made)), key=lambda k: made[k][0])
         if made[best][0] < RESOLVED or len(made) > best + WORSE:
             break
-        kept = held(mesh, density.height - density.height.min(), CUT)
+        kept = held(mesh, density.above, CUT)
         worst = made[-1][0]
         least = RESOLVED if worst < SPREADS else worst / 30
         finer = closer(mesh.restricted(kept), missing[kept], least, MOST)
@@ -53,7 +51,7 @@ def spectral(process: PlaneDiffusion, rough: Rough) -> Solved:
     others = [("degree", Density(mesh, guess.tables, solve(coefficients, guess, DEGREE - 1)))]
     if best and (worst >= RESOLVED or mesh.level.max() > DEEP):
         others.append(("mesh", made[best - 1][1]))
-    kept = held(mesh, density.height - density.height.min(), CUT - 6)
+    kept = held(mesh, density.above, CUT - 6)
     if not kept.all():
         part = Guess(mesh.restricted(kept), guess.tables[kept])
         others.append(("cut", Density(part.mesh, part.tables, solve(coefficients, part))))
@@ -78,10 +76,7 @@ def held(mesh: Mesh, height: Array, cut: float) -> Array:
     """Whether -log P is somewhere below the cut in each rectangle, as far as they hang together."""
     least = height.min(axis=(1, 2))
     kept = least < max(cut, float(least.min()) + 1)
-    here, there = mesh.pairs[:, kept[mesh.pairs].all(axis=0)]
-    _, part = connected_components(
-        coo_array((np.ones(len(here)), (here, there)), (mesh.count,) * 2)
-    )
+    part = mesh.clusters(kept)
     return np.asarray(kept & (part == part[np.argmin(least)]))
 
 

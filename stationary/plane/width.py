@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import solve_continuous_lyapunov
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.plane.flow import followed
-from stationary.plane.local import Equilibrium
+from stationary.plane.local import Equilibrium, covariance_of
 from stationary.plane.solve import plane_end_state
 from stationary.plane.state import PlaneState
 from stationary.process.plane import PlaneDiffusion
@@ -131,7 +130,7 @@ def _volume(e: Equilibrium, d: Array) -> float:
     """Half the log of the determinant of the Gaussian's covariance around a stretched minimum."""
     inverse = np.diag(1 / d)
     jacobian, a = inverse @ e.jacobian @ inverse, inverse @ e.variance @ inverse
-    return float(np.linalg.slogdet(solve_continuous_lyapunov(jacobian, -a))[1] / 2)
+    return float(np.linalg.slogdet(covariance_of(jacobian, a))[1] / 2)
 
 
 def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> tuple[float, float]:
