@@ -294,15 +294,27 @@ def test_a_basin_that_the_chain_hardly_holds_and_one_it_leaves_in_no_time_to_spe
 
 
 def test_what_the_diffusion_cannot_say_has_its_reason_told():
-    """No datapoint has a gradient from -1 to 1: where on it walkers stop depends on their start."""
-    flat = Landscape(
-        losses=lambda w: (np.maximum(0, np.abs(w) - 1), 2 * np.maximum(0, np.abs(w) - 1)),
-        learning_rate=0.1, domain=(-3, 3),
-    )  # fmt: skip
+    """No datapoint has a gradient from -1 to 0, and from there to 1 all have the same."""
+
+    def losses(w):
+        aside, shared = np.maximum(0, np.abs(w) - 1), np.maximum(0, w) / 4
+        return aside + shared, 2 * aside + shared
+
+    flat = Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3))
     found = check(flat, walkers=200, steps=1000)
     assert found.outcome == "not decided"
     assert "the diffusion has no end state to compare" in found.reasons[0]
     assert found.simulation.ending.name == "AT_REST"
+
+
+def test_on_a_stretch_without_gradients_the_diffusion_holds_what_starts_there_and_what_arrives():
+    flat = Landscape(
+        losses=lambda w: (np.maximum(0, np.abs(w) - 1), 2 * np.maximum(0, np.abs(w) - 1)),
+        learning_rate=0.1, domain=(-3, 3), initial="uniform:-3,3",
+    )  # fmt: skip
+    (stretch,) = check(flat, walkers=200, steps=1000).basins
+    assert stretch.diffusion[0] == pytest.approx(1, abs=1e-12)
+    assert stretch.chain[0] == pytest.approx(1, abs=1e-9)
 
 
 def test_walkers_that_contradict_the_chain_leave_the_verdict_open():

@@ -516,9 +516,53 @@ def test_where_there_is_neither_noise_nor_drift_a_start_stays(start):
     assert [(a.position, a.weight) for a in state.atoms if a.weight] == [(start, 1)]
 
 
-def test_starts_that_stay_on_a_stretch_are_no_density():
+def test_starts_that_stay_on_a_stretch_are_part_of_the_end_state_as_they_were():
+    state = solve(0, quiet_between_0_and_1, (-2, 3), initial="uniform:-2,3")
+    assert state.kind == "mixture"
+    x = np.linspace(0.1, 0.9, 5)
+    assert state.pdf(x) == pytest.approx(np.full(5, 0.2), abs=1e-13)
+    (still,) = (c for c in state.components if c.at_rest)
+    assert (still.interval, still.weight) == ((0, 1), pytest.approx(0.2, abs=1e-15))
+
+
+@pytest.mark.parametrize(
+    "law",
+    [
+        stats.norm(0.4, 0.3),
+        stats.expon(0.25, 0.5),
+        stats.uniform(0.2, 0.3),
+        stats.norm(0.5, 1e-4),
+        "normal:0.4,0.3",
+    ],
+)
+def test_what_rests_on_a_stretch_has_the_law_that_it_started_with(law):
+    """Elsewhere the drift leads away: only what starts between 0 and 1 is still there."""
+
+    def drift(x):
+        return np.where(x < 0, -1.0, np.where(x > 1, 1.0, 0.0))
+
+    state = solve(drift, quiet_between_0_and_1, (-2, 3), initial=law)
+    x, start = np.linspace(0.01, 0.99, 99), state.initial
+    assert state.cdf(x) - state.cdf(0.0) == pytest.approx(start.cdf(x) - start.cdf(0.0), abs=1e-13)
+    (still,) = (c for c in state.components if c.at_rest)
+    assert still.weight == pytest.approx(start.probability(0, 1), abs=1e-15)
+    assert "at rest where it started" in " ".join(str(state).split())
+
+
+def test_samples_that_rest_on_a_stretch_are_atoms():
+    state = solve(0, quiet_between_0_and_1, (-2, 3), initial=[-1.0, 0.25, 0.25, 0.5])
+    inside = [(a.position, a.weight) for a in state.atoms if 0 < a.position < 1]
+    assert inside == [(0.25, 0.5), (0.5, 0.25)]
+
+
+def without_density(law):
+    """All of a law that a start needs."""
+    return SimpleNamespace(**{n: getattr(law, n) for n in ("cdf", "sf", "ppf", "isf", "rvs")})
+
+
+def test_starts_that_stay_on_a_stretch_need_a_density():
     with pytest.raises(LandscapeError, match="what starts there stays there"):
-        solve(0, quiet_between_0_and_1, (-2, 3), initial="uniform:-2,3")
+        solve(0, quiet_between_0_and_1, (-2, 3), initial=without_density(stats.norm(0.5, 0.1)))
 
 
 def test_on_a_stretch_the_drift_takes_a_start_to_the_next_of_its_zeros():
@@ -700,8 +744,9 @@ def test_what_comes_to_where_all_relus_are_dead_stays_at_the_edge(edge, domain):
     assert analysis.sgd.chain.probability(-4 if domain else -INF, edge) == 1
     inside = end_state(analysis.landscape, initial=-2.0)
     assert [(a.position, a.weight) for a in inside.atoms if a.weight] == [(-2, 1)]
-    with pytest.raises(LandscapeError, match="what starts there stays there"):
-        end_state(analysis.landscape, initial="uniform:-2.5,-2")
+    started = end_state(analysis.landscape, initial="uniform:-2.5,-2")
+    (still,) = (c for c in started.components if c.weight)
+    assert (still.weight, still.interval) == (1, (-2.5, -2))
 
 
 def test_a_stretch_ends_where_the_variance_jumps_and_not_at_the_next_zero():

@@ -49,6 +49,10 @@ class Normal:
 
         return np.asarray(self.mean - self.deviation * ndtri(v))
 
+    def rarity(self, x: Any) -> Any:
+        """1 over the density, but for a factor."""
+        return np.exp(((x - self.mean) / self.deviation) ** 2 / 2)
+
 
 @dataclass(frozen=True)
 class Uniform:
@@ -70,6 +74,10 @@ class Uniform:
 
     def isf(self, v: Array) -> Array:
         return np.asarray(self.upper - v * self.width)
+
+    def rarity(self, x: Any) -> Any:
+        """1 over the density, but for a factor."""
+        return 1.0 + 0 * x
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +101,11 @@ class Given:
         if hasattr(self.distribution, "isf"):
             return np.asarray(self.distribution.isf(v), dtype=float)
         return self.ppf(1 - v)
+
+    def rarity(self, x: Any) -> Any:
+        """1 over the density."""
+        with np.errstate(all="ignore"):
+            return 1 / np.asarray(self.distribution.pdf(x), dtype=float)
 
 
 Law = Normal | Uniform | Given  # four functions on arrays: P(X <= x), P(X > x), their inverses
@@ -189,9 +202,9 @@ class Truncated:
             k = lower.searchsorted(t, side="right") - 1
             u = np.abs(t) * self.total
             x = self.at(u, u, t < 0)
-            # Rounding must carry no point across a cut.
-            x = np.where(x < low[k], np.minimum(np.nextafter(low[k], np.inf), top[k]), x)
-            x = np.where(x > top[k], np.maximum(np.nextafter(top[k], -np.inf), low[k]), x)
+            # Rounding must carry no point across a cut, or to one.
+            x = np.where(x <= low[k], np.minimum(np.nextafter(low[k], np.inf), top[k]), x)
+            x = np.where(x >= top[k], np.maximum(np.nextafter(top[k], -np.inf), low[k]), x)
             return tuple(np.atleast_2d(np.asarray(function(x), dtype=float)))
 
         count, most = len(at(lower[:1])), len(lower) + MORE_PANELS

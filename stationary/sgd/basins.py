@@ -165,7 +165,10 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
             rest = (low, high) in rests
             if high in atoms and not rest and high not in inside:  # it is in neither basin
                 high = math.nextafter(high, -math.inf)
-            plain = ((exact.get(low, low), exact.get(high, high)),)
+            below, above = exact.get(low, low), exact.get(high, high)
+            if rest and below in atoms:  # an interval does not hold its lower end
+                below = math.nextafter(below, -math.inf)
+            plain = ((below, above),)
             found.append(Stretch(inside[0], ((low, high),), at_rest=rest, of_diffusion=plain))
     if absorbing[0]:
         found.insert(0, Stretch(lower, ((math.nextafter(lower, -math.inf), lower),), True))

@@ -223,6 +223,9 @@ def _shares(analysis: Analysis) -> str:
     atoms = zip(state.atoms, ends_of(state, v, 9), strict=False)
     shares = [(math.log(a.weight), where) for a, where in atoms if a.weight]
     shares += [(b.log_mass, _at(b, v, "{:.6g}".format)) for b in analysis.basins]
+    started = "at rest where it started, from {},"
+    still = [c for c in state.components if c.at_rest]
+    shares += [(math.log(c.weight), started.format(interval_text(c.interval))) for c in still]
     shares.sort(reverse=True)
     named = [f"{where} with probability {probability_text(log)}" for log, where in shares[:5]]
     lost = [e.words.rstrip(".") for e in state.escapes if e.weight]

@@ -173,7 +173,12 @@ def _classes(state: EndState) -> list[dict[str, Any]]:
         return {"kind": kind, "interval": list(ends), "weight": weight} | known
 
     rows = [
-        row("density", c.interval, c.weight, unsure + float(c.share_error))
+        row(
+            "at rest" if c.at_rest else "density",
+            c.interval,
+            c.weight,
+            unsure + float(c.share_error),
+        )
         for c in state.components
     ]
     rows += [row("atom", (a.position,) * 2, a.weight, unsure) for a in state.atoms]

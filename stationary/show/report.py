@@ -200,7 +200,10 @@ def _classes(analysis: Analysis) -> list[Line]:
     state, v = analysis.end_state, analysis.diffusion.variable
     if not state.anatomy.points and not state.atoms and not state.escapes:
         return []
-    rows = [(interval_text(c.interval), "a density", c.weight) for c in state.components]
+    rows = [
+        (interval_text(c.interval), "as it starts" if c.at_rest else "a density", c.weight)
+        for c in state.components
+    ]
     rows += [(f"{a.position:.9g}", "an atom", a.weight) for a in state.atoms]
     for e in state.escapes:
         kind = "spreads for ever" if e.decided else "not decided"

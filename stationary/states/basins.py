@@ -67,7 +67,7 @@ def basins_of(state: EndState, min_barrier: float = MIN_BARRIER) -> tuple[Basin,
     least = checked_barrier(min_barrier, state.diffusion.name)
     lower, upper = state.diffusion.domain
     period = upper - lower if state.diffusion.is_periodic else None
-    held = (c for c in state.components if c.weight is None or c.weight > 0)
+    held = (c for c in state.components if not c.at_rest and (c.weight is None or c.weight > 0))
     return tuple(b for c in held for b in merged(_basins(state, c, period), least, state, period))
 
 

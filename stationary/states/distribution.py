@@ -38,8 +38,9 @@ class EndState(Numbers, Distribution, Result):
     Attributes
     ----------
     kind
-        "density", "atoms" or "mixture"; "flux" where the domain is periodic and a `current` flows
-        around it (the methods take the ring as cut open at the lower end of the domain);
+        "density", "atoms" or "mixture" (also where a part rests as it started); "flux" where the
+        domain is periodic and a `current` flows around it (the methods take the ring as cut open
+        at the lower end of the domain);
         "classes" where the weights depend on the start and none was given; "none" where there is
         no end state, or where that is not decided (see `status`). With the last two every method
         raises a `LandscapeError` that says what to do, or where the probability goes; the methods
@@ -346,7 +347,9 @@ class EndState(Numbers, Distribution, Result):
     @cached_property
     def modes(self) -> tuple[Mode, ...]:
         """The local maxima of the density, left to right."""
-        return tuple(self.shown(mode) for c in self.components for mode in modes_of(c))
+        return tuple(
+            self.shown(mode) for c in self.components if not c.at_rest for mode in modes_of(c)
+        )
 
     def shown(self, mode: Mode) -> Mode:
         """A mode of one of the components, in the numbers that this state hands out."""

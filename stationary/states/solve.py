@@ -11,7 +11,7 @@ import numpy as np
 from stationary.errors import LandscapeError, Status
 from stationary.line.digits import MOST, arithmetic_for, can_be_raised, checked
 from stationary.line.ends import Anatomy, End, anatomy
-from stationary.line.junction import Behaviour, along
+from stationary.line.junction import Behaviour
 from stationary.line.partition import Partition, partition
 from stationary.line.sampling import Sampling, sampling
 from stationary.line.vanishing import zeros_of_variance
@@ -36,6 +36,7 @@ from stationary.states.remarks import (
     raised,
     require_equilibrium,
 )
+from stationary.states.resting import staying
 from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_on_ring
 from stationary.weight.component import Component
 from stationary.weight.focus import component_on
@@ -272,7 +273,9 @@ def _put_together(
             words = " ".join(lost(o, parts.diffusion.variable, end) for end in ends)
             escapes.append(Escape(place, w, words, spread, decided=o.kind != "not decided"))
     if start is not None:
-        atoms += _resting(classes, start)
+        at_points, spread_out = staying(classes, start)
+        atoms += at_points
+        components = sorted(components + spread_out, key=lambda c: c.interval[0])
     for g, group in enumerate(classes.groups):
         notes += tuple(of_turning(parts, group, solved.get(g, ())))
     kind, reason = _kind(parts, atoms, components, escapes)
@@ -330,36 +333,11 @@ def _weights(classes: Network, start: Initial | None) -> tuple[list[float | None
     return [float(w) for w in expected], error + more
 
 
-def _resting(classes: Network, start: Initial) -> list[Atom]:
-    """What starts exactly at a rest point and so stays there, though nothing else comes."""
-    resting: list[Atom] = []
-    if start.point is not None:
-        lost = 1 - float(classes.probabilities(np.array([start.point])).sum())
-        inside = [p for p in classes.partition.points if p.lower <= start.point <= p.upper]
-        return [Atom(start.point, lost, inside[0])] if inside and lost > 0.5 else []
-    for p in classes.partition.points:
-        if p.interval is not None:
-            low, high = p.interval
-            stays = classes.probabilities(along(low, high)[1:-1:20]).sum(axis=0) < 0.5
-            held = start.probability(low, high)
-            if stays.sum() > 1 and held > 0:  # more than an unstable zero of the drift
-                raise LandscapeError(
-                    f"{classes.partition.diffusion.name}: {held:.3g} of the starts lie between "
-                    f"{low:.6g} and {high:.6g}, where there is neither noise nor drift at some "
-                    "points: what starts there stays there. Start elsewhere, or at a point."
-                )
-        if p.interval is None and p.is_rest:
-            lost = 1 - float(classes.probabilities(np.array([p.position])).sum())
-            mass = lost * start.mass_at(p.position)
-            if mass > 0:
-                resting.append(Atom(p.position, mass, p))
-    return resting
-
-
 def _kind(
     parts: Partition, atoms: list[Atom], components: list[Component], escapes: list[Escape]
 ) -> tuple[str, str]:
     densities, points = any(map(_counts, components)), any(map(_counts, atoms))
+    points |= any(c.at_rest for c in components)
     if not densities and not points:
         words = " ".join(dict.fromkeys(e.words for e in escapes if _counts(e)))
         return "none", words or "Where it goes is not decided: see the singular points."

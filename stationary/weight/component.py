@@ -67,6 +67,7 @@ class Component:
     density: Weight
     mesh: Mesh
     group: int | None = None  # its closed class, left to right
+    at_rest: bool = False  # nothing moves what starts here: the law is that of the start
     log_share: Any = 0.0  # of what the class holds
     share_error: Any = 0.0  # of that share, relative
 
