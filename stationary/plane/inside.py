@@ -23,6 +23,7 @@ LOOKS, ALONG = 16, 16  # steps along sides between points that are looked at, an
 CLOSEST = 8  # times are rectangles cut in four: what is left is taken as it is
 MOST = 4000  # rectangles looked at together: an edge that is nowhere smooth would take more
 SMOOTH = 1e-11  # of a side: what the last coefficients of crossings may be
+APPEARS = 1e-5  # of a row: how far from its end a crossing may be in the first row that has it
 BISECTIONS = 40  # of edges between two looks: all digits
 BESIDE = 1e-9  # of a band: how far from its ends its rows are as they are inside
 
@@ -66,11 +67,12 @@ def held(
 ) -> tuple[Rule, Rule]:
     """The rules inside rectangles (2, K), numbered (K,), and along the edge in them: as close as
     each counts, (K,), and its quarters for a quarter of that; all alike if that is not given."""
-    counts, part = (1.0, 1.0) if counts is None else (counts, 0.25)
+    closest, part = (CLOSEST, 1.0) if counts is None else (2 * CLOSEST, 0.25)
+    counts = 1.0 if counts is None else counts
     counts = np.broadcast_to(counts, number.shape)
     inside, edge = [whole(number[:0], low[:, :0], size[:, :0])], []
     edge.append(Rule(number[:0], low[:, :0], low[:, :0]))
-    for depth in range(CLOSEST + 1):
+    for depth in range(closest + 1):
         seen, full, empty = looked(labels, low, size)
         inside.append(whole(number[full], low[:, full], size[:, full], count))
         mixed = ~full & ~empty
@@ -80,7 +82,7 @@ def held(
             break
         bands = _Bands(labels, number, low, size, seen, count)
         again = bands.rough * counts > SMOOTH
-        again &= depth < CLOSEST and 4 * np.count_nonzero(again) < MOST
+        again &= depth < closest and 4 * np.count_nonzero(again) < MOST
         for found, rules in zip(bands.rules(again), (inside, edge), strict=True):
             rules.append(found)
         half = size[:, again] / 2
@@ -117,28 +119,37 @@ class _Bands:
         every = np.repeat(self.of, rule + 2)
         found = self._row(every, across.ravel()).reshape(len(self.of), rule + 2, -1)
         patterns = _pattern(found)
-        found = found[:, :rule]
         self.first = found[:, 0, 0]
         self.count = np.count_nonzero(found[:, 0, 1:] != found[:, 0, :-1], axis=1)
         # Crossings (B, most, rule), in the order of each row.
         b, q, k = np.nonzero(found[..., 1:] != found[..., :-1])
-        same, of, y = found[b, q, k], self.of[b], self.across[b, q]
+        same, of, y = found[b, q, k], self.of[b], across[b, q]
         one, other = bisected(
             lambda z: self.labels(self._x(of, y, z)) == same, s[k], s[k + 1], BISECTIONS
         )
-        rank = np.arange(len(b)) - np.searchsorted(b * rule + q, b * rule + q)
+        row = b * (rule + 2) + q
+        rank = np.arange(len(b)) - np.searchsorted(row, row)
         alike = rank < self.count[b]  # as rows are, unless their rectangle is cut
-        self.at = np.zeros((len(self.of), int(self.count.max(initial=0)) + 1, rule))
-        self.at[b[alike], rank[alike], q[alike]] = ((one + other) / 2)[alike]
+        at = np.zeros((len(self.of), int(self.count.max(initial=0)) + 1, rule + 2))
+        at[b[alike], rank[alike], q[alike]] = ((one + other) / 2)[alike]
+        self.at = at[..., :rule]
         series = self.at @ legendre_of(rule).T
         missing = np.abs(series[..., -2:]).max(axis=(1, 2))
+        # A corner next to an end of the band is seen at that end alone.
+        ends = legendre.legval(np.array([-1.0, 1.0]), np.moveaxis(series, -1, 0))
+        missing = np.maximum(missing, (1 + t[0]) * np.abs(ends - at[..., rule:]).max(axis=(1, 2)))
         slopes = legendre.legval(t, np.moveaxis(legendre.legder(series, axis=-1), -1, 0))
         with np.errstate(divide="ignore", invalid="ignore"):
             self.slope = np.nan_to_num(slopes * 2 / self.wide[:, None, None], posinf=0, neginf=0)
         missing[(patterns != patterns[:, :1]).any(axis=1)] = 1.0
         # Where crossings come in pairs, an edge turns round or has a corner: next to it there are
         # two within one look.
-        missing[:-1][(np.abs(np.diff(self.count)) > 1) & ~last[:-1]] = 1.0
+        # Nor does one appear but at an end of rows.
+        step, b = np.diff(self.count), np.arange(len(self.of) - 1)
+        more, end = np.where(step > 0, b + 1, b), np.where(step > 0, rule, rule + 1)
+        inner = at[more, 0, end] > APPEARS
+        inner &= at[more, np.maximum(self.count[more] - 1, 0), end] < 1 - APPEARS
+        missing[:-1][((np.abs(step) > 1) | ((step != 0) & inner)) & ~last[:-1]] = 1.0
         # (K,): what crossings of each rectangle are off by; all of a side where they may be missed.
         self.rough = np.where((seen == seen[:, :1, :1]).all(axis=(1, 2)), 1.0, 0.0)
         np.maximum.at(self.rough, self.of, missing)

@@ -113,7 +113,7 @@ def _part(density: Any, labels: Labels, part: Any, rough: bool) -> Nodes:
     inner, near = (density.resolved(end_to_end(v), floor) for v in (whole, crossed))
     within, around = nodes(inner), nodes(near)
     # How much each panel that its edge crosses holds of the part.
-    log, u = (v.reshape(len(near.number), -1) for v in (around.log, around.u))
+    log, u = (v.reshape(-1, RULE**2) for v in (around.log, around.u))
     own = np.array([log_sum(*row) for row in zip(log, u, strict=True)])
     total = end_to_end([within, around]).log_mass(part)
     counts = np.exp(np.minimum(own - total, 0.0))
