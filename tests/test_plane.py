@@ -847,8 +847,8 @@ def test_corners_of_regions_are_seen_wherever_they_lie():
         high = low + size * np.array([2.0, 1.4])
 
         def inside(w, turn=turn, low=low, high=high):
-            v = turn @ w
-            return ((v.T > low) & (v.T < high)).all(axis=1)
+            v = turn @ w - low[:, None]
+            return ((v > 0) & (v < (high - low)[:, None])).all(axis=0)
 
         truth = np.prod(stats.norm.cdf(high) - stats.norm.cdf(low))
         off = abs(state.probability(inside) - truth)

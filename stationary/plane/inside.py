@@ -136,8 +136,8 @@ class _Bands:
         series = self.at @ legendre_of(rule).T
         missing = np.abs(series[..., -2:]).max(axis=(1, 2))
         # A corner next to an end of the band is seen at that end alone.
-        ends = legendre.legval(np.array([-1.0, 1.0]), np.moveaxis(series, -1, 0))
-        missing = np.maximum(missing, (1 + t[0]) * np.abs(ends - at[..., rule:]).max(axis=(1, 2)))
+        beyond = legendre.legval(np.array([-1.0, 1.0]), np.moveaxis(series, -1, 0))
+        missing = np.maximum(missing, (1 + t[0]) * np.abs(beyond - at[..., rule:]).max(axis=(1, 2)))
         slopes = legendre.legval(t, np.moveaxis(legendre.legder(series, axis=-1), -1, 0))
         with np.errstate(divide="ignore", invalid="ignore"):
             self.slope = np.nan_to_num(slopes * 2 / self.wide[:, None, None], posinf=0, neginf=0)
