@@ -37,7 +37,8 @@ class Distant:
         """None where the gradients are not finite there."""
         lower, upper = batches.landscape.domain
         w = np.array([middle - distance, middle + distance])
-        w = w[(lower < w) & (w < upper)]
+        inside = (lower < w) & (w < upper)
+        w = np.where(inside, w, w[::-1])  # of one side alone both say the same
         with np.errstate(all="ignore"):
             try:
                 gradients = batches.gradients(w)
@@ -47,24 +48,19 @@ class Distant:
         step = -batches.rate * gradients * side
         factor = 1 + step / distance
         way = np.where(factor >= 0, step, -2 * distance - step)
-        if len(w) == 1:  # what would go beyond the other end is turned back, or stays there
+        if not inside.all():  # what would go beyond the other end is turned back, or stays there
             factor = np.abs(factor)
         return cls(batches.probability, factor.T, way.T, distance, batches.rate)
 
     def _moved(self, factor: Array, weight: Array) -> Array:
         """The matrix of means of a weight, from side to side."""
-        if len(factor) == 1:
-            return np.array([[float(self.probability @ weight[0])]])
         stays = factor >= 0
         same, other = ((weight * on) @ self.probability for on in (stays, ~stays))
         return np.array([[same[0], other[0]], [other[1], same[1]]])
 
     def _sides(self, factor: Array) -> Array | None:
         """How often the walker is on each side; None where no step changes sides."""
-        turn = self._moved(factor, np.ones_like(factor))
-        if len(turn) == 1:
-            return np.ones(1)
-        over = turn[[1, 0], [0, 1]]
+        over = self._moved(factor, np.ones_like(factor))[[1, 0], [0, 1]]
         return over / over.sum() if over.any() else None
 
     def _growth(self, factor: Array) -> float:

@@ -126,18 +126,19 @@ def _minimum(batches: Batches | None, basin: Basin, landscape: Landscape) -> Min
         widths = math.exp(min(math.log(length) - log_width, 700.0)) if length > 0 else None
     noise = float(basin.variance) ** 0.5
     lower, upper = landscape.domain
+    ends = [(float(basin.lower), basin.barrier_left), (float(basin.upper), basin.barrier_right)]
     borders = [
-        (abs(at - float(e)), float(e), "barrier" if climb is not None else "the gate")
-        for e, climb in ((basin.lower, basin.barrier_left), (basin.upper, basin.barrier_right))
-        if lower < float(e) < upper and float(e) != at
+        (abs(at - end), end, "barrier" if climb is not None else "the gate")
+        for end, climb in ends
+        if lower < end < upper and end != at
     ]
     way, border, past = min(borders, default=(None, None, "barrier"))
     climbs = tuple(
-        _climb(batches, at, float(e), float(height))
-        for e, height in ((basin.lower, basin.barrier_left), (basin.upper, basin.barrier_right))
-        if batches is not None and height is not None and math.isfinite(e) and at != e
+        _climb(batches, at, end, float(height))
+        for end, height in ends
+        if batches is not None and height is not None and math.isfinite(end) and at != end
     )
-    left = basin.barrier_left is not None or basin.barrier_right is not None
+    left = any(height is not None for _, height in ends)
     return MinimumStep(
         position=at,
         curvature=curvature,

@@ -6,7 +6,6 @@ is the judge; the walkers judge the chain.
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import replace
 from functools import partial
@@ -29,6 +28,7 @@ from stationary.simulation.departure import WALKERS
 from stationary.simulation.result import Simulation
 from stationary.simulation.sgd import gradients_per_step
 from stationary.simulation.simulate import ENDLESS, simulate
+from stationary.simulation.terrain import survey_terrain
 from stationary.sources.loading import PLANE
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
@@ -116,7 +116,8 @@ def check(
     start = analysis.end_state.initial
     chain = exact_chain(landscape, start, cells=cells)
     if start is None and "classes" in (chain.kind, analysis.end_state.kind):
-        evenly = _evenly(analysis)
+        low, high = survey_terrain(landscape).region
+        evenly = f"uniform:{low:.12g},{high:.12g}"
         notes.append(
             "Where it ends depends on where it starts, and no start was given: everything is "
             f"compared from {evenly}. Give your own with --initial."
@@ -217,16 +218,6 @@ def _closed(state: EndState) -> int:
     if state.classes is None:
         return 1
     return sum(o.kind in ("density", "atom") for o in state.classes.outcomes)
-
-
-def _evenly(analysis: Analysis) -> str:
-    """A start spread evenly over the domain, or around the equilibria of an infinite one."""
-    lower, upper = analysis.diffusion.domain
-    at = [e.position for e in analysis.equilibria]
-    gap = max(at) - min(at) if len(at) > 1 else 1.0
-    low = lower if math.isfinite(lower) else min(at) - gap
-    high = upper if math.isfinite(upper) else max(at) + gap
-    return f"uniform:{low:.12g},{high:.12g}"
 
 
 def _conventions(

@@ -219,7 +219,7 @@ def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
     resting: dict[int, tuple[float, float]] = {}  # the rates into such a point from either side
     if not diffusion.is_periodic:
         log_down[0] = log_up[-1] = -math.inf
-        for face, x, sides in _faces(parts, edges):
+        for face, x, sides, rests in _faces(parts, edges):
             piece[face:] += 1
             rates = [-math.inf, -math.inf]
             stops = False
@@ -233,7 +233,7 @@ def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
             both = all(s is not None and s.passes_both_ways for s in sides)
             if both and 0 < face < n:
                 continue
-            stops |= 0 < face < n and _rests(parts, x)
+            stops |= 0 < face < n and rests
             if stops:
                 resting[len(points)] = (rates[0], rates[1])
                 points.append((face, x))
@@ -287,28 +287,24 @@ def _singular(parts: Partition, edges: Array) -> list[tuple[Side, int, bool]]:
 
 def _faces(
     parts: Partition, edges: Array
-) -> list[tuple[int, float, tuple[Side | None, Side | None]]]:
-    """The faces at zeros of the variance and at the ends: index, place, what is on either side."""
-    found: dict[int, tuple[float, tuple[Side | None, Side | None]]] = {}
+) -> list[tuple[int, float, tuple[Side | None, Side | None], bool]]:
+    """The faces at zeros of the variance and at the ends, ascending.
 
-    def add(x: float, left: Side | None, right: Side | None) -> None:
-        i = int(np.searchsorted(edges, x))
-        if i < len(edges) and edges[i] == x:
-            found[i] = (x, (left, right))
-
-    add(float(parts.ends[0].position), None, parts.sides[0][0])
-    add(float(parts.ends[1].position), parts.sides[-1][1], None)
+    Index, place, what is on either side, and if it is a point at which the drift vanishes, too.
+    """
+    ends, (first, _), (_, last) = parts.ends, parts.sides[0], parts.sides[-1]
+    every = [(ends[0].position, None, first, False), (ends[1].position, last, None, False)]
     for p in parts.points:
         if p.interval is None:
-            add(float(p.lower), p.left, p.right)
+            every.append((p.lower, p.left, p.right, p.is_rest))
         else:
-            add(float(p.lower), p.left, None)
-            add(float(p.upper), None, p.right)
-    return [(i, x, sides) for i, (x, sides) in sorted(found.items())]
-
-
-def _rests(parts: Partition, x: float) -> bool:
-    return any(p.interval is None and p.is_rest and float(p.lower) == x for p in parts.points)
+            every += [(p.lower, p.left, None, False), (p.upper, None, p.right, False)]
+    found = {}
+    for x, left, right, rests in every:
+        i = int(np.searchsorted(edges, float(x)))
+        if i < len(edges) and edges[i] == float(x):
+            found[i] = (i, float(x), (left, right), rests)
+    return [found[i] for i in sorted(found)]
 
 
 def _leaving(

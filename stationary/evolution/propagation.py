@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.cells import shares_of
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import Chain, chain_on
-from stationary.evolution.placing import placed
 from stationary.numbers.arithmetic import HUGE
+from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
@@ -63,7 +64,7 @@ def run_on(
 ) -> Run:
     diffusion = state.diffusion
     chain = chain_on(diffusion, state.anatomy, edges)
-    p = placed(chain, start, lambda x: diffusion.coefficients(np.asarray(x))[0])
+    p = placed(diffusion, chain, start)
     origin = float(p @ chain.position)
     distance = np.abs(chain.position - origin)
     steps = np.diff(times, prepend=0.0)
@@ -73,6 +74,46 @@ def run_on(
         p, times, within, np.array([distance, distance**2])
     )
     return Run(chain, masses, errors, origin, moments)
+
+
+def placed(diffusion: Diffusion, chain: Chain, start: Initial) -> Array:
+    """The start as masses of the states.
+
+    A law gives each cell its probability; a point is shared between the two nearest centres such
+    that its mean is kept.
+    """
+    edges, states = chain.edges, np.zeros(len(chain.is_cell))
+    atoms = chain.position[~chain.is_cell]
+    held = np.array([start.mass_at(x) for x in atoms.tolist()])
+    if start.law is not None:
+        cells = shares_of(start.law.law, edges)
+        own = np.maximum(np.searchsorted(edges, atoms) - 1, 0)
+        cells = np.maximum(cells - np.bincount(own, held, len(cells)), 0.0)
+    else:
+        x = start.points
+        others = ~np.isin(x, atoms) & (x >= edges[0]) & (x <= edges[-1])
+        cells = _shared(diffusion, chain, x[others], start.weights[others] / start.weights.sum())
+    states[chain.is_cell], states[~chain.is_cell] = cells, held
+    return np.asarray(states / states.sum())
+
+
+def _shared(diffusion: Diffusion, chain: Chain, x: Array, weight: Array) -> Array:
+    """Points between the two nearest centres, unless a zero of the variance parts these."""
+    n, centre = len(chain.width), (chain.edges[1:] + chain.edges[:-1]) / 2
+    own = np.clip(np.searchsorted(chain.edges, x, side="right") - 1, 0, n - 1)
+    at_edge = x == chain.edges[own]
+    if at_edge.any() and n > 1:
+        # On a gate the drift says in which cell it starts.
+        back = at_edge & (diffusion.coefficients(x)[0] < 0) & (own > 0)
+        crossing = chain.piece[own] != chain.piece[np.maximum(own - 1, 0)]
+        own = np.where(back & crossing, own - 1, own)
+    other = np.clip(np.where(x < centre[own], own - 1, own + 1), 0, n - 1)
+    apart = np.where(other == own, 1.0, centre[other] - centre[own])
+    share = np.where(
+        (other == own) | (chain.piece[other] != chain.piece[own]), 0.0, (x - centre[own]) / apart
+    )
+    both = np.append(weight * (1 - share), weight * share)
+    return np.bincount(np.append(own, other), both, n)
 
 
 def current_of(run: Run) -> Array:
