@@ -93,16 +93,13 @@ def roughness(
     n = len(g)
     draws = batch if replacement else min(batch, n - batch)
     turned = draws != batch  # what is left out of a batch is a batch, too
-    size = np.abs(g).max(axis=0)
-    moving = size > 0
-    x, u = g[:, moving] / size[moving], nodes[:, moving] / size[moving]
-    x, u = x - x.mean(axis=0), u - p @ u
-    deviation, wide = np.sqrt((x * x).mean(axis=0)), np.sqrt(p @ (u * u))
-    moving = deviation > 16 * ROUNDING
+    x, moving, _, size, _ = _standard(g)
     if not moving.any() or draws == 0:
         return 0.0
-    x, number = _binned(x[:, moving] / deviation[moving])
-    u = u[:, moving] / wide[moving]
+    u = nodes[:, moving] / size[moving]
+    u = u - p @ u
+    u /= np.sqrt(p @ (u * u))
+    x, number = _binned(x)
     t = np.geomspace(*TIMES)
     kept = min(abs(kept), MOST_KEPT)
     worst = 0.0
@@ -123,18 +120,10 @@ def roughness(
 
 
 def _nodes(g: Array, batch: int, replacement: bool, count: int, refined: bool) -> Array:
-    size = np.abs(g).max(axis=0)
-    size = np.where(size > 0, size, 1.0)
-    x = g / size
-    mean = x.mean(axis=0)
-    x = x - mean
-    x -= x.mean(axis=0)
-    deviation = np.sqrt((x * x).mean(axis=0))
-    moving = deviation > 16 * ROUNDING
+    x, moving, mean, size, deviation = _standard(g)
     z, p = gauss(count)
     u = np.tile(mean, (count, 1))
     if moving.any():
-        x, deviation = x[:, moving] / deviation[moving], deviation[moving]
         n = len(x)
         spread = (1.0 if replacement else (n - batch) / (n - 1)) / batch
         if batch == 1:
@@ -145,6 +134,23 @@ def _nodes(g: Array, batch: int, replacement: bool, count: int, refined: bool) -
         shape = _standardised(shape, p, np.sqrt(spread), *ends)
         u[:, moving] += deviation * shape
     return np.asarray(u * size)
+
+
+def _standard(g: Array) -> tuple[Array, Array, Array, Array, Array]:
+    """The columns that differ from their means, in deviations from these, and which they are.
+
+    And the mean and the size of each column, the mean in units of that, as are the deviations.
+    """
+    size = np.abs(g).max(axis=0)
+    size = np.where(size > 0, size, 1.0)
+    x = g / size
+    mean = x.mean(axis=0)
+    x = x - mean
+    x -= x.mean(axis=0)
+    deviation = np.sqrt((x * x).mean(axis=0))
+    moving = deviation > 16 * ROUNDING
+    deviation = deviation[moving]
+    return x[:, moving] / deviation, moving, mean, size, deviation
 
 
 def _quantiles(x: Array, z: Array) -> Array:

@@ -140,11 +140,7 @@ class Batches:
             return np.asarray(self.shares @ g)
         landscape = self.landscape
         return nodes_of(
-            g,
-            landscape.batch_size,
-            bool(landscape.replacement),
-            self.nodes,
-            refined=self.refined,
+            g, landscape.batch_size, bool(landscape.replacement), self.nodes, refined=self.refined
         )
 
     @cached_property

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stationary.aliases import Array
+from stationary.cells import Cells
 from stationary.chain.batches import TWICE
 from stationary.chain.far import Far
 from stationary.chain.transfer import Transfer, moments
@@ -235,10 +236,11 @@ def lattice_class(edges: Array, mass: Array, folded: Array, *, spread: bool) -> 
     levels = [(edges[::k], np.add.reduceat(mass, np.arange(0, len(mass), k))) for k in (4, 2)]
     if spread:
         levels = [(edges, mass)] * 2
-    moments, before = _even_moments(edges, mass), _even_moments(*levels[1])
-    below, size = np.append(0.0, np.cumsum(mass)), float(np.abs(edges[[0, -1]]).max())
-    wide = np.append(0.0, np.cumsum(levels[1][1]))
-    apart = np.abs(np.interp(edges, levels[1][0], wide) - below)
+    law, wider = Cells(edges, mass), Cells(*levels[1])
+    moments, before = (
+        np.array([x.mean(), *(x.moment(k, x.mean()) for k in (2, 3, 4))]) for x in (law, wider)
+    )
+    size, apart = float(np.abs(edges[[0, -1]]).max()), np.abs(law.cdf(edges) - wider.cdf(edges))
     scale = math.sqrt(moments[1]) ** np.arange(4) * (size + edges[-1] - edges[0])
     with np.errstate(divide="ignore"):
         logs = [(e, np.log(m)) for e, m in [*levels, levels[1]]]
@@ -259,16 +261,6 @@ def lattice_class(edges: Array, mass: Array, folded: Array, *, spread: bool) -> 
     )
 
 
-def _even_moments(edges: Array, mass: Array) -> Array:
-    """Mean and central moments of order 2 to 4 of what is even in each cell."""
-    middle, square = (edges[1:] + edges[:-1]) / 2, np.diff(edges) ** 2 / 12
-    mean = float(mass @ middle)
-    d = middle - mean
-    second, third = d**2 + square, d**3 + 3 * d * square
-    fourth = d**4 + 6 * d**2 * square + 9 / 5 * square**2
-    return np.array([mean, *(float(mass @ x) for x in (second, third, fourth))])
-
-
 def class_of(
     levels: list[Level],
     check: Level,
@@ -280,29 +272,25 @@ def class_of(
 
     `exact` are moments and their errors that are known without cells.
     """
-    masses = [np.exp(log_mass) for _, log_mass in levels]
     chain, log_mass = levels[-1]
-    edges, width = chain.edges, np.diff(chain.edges)
-    below = [np.cumsum(np.append(0.0, m)) for m in masses]
-    onto = [
-        np.interp(edges, t.edges, f) for (t, _), f in zip(levels[:2], below[:2], strict=True)
-    ] + [below[2]]
-    beside = np.cumsum(np.append(0.0, np.exp(check[1])))
-    apart = 1.5 * np.abs(np.interp(edges, check[0].edges, beside) - below[2])
+    edges, width, mass = chain.edges, np.diff(chain.edges), np.exp(log_mass)
+    *onto, beside = (
+        np.interp(edges, t.edges, np.cumsum(np.append(0.0, np.exp(m)))) for t, m in (*levels, check)
+    )
+    apart = 1.5 * np.abs(beside - onto[2])
     largest = [0.0, *np.cumsum([float(np.abs(g - f).max()) for f, g in pairwise(onto)])]
     cdf_error = float(remainder(largest, 2)) + float(apart.max()) + 1e-14
     # The integral of |F - F'|, by which means differ at most.
     gaps = [_area(width, np.abs(g - f)) for f, g in pairwise(onto)]
     distance = max(float(remainder([0.0, *np.cumsum(gaps)], 2)), _area(width, apart))
-    rough = [unevenness(m, t.edges) for m, (t, _) in zip(masses, levels, strict=True)]
-    has_density = _settles(rough)
-    if has_density is not True or masses[-1].max() > FULL / len(width):
-        cdf_error += float(masses[-1].max())  # where in its cell the mass of one lies
+    has_density = _settles([unevenness(np.exp(m), t.edges) for t, m in levels])
+    if has_density is not True or mass.max() > FULL / len(width):
+        cdf_error += float(mass.max())  # where in its cell the mass of one lies
     linear = exact is not None
     if exact is None:
         size = max(map(abs, interval))
         found = _moments(levels, check, has_density, distance, size, apart)
-        exact = _with_tail(*found, below[2], edges, far)
+        exact = _with_tail(*found, onto[2], edges, far)
     return ChainClass(
         interval=interval,
         edges=edges,
@@ -311,11 +299,11 @@ def class_of(
         moment_errors=exact[1],
         cdf_error=min(cdf_error, 1.0),
         distance=distance,
-        folded=float(masses[-1] @ chain.folded),
+        folded=float(mass @ chain.folded),
         has_density=has_density,
         transfer=chain,
         linear=linear,
-        rigid=not linear and bool(masses[-1] @ chain.moving < 0.1),
+        rigid=not linear and bool(mass @ chain.moving < 0.1),
         others=tuple((t.edges, m) for t, m in (*levels[:2], check)),
     )
 

@@ -79,9 +79,7 @@ def kept_within(
             i = stop - start < 1
             from_, to = np.where(start == 0, stop, 0.0)[i], np.where(start == 0, 1.0, start)[i]
             within = p[i] * between(q[i], from_, to)
-            new = [
-                (r[i], within, inward(x[i], end), inward(y[i], end), q[i] * (to - from_)),
-            ]
+            new = [(r[i], within, inward(x[i], end), inward(y[i], end), q[i] * (to - from_))]
             x, y = outward(x, end), outward(y, end)
             if ends[side] == "leave":
                 out.append((r, np.full(len(r), n + side), over))
@@ -132,12 +130,7 @@ def _wound(pieces: Pieces, lower: Any, upper: Any, period: Any) -> Pieces:
 
 
 def spread_over(
-    edges: Array,
-    row: Array,
-    share: Array,
-    a: Array,
-    b: Array,
-    k: Array,
+    edges: Array, row: Array, share: Array, a: Array, b: Array, k: Array
 ) -> tuple[Array, ...]:
     """Each piece laid over the cells that it overlaps."""
     n = len(edges) - 1

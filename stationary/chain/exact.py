@@ -104,9 +104,7 @@ def _with_other(state: ChainState, few: ChainState) -> ChainState:
         return state
     told = state.error <= COARSE or state.status is not Status.CONVERGED
     return replace(
-        state,
-        status=state.status if told else Status.INTERPOLATED,
-        notes=(*state.notes, PUSHED),
+        state, status=state.status if told else Status.INTERPOLATED, notes=(*state.notes, PUSHED)
     )
 
 

@@ -283,13 +283,12 @@ def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float,
             'as in domain = (-10, 10), or one period of it with boundaries = "periodic".'
         )
     turns = (sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)
+    least = 1e-9 if turns[:-1].any() else 2.0
     i = np.flatnonzero(turns.any(axis=0))
-    first = last = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
     if len(i):
-        first, last = float(w[i[0]]), float(w[i[-1] + 1])
-    else:
-        first, last = first - 1, last + 1
-    return first, last, 1e-9 if turns[:-1].any() else 2.0
+        return float(w[i[0]]), float(w[i[-1] + 1]), least
+    middle = next((end for end in (lower, upper) if math.isfinite(end)), 0.0)
+    return middle - 1, middle + 1, least
 
 
 def _signs(g: Array) -> Array:

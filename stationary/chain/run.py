@@ -205,10 +205,7 @@ def walked(
 
 
 def ground_of(
-    batches: Batches,
-    held: Held,
-    borders: Sequence[float],
-    start: Initial | None,
+    batches: Batches, held: Held, borders: Sequence[float], start: Initial | None
 ) -> tuple[Ground, Array]:
     """What is followed, and the edges of cells: none of the borders is within one."""
     ground = Ground(batches, held, CELLS, start)

@@ -229,10 +229,7 @@ class Search:
         free = ends == ("keep", "keep")
         exact = linear_moments(ground.batches, low, high, held.far) if free else None
         # Halved cells share their blind spots: others, laid differently, look from outside.
-        chains = [
-            *ground.chain(fine, ends, seen, levels=3)[::-1],
-            *ground.chain(other, ends, seen),
-        ]
+        chains = [*ground.chain(fine, ends, seen, levels=3)[::-1], *ground.chain(other, ends, seen)]
         levels = []
         for chain in chains:
             log_mass = self._stationary(chain, seen)
@@ -333,11 +330,7 @@ class Search:
     # -- in words -------------------------------------------------------------------------------
 
     def _finished(
-        self,
-        atoms: list[Atom],
-        components: list[ChainClass],
-        escapes: list[Escape],
-        found: Weights,
+        self, atoms: list[Atom], components: list[ChainClass], escapes: list[Escape], found: Weights
     ) -> ChainState:
         notes, ground = self.notes, self.ground
         far = ground.held.far

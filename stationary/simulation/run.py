@@ -22,13 +22,7 @@ from stationary.simulation.departure import (
     starting_positions,
     time_step,
 )
-from stationary.simulation.mixing import (
-    STILL,
-    agree,
-    halves_of,
-    reasons_against,
-    split_r_hat,
-)
+from stationary.simulation.mixing import STILL, agree, halves_of, reasons_against, split_r_hat
 from stationary.simulation.rest import Rests
 from stationary.simulation.result import Ending
 from stationary.simulation.sgd import block_size, table_read

@@ -139,10 +139,7 @@ def simulate(
     )
     pairs = _pairs(intervals, given.name)
     _check(given, walkers, dt, method, target_error, target, pairs)
-    with (
-        pool(jobs, executor, given.name) as workers,
-        told(progress, "steps of walkers") as tell,
-    ):
+    with pool(jobs, executor, given.name) as workers, told(progress, "steps of walkers") as tell:
         crew = Crew.of(given, source, workers, changes)
         run = Run(given, crew, initial, walkers, seed, dt, method, every, snapshots, tell)
         run.total = steps + (burn_in or 0)
@@ -157,10 +154,7 @@ def simulate(
         watch = replace(
             run.watch,
             edges=edges_from(
-                edges,
-                run.x[run.fate != ESCAPED],
-                given,
-                None if run.burned else run.terrain.region,
+                edges, run.x[run.fate != ESCAPED], given, None if run.burned else run.terrain.region
             ),
             even=not np.iterable(edges),
             intervals=pairs,
