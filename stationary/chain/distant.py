@@ -9,13 +9,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import EPSILON
-
-Array = NDArray[np.float64]
 
 STEEPEST = 700.0  # of a logarithm, as doubles bear
 NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides

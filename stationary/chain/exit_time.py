@@ -130,13 +130,13 @@ def _on_points(batches: Batches, held: Held, start: float) -> ExitTime | None:
             return None
         time = np.logaddexp(0.0, np.logaddexp.reduce(np.log(batches.probability) + steps[first]))
         values.append((float(time), float(batches.probability @ table[first, 1])))
-    (time, above), *others = values
-    if told and all(math.isinf(t) for t, _ in values):
+    never = [math.isinf(t) for t, _ in values]
+    if told and all(never):
         return ExitTime(math.inf, 0.0, cells_error=0.0)
-    off = [max((abs(pair[k] - values[0][k]) for pair in others), default=0.0) for k in (0, 1)]
-    if not told or any(math.isinf(t) for t, _ in values):
-        off = [math.inf, 1.0]  # rounding decides whether it ever leaves
-    return ExitTime(time, off[0] + 1e-12, above, off[1] + 1e-12, 0.0)
+    off = [math.inf, 1.0]  # where rounding decides whether it ever leaves
+    if told and not any(never):
+        off = np.ptp(values, axis=0).tolist()
+    return ExitTime(values[0][0], off[0] + 1e-12, values[0][1], off[1] + 1e-12, 0.0)
 
 
 def refined_exit_time(

@@ -22,16 +22,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.distant import NEUTRAL, STEEPEST, Distant
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
 from stationary.process.landscape import Landscape
-
-Array = NDArray[np.float64]
 
 DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked; minima
 # are looked for as far as to the last, where a domain is infinite

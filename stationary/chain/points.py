@@ -115,36 +115,31 @@ def walks_from(batches: Batches, held: Held, start: Array) -> tuple[list[Walk], 
     follow, for all that it may decide, and whether these are all.
     """
     scale = NEAREST * max(abs(held.lower), abs(held.upper), float(np.abs(start).max()))
-    reached = _reached(batches, held, start, scale, MOST)
+    sides: list[Beside] = [still]
+    reached = _reached(batches, held, start, scale, MOST, sides)
     if reached is None:
         return None
-    sides: list[Beside] = [still, lambda w: w - 2 * scale, lambda w: w + 2 * scale]
-    if not _jumps(batches, held, reached[0], sides, JUMP * scale).any():
-        sides = sides[:1]
-    else:
-        sides.append(lambda w: _corners(batches, w, 2 * scale))
+    beside: list[Beside] = [still, lambda w: w - 2 * scale, lambda w: w + 2 * scale]
+    if _jumps(batches, held, reached[0], beside, JUMP * scale).any():
+        sides = [*beside, lambda w: _corners(batches, w, 2 * scale)]
         reached = _reached(batches, held, start, scale, MOST, sides)
     if reached is None or not stays(batches, held, reached[0]):
         return None
     known, first = reached
     n, stops = len(known), _stopped(held, known, scale)
-    columns = []
-    for side in sides:
-        images = np.where(stops, known, led(batches, held, known, side(known)))
-        places, column = _merged(np.concatenate([known, images.ravel()]), scale)
-        if len(places) != n:  # some lie as near to each other as rounding is
-            return None
-        columns.append(column[n:].reshape(images.shape))
-    told = True
-    if len(sides) > 1:
+    images = [np.where(stops, known, led(batches, held, known, side(known))) for side in sides]
+    places, column = _merged(np.append(known, images), scale)
+    if len(places) != n:  # some lie as near to each other as rounding is
+        return None
+    own, *others = column[n:].reshape(np.shape(images))
+    columns, told = [own], True
+    if others:
         at = np.flatnonzero(_jumps(batches, held, known, sides, JUMP * scale))
         told = len(at) <= MOST_JUMPS
-        own, *beside = columns
-        for chosen in product(beside, repeat=len(at) if told else 0):
+        for chosen in product(others, repeat=len(at) if told else 0):
             columns.append(own.copy())
             for k, column in zip(at, chosen, strict=True):
                 columns[-1][:, k] = column[:, k]
-        del columns[1:4]
     return [Walk(known, linked(batches, c, n), stops) for c in columns], first, told
 
 
@@ -205,14 +200,14 @@ def _reached(
     start: Array,
     scale: float,
     most: int,
-    sides: Sequence[Beside] = (),
+    sides: Sequence[Beside],
 ) -> tuple[Array, Array] | None:
     """All points that a walk comes to, if they are few, and which of them it starts from."""
     known, first = _merged(start, scale)
     old = np.zeros(len(known), dtype=bool)
     while not old.all():
         new = known[~old & ~_stopped(held, known, scale)]
-        images = [led(batches, held, new, side(new)).ravel() for side in sides or (still,)]
+        images = [led(batches, held, new, side(new)).ravel() for side in sides]
         found = np.concatenate([known, *images])
         merged, place = _merged(found, scale)
         if len(merged) > most or (len(merged) > TRIED and len(merged) > 1.8 * len(known)):
@@ -229,7 +224,7 @@ def cycle_outside(
     """One of some points from which a walk comes to a few only, of which none is in a span."""
     scale = NEAREST * max(abs(held.lower), abs(held.upper))
     for at in points[:: max(len(points) // PROBES, 1)]:
-        found = _reached(batches, held, np.array([at]), scale, CYCLE)
+        found = _reached(batches, held, np.array([at]), scale, CYCLE, [still])
         if (
             found is not None
             and len(found[0]) > 1

@@ -66,7 +66,7 @@ class Outcome:
 
     block: Block
     folded: Array
-    record: Record | None
+    record: Record  # an empty one where nothing was watched
     moments: Moments  # of each snapshot
     positions: Array  # (snapshots, M), or (0, M)
 
@@ -119,7 +119,7 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     return Outcome(
         Block(x, rng, fate, label, velocity),
         walls.folded,
-        None if sees is None else sees.finished(),
+        Record.empty(Watch(0.0), walkers) if sees is None else sees.finished(),
         Moments.stacked(moments),
         np.array(positions).reshape(-1, walkers),
     )

@@ -27,12 +27,10 @@ def halves_of(slots: Sequence[Record]) -> tuple[Record, Record] | None:
     return total(slots[:middle]), total(slots[middle:])
 
 
-def _changes(first: Record, second: Record, present: Array) -> list[tuple[float, float]]:
+def _changes(halves: Sequence[Record], present: Array) -> list[tuple[float, float]]:
     """How much position, its square and each basin's share changed: means, and errors."""
-    pairs = [
-        late - early
-        for early, late in zip(first.averages(present), second.averages(present), strict=True)
-    ]
+    first, second = halves
+    pairs = [b - a for a, b in zip(*(h.averages(present) for h in halves), strict=True)]
     if first.looks and second.looks:
         shares = zip(first.occupied[:, present], second.occupied[:, present], strict=True)
         pairs += [late / second.looks - early / first.looks for early, late in shares]
@@ -40,23 +38,23 @@ def _changes(first: Record, second: Record, present: Array) -> list[tuple[float,
     return [(float(d.mean()), float(d.std(ddof=1)) / root) for d in pairs]
 
 
-def _largest(first: Record, second: Record, present: Array, scale: float) -> float:
+def _largest(halves: Sequence[Record], present: Array, scale: float) -> float:
     """The largest change in standard errors; 0 for what stands still."""
     worst = 0.0
-    for k, (change, error) in enumerate(_changes(first, second, present)):
+    for k, (change, error) in enumerate(_changes(halves, present)):
         unit = {0: scale, 1: scale**2}.get(k, 1.0)
         if abs(change) > STILL * unit:
             worst = max(worst, abs(change) / error if error > 0 else math.inf)
     return worst
 
 
-def agree(first: Record, second: Record, present: Array, scale: float) -> bool:
+def agree(halves: Sequence[Record], present: Array, scale: float) -> bool:
     """Whether two halves of a window tell of no drift, and are long enough to tell."""
     if present.sum() < 2:
         return True
-    whole, between = _spread((first, second), present)
+    whole, between = _spread(halves, present)
     long_enough = whole <= (STILL * scale) ** 2 or between * INDEPENDENT <= whole
-    return long_enough and _largest(first, second, present, scale) < AGREE
+    return long_enough and _largest(halves, present, scale) < AGREE
 
 
 def _spread(records: Sequence[Record], present: Array) -> tuple[float, float]:
@@ -144,7 +142,7 @@ def reasons_against(
                 "takes longer than the time simulated, or cannot be reached. Start there, too."
             )
     halves = halves_of(slots)
-    apart = 0.0 if halves is None else _largest(*halves, present, scale)
+    apart = 0.0 if halves is None else _largest(halves, present, scale)
     if apart > DRIFTS:
         reasons.append(
             f"the first half of the time observed differs from the second by {apart:.3g} standard "

@@ -119,7 +119,7 @@ class Run:
         for block in self.blocks:
             self.visited |= np.bincount(block.label + 1, minlength=self.watch.basins + 1)[1:] > 0
 
-    def advance(self, steps: int, watch: Watch | None) -> Record | None:
+    def advance(self, steps: int, watch: Watch | None = None) -> Record:
         """So many steps of all walkers; nothing changes here until all are done."""
         plan = replace(self.plan, steps=steps, start=self.done, watch=watch)
 
@@ -140,8 +140,7 @@ class Run:
         if watch is None:  # what was left in steps that are not observed is no change of basin
             self.blocks = [with_labels(b, self.watch) for b in self.blocks]
         self._visit()
-        records = [o.record for o in outcomes if o.record is not None]
-        return joined(records) if records else None
+        return joined([o.record for o in outcomes])
 
     def _round(self, steps: int, thin: int, work: int = BY_LOOK) -> int:
         largest = max(len(b.x) for b in self.blocks)
@@ -152,7 +151,7 @@ class Run:
         try:
             if given is not None:
                 while self.done < given and not self.over:
-                    self.advance(min(self._round(given, 1), given - self.done), None)
+                    self.advance(min(self._round(given, 1), given - self.done))
             else:
                 self._settle(max(most, 2 * WINDOW))
         except KeyboardInterrupt:
@@ -179,17 +178,14 @@ class Run:
                 left = half
                 while left and not self.over:
                     steps = min(left, self._round(half, watch.thin))
-                    record = self.advance(steps, watch)
-                    assert record is not None
-                    parts.append(record)
+                    parts.append(self.advance(steps, watch))
                     left -= steps
                 if self.over:
                     return
                 records.append(total(parts))
-            absorbing = (
-                Boundary.ABSORBING in self.plan.walls.kinds
-            )  # what is on its way has not settled
-            if not absorbing and agree(records[0], records[1], self.fate == 0, self.scale):
+            # What is on its way to an end that absorbs has not settled.
+            absorbing = Boundary.ABSORBING in self.plan.walls.kinds
+            if not absorbing and agree(records, self.fate == 0, self.scale):
                 return
             half *= 2
 
@@ -207,9 +203,7 @@ class Run:
         """The steps that count."""
         self.watch = watch
         if self.ending is Ending.INTERRUPTED:  # as soon as this: where the walkers are now
-            record = self.advance(2 * watch.thin, watch)
-            assert record is not None
-            self.slots = [record]
+            self.slots = [self.advance(2 * watch.thin, watch)]
             return
         self.total = self.done + steps
         left = steps
@@ -218,19 +212,15 @@ class Run:
         most = max(min(SLOTS, LASTING // (2 * len(self.x))), SLOTS // 4)
         try:
             while left > 0:
-                record = self.advance(min(size, left), watch)
-                assert record is not None
-                self.slots.append(record)
-                left -= record.steps
+                self.slots.append(self.advance(min(size, left), watch))
+                left -= self.slots[-1].steps
                 if len(self.slots) > most:  # neighbours become one
                     self.slots = [
                         total(self.slots[i : i + 2]) for i in range(0, len(self.slots), 2)
                     ]
                 if self.over:  # where it ended is all that counts then
-                    until = self.done
-                    record = self.advance(2 * watch.thin, watch)
-                    assert record is not None
-                    self.slots, self.burned = [record], until
+                    self.burned = self.done
+                    self.slots = [self.advance(2 * watch.thin, watch)]
                     break
                 if target_error is not None and self._met(target_error, target):
                     self.ending = Ending.TARGET_MET
@@ -293,6 +283,4 @@ class Run:
 
     def _settled_since(self, moving: Array) -> bool:
         halves = halves_of(self.slots)
-        return not moving.any() or (
-            halves is not None and agree(halves[0], halves[1], moving, self.scale)
-        )
+        return not moving.any() or (halves is not None and agree(halves, moving, self.scale))
