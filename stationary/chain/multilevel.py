@@ -113,16 +113,16 @@ def _unbalanced(links: Links, x: Array) -> float:
 class _Level:
     """The places of the links of a chain, and those of links between groups of its states."""
 
-    def __init__(self, rows: Array, columns: Array, n: int) -> None:
-        self.links = Links(rows, columns, np.ones(len(rows)), n, n)
-        self.starts = np.arange(0, n, JOINED)
-        self.group = np.arange(n) // JOINED
+    def __init__(self, links: Links) -> None:
+        self.links = links
+        self.starts = np.arange(0, links.n, JOINED)
+        self.group = np.arange(links.n) // JOINED
         groups = len(self.starts)
-        row, column = rows // JOINED, columns // JOINED
+        row, column = links.rows // JOINED, links.columns // JOINED
         self.out = np.flatnonzero(row != column)
         key = row[self.out] * groups + column[self.out]
         key, self.place = np.unique(key, return_inverse=True)
-        self.next = *np.divmod(key, groups), groups
+        self.next = Links(*np.divmod(key, groups), np.ones(len(key)), groups, groups)
 
     def smoothed(self, links: Array, x: Array, times: int) -> Array:
         """Steps of Jacobi's, for the ratio to x: what flows in over what flows out."""
@@ -142,26 +142,24 @@ class _Level:
         weight = np.exp(x - top[self.group])
         total = np.add.reduceat(weight, self.starts)
         flow = links * (weight / total[self.group])[self.links.rows]
-        between = np.bincount(self.place, flow[self.out], len(self.next[0]))
+        between = np.bincount(self.place, flow[self.out], len(self.next))
         return between, top + np.log(total)
 
 
 def _by_levels(chain: Links, x: Array, settled: float, cycles: int) -> Array | None:
     off = (chain.rows != chain.columns) & (chain.values > 0)
-    rows, columns, n = chain.rows[off], chain.columns[off], chain.n
-    links = chain.values[off]
-    if n < 2 or not (
-        np.bincount(rows, minlength=n).all() and np.bincount(columns, minlength=n).all()
-    ):
+    n, parts = chain.n, (chain.rows[off], chain.columns[off], chain.values[off])
+    links = Links(*parts, n, n)
+    if n < 2 or not all(np.bincount(x, minlength=n).all() for x in (links.rows, links.columns)):
         return None
-    levels = []
-    while n > COARSEST and int(np.abs(rows - columns).max()) > JOINED**2:
-        levels.append(_Level(rows, columns, n))
-        rows, columns, n = levels[-1].next
+    levels, coarsest = [], links
+    while coarsest.n > COARSEST and coarsest.reach > JOINED**2:
+        levels.append(_Level(coarsest))
+        coarsest = levels[-1].next
     after, moved = np.empty((0, len(x))), np.empty((0, len(x)))
     with np.errstate(all="ignore"):  # what is not finite is not taken
         for _ in range(cycles):
-            new = _cycle(levels, (rows, columns, n), links, x)
+            new = _cycle(levels, coarsest, links.values, x)
             new = new - new.max()
             change = np.abs(new - x).max()
             if not np.isfinite(change):
@@ -178,13 +176,10 @@ def _by_levels(chain: Links, x: Array, settled: float, cycles: int) -> Array | N
     return None
 
 
-def _cycle(
-    levels: list[_Level], coarsest: tuple[Array, Array, int], links: Array, x: Array
-) -> Array:
+def _cycle(levels: list[_Level], coarsest: Links, links: Array, x: Array) -> Array:
     if not levels:
-        rows, columns, n = coarsest
-        whole = Links(rows, columns, links, n, n)
-        return Elimination(whole, np.zeros(n), int(np.argmax(x))).log_stationary()
+        whole = coarsest.with_values(links)
+        return Elimination(whole, np.zeros(whole.n), int(np.argmax(x))).log_stationary()
     level = levels[0]
     x = level.smoothed(links, x, BEFORE)
     between, groups = level.joined(links, x)

@@ -34,9 +34,8 @@ def steps_of(found: FirstPassage) -> tuple[ExitTime, ...] | None:
         return None
     try:
         at, targets = [float(x) for x in starts], [float(x) for x in found.targets]
-        if found.diffusion.is_periodic or set(targets) & set(sgd.domain):
-            return None
-        if not is_cheap(sgd):
+        walled = found.diffusion.is_periodic or set(targets) & set(sgd.domain)
+        if walled or not is_cheap(sgd):
             return None
         times = tuple(_time(sgd, x, targets) for x in at)
         return None if any(math.isinf(t.error) for t in times) else times

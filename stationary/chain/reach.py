@@ -26,12 +26,13 @@ from stationary.states.basin import Basin
 
 
 def held_interval(landscape: Landscape, basin: Basin) -> tuple[float, float] | None:
-    """The interval around a minimum that SGD cannot leave, or None if it can leave the basin."""
+    """The interval around a minimum that SGD cannot leave, or None if it can leave the basin.
+
+    The basin has a barrier: to one side at least there is somewhere else to go.
+    """
     at, ends = float(basin.position), (float(basin.lower), float(basin.upper))
     walls = landscape.domain
     ways = [abs(at - end) for end, wall in zip(ends, walls, strict=True) if end != wall]
-    if not ways:
-        return None  # there is nowhere else to go
     low, high = ends
     low = at - 4 * (high - at) if math.isinf(low) else low  # as if the other side were as long
     high = at + 4 * (at - low) if math.isinf(high) else high

@@ -162,12 +162,11 @@ def _on_walks(
     else:
         points = np.array(minima) if start is None else np.append(minima, start.points)
         found = walks_from(batches, held, points)
-        if found is None or found[0][0].links.n > MOST_STATES:
+        if found is None or not found[2]:
             return []
-        walks, at, told = found
-        if not told:
-            return []
-        rows = np.eye(walks[0].links.n)[at]
+        walks, at, _ = found
+        rows = np.zeros((len(at), walks[0].links.n))
+        rows[np.arange(len(at)), at] = 1.0
         begin, rest = rows[: len(minima)], rows[len(minima) :]
         first = begin if start is None else np.atleast_2d(start.weights @ rest)
     n, x = walks[0].links.n, walks[0].position

@@ -64,10 +64,6 @@ class Chain:
     def width(self) -> Array:
         return np.diff(self.edges)
 
-    @property
-    def span(self) -> float:
-        return float(self.edges[-1] - self.edges[0])
-
     def rates(self, cap: float) -> tuple[Array, Array]:
         """Both rates, those of a face scaled alike where one is above `cap`."""
         up, down = self.log_up, self.log_down

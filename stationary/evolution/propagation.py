@@ -36,11 +36,6 @@ class Run:
         return np.asarray(self.states[:, self.chain.is_cell])
 
     @property
-    def atoms(self) -> Array:
-        """(times, atoms): those of the points among them."""
-        return np.asarray(self.states[:, ~self.chain.is_cell])
-
-    @property
     def mean(self) -> Array:
         """(times,)."""
         return np.asarray(self.origin + self.states @ (self.chain.position - self.origin))
