@@ -322,15 +322,14 @@ def graded(
         level = level + 0.4 * part
     edges = np.interp(np.linspace(level[0], level[-1], count + 1), level, x)
     edges[0], edges[-1] = low, high
-    forced = [float(j) for j in joints if low < j < high]
+    around = [p.position + s * d for p, d in zip(inside, reach, strict=True) for s in (-1, 0, 1)]
+    forced = np.array([*joints, *around])
+    forced = forced[(low < forced) & (forced < high)]
     for p, d in zip(inside, reach, strict=True):
-        forced.append(p.position)
         edges = edges[np.abs(edges - p.position) > 1.5 * d]
-        forced += [p.position - d, p.position + d]
-    forced = [f for f in forced if low < f < high]
-    if forced:
-        least = 0.2 * np.interp((np.array(forced)), edges[:-1], np.diff(edges))
-        near = np.abs(edges[:, None] - np.array(forced)[None, :]) < least[None, :]
+    if len(forced):
+        least = 0.2 * np.interp(forced, edges[:-1], np.diff(edges))
+        near = np.abs(edges[:, None] - forced) < least
         edges = np.concatenate([edges[~near.any(axis=1)], forced])
     edges = np.unique(np.concatenate([edges, [low, high]]))
     keep = np.append(True, np.diff(edges) > 8 * EPSILON * np.abs(edges[1:]))

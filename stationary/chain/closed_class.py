@@ -116,10 +116,9 @@ class ChainClass(Data):
 
     def log_probability(self, lower: float, upper: float) -> float:
         """log P(lower < X <= upper), given that the walker is in the class."""
-        parted = self._parted(lower, upper)
-        if parted is not None:
-            return parted
-        return _log_probability(self.edges, self.log_mass, lower, upper)
+        known = self._parted(lower, upper)
+        within = _log_probability(self.edges, self.log_mass, lower, upper)
+        return within if known is None else known
 
     def _parted(self, lower: float, upper: float) -> float | None:
         """The same of a stretch without gradients, where all or nothing of it is asked for."""

@@ -135,7 +135,7 @@ def _on_points(batches: Batches, held: Held, start: float) -> ExitTime | None:
         return ExitTime(math.inf, 0.0, cells_error=0.0)
     off = [math.inf, 1.0]  # where rounding decides whether it ever leaves
     if told and not any(never):
-        off = np.ptp(values, axis=0).tolist()
+        off = np.abs(np.array(values) - values[0]).max(axis=0).tolist()
     return ExitTime(values[0][0], off[0] + 1e-12, values[0][1], off[1] + 1e-12, 0.0)
 
 

@@ -268,13 +268,12 @@ class Search:
 
     def _outside(self) -> list[Escape]:
         """Where the walker can leave for good."""
-        held = self.ground.held
-        found = []
-        for k, end in enumerate(self.ground.batches.landscape.domain):
-            if held.ends[k] == "leave":
-                words = "runs away to infinity" if math.isinf(end) else "stops at the end"
-                found.append(Escape(end, None, words))
-        return found
+        walls, kinds = self.ground.batches.landscape.domain, self.ground.held.ends
+        return [
+            Escape(end, None, "runs away to infinity" if math.isinf(end) else "stops at the end")
+            for end, kind in zip(walls, kinds, strict=True)
+            if kind == "leave"
+        ]
 
     def _weighed(self, points: list[float], components: list[ChainClass]) -> ChainState:
         """The end state, with the weights of all that it can end in."""

@@ -2,6 +2,6 @@
 
 `request` (what may be asked); `features` (what the line has) and `window` (where cells are needed);
 `grid` (cells), `generator` (the walk between them), `exponential` and `propagation` (from one time
-to the next), `refinement` (what three grids say together), `moments`, `destination` (how far from
-the end state), `relaxation` and `gap` (the slowest mode); `evolution` (the result), `evolve`.
+to the next), `refinement` (what three grids say together), `moments`, `relaxation` and `gap` (the
+slowest mode); `evolution` (the result), `evolve`.
 """

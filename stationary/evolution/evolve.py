@@ -19,9 +19,8 @@ from numpy.typing import ArrayLike
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
-from stationary.evolution.destination import distance_to_end
 from stationary.evolution.evolution import Evolution, EvolutionAtom, Seen
-from stationary.evolution.features import first_reach, grid_in
+from stationary.evolution.features import first_reach, grid_in, is_whole
 from stationary.evolution.gap import gap_of
 from stationary.evolution.generator import Chain, chain_on, powers_at
 from stationary.evolution.grid import Grid
@@ -52,6 +51,7 @@ MOST_NEEDED = 1e5  # cells that it takes for noise to smooth what the drift does
 # use to go on, if errors at their best fall too little in the levels that are left
 ENOUGH = 4096  # cells that show the relaxation time to 1e-4 or so: more only cost
 HANDED = 1e-6  # of probabilities, by the table in which pulses are handed to a grid
+MOST_IN_ONE = 0.25  # of all probability in the end, that a cell holds where cells show it
 
 
 def evolve(
@@ -270,7 +270,7 @@ def _answer(
     breaks += [*state.diffusion.breakpoints, *state.anatomy.jumps.tolist()]
     breaks += [a.position for a in atoms]
     between = Between(edges, np.array(breaks), powers_at(state.anatomy, edges))
-    distance, distance_error, is_resolved = distance_to_end(
+    distance, distance_error, is_resolved = _distance_to_end(
         state, asked.start, times, between, seen, atoms
     )
     held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
@@ -308,3 +308,60 @@ def _answer(
         notes=tuple(dict.fromkeys((*state.notes, *asked.start.notes, *notes))),
         **held,
     )
+
+
+def _distance_to_end(
+    state: EndState,
+    start: Initial,
+    times: Array,
+    between: Between,
+    seen: Seen,
+    atoms: Sequence[EvolutionAtom],
+) -> tuple[Array | None, Array | None, bool]:
+    """The total-variation distance (times,), its error, and if cells show the end.
+
+    They do not where one of them holds most of a density: most of the distance may be within it.
+    """
+    if not is_whole(state) or not state.error <= SAME:
+        return None, None, True
+    edges = between.edges
+    below = state.below(edges)
+    for place, weight in [(p.position, p.weight) for p in state.atoms] + [
+        (p.position, p.weight or 0.0) for p in state.escapes
+    ]:
+        below -= float(weight) * (place <= edges)
+    goal, beyond = np.maximum(np.diff(below), 0.0), float(below[0])
+    beyond += max(sum(float(c.weight) for c in state.components) - float(below[-1]), 0.0)
+    is_resolved = not goal.max(initial=0.0) > MOST_IN_ONE
+    lumps = {a.position: 0.0 for a in atoms}
+    for atom in state.atoms:
+        if float(atom.position) in lumps:
+            lumps[float(atom.position)] += float(atom.weight)
+        else:  # where the drift alone comes to rest
+            i = int(np.searchsorted(edges, atom.position)) - 1
+            goal[min(max(i, 0), len(goal) - 1)] += atom.weight
+    found = np.array(
+        [
+            between.variation(masses - goal, error, _hidden(masses, goal))
+            for masses, error in zip(seen.masses, seen.error.tolist(), strict=True)
+        ]
+    )
+    apart = found[:, 0] + beyond / 2 + sum(np.abs(a.weights - lumps[a.position]) for a in atoms) / 2
+    error = found[:, 1] + seen.mass_error + float(state.error)
+    if start.law is None:  # points have nothing in common with a density
+        first = times == 0
+        common = sum(min(start.mass_at(float(a.position)), float(a.weight)) for a in state.atoms)
+        apart[first], error[first] = 1 - common, float(state.error)
+    return np.minimum(apart, 1.0), np.minimum(error, 1.0), is_resolved
+
+
+def _hidden(masses: Array, goal: Array) -> Array:
+    """Of two laws, (cells,): by how much they can be further apart than their masses in a cell.
+
+    By what both have there; and by as much as their ratio varies, which is seen from cell to cell.
+    """
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        ratio = np.where(goal > 0, masses / goal, np.inf)
+        step = np.pad(np.nan_to_num(np.abs(np.diff(ratio)), nan=np.inf), 1)
+        varied = np.where(goal > 0, goal * np.maximum(step[1:], step[:-1]), 0.0)
+    return np.minimum(np.minimum(masses, goal), varied)
