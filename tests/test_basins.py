@@ -12,6 +12,7 @@ from stationary import (
     Diffusion,
     Landscape,
     LandscapeError,
+    Status,
     analyze,
     basins_of,
     end_state,
@@ -413,3 +414,15 @@ def test_basins_by_themselves_know_their_exit_times():
     for alone, whole in zip(basins_of(end_state(process)), analyze(process).basins, strict=True):
         assert alone.exit_time == pytest.approx(whole.exit_time, rel=1e-12)
         assert alone.exit_time_error == pytest.approx(whole.exit_time_error)
+
+
+def test_where_panels_run_out_no_minimum_is_called_the_only_one():
+    """Waves that a heavy tail holds, far from 0: one of four wells was found, "mass 1 +- 2e-15"."""
+    found = analyze(Diffusion(
+        lambda x: 1000 - x + 3 * np.sin(3 * (x - 1000)), lambda x: 1 + (x - 1000) ** 2
+    ))  # fmt: skip
+    assert found.end_state.status is Status.PANEL_LIMIT
+    assert all(b.mass_error > 1 for b in found.basins)
+    words = " ".join(str(found).split())
+    assert "is not known" in words
+    assert "only minimum" not in words

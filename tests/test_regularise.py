@@ -442,3 +442,15 @@ def test_a_density_that_is_pressed_against_a_wall_is_the_limit_all_the_same(drif
     assert path.outcome == "agrees"
     assert path.exact_masses[side > 0] == pytest.approx(1)
     assert path.mean[-1] == pytest.approx(path.exact.mean(), abs=1e-4)
+
+
+@pytest.mark.parametrize(("centre", "unit"), [(0.0, 1.0), (1000.0, 1.0), (100.0, 1e-9)])
+def test_widths_are_known_well_enough_to_see_that_they_agree(centre, unit):
+    """Beside a gate: those of a grid, 1e-7 apart, were taken for others than the exact one."""
+    process = Diffusion(
+        lambda x: unit * (1 - (x / unit - centre)),
+        lambda x: (x - unit * centre) ** 2,
+        (unit * (centre - 1), unit * (centre + 2)),
+    )
+    found = regularisation_path(process, [unit**2 * 10.0**-k for k in range(2, 9)])
+    assert found.outcome == "agrees"

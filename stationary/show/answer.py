@@ -133,6 +133,13 @@ def _where(analysis: Analysis, said: str) -> str:
     state, v = analysis.end_state, analysis.diffusion.variable
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
     place, deviation = places(state), state.std()
+    if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
+        who = said.removeprefix("In the long run ")
+        where = " and ".join(_at(b, v, place) for b in basins[:4])
+        return (
+            f"How much of the time {who} is {where} is not known: the errors are larger than the "
+            "probabilities."
+        )
     if len(basins) == 1:
         b = basins[0]
         where = _at(b, v, place)
@@ -150,13 +157,6 @@ def _where(analysis: Analysis, said: str) -> str:
             at = joined([f"{v} = {place(m.position)}" for m in sorted(tops, key=lambda m: m.place)])
             spread += f"; P is largest at {at}"
         return f"{said} is {where} ({spread})."
-    if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
-        who = said.removeprefix("In the long run ")
-        where = " and ".join(_at(b, v, place) for b in basins[:4])
-        return (
-            f"How much of the time {who} is {where} is not known: the errors are larger than the "
-            "probabilities."
-        )
     shares = [f"{_at(b, v, place)} with probability {_known(b)}" for b in basins[:4]]
     listed = joined(shares)
     if len(basins) > 4:

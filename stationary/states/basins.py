@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number as real_number
 from stationary.functions.given import short
 from stationary.line.ends import Anatomy
@@ -84,6 +84,8 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
     ]
     inner = [e.place for e in parts.equilibria if not e.stable]
     log_mass, errors = masses_between(c, np.array(inner))
+    if state.status is Status.PANEL_LIMIT and c.error > 1:  # nor is it known which minima there are
+        errors = errors + c.error
     if period is None:
         borders = [lower, *inner, upper]
         first, last = found.diffusion.domain

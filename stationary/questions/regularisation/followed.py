@@ -171,7 +171,7 @@ class _Widths:
             if k == 0:
                 return 0.0  # an atom, as far as doubles can tell
             low, high = math.log(r[k - 1]), math.log(r[k])
-        return math.exp((low + high) / 2)
+        return float(np.interp(0.5, share[k - 1 : k + 1], r[k - 1 : k + 1]))
 
 
 # -- laws in the strength of the added noise -------------------------------------------------------

@@ -132,7 +132,9 @@ def _compared(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
     counts = exact > 1e-3
     if counts.any() and np.isfinite(widths[:, counts]).all():
         off_width = widths[:, counts].max(axis=1)
-    error = (path.errors * path.masses).max(axis=1) + path.exact.mass_error + 1e-9
+    rounding = np.spacing([abs(p.position or 0.0) for p in path.basins])
+    blur = np.max(4 * rounding / path.widths[0], where=path.widths[0] > 0, initial=0.0)
+    error = (path.errors * path.masses).max(axis=1) + path.exact.mass_error + 1e-9 + blur
     worst = np.maximum(off, off_width)
     only = len(path.basins) == 1
     what, other = ("the width of the only basin", "one") if only else ("the masses", "ones")
