@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import exit_time
 from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError
+from stationary.line.partition import ZEROS
+from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.process.schedules import Schedule
@@ -37,6 +40,7 @@ class Basins:
     def __init__(self, landscape: Landscape, last: float, min_barrier: float) -> None:
         self.landscape = landscape
         self.lost_from = math.inf  # the least learning rate at which a step leads far away
+        self.zeros: dict[str, Any] = {}  # of the variance, the same at all learning rates
         state = self.state(last)
         self.equilibria = state.equilibria
         found = basins_of(state, min_barrier)
@@ -53,10 +57,14 @@ class Basins:
             )
 
     def at(self, rate: float) -> Landscape:
-        return replace(self.landscape, learning_rate=rate)
+        found = replace(self.landscape, learning_rate=rate)
+        found.diffusion().memory.update(self.zeros)
+        return found
 
     def state(self, rate: float) -> EndState:
-        state = end_state(self.at(rate))
+        given = self.at(rate)
+        state = end_state(given)
+        self._remember(given.diffusion())
         if state.kind != "density":
             raise LandscapeError(
                 f"{self.landscape.name}: at T = {rate:g} there is no one density over all "
@@ -132,6 +140,7 @@ class Basins:
     def in_the_limit(self, rate: float) -> tuple[Array, Array]:
         """log k upwards and downwards between neighbours, (2, n - 1), of small steps; errors."""
         process = self.at(rate).diffusion().remembering()  # of which each basin asks
+        process.memory.update(self.zeros)
 
         def leaving(i: int) -> tuple[float, float, float]:
             near = self.minima[max(i - 1, 0) : i] + self.minima[i + 1 : i + 2]
@@ -139,7 +148,13 @@ class Basins:
             logs = np.asarray(found.probability.log) - float(found.mean.log)
             return float(logs[-1]), float(logs[0]), float(found.mean.error)
 
-        return self._between(leaving)
+        found = self._between(leaving)
+        self._remember(process)
+        return found
+
+    def _remember(self, process: Diffusion) -> None:
+        if ZEROS in process.memory:
+            self.zeros = {ZEROS: process.memory[ZEROS]}
 
     def in_steps(self, rate: float, cells: int, longest: float) -> tuple[Array, Array]:
         """The same of the steps that SGD takes; on finer cells where e^longest steps may tell."""

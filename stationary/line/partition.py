@@ -32,6 +32,7 @@ from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.panels.pieces import MOST_PANELS
 from stationary.process.diffusion import Diffusion
 
+ZEROS = "zeros"  # of the variance, in the memory of a process: those of any multiple of it, too
 MOST_ZEROS = 200  # of the variance: more of them are a variance that oscillates for ever
 
 
@@ -170,8 +171,10 @@ def _cut_at_poles(diffusion: Diffusion, max_panels: int, digits: int | None) -> 
 def _as_it_is(
     diffusion: Diffusion, max_panels: int, digits: int | None, known: tuple[Zero, ...] = ()
 ) -> Partition:
-    look = first_look(diffusion)
-    zeros, dips = dips_of_variance(diffusion, look, known)
+    look, memory = first_look(diffusion), diffusion.memory
+    if known or ZEROS not in memory:
+        memory[ZEROS] = dips_of_variance(diffusion, look, known)
+    zeros, dips = memory[ZEROS]
     if len(zeros) > MOST_ZEROS:
         raise LandscapeError(
             f"{diffusion.name}: the variance vanishes at {len(zeros)} places; {MOST_ZEROS} are the "

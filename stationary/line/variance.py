@@ -29,7 +29,8 @@ ZOOM = 17  # points per round of a zoom, which then keeps an eighth
 FLAT = 0.05  # an exponent below this is none
 BLURRED = 14.0  # e-folds that a variance falls before cancelling parts may hide that it falls on
 POSITION_DIGITS = 260  # to which a zero is pinned down, if it is not a double
-HALVINGS = 900  # of the distance between two doubles: more than `POSITION_DIGITS`
+PARTS = 32  # that a distance in which the variance jumps is cut into at once
+ROUNDS = 180  # of these, from between two doubles: more than `POSITION_DIGITS`
 LOST = 1e-24  # gradients that differ by less, squared and relative, have cancelled in doubles
 
 
@@ -286,22 +287,24 @@ class Variance:
             return None
         zero, noisy, most = ends[k - 1], ends[k], a[k]
 
-        for _ in range(HALVINGS):
+        for _ in range(ROUNDS):
             first, last = many.array([zero, noisy])
             gap = last - first
             step = min(goal, abs(gap) / 4) * (1 if gap > 0 else -1)
-            beside = yield from self.at(np.array([first + step, last - step]), many)
-            if beside[0] > 0:
-                return zero if beside[0] > most / 2 else None
-            if not beside[1] > 0:
-                return noisy
             # As a rule it jumps at a number that somebody wrote, which is a double.
-            middle = (zero + noisy) / 2
-            middle = (first + last) / 2 if middle in (zero, noisy) else middle
-            (value,) = yield from self.at(many.array([middle]), many)
-            if 0 < value <= most / 2:
+            x = list(np.linspace(float(zero), float(noisy), PARTS + 1)[1:-1])
+            if not all(min(zero, noisy) < place < max(zero, noisy) for place in x):
+                x = list(first + gap * many.array(np.arange(1, PARTS)) / PARTS)
+            points = np.concatenate([[first + step, last - step], many.array(x)])
+            values = yield from self.at(points, many)
+            if values[0] > 0:
+                return zero if values[0] > most / 2 else None
+            if not values[1] > 0:
+                return noisy
+            k = int(np.argmax(np.asarray([*(values[2:] > 0), True], dtype=bool)))
+            if k < len(x) and values[2 + k] <= most / 2:
                 return None
-            zero, noisy = (zero, middle) if value > 0 else (middle, noisy)
+            zero, noisy = x[k - 1] if k else zero, x[k] if k < len(x) else noisy
         return zero
 
 

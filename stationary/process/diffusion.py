@@ -349,7 +349,7 @@ class Diffusion(Data, metaclass=BySpace):
     def remembering(self) -> Diffusion:
         """The same, but what is found out about it is kept: for functions that never change."""
         same = replace(self)
-        object.__setattr__(same, "_memory", {})
+        object.__setattr__(same, "_memory", dict(self.memory))
         return same
 
     def once(self, key: Any, find: Callable[[], Any]) -> Any:
