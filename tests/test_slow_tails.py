@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 
@@ -97,3 +98,24 @@ def test_corrections_to_a_power_are_no_logarithm(order):
     end = end_state(process).anatomy.ends[0]
     assert end.logarithm is None
     assert end.exponent == pytest.approx(-order, abs=1e-12)
+
+
+@pytest.mark.parametrize("weak", [1e-15, 1e-12, 1e-9])
+def test_what_lies_between_two_points_of_a_slow_tail_is_no_difference(weak):
+    """Wright and Fisher with weak mutation, P ~ (x (1 - x))^(A - 1): 1.3e-4 at a claim of 8e-14."""
+    process = Diffusion(lambda x: weak * (1 - 2 * x), lambda x: x * (1 - x) / 1000, domain=(0, 1))
+    state = end_state(process)
+    with mpmath.workdps(50):
+        power = 2000 * mpmath.mpf(weak)
+        whole = mpmath.beta(power, power) * power
+
+        def below(x):
+            return mpmath.mpf(x) ** power / whole  # x^2 beside it is none
+
+        for low, high in ((1e-30, 1e-20), (1e-100, 1e-18), (1e-200, 1e-30)):
+            exact = mpmath.log(below(high) - below(low))
+            error = state.log_probability_error(low, high)
+            assert abs(float(state.log_probability(low, high) - exact)) < error < 1e-12
+        for x in (1e-30, 1e-100):
+            assert float(state.logsf(x) - mpmath.log(1 - below(x))) == pytest.approx(0, abs=1e-13)
+            assert float(state.logcdf(x) - mpmath.log(below(x))) == pytest.approx(0, abs=1e-13)

@@ -549,6 +549,18 @@ def test_what_rests_on_a_stretch_has_the_law_that_it_started_with(law):
     assert "at rest where it started" in " ".join(str(state).split())
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_a_start_over_several_traps_is_shared_between_them(unit):
+    """Half-way between two of them it is as likely to come to either: 1/3 each, in any unit."""
+    state = solve(
+        0,
+        lambda x: unit**2 * np.abs(np.sin(np.pi * (x / unit))),
+        (-unit / 2, 2.5 * unit),
+        initial=f"uniform:{-unit / 2!r},{2.5 * unit!r}",
+    )
+    assert [a.weight for a in state.atoms] == pytest.approx([1 / 3] * 3, abs=1e-14)
+
+
 def test_samples_that_rest_on_a_stretch_are_atoms():
     state = solve(0, quiet_between_0_and_1, (-2, 3), initial=[-1.0, 0.25, 0.25, 0.5])
     inside = [(a.position, a.weight) for a in state.atoms if 0 < a.position < 1]

@@ -122,7 +122,12 @@ def possible_growth(log_share: Any, error: Any) -> Any:
 def logcumsumexp(x: Array) -> Array:
     """log of the cumulated sums of exp(x)."""
     if arithmetic_of(x) is DOUBLE:  # where nothing lies, -inf alone has no arithmetic of its own
-        return as_array(np.logaddexp.accumulate(x.astype(float)))
+        x = x.astype(float)
+        top = float(np.max(x, initial=-math.inf))
+        if not math.isfinite(top):
+            return as_array(np.logaddexp.accumulate(x))
+        # Beside a large exponent each of many small parts would lose its rounding.
+        return as_array(top + np.logaddexp.accumulate(x - top))
     return as_array(log(np.cumsum(exp(x))))  # the exponents of many digits have no limit
 
 

@@ -229,6 +229,7 @@ class Truncated:
                 pieces += _between(before, after, (x, x), np.inf)
             if i + 1 < len(points) and after.upto(levels[i + 1][0]) > 0:
                 pieces += _between(after, levels[i + 1][0], (x, points[i + 1]), finest)
+        pieces = [piece for piece in pieces if piece.size]  # between levels a rounding apart
         pieces.sort(key=lambda piece: float(piece[0, 0]))
         lower, upper, low, top = np.concatenate(pieces, axis=1)
         return lower / self.total, upper / self.total, low, top

@@ -26,6 +26,7 @@ from stationary.numbers.elementary import (
     finite,
     log,
     log1p,
+    logaddexp,
     logsumexp,
     number,
     possible_growth,
@@ -255,9 +256,11 @@ class Component:
         tail, other = self.density.tails[:: 1 if left else -1]
         deep = tiny & (value < DEEP)
         if other is not None and (over := np.asarray(other.holds(at), dtype=bool)).any():
-            # There the probability is what the other end's tail leaves over.
-            rest = other.log_mass(np.abs(at[over] - other.anchor)) - self.log_norm
-            value[over] = log1p(-exp(np.minimum(rest, 0)))
+            # There a part of the other end's tail comes to all that lies before it.
+            start = np.full(1, other.start, dtype=at.dtype)
+            whole = self.cumulative.log_mass(start, left=left)
+            part = other.log_part(np.abs(start - other.anchor), np.abs(at[over] - other.anchor))
+            value[over] = np.minimum(logaddexp(whole, part) - self.log_norm, 0)
             deep &= ~over
         if tail is not None and (mine := np.asarray(tail.holds(at), dtype=bool)).any():
             value[mine] = tail.log_mass(np.abs(at[mine] - tail.anchor)) - self.log_norm

@@ -97,26 +97,23 @@ class Tail:
         return self.level + (power + 1) * log(self.reach) + log(self._bracket(power, 1))
 
     def _bracket(self, power: float, u: Any) -> Any:
-        """int u^(power + exponent) exp(tilt (u^d - 1)) from u to the end, over u^(e).
-
-        To second order in a small tilt; else as its series.
-        """
+        """int u^(power + exponent) exp(tilt (u^d - 1)) from u to the end, over u^(e)."""
         e, d, sign = self.room + power, self.direction, -1 if self.outward else 1
         if not self.tilt:
             return sign / e
-        v, tilt = u**d, self.tilt
-        if abs(tilt) > SLIGHT:
-            return sign * self._series(lambda k: v**k / (e + k * d))
-        first = v / (e + d) - 1 / e
-        second = v**2 / (e + 2 * d) - 2 * v / (e + d) + 1 / e
-        return sign * (1 / e + tilt * first + tilt**2 / 2 * second)
+        v = u**d
+        return sign * self._series(lambda k: v**k / (e + k * d))
 
     def _series(self, term: Callable[[int], Any]) -> Any:
-        """The sum of e^-tilt tilt^k / k! times the terms."""
-        weight, total = exp(-self.tilt), 0.0
+        """exp(tilt (v - 1)) with the terms in place of v^k; to second order in a small tilt."""
+        t = self.tilt
+        if abs(t) <= SLIGHT:
+            second = t * t / 2
+            return (1 - t + second) * term(0) + (t - t * t) * term(1) + second * term(2)
+        weight, total = exp(-t), 0.0
         for k in range(TERMS):
             total = total + weight * term(k)
-            weight = weight * self.tilt / (k + 1)
+            weight = weight * t / (k + 1)
         return total
 
     def log_mass(self, r: Array) -> Array:
@@ -132,10 +129,23 @@ class Tail:
         near, far = (
             (max(near, self.reach), far) if self.outward else (max(near, 0), min(far, self.reach))
         )
-        # The tail's mass is that beyond r, towards its end.
-        more, less = self.log_mass(np.array([near, far] if self.outward else [far, near]))
+        ends = (near, far) if self.outward else (far, near)
+        return number(self.log_part(*(np.array([r]) for r in ends))[0])
+
+    def log_part(self, r: Array, further: Array) -> Array:
+        """log of the mass between two distances, the second one further towards the end.
+
+        No difference of masses, which with a slow power are nearly the same.
+        """
+        d, u, sign = self.direction, r / self.reach, 1 if self.outward else -1
         with np.errstate(divide="ignore"):
-            return number(more + log(-expm1(number(min(less - more, 0)))))
+            way, start = log(further / r), self.level + log(self.reach) + self.room * log(u)
+
+            def taken(k: int) -> Any:
+                e = self.room + k * d
+                return u ** (k * d) * sign * expm1(e * way) / e
+
+            return np.asarray(start + log(self._series(taken) if self.tilt else taken(0)))
 
     def distance(self, log_mass: Array) -> Array:
         """r beyond which the tail holds the mass exp(log_mass)."""
@@ -198,6 +208,11 @@ class LogarithmicTail(Tail):
 
     def log_mass(self, r: Array) -> Array:
         return np.asarray(self.log_moment() - self.fall * self._stretched(r))
+
+    def log_part(self, r: Array, further: Array) -> Array:
+        way = self._stretched(further) - self._stretched(r)
+        with np.errstate(divide="ignore"):
+            return np.asarray(self.log_mass(r) + log(-expm1(-self.fall * way)))
 
     def log_distance(self, log_mass: Array) -> Array:
         with np.errstate(over="ignore"):
