@@ -85,8 +85,7 @@ def run_of(
         levels = _on_cells(batches, held, basins, minima, start, steps)
     logs, times = [], []
     for level in levels:
-        begin = level.begin if forgets else None
-        rows, time = level.moved(level.first, steps - level.taken, begin)
+        rows, time = level.moved(steps, forgets)
         with np.errstate(divide="ignore"):
             logs.append(np.log(rows @ level.inside))
         times.append(time)
@@ -243,12 +242,13 @@ class _Course:
     first: Array  # (starts, n)
     taken: int  # steps that these have taken
 
-    def moved(self, rows: Array, steps: int, begin: Array | None) -> tuple[Array, float]:
+    def moved(self, steps: int, forgets: bool) -> tuple[Array, float]:
         """Rows of probabilities after so many steps, and how many it takes to forget.
 
         That is the log of the steps in which basins forget who began in them, a row of `begin`
-        for each; inf where they never do, nan where there are none.
+        for each; inf where they never do, nan where there are none or it is not asked for.
         """
+        rows, begin, steps = self.first, self.begin if forgets else None, steps - self.taken
         relaxation = math.nan if begin is None else None
         power, shares, apart = self.matrix, begin, 1.0
         # `power` is the matrix of 2^k steps, as long as it is asked for.

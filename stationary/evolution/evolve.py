@@ -270,9 +270,7 @@ def _answer(
     breaks += [*state.diffusion.breakpoints, *state.anatomy.jumps.tolist()]
     breaks += [a.position for a in atoms]
     between = Between(edges, np.array(breaks), powers_at(state.anatomy, edges))
-    distance, distance_error, is_resolved = _distance_to_end(
-        state, asked.start, times, between, seen, atoms
-    )
+    distance, distance_error, is_resolved = _distance_to_end(asked, between, seen, atoms)
     held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
     held |= {k: np.minimum(held[k], 1.0) for k in ("error", "mass_error")}
     momentum = getattr(asked.process, "momentum", 0.0)
@@ -311,20 +309,15 @@ def _answer(
 
 
 def _distance_to_end(
-    state: EndState,
-    start: Initial,
-    times: Array,
-    between: Between,
-    seen: Seen,
-    atoms: Sequence[EvolutionAtom],
+    asked: _Asked, between: Between, seen: Seen, atoms: Sequence[EvolutionAtom]
 ) -> tuple[Array | None, Array | None, bool]:
     """The total-variation distance (times,), its error, and if cells show the end.
 
     They do not where one of them holds most of a density: most of the distance may be within it.
     """
+    state, edges = asked.state, between.edges
     if not is_whole(state) or not state.error <= SAME:
         return None, None, True
-    edges = between.edges
     below = state.below(edges)
     for place, weight in [(p.position, p.weight) for p in state.atoms] + [
         (p.position, p.weight or 0.0) for p in state.escapes
@@ -348,9 +341,9 @@ def _distance_to_end(
     )
     apart = found[:, 0] + beyond / 2 + sum(np.abs(a.weights - lumps[a.position]) for a in atoms) / 2
     error = found[:, 1] + seen.mass_error + float(state.error)
-    if start.law is None:  # points have nothing in common with a density
-        first = times == 0
-        common = sum(min(start.mass_at(float(a.position)), float(a.weight)) for a in state.atoms)
+    if asked.start.law is None:  # points have nothing in common with a density
+        first, held = asked.times == 0, asked.start.mass_at
+        common = sum(min(held(float(a.position)), float(a.weight)) for a in state.atoms)
         apart[first], error[first] = 1 - common, float(state.error)
     return np.minimum(apart, 1.0), np.minimum(error, 1.0), is_resolved
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.simulation.streams import Record, Watch, potential_scale_reduction, reduction, total
+from stationary.simulation.streams import Record, potential_scale_reduction, reduction, total
+
+if TYPE_CHECKING:
+    from stationary.simulation.run import Run
 
 LARGEST_R_HAT = 1.05  # of walkers that have mixed: 5 per cent in a deviation
 CONFINED_R_HAT = 1.25  # above it walkers differ by more than slow wandering explains
@@ -73,31 +77,14 @@ def split_r_hat(slots: Sequence[Record], present: Array, scale: float) -> float:
     return potential_scale_reduction(halves, present)
 
 
-def reasons_against(
-    slots: Sequence[Record],
-    watch: Watch,
-    stable: Array,
-    visited: Array,
-    present: Array,
-    r_hat: float,
-    scale: float,
-    variable: str,
-    burned: int,
-) -> tuple[list[str], bool]:
+def reasons_against(run: Run, present: Array, r_hat: float) -> tuple[list[str], bool]:
     """Why the averages may not be those of an end state, and whether walkers keep to basins.
 
     A walker that is seen for a few autocorrelation times only is no less independent of the others:
-    what counts is whether the start was forgotten before.
-
-    Parameters
-    ----------
-    stable, visited
-        Of each basin, its attracting point, and whether any walker was ever seen in it.
-    present
-        The walkers that are still on their way.
-    burned
-        Steps before the observation.
+    what counts is whether the start was forgotten before. `present` are those on their way.
     """
+    slots, watch, scale, burned = run.slots, run.watch, run.scale, run.burned
+    stable, visited, variable = run.basins, run.visited, run.process.variable
     reasons: list[str] = []
     confined = False
     if present.sum() < 2:

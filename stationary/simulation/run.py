@@ -248,22 +248,12 @@ class Run:
 
     def reasons(self) -> tuple[float, list[str], bool]:
         """R-hat, what speaks against the averages, and whether walkers keep to basins."""
-        fate, p = self.fate, self.process
-        if getattr(p, "schedule", None) is not None:  # nothing says that it would settle
+        fate = self.fate
+        if getattr(self.process, "schedule", None) is not None:  # nothing says it would settle
             return math.nan, [], False
         moving = (fate == 0) & ~self.rests.resting
         r_hat = split_r_hat(self.slots, moving, self.scale) if moving.sum() > 1 else 1.0
-        reasons, confined = reasons_against(
-            self.slots,
-            self.watch,
-            self.basins,
-            self.visited,
-            moving,
-            r_hat,
-            self.scale,
-            p.variable,
-            self.burned,
-        )
+        reasons, confined = reasons_against(self, moving, r_hat)
         if self.rests.may_follow(self.x, moving):
             reasons.append(
                 f"{int(self.rests.resting.sum()):,} of {len(fate):,} walkers have come to rest and "
