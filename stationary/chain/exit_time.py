@@ -31,9 +31,8 @@ class ExitTime:
     """The mean number of steps until SGD first leaves an interval, as its natural logarithm."""
 
     log_time: float
-    error: (
-        float  # absolute of log_time: relative of the time; inf where nodes of batches do not tell
-    )
+    # Absolute of log_time, relative of the time; inf where nodes of batches do not tell.
+    error: float
     upper: float = math.nan  # the probability to leave by the upper end, from a given start
     upper_error: float = math.nan  # absolute
     cells_error: float = math.inf  # of log_time, what more cells would lower of its error

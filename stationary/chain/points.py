@@ -195,12 +195,7 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
 
 
 def _reached(
-    batches: Batches,
-    held: Held,
-    start: Array,
-    scale: float,
-    most: int,
-    sides: Sequence[Beside],
+    batches: Batches, held: Held, start: Array, scale: float, most: int, sides: Sequence[Beside]
 ) -> tuple[Array, Array] | None:
     """All points that a walk comes to, if they are few, and which of them it starts from."""
     known, first = _merged(start, scale)

@@ -68,9 +68,8 @@ class ChainState(Distribution, Result):
     initial: Initial | None = None
     far: Far = field(default_factory=Far)
     span: tuple[float, float] = (-math.inf, math.inf)
-    linked: bool = (
-        False  # by outcomes of a step, or cycles, that cells leave out: classes need not be all
-    )
+    # By outcomes of a step, or cycles, that cells leave out: classes need not be all.
+    linked: bool = False
 
     def __repr__(self) -> str:
         parts = (
@@ -252,21 +251,20 @@ class ChainState(Distribution, Result):
     def relaxation(self) -> Relaxation:
         """How fast the chain forgets its start within its closed class: its second eigenvalue."""
         self._require()
-        spread = [c for c in self.components if c.weight and not c.still]
-        only = spread[0] if spread else None
-        if only is None or len(spread) != 1 or len(self._parts) != 1 or self._lumps:
+        known = [c for _, c in self._parts]
+        if len(known) != 1 or known[0].still or self._lumps:
             raise LandscapeError(
                 f"{self.landscape.name}: relaxation() is that of one closed class with cells, and "
-                f"here there are {len(self._parts)} and {len(self._lumps)} atoms."
+                f"here there are {len(known)} and {len(self._lumps)} atoms."
             )
-        chains = [c.transfer for c in (only, *only.laws) if c.transfer is not None]
+        laws = [*known, *known[0].laws]
+        chains = [c.transfer for c in laws if c.transfer is not None]
         if not chains:
             raise LandscapeError(
                 f"{self.landscape.name}: steps of fixed lengths keep to a lattice, and which is "
                 "never forgotten. There is no relaxation()."
             )
-        laws = [c.log_mass for c in (only, *only.laws)]
-        found, *others = map(relaxation_of, chains, laws)
+        found, *others = map(relaxation_of, chains, (c.log_mass for c in laws))
         more = TWICE * math.fsum(abs(other.log_time - found.log_time) for other in others)
         return replace(found, error=found.error + more)
 

@@ -93,8 +93,12 @@ class Propagator:
 
     def step(self, p: Array, dt: float) -> Array:
         """exp(dt Q) p, real; it may be negative by as much as the step is wrong."""
+        inverses, weights = _pade()
+        solvers: list[Any] = _kept(
+            self._factors, dt, lambda: [self._solver(g * dt) for g in inverses]
+        )
         result = np.zeros_like(p)
-        for solve, w in zip(self._solvers(dt), _pade()[1], strict=True):
+        for solve, w in zip(solvers, weights, strict=True):
             result += (w * solve(p)).real
         return result
 
@@ -134,13 +138,6 @@ class Propagator:
         left = int(np.searchsorted(below, below[n - 1 - first] + ALL))
         right = int(np.searchsorted(above, above[last] + ALL))
         return slice(max(n - 1 - left, 0), min(right + 1, n))
-
-    def _solvers(self, dt: float) -> list[Any]:
-        """p -> (1 - g dt Q)^-1 p for each pole."""
-        made: list[Any] = _kept(
-            self._factors, dt, lambda: [self._solver(g * dt) for g in _pade()[0]]
-        )
-        return made
 
     def _solver(self, g: complex) -> Any:
         """p -> (1 - g Q)^-1 p, right however fast the exchange: nothing is subtracted.

@@ -58,9 +58,8 @@ def block_size(landscape: Landscape) -> int:
     drawn = min(landscape.batch_size, OFTEN * landscape.datapoints)
     if _draws_alone(landscape):
         return max(256, CACHED // drawn)
-    n = (
-        landscape.datapoints
-    )  # each row costs a few calls: there have to be walkers to be worth them
+    n = landscape.datapoints
+    # Each row costs a few calls: there have to be walkers to be worth them.
     return int(np.clip(ROWS // n, max(64, min(MANY, TABLE // n)), CACHED))
 
 
