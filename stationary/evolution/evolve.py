@@ -21,7 +21,7 @@ from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
 from stationary.evolution.evolution import Evolution, EvolutionAtom, Seen
 from stationary.evolution.features import first_reach, grid_in, is_whole
-from stationary.evolution.gap import gap_of
+from stationary.evolution.gap import Gap, gap_of
 from stationary.evolution.generator import Chain, chain_on, powers_at
 from stationary.evolution.grid import Grid
 from stationary.evolution.interpolated import beside, pushed
@@ -190,7 +190,8 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
     )
     finest = len(runs[-1].chain.width)
     notes = _of_window(state, edges, leak)
-    return _answer(asked, edges, seen, atoms, chains, finest, notes, grid.blurred)
+    gap = gap_of(state, chains, edges, float(times[-1]) or 1.0)
+    return _answer(asked, edges, seen, atoms, gap, finest, notes, grid.blurred)
 
 
 def _of_window(state: EndState, edges: Array, leak: Array) -> tuple[str, ...]:
@@ -219,7 +220,8 @@ def _of_pulses(asked: _Asked, pulses: Pulses) -> Evolution:
     edges = np.unique(np.clip(np.concatenate([edges, zeros, [low, high]]), low, high))
     grid = grid_in(state, start, times, first_reach(state, start, times), (), 4 * BASE)
     chains = [chain_on(state.diffusion, state.anatomy, grid.edges(k)) for k in range(GRIDS)]
-    return _answer(asked, edges, pulses.seen(edges, times), (), chains, 0, ())
+    gap = gap_of(state, chains, edges, float(times[-1]))
+    return _answer(asked, edges, pulses.seen(edges, times), (), gap, 0, ())
 
 
 def _handed_over(asked: _Asked, pulses: Pulses) -> Evolution:
@@ -244,13 +246,8 @@ def _handed_over(asked: _Asked, pulses: Pulses) -> Evolution:
         EvolutionAtom(a.position, np.append(nothing, a.weights), np.append(nothing, a.errors + off))
         for a in then.atoms
     )
-    answer = _answer(asked, then.edges, seen, atoms, (), then.finest, then.notes)
-    return replace(
-        answer,
-        log_relaxation_time=then.log_relaxation_time,
-        relaxation_error=then.relaxation_error,
-        slowest_mode=then.slowest_mode,
-    )
+    gap = Gap(then.log_relaxation_time, then.relaxation_error, then.slowest_mode)
+    return _answer(asked, then.edges, seen, atoms, gap, then.finest, then.notes)
 
 
 def _answer(
@@ -258,13 +255,12 @@ def _answer(
     edges: Array,
     seen: Seen,
     atoms: tuple[EvolutionAtom, ...],
-    chains: Sequence[Chain],
+    gap: Gap,
     finest: int,
     notes: tuple[str, ...],
     blurred: Sequence[tuple[float, float]] = (),
 ) -> Evolution:
     state, times = asked.state, asked.times
-    gap = gap_of(state, chains, edges, float(times[-1]) or 1.0)
     ends = [(p.lower, p.upper) for p in state.anatomy.points]
     breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
     breaks += [*state.diffusion.breakpoints, *state.anatomy.jumps.tolist()]

@@ -54,8 +54,6 @@ NONE = Gap(None, None, None)
 
 def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) -> Gap:
     """The gap, as five grids have it when cells shrink to nothing; the mode on cells of `edges`."""
-    if not chains:
-        return NONE
     sides = [side for pair in state.anatomy.sides for side in pair]
     far = [s for s in sides if s.end.feller in (Feller.NATURAL, Feller.ATTRACTING)]
     cuts = [x for x, end in zip(edges[[0, -1]], state.diffusion.domain, strict=True) if x != end]
