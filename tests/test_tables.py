@@ -463,3 +463,18 @@ def test_smoothing_does_not_depend_on_the_unit_of_length(unit):
         return np.array([(b.position / s, b.mass) for b in basins])
 
     assert np.allclose(minima(unit), minima(1.0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("seed", [100, 106])
+def test_noisy_values_without_errors_tell_no_minimum_and_what_to_give(seed):
+    """Of values .0014 apart splines swing beyond all numbers: nan was in the report, or mass 1."""
+    w = np.sort(np.random.default_rng(3).uniform(-3, 3, 60))
+    rng = np.random.default_rng(seed)
+    noise = (0.1 + 0.05 * np.abs(w)) * rng.normal(size=60)
+    columns = {"w": w, "gradient": w**3 - w + 0.3 * np.sin(3 * w) + noise}
+    columns["variance"] = (1 + 0.3 * w**2) * (1 + 0.1 * rng.normal(size=60))
+    found = analyze(table(columns).landscape(learning_rate=0.1), chain=False)
+    assert all(b.mass_error > 1 for b in found.basins)
+    words = " ".join(str(found).split())
+    assert "their standard errors, by which they are smoothed" in words
+    assert "nan" not in words

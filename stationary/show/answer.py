@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stationary.analysis import Analysis
+from stationary.errors import Status
 from stationary.questions.spreading import circular_deviation
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
@@ -27,7 +28,10 @@ from stationary.wording import (
 
 Place = Callable[..., str]  # how a position is written
 
-
+GIVE_MORE = (
+    " What lies between the given values is not known well enough for that: give more of them or, "
+    "where they are noisy, their standard errors, by which they are smoothed."
+)
 MOSTLY = 0.5  # of the probability, that where the density has no bound is the first thing said
 HIGHER = 0.1  # of log P, by which a peak is above a minimum of the drift before it is worth a word
 
@@ -136,9 +140,10 @@ def _where(analysis: Analysis, said: str) -> str:
     if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
         who = said.removeprefix("In the long run ")
         where = " and ".join(_at(b, v, place) for b in basins[:4])
+        hint = GIVE_MORE if state.status is Status.INTERPOLATED else ""
         return (
             f"How much of the time {who} is {where} is not known: the errors are larger than the "
-            "probabilities."
+            f"probabilities.{hint}"
         )
     if len(basins) == 1:
         b = basins[0]

@@ -25,6 +25,7 @@ from stationary.functions.interpolation import Spline
 from stationary.sources.interpolated import DEGREE, unknown
 from stationary.sources.sampled import FINE
 
+MOST = 300.0  # of a logarithm of a variance: the square of what it is stays a number
 LEAST = 5  # values that can be smoothed
 
 
@@ -94,7 +95,7 @@ class Curves:
     @property
     def variance(self) -> Function:
         kind, curve, _ = self._variance
-        return (lambda w: np.exp(curve(w))) if kind == "log" else curve
+        return _exponential(curve) if kind == "log" else curve
 
     @cached_property
     def _errors(self) -> tuple[Function | None, Function | None]:
@@ -109,9 +110,7 @@ class Curves:
         elif changes is None or not self.smooth:
             variance = unknown(self.x, self.variances, DEGREE)
             if kind == "log":
-                variance = unknown(
-                    self.x, np.log(self.variances), DEGREE, lambda s: lambda w: np.exp(s(w))
-                )
+                variance = unknown(self.x, np.log(self.variances), DEGREE, _exponential)
         return mean, variance
 
     def error(self, w: Array) -> tuple[Array, Array]:
@@ -182,6 +181,11 @@ class Curves:
                 f"{listed}" + ("; below 3, noise may have made them" if weak else "")
             )
         return notes
+
+
+def _exponential(spline: Spline) -> Function:
+    """exp of a spline, which may swing beyond all numbers between values that are close."""
+    return lambda w: np.exp(np.clip(spline(w), -MOST, MOST))
 
 
 def smoothed(x: Array, y: Array, errors: Array) -> tuple[Spline, Spline]:

@@ -32,7 +32,7 @@ from stationary.numbers.elementary import (
 from stationary.panels.pieces import sums_between
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-from stationary.weight.component import Component
+from stationary.weight.component import VISIBLE, Component
 from stationary.weight.mesh import DEEP
 
 MIN_BARRIER = 1.0  # e times as dense as where it would be left: below that nothing is held back
@@ -84,8 +84,6 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
     ]
     inner = [e.place for e in parts.equilibria if not e.stable]
     log_mass, errors = masses_between(c, np.array(inner))
-    if state.status is Status.PANEL_LIMIT and c.error > 1:  # nor is it known which minima there are
-        errors = errors + c.error
     if period is None:
         borders = [lower, *inner, upper]
         first, last = found.diffusion.domain
@@ -116,6 +114,11 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
         # Of a start that is spread out, the error of a weight is absolute.
         spread = state.initial is not None and state.initial.law is not None
         weight_error += compact(state.weight_error / (c.weight if spread else 1))
+    # Where nothing is known of the density, neither is which minima there are: after the panel
+    # limit wherever it is, between given values also where it may not be.
+    missed = {Status.PANEL_LIMIT: c.error, Status.INTERPOLATED: c.error * math.exp(-VISIBLE)}
+    if (unknown := missed.get(state.status, 0.0)) > 1:
+        weight_error += compact(unknown)
 
     def rounded(x: Any) -> float:
         """What a number loses when it is handed out as a double."""
