@@ -21,7 +21,7 @@ Labels = Callable[[Array], Array]  # points (2, M) -> truth values
 RULE = 11  # Gauss points for each direction of a band
 LOOKS, ALONG = 16, 16  # steps along sides between points that are looked at, and more of them
 CLOSEST = 8  # times are rectangles cut in four: what is left is taken as it is
-MOST = 4000  # rectangles looked at together: an edge that is nowhere smooth would take more
+MOST = 3000  # rectangles are cut in all: an edge that is nowhere smooth would take more
 SMOOTH = 1e-11  # of a side: what the last coefficients of crossings may be
 APPEARS = 1e-5  # of a row: how far from its end a crossing may be in the first row that has it
 BISECTIONS = 40  # of edges between two looks: all digits
@@ -67,9 +67,8 @@ def held(
 ) -> tuple[Rule, Rule]:
     """The rules inside rectangles (2, K), numbered (K,), and along the edge in them: as close as
     each counts, (K,), and its quarters for a quarter of that; all alike if that is not given."""
-    closest, part = (CLOSEST, 1.0) if counts is None else (2 * CLOSEST, 0.25)
-    counts = 1.0 if counts is None else counts
-    counts = np.broadcast_to(counts, number.shape)
+    closest, part, room = (CLOSEST, 1.0, MOST) if counts is None else (2 * CLOSEST, 0.25, MOST)
+    counts = np.ones(len(number)) if counts is None else counts
     inside, edge = [whole(number[:0], low[:, :0], size[:, :0])], []
     edge.append(Rule(number[:0], low[:, :0], low[:, :0]))
     for depth in range(closest + 1):
@@ -81,8 +80,13 @@ def held(
         if not len(number):
             break
         bands = _Bands(labels, number, low, size, seen, count)
-        again = bands.rough * counts > SMOOTH
-        again &= depth < closest and 4 * np.count_nonzero(again) < MOST
+        missing = bands.rough * counts
+        again = missing > SMOOTH
+        if depth == closest:
+            again[:] = False
+        elif np.count_nonzero(again) > room:  # where most is missing
+            again[np.argsort(missing)[: len(again) - room]] = False
+        room -= int(again.sum())
         for found, rules in zip(bands.rules(again), (inside, edge), strict=True):
             rules.append(found)
         half = size[:, again] / 2
