@@ -1515,3 +1515,15 @@ def test_what_looks_like_two_weights_is_told_how_to_say_so():
         Diffusion(drift, 0.2, (-3, 3))
     with pytest.raises(LandscapeError, match=r"Its shape is \(3, M\)\."):
         Diffusion(drift, [0.1, 0.2, 0.3], ((-3, 3), (-4, 4)))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("tau", [1e-6, 1e6])
+def test_position_and_velocity_may_have_units_that_are_far_apart(tau):
+    """In microseconds a spring was said to collapse onto a line, and wells gave a traceback."""
+    for force, of_place in ((lambda q: -q, 0.3), (lambda q: q - q**3, 0.84054647)):
+        process = Kinetic(
+            lambda q, force=force: force(q) / tau**2, friction=0.7 / tau, temperature=0.3 / tau**2
+        )
+        cov = end_state(process).cov()
+        assert np.diag(cov) * [1, tau**2] == pytest.approx([of_place, 0.3], rel=1e-7)

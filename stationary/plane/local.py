@@ -268,9 +268,10 @@ def _settled(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> Ar
 
 
 def covariance_of(jacobian: Array, a: Array) -> Array:
-    """S with J S + S J^T + a = 0."""
-    made = solve_continuous_lyapunov(jacobian, -a)
-    return np.asarray((made + made.T) / 2)
+    """S with J S + S J^T + a = 0, in units in which J is balanced."""
+    balanced, (unit, _) = matrix_balance(jacobian, permute=False, separate=True)
+    made = solve_continuous_lyapunov(balanced, -a / unit / unit[:, None])
+    return np.asarray((made + made.T) / 2 * unit * unit[:, None])
 
 
 def described(process: PlaneDiffusion, x: Array) -> Equilibrium:

@@ -58,7 +58,7 @@ class Schedule:
     rates: Array = field(compare=False)
 
     @classmethod
-    def of(cls, given: Any, where: str) -> Schedule:
+    def of(cls, given: Any, where: str = "schedule") -> Schedule:
         """From words, a table, or a function of the number of the step with how many there are.
 
         Parameters
