@@ -10,7 +10,7 @@ import numpy as np
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio, WidthBias
 from stationary.show.answer import Place, places
-from stationary.show.layout import MOST_ROWS, Line, Report, first_of, picked, report, tabulated
+from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.listing import in_doubles
 from stationary.wording import (
     error_text,
@@ -119,7 +119,7 @@ def _sentence(r: Ratio, v: str, place: Place) -> str:
 
 
 def _minima(bias: WidthBias, place: Place) -> list[Line]:
-    basins, more = first_of(bias.basins, MOST_ROWS, "and {n} more; --json lists them all.")
+    basins, more = first_of(bias.basins)
     rows = [
         (
             str(i),
@@ -273,9 +273,7 @@ def _whole(bias: WidthBias) -> str:
 def _changed(c: BasinBias, bias: WidthBias, place: Place) -> tuple[str, list[Line]]:
     name, power = ("lambda" if c.is_dilation else "kappa"), 1 - c.convention
     header = [name, "ln density", "ln mass", "mass ratio", "error of ln"]
-    chosen, more = first_of(
-        range(len(c.factors)), MOST_ROWS, "and {n} more; --csv and --json list them all."
-    )
+    chosen, more = first_of(range(len(c.factors)), "and {n} more; --csv and --json list them all.")
     rows = []
     for i in chosen:
         density, mass = float(c.log_density_ratios[i]), float(c.log_mass_ratios[i])

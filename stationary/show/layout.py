@@ -119,10 +119,12 @@ def _cell(x: Any) -> str:
     return x if isinstance(x, str) else str(x) if isinstance(x, int) else f"{float(x):.6g}"
 
 
-def first_of(items: Sequence[Any], most: int, rest: str) -> tuple[Sequence[Any], list[str]]:
-    """As many as are shown, and a sentence on the `rest`, in which {n} is their number."""
-    left_out = len(items) - most
-    return items[:most], [rest.format(n=left_out)] if left_out > 0 else []
+def first_of(
+    items: Sequence[Any], rest: str = "and {n} more; --json lists them all."
+) -> tuple[Sequence[Any], list[str]]:
+    """As many as a table shows, and a sentence on the `rest`, in which {n} is their number."""
+    left_out = len(items) - MOST_ROWS
+    return items[:MOST_ROWS], [rest.format(n=left_out)] if left_out > 0 else []
 
 
 def picked(answer: Any, names: str) -> dict[str, Any]:

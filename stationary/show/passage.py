@@ -11,7 +11,7 @@ from stationary.chain.passage import steps_of
 from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
-from stationary.show.layout import MOST_ROWS, Line, Report, first_of, picked, report, tabulated
+from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate
 from stationary.wording import (
@@ -92,7 +92,7 @@ def _rows(p: FirstPassage) -> list[Line]:
     every = [x if isinstance(x, str) else f"{float(x):.6g}" for x in _starts(p)]
     law = [f"The start: {x}." for x in every if len(every) == 1 and len(x) > WIDEST]
     every = ["the start"] if law else every
-    names, more = first_of(every, MOST_ROWS, "and {n} more starts; --json lists them all.")
+    names, more = first_of(every, "and {n} more starts; --json lists them all.")
 
     def at(e: Estimate, k: int, i: int) -> tuple[Any, Any]:
         log, error = (np.reshape(v, (len(p.targets), -1)) for v in (e.log, e.error))

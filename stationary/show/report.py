@@ -17,7 +17,6 @@ from stationary.show.headline import after, headline
 from stationary.show.influence import errors_of, of_minima
 from stationary.show.layout import (
     LEVELS,
-    MOST_ROWS,
     WIDTH,
     Line,
     Report,
@@ -42,14 +41,12 @@ from stationary.wording import (
     tidy,
 )
 
-MORE = "and {n} more; --json lists them all."
-
 
 def text(analysis: Analysis) -> Report:
     """The whole report."""
     asked, analysis = analysis, analysis.rounded
     v, anatomy = analysis.diffusion.variable, analysis.end_state.anatomy
-    points, more = first_of(anatomy.points, MOST_ROWS, MORE)
+    points, more = first_of(anatomy.points)
     infinite = " or the drift is infinite" if any(p.pole for p in anatomy.points) else ""
     singular = f"Where the noise vanishes{infinite}"
     return report(
@@ -154,7 +151,7 @@ def _optimiser(landscape: Landscape) -> list[Line]:
 
 
 def _equilibria(analysis: Analysis) -> list[Line]:
-    equilibria, more = first_of(analysis.equilibria, MOST_ROWS, MORE)
+    equilibria, more = first_of(analysis.equilibria)
     if not equilibria:
         pieces = analysis.end_state.anatomy.pieces
         nowhere = not all(p.sampling.is_flat for p in pieces)

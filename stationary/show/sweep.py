@@ -60,7 +60,7 @@ def _minima(sweep: Sweep) -> list[Line]:
     wins = Counter(columns["dominant"].tolist())
     deviations = columns["std"][np.isfinite(columns["std"])]
     scale = float(deviations.max(initial=0.0))
-    labels, more = first_of(sweep.labels, MOST_ROWS, "{n} more are not listed.")
+    labels, more = first_of(sweep.labels, "{n} more are not listed.")
     rows = []
     for label in labels:
         here = sweep.kinds[label] != ""
@@ -148,7 +148,7 @@ def _quantities(sweep: Sweep) -> list[Line]:
 
 def _activations(sweep: Sweep) -> list[Line]:
     """The slope of each minimum's exit time in an Arrhenius plot."""
-    found, more = first_of(sweep.activations, MOST_ROWS, "{n} more are in the JSON (--json).")
+    found, more = first_of(sweep.activations, "{n} more are in the JSON (--json).")
     if not found:
         return []
     names = list(found[0].fixed)
