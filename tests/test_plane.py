@@ -1527,3 +1527,16 @@ def test_position_and_velocity_may_have_units_that_are_far_apart(tau):
         )
         cov = end_state(process).cov()
         assert np.diag(cov) * [1, tau**2] == pytest.approx([of_place, 0.3], rel=1e-7)
+
+
+@pytest.mark.parametrize("unit", [2.0**-30, 1.0])
+def test_a_region_may_be_much_smaller_than_what_is_looked_at_first(unit):
+    """Leaving a disc: int (e^(p^2 / 2 D) - 1) / p dp, off by 38 times its claim in nanometres."""
+    process = Diffusion(lambda x: -x, 0.6 * unit**2, domain=((-math.inf, math.inf),) * 2)
+    start = np.array([[0, 0.5 * unit], [0, 0]])
+    found = stationary.mean_exit_time(
+        process, start, lambda x: x[0] ** 2 + x[1] ** 2 < 1.44 * unit**2
+    )
+    exact = [quad(lambda p: math.expm1(p * p / 0.6) / p, r, 1.2, epsrel=1e-12)[0] for r in (0, 0.5)]
+    assert (np.abs(found.value / exact - 1) <= found.error).all()
+    assert found.error.max() < 1e-8

@@ -30,6 +30,7 @@ from stationary.states.first_passage import first_passage
 from stationary.states.law import Estimate
 
 POINTS = 97  # for each direction, at which a region is looked for
+SHRINKINGS = 64  # of the box around a region that is small: each to a twelfth
 TIP = 4  # steps between these: how far its corners may reach beyond what is seen
 
 
@@ -137,21 +138,23 @@ def _around(process: PlaneDiffusion, labels: Labels, x: Array) -> Box:
     low, high = np.array(finite_box(process.domain)).T
     reach = 2 * np.abs(x).max(axis=1)
     box = clipped(np.minimum(low, -reach), np.maximum(high, reach), process.domain)
-    for attempt in range(4):
+    for attempt in range(SHRINKINGS):
         part = _part(labels, box, x)
-        if not part.any():
-            break
-        at = [np.flatnonzero(part.any(axis=1 - axis))[[0, -1]] for axis in (0, 1)]
         low, high = np.array(box).T
-        step = (high - low) / (POINTS - 1)
-        first, last = (np.array([pair[k] for pair in at]) for k in (0, 1))
-        ends = np.array(process.domain).T
+        step, ends = (high - low) / (POINTS - 1), np.array(process.domain).T
+        if part.any():
+            at = [np.flatnonzero(part.any(axis=1 - axis))[[0, -1]] for axis in (0, 1)]
+            first, last = (np.array([pair[k] for pair in at]) for k in (0, 1))
+        else:  # it falls between the points
+            first, last = ((v - low) / step for v in (x.min(axis=1), x.max(axis=1)))
         opened = ((first == 0) & (low > ends[0])) | ((last == POINTS - 1) & (high < ends[1]))
         if opened.any() and not attempt:
             box = _finite(process, ((-math.inf, math.inf),) * 2)
-        else:
-            box = box_of(np.maximum(low, low + (first - TIP) * step),
-                         np.minimum(high, low + (last + TIP) * step))  # fmt: skip
+            continue
+        box = box_of(np.maximum(low, low + (first - TIP) * step),
+                     np.minimum(high, low + (last + TIP) * step))  # fmt: skip
+        if (np.diff(box)[:, 0] > 0.9 * (high - low)).all():
+            break
     return box
 
 
