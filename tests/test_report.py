@@ -341,7 +341,7 @@ def test_ten_lines_hold_what_was_asked_for_and_why_it_is_not_converged():
 
 
 def test_zeros_beyond_those_shown_are_counted(monkeypatch):
-    monkeypatch.setattr("stationary.show.report.MOST_ROWS", 1)
+    monkeypatch.setattr("stationary.show.layout.MOST_ROWS", 1)
     process = Diffusion(lambda x: 2 - x, lambda x: (x * (x - 1)) ** 2, (-1, 3))
     assert "\n  and 1 more; --json lists them all.\n" in str(analyze(process))
 
