@@ -1428,3 +1428,19 @@ def test_minima_that_lie_far_out_are_no_endless_row(place):
     )
     assert abs(state.mean() - place) <= state.mean_error < 1e-6
     assert abs(state.std() - math.sqrt(0.1 / 1.9)) <= state.std_error < 1e-6
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_comes_ever_closer_to_an_end_of_a_stretch_without_gradients_is_at_it():
+    """From 0 to 1 both losses pull alike: doubles stall at 1e-321, and cells of such a class too."""
+
+    def losses(w):
+        aside, shared = np.maximum(0, np.abs(w) - 1), np.maximum(0, w) ** 2 / 4
+        return aside + shared, 2 * aside + shared
+
+    landscape = Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3), initial="uniform:-3,3")
+    found = exact_chain(landscape, cells=400)
+    (atom,), (still,) = found.atoms, found.components
+    assert (atom.position, still.interval) == (0, (-1, 0))
+    assert atom.weight == pytest.approx(0.5, abs=1e-12)  # all that starts above 0, as by symmetry
+    assert still.weight == pytest.approx(0.5, abs=1e-12)

@@ -31,7 +31,7 @@ from stationary.chain.state import ChainState
 from stationary.chain.tilt import Seen
 from stationary.chain.transfer import Transfer
 from stationary.errors import Status
-from stationary.numbers.arithmetic import SAME
+from stationary.numbers.arithmetic import SAME, TINY
 from stationary.states.mixture import Atom, Escape
 
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
@@ -191,8 +191,9 @@ class Search:
                 continue  # it goes on for ever
             if held.ends[0] != "periodic":
                 low, high = hull(ground.batches, low, high, held)
-            if high - low <= NEAREST * max(abs(low), abs(high)):
-                points.append((low + high) / 2)  # doubles cannot tell its points apart
+            if high - low <= max(NEAREST * max(abs(low), abs(high)), TINY):
+                # Doubles cannot tell its points apart.
+                points.append(0.0 if low <= 0 <= high else (low + high) / 2)
             elif (low, high) not in intervals:
                 intervals.append((low, high))
         return sorted(points), intervals, resting
