@@ -86,7 +86,7 @@ def weights_of(
     total, moving = float(values[-1].sum()), 1.0 - stays
     if not total > 0:  # no cell leads to any of them: nothing is known
         return Weights(np.full(count, moving / count), 1.0, arrival, doubt, False)
-    error = 2 * change + abs(moving - total)
+    error = 2 * change + abs(moving - total) + passage.beside()
     return Weights(values[-1] * (moving / total), error, arrival, doubt, sound)
 
 
@@ -131,6 +131,14 @@ class _Passage:
         for j, k in enumerate(k for k in (0, 1) if held.ends[k] == "leave"):
             owner[n + k] = b + j
         return absorbed(chain.matrix, owner, b + len(self.outside), self.ground.lean.rise(edges))
+
+    def beside(self) -> float:
+        """How much of a start that is spread out counts as at a point, though it is beside it."""
+        start, held = self.ground.start, self.ground.held
+        if start is None or start.law is None:
+            return 0.0
+        near = [(p, capture(self.ground.point(p), held.upper - held.lower)) for p in self.points]
+        return math.fsum(start.probability(p - d, p + d) for p, d in near)
 
     def from_start(self, edges: Array, table: Array, *, walked: bool = True) -> Array:
         """The mean of each column; where it starts at points, by steps as long as these are few."""
