@@ -45,16 +45,11 @@ def held_interval(landscape: Landscape, basin: Basin) -> tuple[float, float] | N
     return closure(landscape, at, at, near) or found
 
 
-def closure(
-    landscape: Landscape, low: float, high: float, w: Array | None = None
-) -> tuple[float, float] | None:
+def closure(landscape: Landscape, low: float, high: float, w: Array) -> tuple[float, float] | None:
     """Where SGD can come from an interval, whichever datapoints are drawn, as seen at points w.
 
-    None where it comes beyond them, walls aside; without points, out of the interval itself.
+    None where it comes beyond them, walls aside.
     """
-    if w is None:
-        by = 0.01 * (high - low)
-        w = np.linspace(low - by, high + by, _points(landscape))
     walls = landscape.domain
     folds = ends_of(landscape) == ("fold", "fold")
     w = w[(walls[0] <= w) & (w <= walls[1])]
@@ -95,7 +90,9 @@ def is_linked(ground: Ground, spans: Sequence[tuple[float, float]], late: bool) 
         return False
     spans, landscape = sorted(spans), ground.batches.landscape
     if len(spans) == 1:
-        return late and closure(landscape, *spans[0]) is None
+        low, high = spans[0]
+        beside = np.linspace(1.01 * low - 0.01 * high, 1.01 * high - 0.01 * low, _points(landscape))
+        return late and closure(landscape, low, high, beside) is None
     ends = [ground.held.lower, *(x for span in spans for x in span), ground.held.upper]
     between = [
         spaced(before, after, SCAN, ground.cores)

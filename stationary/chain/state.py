@@ -276,7 +276,7 @@ class ChainState(Distribution, Result):
     def cells_law(self) -> Cells:
         """The law on its cells, with the density even within each."""
         self._require()
-        spread = [(w, c) for w, c in self._parts]
+        spread = self._parts
         span = float(np.ptp(self.edges)) if len(self.edges) else 0.0
         unevenly = sum(w * unevenness(c.mass, c.edges) for w, c in spread)
         lumps = np.array(self._lumps).reshape(-1, 2)

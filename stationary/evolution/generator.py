@@ -94,12 +94,12 @@ class _Half:
     ell_edge: Array  # log a at the edge
 
 
-def _log_integral(t: Array, width: Array, slope: Array, g: Any) -> tuple[Array, Array]:
+def _log_integral(width: Array, slope: Array, g: Any) -> tuple[Array, Array]:
     """log int_0^width e^g, less g(0) and less g(1); g is a function of t, `slope` dg/dt there.
 
     The points are spread as e^(q t) is, with q the whole climb of g, so that layers are seen.
     """
-    v, w = t, _rule()[3]
+    _, _, v, w = _rule()
     first, last = g(np.zeros((len(width), 1)))[:, 0], g(np.ones((len(width), 1)))[:, 0]
     q = last - first
     flat = np.abs(q) < 1e-6
@@ -130,7 +130,7 @@ def _half(
     diffusion: Diffusion, centre: Array, reach: Array, at_centre: tuple[Array, Array]
 ) -> _Half:
     """The half from each centre to centre + reach (negative: the left half)."""
-    t, powers, v, _ = _rule()
+    t, powers, *_ = _rule()
     c = diffusion.convention.value
     x = centre[:, None] + reach[:, None] * t
     f, a = _coefficients(diffusion, x.ravel())
@@ -157,8 +157,8 @@ def _half(
 
     near = np.array([reach * h_0, slopes.sum(axis=1)])
     ell_near = logs[:, 0]
-    mass_here, _ = _log_integral(v, width, near, partial(exponent, 1, 1 - c))
-    here, from_edge = _log_integral(v, width, -near, partial(exponent, -1, c))
+    mass_here, _ = _log_integral(width, near, partial(exponent, 1, 1 - c))
+    here, from_edge = _log_integral(width, -near, partial(exponent, -1, c))
     return _Half(
         climb=climbs.sum(axis=1),
         log_mass=mass_here - (1 - c) * (ell_near - ell_0),
