@@ -114,11 +114,10 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
         # Of a start that is spread out, the error of a weight is absolute.
         spread = state.initial is not None and state.initial.law is not None
         weight_error += compact(state.weight_error / (c.weight if spread else 1))
-    # Where nothing is known of the density, neither is which minima there are: after the panel
-    # limit wherever it is, between given values also where it may not be.
-    missed = {Status.PANEL_LIMIT: c.error, Status.INTERPOLATED: c.error * math.exp(-VISIBLE)}
-    if (unknown := missed.get(state.status, 0.0)) > 1:
-        weight_error += compact(unknown)
+    # Where nothing is known of the density, neither is which minima there are.
+    unseen = {Status.PANEL_LIMIT: 1.0, Status.INTERPOLATED: math.exp(-VISIBLE)}
+    unknown = compact(unseen.get(state.status, 0.0) * c.error)
+    weight_error += unknown if unknown > 1 else 0.0
 
     def rounded(x: Any) -> float:
         """What a number loses when it is handed out as a double."""
@@ -249,8 +248,8 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
             for t in c.density.tails
             if t is not None and i == (0 if t.side == "lower" else len(borders))
         ]
-        logs = np.concatenate([raw[inside], [log for log, _ in extra]])
-        weights = np.concatenate([c.panel_errors[panel[inside]], [error for _, error in extra]])
+        logs = np.append(raw[inside], [log for log, _ in extra])
+        weights = np.append(c.panel_errors[panel[inside]], [error for _, error in extra])
         log_mass[i] = logsumexp(logs)
         own[i] = exp(logs - log_mass[i]) @ weights if log_mass[i] > -math.inf else 0.0
     # Of what is light the mesh has what its own peaks hold, but not what lies beyond its troughs.
