@@ -561,6 +561,23 @@ def test_a_start_over_several_traps_is_shared_between_them(unit):
     assert [a.weight for a in state.atoms] == pytest.approx([1 / 3] * 3, abs=1e-14)
 
 
+@pytest.mark.parametrize("start", ["uniform:-2,3", "normal:0.3,1"])
+def test_quantiles_meet_what_comes_to_an_edge_before_what_rests_beyond_it(start):
+    """Atoms at both ends of what rests there: the median was at the lower one."""
+    landscape = Landscape(
+        lambda w: [np.maximum(w - 1, 0) ** 2, np.maximum(-w - 1, 0) ** 2],
+        learning_rate=0.25,
+        domain=(-4, 4),
+    )
+    state = end_state(landscape, initial=start)
+    given = state.initial
+    q = np.linspace(0.02, 0.98, 49)
+    exact = np.clip(given.ppf(q), -1, 1)  # all that starts outside comes to the nearer edge
+    assert state.ppf(q) == pytest.approx(exact, abs=1e-12)
+    assert state.isf(1 - q) == pytest.approx(exact, abs=1e-12)
+    assert state.median() == pytest.approx(exact[24], abs=1e-12)
+
+
 def test_samples_that_rest_on_a_stretch_are_atoms():
     state = solve(0, quiet_between_0_and_1, (-2, 3), initial=[-1.0, 0.25, 0.25, 0.5])
     inside = [(a.position, a.weight) for a in state.atoms if 0 < a.position < 1]

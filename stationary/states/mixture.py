@@ -150,7 +150,8 @@ class Mixture:
         parts: list[tuple[Any, Component | Atom | Escape]]
         parts = [(c.interval[0], c) for c in self.components]
         parts += [(a.position, a) for a in self.lumps]
-        parts.sort(key=lambda p: p[0], reverse=not left)
+        # An atom at the lower end of a density comes before it.
+        parts.sort(key=lambda p: (p[0], isinstance(p[1], Component)), reverse=not left)
         q = exp(log_q)
         result = np.full(q.shape, np.nan, dtype=q.dtype)
         before: Any = 0.0
