@@ -316,3 +316,17 @@ def test_whatever_can_be_reached_from_an_end_state_is_a_line():
         parts += [x for c in state.components for x in (c.density, c.mesh, c.density.panels)]
         parts += [x for p in state.anatomy.pieces for x in (p, p.sampling, p.sampling.samples)]
         assert all(len(repr(part)) < 100 and "\n" not in repr(part) for part in parts)
+
+
+def test_a_run_of_so_many_steps_is_an_answer_too():
+    run = analyze(TWO_MINIMA).sgd.after(100_000)
+    assert "its end state is not reached" in " ".join(str(run).split())
+    assert run.to_frame()["log_share_1"].tolist() == run.log_shares[:, 1].tolist()
+    assert run.to_dict()["steps"] == 100_000
+    assert "\n" not in repr(run)
+
+
+def test_the_end_state_of_losses_says_that_it_is_the_limit_of_small_steps():
+    words = " ".join(str(analyze(TWO_MINIMA).end_state).split())
+    assert "This is the limit of small steps" in words
+    assert "This is the limit of small steps" not in str(st.end_state(Diffusion(lambda x: -x, 1.0)))

@@ -28,15 +28,15 @@ from stationary.chain.points import walks_from
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
-from stationary.result import Data
+from stationary.result import Result
 
 CELLS = 768  # of a matrix of which 60 powers take a second
 MOST_STATES = 2 * CELLS  # of a walk that comes to few points, at eight times the cost
 MIXED = 22  # squarings after which a walker is taken to have been everywhere in its basin
 
 
-@dataclass(frozen=True, eq=False)
-class Run(Data):
+@dataclass(frozen=True, eq=False, repr=False)
+class Run(Result):
     """Where SGD is after some steps.
 
     Attributes
@@ -59,6 +59,9 @@ class Run(Data):
     errors: Array
     log_relaxation: float | None
     relaxation_error: float | None
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.steps:,} steps from {', '.join(self.starts[:3])}>"
 
 
 def run_of(

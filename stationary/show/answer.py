@@ -234,6 +234,8 @@ def _shares(analysis: Analysis) -> str:
     shares.sort(reverse=True)
     named = [f"{where} with probability {probability_text(log)}" for log, where in shares[:5]]
     lost = [e.words.rstrip(".") for e in state.escapes if e.weight]
+    if len(shares) > len(named):
+        named[-1] += f", and in {len(shares) - len(named)} more places with the rest"
     return ", ".join(named) + "".join(f". {words}" for words in lost)
 
 

@@ -32,7 +32,7 @@ def text(chain: ChainState) -> Report:
     return report(
         {
             f"{landscape.name}: the exact chain of SGD": [sentence(line) for line in first if line],
-            "Closed classes": _classes(chain),
+            "Closed classes": [] if chain.kind == "none" else _classes(chain),
             "End state": _moments(chain),
             "How far to trust this": trust(chain),
         }
@@ -49,7 +49,8 @@ def _classes(chain: ChainState) -> list[Line]:
         kind = "at rest" if c.still else "cells"
         rows.append((interval_text(c.interval), kind, _weight(c.weight), *known))
     rows += [(f"{a.position:.9g}", "an atom", _weight(a.weight), "-", "-") for a in chain.atoms]
-    rows += [("lost", sentence(e.words), _weight(e.weight), "-", "-") for e in chain.escapes]
+    lost = list(dict.fromkeys((e.words, e.weight) for e in chain.escapes))
+    rows += [("lost", words.rstrip("."), _weight(weight), "-", "-") for words, weight in lost]
     return tabulated(("w", "", "probability", "mean", "deviation"), rows)
 
 

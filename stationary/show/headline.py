@@ -14,7 +14,7 @@ from stationary.errors import StationaryError, Status
 from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
-from stationary.show.layout import tabulated
+from stationary.show.layout import Line, tabulated
 from stationary.wording import (
     LIGHT,
     MOST_NAMED,
@@ -96,7 +96,7 @@ def _of_sgd(analysis: Analysis) -> list[str]:
     ]
 
 
-def after(analysis: Analysis) -> list[str]:
+def after(analysis: Analysis) -> list[Line]:
     """Where SGD is after the steps that were asked for, by where it starts."""
     run, sgd = analysis.run, analysis.shown_sgd
     if analysis.run_length is not None and sgd is not None and not sgd.basins:
@@ -104,23 +104,27 @@ def after(analysis: Analysis) -> list[str]:
     if run is None or sgd is None:
         return []
     place = places(analysis.rounded.end_state)
-    rows = [
-        (start, *map(_share, logs, errors))
-        for start, logs, errors in zip(run.starts, run.log_shares, run.errors, strict=True)
-    ]
     names = [
         _at(b, place).partition(" (")[0] if b.at_rest else f"around {place(b.position)}"
         for b in sgd.basins
     ]
-    return [*tabulated(("started at", *names), rows), *_forgotten(run)]
+    return [*by_start(run, names), *forgotten(run)]
 
 
-def _share(log: float, error: float) -> str:
-    """A probability from its logarithm and the error of that."""
-    return share_text(log, min(math.exp(log) * math.expm1(min(error, 700.0)), 1.0))
+def by_start(run: Run, names: Sequence[str]) -> list[Line]:
+    """What basins of these names hold after it, by where it starts."""
+
+    def share(log: float, error: float) -> str:
+        return share_text(log, min(math.exp(log) * math.expm1(min(error, 700.0)), 1.0))
+
+    rows = [
+        (start, *map(share, logs, errors))
+        for start, logs, errors in zip(run.starts, run.log_shares, run.errors, strict=True)
+    ]
+    return tabulated(("started at", *names), rows)
 
 
-def _forgotten(run: Run) -> list[str]:
+def forgotten(run: Run) -> list[str]:
     """Whether the run has reached the end state."""
     memory = run.log_relaxation
     if memory is None:

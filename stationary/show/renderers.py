@@ -38,6 +38,7 @@ KINDS = {  # the modules that show each kind of answer
     "PlaneState": "plane",
     "PlaneWidthBias": "plane_bias",
     "RegularisationPath": "regularisation",
+    "Run": "run",
     "Saved": "saved",
     "Simulation": "simulation",
     "Sweep": "sweep phases",

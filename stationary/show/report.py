@@ -41,6 +41,8 @@ from stationary.wording import (
     tidy,
 )
 
+LIMIT = "This is the limit of small steps: what SGD's own steps make of it says stationary.analyze."
+
 
 def text(analysis: Analysis) -> Report:
     """The whole report."""
@@ -73,6 +75,8 @@ def _head(analysis: Analysis) -> list[str]:
     """The first lines; where it did not converge, with why at once."""
     first, *more = headline(analysis)
     more.insert(0, last_rate_text(analysis.landscape))
+    if analysis.landscape is None and analysis.diffusion.time_unit == "step":
+        more.insert(0, LIMIT)
     status = analysis.end_state.status
     if status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         more.insert(0, f"Not converged: {status.value}.")

@@ -18,6 +18,11 @@ from stationary.states.network import Network
 from stationary.weight.component import Component
 from stationary.weight.focus import component_on
 
+WITHOUT_DENSITY = (
+    ", but of the law of the start no density is known there. Give a normal or uniform one, or "
+    "samples."
+)
+PARTLY = " at some points, while the drift moves it at others. Start elsewhere, or at points."
 LEAST = 1e-290  # of a law, beyond which its density may be no double
 
 
@@ -40,7 +45,7 @@ def staying(classes: Network, start: Initial) -> tuple[list[Atom], list[Componen
             held = start.probability(low, high)
             if stays.sum() > 1 and held > 0:  # more than an unstable zero of the drift
                 if not stays.all():
-                    raise _moved(classes.partition.diffusion, held, p)
+                    raise _unknown(classes.partition.diffusion, held, p, PARTLY)
                 components.append(_as_it_was(classes.partition.diffusion, start.law, held, p))
         elif p.is_rest:
             lost = 1 - classes.probabilities(np.array([p.position])).sum()
@@ -54,20 +59,19 @@ def _as_it_was(diffusion: Diffusion, start: Truncated, held: float, p: SingularP
     """The law of the start on a stretch: without drift the density is 1 / a, with Ito's noise."""
     law = start.law
     if isinstance(law, Given) and not hasattr(law.distribution, "pdf"):
-        raise _moved(diffusion, held, p)
+        raise _unknown(diffusion, held, p, WITHOUT_DENSITY)
     first, last = (float(side(np.array([LEAST]))[0]) for side in (law.ppf, law.isf))
     ends = max(p.lower, first), min(p.upper, last)
     try:
         still = Diffusion(lambda x: 0 * x, law.rarity, ends, name=diffusion.name)
         _, found = component_on(anatomy(sampling(still)))
     except StationaryError as error:  # a density with gaps or poles
-        raise _moved(diffusion, held, p) from error
+        raise _unknown(diffusion, held, p, WITHOUT_DENSITY) from error
     return replace(found, weight=held, at_rest=True)
 
 
-def _moved(diffusion: Diffusion, held: float, p: SingularPoint) -> LandscapeError:
+def _unknown(diffusion: Diffusion, held: float, p: SingularPoint, why: str) -> LandscapeError:
     return LandscapeError(
         f"{diffusion.name}: {held:.3g} of the starts lie between {p.lower:.6g} and {p.upper:.6g}, "
-        "where there is neither noise nor drift at some points: what starts there stays there. "
-        "Start elsewhere, or at a point."
+        f"where there is no noise and what starts there stays there{why}"
     )
