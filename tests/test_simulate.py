@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import special
 
 from stationary import (
     ConvergenceError,
@@ -761,6 +762,24 @@ def test_an_end_that_holds_what_reaches_it_is_met_at_the_right_time_in_long_step
     state = simulate(process, 0.3, walkers=20_000, steps=3, burn_in=0, dt=0.5, seed=0)
     share, error = state.absorption()[0]
     assert sigmas(share, math.exp(-2 * 0.3 / 1.5), error) < 4
+
+
+@pytest.mark.parametrize("rest", [-0.3, 0.3, 0.45])
+def test_what_is_absorbed_where_the_noise_vanishes_is_so_in_its_law(rest):
+    """dx = (rest - x) dt + sqrt(x) dW, absorbed at 0: Euler's error goes as dt^(1 - 2 rest)."""
+    process = Diffusion(
+        lambda x: rest - x, lambda x: x, (0, np.inf), boundaries=("absorbing", "reflecting")
+    )
+    state = simulate(process, 0.5, walkers=20_000, steps=1, burn_in=99, dt=0.02, seed=1)
+    share, error = state.absorption()[0]
+    exact = special.gammaincc(1 - 2 * rest, 0.5 / (0.5 * math.expm1(2)))
+    assert sigmas(share, exact, error) < 4
+
+
+def test_walkers_that_are_all_absorbed_at_0_have_a_histogram():
+    """Their places were subnormal numbers, and the width of a bin was 0 (a ValueError)."""
+    process = Diffusion(lambda x: -x, lambda x: x, (0, np.inf))
+    assert simulate(process, 0.5, walkers=1000, seed=1).absorption()[0][0] == 1
 
 
 def test_walkers_that_are_turned_back_where_the_noise_vanishes_are_told_what_a_step_costs():

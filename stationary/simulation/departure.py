@@ -85,8 +85,8 @@ def ends_of(
                 f"drift and variance vanish at {v} = {end:g}: what reaches that end stays."
             )
         stays = kinds[side] is Boundary.ABSORBING
-        if abs(power - 1) < 1e-3 and (push == 0 if stays else push >= 0):
-            roots.append(RootEnd(end, 2 * side - 1, slope, push))
+        if abs(power - 1) < 1e-3 and (stays or push >= 0):
+            roots.append(RootEnd(end, 2 * side - 1, slope, push, stays))
         elif power > 0 and not stays:
             notes.append(
                 f"the noise vanishes at {v} = {end:g}, where walkers are turned back: there the "
@@ -204,7 +204,7 @@ def automatic_edges(x: Array, bins: int | None, domain: tuple[float, float]) -> 
     .. [1] D. Freedman, P. Diaconis, Z. Wahrscheinlichkeitstheorie verw. Geb. 57 (1981) 453.
     """
     low, high = float(x[0]), float(x[-1])
-    width = high - low
+    width = max(high - low, TINY)  # of less the inverse is no number
     if width <= 1e-9 * max(abs(low), abs(high)):
         width = max(abs(low), abs(high), TINY) * 1e-6
     lower = max(low - width / 8, domain[0])

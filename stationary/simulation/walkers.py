@@ -27,19 +27,23 @@ NEAR = 25.0  # of c dt: from there on a step of five deviations does not reach t
 class RootEnd:
     """An end of the domain from which the variance rises as c r, with the distance r.
 
-    Next to it a walker is a squared Bessel process, dr = b dt + sqrt(c r) dW with b >= 0 the drift
-    away from the end: what a step dt makes of it is c dt / 2 times a number of the gamma
-    distribution of shape 2 b / c + N, with N of Poisson's distribution of mean 2 r / (c dt) [1]_.
+    Next to it a walker is a squared Bessel process, dr = b dt + sqrt(c r) dW with the drift b at
+    the end, away from it. In a step dt it comes to c dt / 2 times a number of the gamma
+    distribution of shape 2 b / c + N, with N of Poisson's distribution of mean m = 2 r / (c dt)
+    [1]_. If the end absorbs and 2 b < c, it does so where a number G of the gamma distribution of
+    shape 1 - 2 b / c is above m [2]_; else the shape is N + 1, and the mean of N is m - G.
 
     References
     ----------
     .. [1] P. Glasserman, Monte Carlo Methods in Financial Engineering, Springer 2003, 3.4.
+    .. [2] R. Makarov, D. Glew, Monte Carlo Methods Appl. 16 (2010) 283.
     """
 
     end: float
     side: int  # of the domain: -1 or 1
     slope: float
     push: float
+    absorbs: bool
 
     def step(self, x: Array, f: Array, a: Array, dt: float, rng: Generator) -> tuple[Array, Array]:
         """Which of the walkers x are next to the end, and where they are after a step."""
@@ -49,8 +53,15 @@ class RootEnd:
         with np.errstate(invalid="ignore"):
             c = np.where(r > 0, a / r, self.slope)
         # What the drift is more than at the end comes first.
-        moved = np.maximum(r + (-self.side * f - self.push) * dt, 0.0)
-        shape = 2 * self.push / c + rng.poisson(2 * moved / (c * dt))
+        mean = 2 * np.maximum(r + (-self.side * f - self.push) * dt, 0.0) / (c * dt)
+        half = 2 * self.push / c  # of the dimension of the process
+        if self.absorbs:
+            meets = half < 1
+            left = mean - np.where(meets, rng.standard_gamma(np.where(meets, 1 - half, 1.0)), 0.0)
+            count = rng.poisson(np.maximum(left, 0.0))
+            shape = np.where(left > 0, np.where(meets, 1.0, half) + count, 0.0)
+        else:
+            shape = np.asarray(half + rng.poisson(mean))
         return near, self.end - self.side * (c * dt / 2 * rng.standard_gamma(shape))
 
 
