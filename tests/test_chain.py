@@ -1444,3 +1444,19 @@ def test_what_comes_ever_closer_to_an_end_of_a_stretch_without_gradients_is_at_i
     assert (atom.position, still.interval) == (0, (-1, 0))
     assert abs(atom.weight - 0.5) < found.weight_error < 1e-9  # all that starts above 0
     assert abs(still.weight - 0.5) < found.weight_error
+
+
+def test_what_some_datapoints_draw_to_a_stretch_without_gradients_ends_at_its_edge():
+    """Squared hinges: half of the steps go half-way to it, the others nowhere, and none beyond."""
+    landscape = Landscape(
+        losses=lambda w: [np.maximum(w - 1, 0) ** 2, np.maximum(-w - 1, 0) ** 2],
+        learning_rate=0.25,
+        domain=(-4, 4),
+        initial="uniform:-2,3",
+    )
+    found = exact_chain(landscape, cells=400)
+    weights = {a.position: a.weight for a in found.atoms}
+    assert weights == {-1: pytest.approx(0.2, abs=1e-9), 1: pytest.approx(0.4, abs=1e-9)}
+    assert all(abs(weights[x] - w) <= found.weight_error for x, w in ((-1, 0.2), (1, 0.4)))
+    (still,) = found.components
+    assert (still.interval, still.still) == ((-1, 1), True)

@@ -21,7 +21,7 @@ from stationary.functions.evaluation import evaluate
 from stationary.line.chart import CORE
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import is_known, partition
-from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.numbers.cost import BY_LOOK
 from stationary.panels.roots import bisected as where_ends
 from stationary.process.corners import SCAN
@@ -29,6 +29,8 @@ from stationary.process.corners import SCAN
 Core = tuple[float, float]  # middle and size of what needs cells finer than its surroundings
 
 ENDS = 1e-7  # of an interval, to which its ends are found where batches stand for others
+HALVED = 30  # times, of a way along which steps are looked at
+DRAWN = 0.999  # of a way, that a step leaves at most: a million of them are few
 CAPTURE = 1e-11  # nearer than this, relative to the interval, an attracting rest point has its own
 CAPTURE_NEUTRAL = 1e-3  # the same where distances shrink ever more slowly
 NEUTRAL = 1e-12  # exponents below this are none
@@ -47,6 +49,19 @@ class RestPoint:
     exponent: float  # of Lyapunov, per step; -inf where a batch arrives in one step
     attracts: bool
     size: float = math.inf  # of what is around it, as far as the scan that found it tells
+
+
+def draws(batches: Batches, end: float, other: float) -> bool:
+    """Whether every step between two points leads towards the first, or nowhere, and some do.
+
+    Then what is between them comes ever closer to it.
+    """
+    away = (other - end) * 2.0 ** -np.arange(HALVED)
+    if not np.abs(away).min() > TINY:
+        return False
+    left = (batches.images(end + away) - end) / away
+    noise = 4 * math.ulp(max(abs(end), abs(other))) / np.abs(away)
+    return bool(((left >= -noise) & (left <= 1 + noise)).all() and (left.min(axis=0) < DRAWN).all())
 
 
 def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from functools import partial
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.cells import bisected, dead_stretch, graded, hull, surrounded
+from stationary.chain.cells import bisected, dead_stretch, draws, graded, hull, surrounded
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
@@ -191,7 +191,11 @@ class Search:
                 continue  # it goes on for ever
             if held.ends[0] != "periodic":
                 low, high = hull(ground.batches, low, high, held)
-            if high - low <= max(NEAREST * max(abs(low), abs(high)), TINY):
+            ends = [e for e in (low, high) if any(e in stretch for stretch in spans)]
+            drawn = [e for e in ends if draws(ground.batches, e, low + high - e)]
+            if drawn:
+                points.append(drawn[0])
+            elif high - low <= max(NEAREST * max(abs(low), abs(high)), TINY):
                 # Doubles cannot tell its points apart.
                 points.append(0.0 if low <= 0 <= high else (low + high) / 2)
             elif (low, high) not in intervals:

@@ -172,7 +172,7 @@ def _where(analysis: Analysis, said: str) -> str:
     times = f"{math.exp(gain):.{digits_left(error, 4)}g}" if gain < 13 else power_text(gain)
     what = "basin" if first.parts or second.parts else "minimum"
     compared = f"The first {what} holds {times} times as much as the second."
-    if abs(gain) < 1e-9:
+    if abs(gain) < max(1e-9, error):
         within = "" if error < 1e-6 else ", to within the error"
         compared = f"The first two hold the same{within}."
     whole = math.isfinite(deviation) and not state.diffusion.is_periodic  # a ring is cut somewhere
