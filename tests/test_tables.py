@@ -478,3 +478,19 @@ def test_noisy_values_without_errors_tell_no_minimum_and_what_to_give(seed):
     words = " ".join(str(found).split())
     assert "their standard errors, by which they are smoothed" in words
     assert "nan" not in words
+
+
+@pytest.mark.parametrize(
+    ("curve", "noise", "told"),
+    [
+        (lambda w: w**3 - w, 0.05, True),
+        (lambda w: w**3 - w, 0.0, False),
+        (lambda w: np.maximum(w, 0.3) + (w > 1), 0.0, False),
+        (lambda w: (2 * w + 1).astype(np.float32).astype(float), 0.0, False),
+    ],
+)
+def test_values_that_scatter_as_noise_does_are_told(curve, noise, told):
+    w = np.sort(np.random.default_rng(1).uniform(-2, 2, 120))
+    values = curve(w) + noise * np.random.default_rng(2).normal(size=120)
+    found = table({"w": w, "gradient": values, "variance": 0.2 + 0 * w})
+    assert any("scatters from one w to the next as noise does" in n for n in found.notes) is told

@@ -26,6 +26,9 @@ from stationary.sources.interpolated import DEGREE, unknown
 from stationary.sources.sampled import FINE
 
 MOST = 300.0  # of a logarithm of a variance: the square of what it is stays a number
+TELLING = 16  # values, from which on noise is told from a curve: two deviations from a half
+TURNING = 0.55  # of pairs: of noise 0.73
+SEEN = 1e-5  # of the range of values: what is less is rounding, also of single precision
 LEAST = 5  # values that can be smoothed
 
 
@@ -155,7 +158,14 @@ class Curves:
     def notes(self, variable: str) -> list[str]:
         """What smoothing did, and which equilibria rest on little."""
         if self._mean[1] is None:
-            return []
+            noise = scatter(self.x, self.values)
+            if noise is None:
+                return []
+            return [
+                f"the {self.what} scatters from one {variable} to the next as noise does, by some "
+                f"{noise:.2g}, and is interpolated as it is: minima may be made of that. Give its "
+                f"standard errors ({self.what}_error), by which it is smoothed"
+            ]
         found = self.zeros(1)
         notes = [f"errors at different {variable} are taken for independent of each other"]
         if self.what == "gradient":
@@ -186,6 +196,21 @@ class Curves:
 def _exponential(spline: Spline) -> Function:
     """exp of a spline, which may swing beyond all numbers between values that are close."""
     return lambda w: np.exp(np.clip(spline(w), -MOST, MOST))
+
+
+def scatter(x: Array, y: Array) -> float | None:
+    """The size of the noise in values y at x; None where they do not scatter as noise does.
+
+    What a value is off the line through its neighbours has one sign along a curve, and changes it
+    three times of four where it is noise; a jump changes it once.
+    """
+    share = (x[1:-1] - x[:-2]) / (x[2:] - x[:-2])
+    off = y[1:-1] - (1 - share) * y[:-2] - share * y[2:]
+    off /= np.sqrt(1 + share**2 + (1 - share) ** 2)
+    turns = off[1:] * off[:-1] < 0
+    if len(x) < TELLING or turns.mean() < TURNING or np.median(np.abs(off)) < SEEN * np.ptp(y):
+        return None
+    return float(np.sqrt(np.mean(off**2)))
 
 
 def smoothed(x: Array, y: Array, errors: Array) -> tuple[Spline, Spline]:
