@@ -1525,8 +1525,10 @@ def test_position_and_velocity_may_have_units_that_are_far_apart(tau):
         process = Kinetic(
             lambda q, force=force: force(q) / tau**2, friction=0.7 / tau, temperature=0.3 / tau**2
         )
-        cov = end_state(process).cov()
-        assert np.diag(cov) * [1, tau**2] == pytest.approx([of_place, 0.3], rel=1e-7)
+        state = end_state(process)
+        assert np.diag(state.cov()) * [1, tau**2] == pytest.approx([of_place, 0.3], rel=1e-7)
+        assert sum(b.mass for b in state.basins) == pytest.approx(1, abs=1e-9)
+        assert len(state.basins) == (1 if of_place == 0.3 else 2)
 
 
 @pytest.mark.parametrize("unit", [2.0**-30, 1.0])

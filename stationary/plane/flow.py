@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 from scipy.interpolate import CubicSpline
-from scipy.linalg import solve_continuous_lyapunov
+from scipy.linalg import matrix_balance, solve_continuous_lyapunov
 from scipy.ndimage import distance_transform_cdt, find_objects, label
 from scipy.spatial import cKDTree
 
@@ -253,16 +253,17 @@ def _trap(
     process: PlaneDiffusion, e: Equilibrium, others: list[Array], box: Box
 ) -> tuple[Array, float]:
     """An ellipse around an attractor that the drift crosses inwards everywhere."""
-    p = solve_continuous_lyapunov(e.jacobian.T, -np.eye(2))
+    balanced, (unit, _) = matrix_balance(e.jacobian, permute=False, separate=True)
+    p = solve_continuous_lyapunov(balanced.T, -np.eye(2)) / unit / unit[:, None]
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     root = np.linalg.inv(np.linalg.cholesky((p + p.T) / 2)).T
     ring = root @ np.stack([np.cos(angle), np.sin(angle)])
-    width = min(high - low for low, high in box)
+    width = float((np.diff(box)[:, 0] / unit).min())
     nearest = min(
-        (float(np.linalg.norm(o - e.position)) for o in others if o is not e.position),
+        (float(np.linalg.norm((o - e.position) / unit)) for o in others if o is not e.position),
         default=width,
     )
-    size = 0.4 * min(nearest, width) / np.abs(ring).max()
+    size = 0.4 * min(nearest, width) / np.abs(ring / unit[:, None]).max()
     for _ in range(40):
         shells = size * np.linspace(0.05, 1, SHELLS)
         x = (e.position[:, None, None] + shells[:, None] * ring[:, None, :]).reshape(2, -1)
