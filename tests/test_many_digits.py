@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from concurrent.futures import ThreadPoolExecutor
 
 import mpmath
 import numpy as np
 import pytest
 
-from stationary import Diffusion, basins_of, end_state
+from stationary import Diffusion, Landscape, analyze, basins_of, end_state
 from stationary.numbers.arithmetic import DOUBLE, many_digits
 from stationary.numbers.chebyshev import chebyshev_sum, rule
 from stationary.numbers.elementary import to_float
@@ -140,3 +141,17 @@ def test_what_doubles_saw_is_seen_in_many_digits_too():
     few, many = (basins_of(end_state(process, digits=d)) for d in (None, 16))
     assert len(few) == len(many) == 2
     assert float(many[1].mass) == pytest.approx(few[1].mass, rel=1e-11)
+
+
+def test_digits_stop_at_the_error_where_a_start_is_spread_over_what_rests():
+    """Its weights are doubles: a TypeError at first, then 30 digits of which 15 were known."""
+
+    def losses(w):
+        return [(np.maximum(w * x, 0) - y) ** 2 for x, y in ((1.0, 1.2), (0.5, 0.4), (2.0, 2.5))]
+
+    landscape = Landscape(losses, learning_rate=0.05, domain=(-3, 4), initial="normal:0,1")
+    plain, found = end_state(landscape), analyze(landscape, digits=30, chain=False)
+    assert float(found.end_state.mean()) == pytest.approx(plain.mean(), abs=1e-13)
+    assert float(found.end_state.std()) == pytest.approx(plain.std(), abs=1e-13)
+    (mean,) = re.findall(r"  mean: (\S+)", str(found))
+    assert len(mean) < 20

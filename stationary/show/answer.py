@@ -81,6 +81,9 @@ def ends_of(law: Any, v: str, digits: int = 6) -> list[str]:
     for c in law.components:
         plain = f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}"
         found.append(at_rest_text(*c.interval) if getattr(c, "dead", False) else plain)
+    if law.initial is None and isinstance(law, EndState):
+        stills = [p.interval for p in law.anatomy.points if p.interval and p.carries == 0]
+        found += [f"where it starts, from {interval_text(still)}" for still in stills]
     return found
 
 

@@ -19,7 +19,7 @@ from stationary.states.basin import Basin, Basins
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.states.quantiles import quantiles
-from stationary.wording import many_digits_text
+from stationary.wording import digits_left, many_digits_text
 
 if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
@@ -65,7 +65,12 @@ def in_full(analysis: Analysis) -> dict[str, str] | None:
     if state.kind in SETTLED:
         found |= {"mean": state.mean(), "standard deviation": state.std()}
         found |= {f"quantile {q:g}": state.ppf(q) for q in LEVELS}
-    told = {what: many_digits_text(x, digits) for what, x in found.items() if x is not None}
+    known = max(1, min(digits, digits_left(state.error, digits) + 1))
+
+    def shown(what: str) -> int:  # what is read off the functions does not hang on the error
+        return digits if what.endswith(("stable)", v, "minimum", "variance")) else known
+
+    told = {what: many_digits_text(x, shown(what)) for what, x in found.items() if x is not None}
     return told | {"relative error of density and masses": f"{float(state.error):.1e}"}
 
 

@@ -314,6 +314,7 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
     On the deep mesh where what the mesh leaves out may matter to it: a tail may do so long after
     it has ceased to hold mass.
     """
+    centre = converted(centre, c.arithmetic)
     outward = [t for t in c.density.tails if t is not None and not t.has_moment(power)]
     if outward:  # of two tails, opposite infinities are nan
         return sum(math.inf * t.sign**power for t in outward), math.inf
