@@ -23,6 +23,7 @@ from stationary.weight.modes import modes_of
 DECADES = 12  # of a logarithmic axis, unless a basin lies lower
 DEEPEST = 100  # decades beyond which even a basin is not followed
 BESIDE = 105.0  # points, of numbers and names of the axes on both sides
+MOST_LABELS = 24  # of stems: more, of samples that rest, cover each other
 FURTHEST = 100.0  # units from a peak to the double next to it, from which it is then counted
 
 
@@ -42,7 +43,8 @@ def draw_density(
     basins = sorted(
         (b for part in wide for b in _basins_in(part, basins)), key=lambda b: b.position
     )
-    named += [(s.position, mass_label(s.log_weight)) for s in stems if s.log_weight is not None]
+    if len(stems) <= MOST_LABELS:
+        named += [(s.position, mass_label(s.log_weight)) for s in stems if s.log_weight is not None]
     for e in state.escapes:
         if e.weight:
             label = f"{mass_label(math.log(e.weight))} escapes"

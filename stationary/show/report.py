@@ -212,7 +212,8 @@ def _classes(analysis: Analysis) -> list[Line]:
         where = f"{e.position:.9g}" if e.interval is None else interval_text(e.interval)
         rows.append((where, "lost" if point else kind, e.weight))
     told = [(*row, "by the start" if w is None else f"{float(w):.12g}") for *row, w in rows]
-    lines = tabulated((v, "", "probability"), told)
+    shown, more = first_of(told)
+    lines = [*tabulated((v, "", "probability"), shown), *more]
     if state.initial is not None:
         lines.append(f"The start: {state.initial.text}.")
     if state.transient:
