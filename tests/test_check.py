@@ -317,6 +317,16 @@ def test_on_a_stretch_without_gradients_the_diffusion_holds_what_starts_there_an
     assert stretch.chain[0] == pytest.approx(1, abs=1e-9)
 
 
+def test_a_check_starts_all_over_a_domain_whose_ends_have_many_digits():
+    """They were rounded to 12, which is outside of them."""
+    landscape = Landscape(
+        losses=lambda w: [(w * w - 1) ** 2 / 4 + c * w for c in (-0.1, 0.1, 0.05, -0.05)],
+        learning_rate=0.05, domain=(-np.pi, np.e),
+    )  # fmt: skip
+    found = check(landscape, walkers=50, steps=50)
+    assert any("compared from uniform:-3.14159,2.71828" in note for note in found.notes)
+
+
 def test_walkers_that_contradict_the_chain_leave_the_verdict_open():
     found = check(double_well(2, 1.5, 0.2), walkers=400, steps=2000)
     assert found.outcome == "roughly"

@@ -249,6 +249,22 @@ def test_a_module_of_pytorch_and_layers_in_training_mode_are_told_what_to_do():
     assert network.around(loss, data, weights, directions=1).curvatures.shape == (1,)
 
 
+def test_weights_go_by_their_names_in_whatever_order_they_come(framework):
+    loss, data, minimum = framework
+    start = {"a": minimum, "b": 2.0 * minimum}
+    end = {"a": 3.0 * minimum, "b": minimum}
+
+    def both(weights, data):
+        return loss(weights["a"] + 0.1 * weights["b"], data)
+
+    turned = {name: end[name] for name in ("b", "a")}
+    one, other = (network.line(both, data, start, end=e) for e in (end, turned))
+    assert one.domain == other.domain
+    assert one.slopes(0.5) == pytest.approx(other.slopes(0.5), abs=0)
+    with pytest.raises(LandscapeError, match="has b and c, and the weights a and b"):
+        network.line(both, data, start, end={"b": minimum, "c": minimum})
+
+
 def test_weights_that_are_none_and_what_is_no_direction_are_refused(framework):
     """Each was a traceback of the framework's, a wrong reason, or taken in silence."""
     loss, data, minimum = framework

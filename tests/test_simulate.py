@@ -776,6 +776,14 @@ def test_what_is_absorbed_where_the_noise_vanishes_is_so_in_its_law(rest):
     assert sigmas(share, exact, error) < 4
 
 
+def test_the_convention_decides_whether_an_end_holds_what_reaches_it():
+    """dx = sqrt(x) dW of Stratonovich has the drift 1/4: it leaves 0 again, as Ito's does not."""
+    process = Diffusion(0, lambda x: x, (0, np.inf), convention="stratonovich")
+    state = simulate(process, 0.5, walkers=20_000, steps=1, burn_in=99, dt=0.02, seed=1)
+    assert state.absorption()[0][0] < 1e-3
+    assert sigmas(state.mean, 0.5 + 2 / 4, state.mean_error) < 4
+
+
 def test_walkers_that_are_all_absorbed_at_0_have_a_histogram():
     """Their places were subnormal numbers, and the width of a bin was 0 (a ValueError)."""
     process = Diffusion(lambda x: -x, lambda x: x, (0, np.inf))

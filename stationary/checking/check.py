@@ -117,12 +117,11 @@ def check(
     chain = exact_chain(landscape, start, cells=cells)
     if start is None and "classes" in (chain.kind, analysis.end_state.kind):
         low, high = survey_terrain(landscape).region
-        evenly = f"uniform:{low:.12g},{high:.12g}"
         notes.append(
             "Where it ends depends on where it starts, and no start was given: everything is "
-            f"compared from {evenly}. Give your own with --initial."
+            f"compared from uniform:{low:.6g},{high:.6g}. Give your own with --initial."
         )
-        landscape = replace(landscape, initial=evenly)
+        landscape = replace(landscape, initial=f"uniform:{low!r},{high!r}")
         start = landscape.initial
         try:
             analysis = replace(analysis, process=landscape, end_state=end_state(landscape))

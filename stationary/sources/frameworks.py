@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import explained
 from stationary.functions.given import checked_whole
 from stationary.numbers.arithmetic import TINY
-from stationary.wording import MOST_NAMED
+from stationary.wording import MOST_NAMED, joined
 
 EVALUATION = "Put batch normalisation in evaluation mode (model.eval(), or running averages)"
 COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may differ from all's
@@ -93,6 +93,12 @@ class Network(ABC):
                     "floating-point numbers, as weights.astype(float)."
                 )
             shapes.append([tuple(np.shape(leaf)) for leaf in leaves])
+        names, other = (list(_names(tree)) for tree in (self.weights, weights))
+        if names != other:
+            raise LandscapeError(
+                f"the {what} has {joined(other[:MOST_NAMED]) or 'no names'}, and the weights "
+                f"{joined(names[:MOST_NAMED]) or 'no names'}. Give it by the same names."
+            )
         own, given = shapes
         if own != given:
             raise LandscapeError(
@@ -213,7 +219,7 @@ class _Torch(Network):
     def _leaves(self, tree: Any) -> tuple[list[Any], Callable[[list[Any]], Any]]:
         from torch.utils import _pytree as pytree
 
-        leaves, shape = pytree.tree_flatten(tree)
+        leaves, shape = pytree.tree_flatten(_by_name(tree))
         return leaves, lambda others: pytree.tree_unflatten(others, shape)
 
     def _losses(self, data: Any) -> Callable[[Any], Any]:
@@ -246,6 +252,26 @@ class _Torch(Network):
         losses = self._losses(data)
         slope = torch.func.grad(lambda v: losses(v).sum())
         return self._jvp(slope, at, along)[1].astype(float)
+
+
+def _by_name(tree: Any) -> Any:
+    """The same with dictionaries in the order of their names, which PyTorch takes as they are."""
+    if isinstance(tree, dict):
+        return {name: _by_name(tree[name]) for name in sorted(tree, key=str)}
+    if type(tree) in (list, tuple):
+        return type(tree)(map(_by_name, tree))
+    return tree
+
+
+def _names(tree: Any) -> Iterator[str]:
+    """The names of a tree of weights, in order."""
+    if isinstance(tree, dict):
+        for name in sorted(tree, key=str):
+            yield str(name)
+            yield from _names(tree[name])
+    elif type(tree) in (list, tuple):
+        for part in tree:
+            yield from _names(part)
 
 
 def _listed(shapes: list[tuple[int, ...]]) -> str:
