@@ -1460,3 +1460,20 @@ def test_what_some_datapoints_draw_to_a_stretch_without_gradients_ends_at_its_ed
     assert all(abs(weights[x] - w) <= found.weight_error for x, w in ((-1, 0.2), (1, 0.4)))
     (still,) = found.components
     assert (still.interval, still.still) == ((-1, 1), True)
+
+
+def test_steps_that_lead_away_from_the_edge_of_a_stretch_keep_a_law_beside_it():
+    """r to r / 2 or r (3 - 4 r): log r grows near the edge, on average, so that none stays there."""
+
+    def losses(w):
+        r = np.maximum(w - 1, 0)
+        return [r**2, -4 * r**2 + 16 / 3 * r**3]
+
+    landscape = Landscape(losses, learning_rate=0.25, domain=(-1, 1.9), initial="uniform:1.2,1.5")
+    found = exact_chain(landscape, cells=400)
+    assert not found.atoms
+    assert [c.interval for c in found.components if c.weight] == [(1, pytest.approx(1.5625))]
+    rng, r = np.random.default_rng(0), np.full(20_000, 0.3)
+    for _ in range(500):
+        r = np.where(rng.random(len(r)) < 0.5, r / 2, r * (3 - 4 * r))
+    assert abs(found.mean() - 1 - r.mean()) < found.mean_error + 4 * r.std() / math.sqrt(len(r))

@@ -165,7 +165,8 @@ def _distribution(given: Any, where: str) -> Source:
             return Source("states", text, where, points, weights)
         u = np.array([[1e-3], [0.25], [0.5], [0.75], [0.999]])
         x = np.asarray(given.ppf(u), dtype=float)
-        again = np.asarray(given.cdf(x), dtype=float)
+        # The next double: beside a pole at 1, what is within a rounding of it is at it.
+        again = np.asarray(given.cdf(np.nextafter(x, np.inf)), dtype=float)
     except LandscapeError as error:
         raise LandscapeError(f"{where} cannot be used: {error}") from error
     except Exception as error:
