@@ -1463,7 +1463,7 @@ def test_what_some_datapoints_draw_to_a_stretch_without_gradients_ends_at_its_ed
 
 
 def test_steps_that_lead_away_from_the_edge_of_a_stretch_keep_a_law_beside_it():
-    """r to r / 2 or r (3 - 4 r): log r grows near the edge, on average, so that none stays there."""
+    """r to r / 2 or r (3 - 4 r): near the edge log r grows on average, so that none stays there."""
 
     def losses(w):
         r = np.maximum(w - 1, 0)
