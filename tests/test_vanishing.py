@@ -886,3 +886,11 @@ def test_a_pole_that_draws_everything_is_a_trap_and_one_that_is_passed_is_refuse
         steep = lambda x, h=height: -h * np.sign(x - 0.3)  # noqa: E731
         jump = end_state(Diffusion(steep, 1.0, (-3, 4)))
         assert jump.mean() == pytest.approx(0.3)
+
+
+def test_what_is_remembered_of_a_process_holds_no_poles():
+    """They were among its zeros the second time, and what to say of them was not known."""
+    process = Diffusion(lambda x: 0.1 / x - x, 1.0, (-3, 4)).remembering()
+    for digits in (None, 20, None):
+        with pytest.raises(LandscapeError, match="on which side"):
+            end_state(process, digits=digits)

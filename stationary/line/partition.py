@@ -173,8 +173,11 @@ def _as_it_is(
 ) -> Partition:
     look, memory = first_look(diffusion), diffusion.memory
     if known or ZEROS not in memory:
-        memory[ZEROS] = dips_of_variance(diffusion, look, known)
-    zeros, dips = memory[ZEROS]
+        zeros, dips = dips_of_variance(diffusion, look, known)
+    else:
+        zeros, dips = memory[ZEROS]
+    if not known:
+        memory[ZEROS] = zeros, dips
     if len(zeros) > MOST_ZEROS:
         raise LandscapeError(
             f"{diffusion.name}: the variance vanishes at {len(zeros)} places; {MOST_ZEROS} are the "

@@ -139,9 +139,8 @@ class GradientMoments:
     def _of_batches(self, tables: Sequence[Array], w: Array, arithmetic: Arithmetic) -> Moments:
         """Moments of what the rule makes of the gradient of each minibatch."""
         if self.batches is None:
-            p = (
-                arithmetic.array([1]) / self.n
-            )  # an array: mpmath's numbers print those they multiply
+            # An array: mpmath's numbers print those that they are to multiply.
+            p = arithmetic.array([1]) / self.n
         else:
             size = int(self.batches.counts[0].sum())
             tables = [self.batches.counts @ t / size for t in tables]
