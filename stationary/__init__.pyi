@@ -9,6 +9,7 @@ from stationary.cells import Cells as Cells
 from stationary.chain.closed_class import ChainClass as ChainClass
 from stationary.chain.exact import exact_chain as exact_chain
 from stationary.chain.indicators import StepIndicators as StepIndicators
+from stationary.chain.run import Run as Run
 from stationary.chain.state import ChainState as ChainState
 from stationary.chain.steps import step_indicators as step_indicators
 from stationary.checking.check import check as check
