@@ -523,6 +523,7 @@ def test_starts_that_stay_on_a_stretch_are_part_of_the_end_state_as_they_were():
     assert state.pdf(x) == pytest.approx(np.full(5, 0.2), abs=1e-13)
     (still,) = (c for c in state.components if c.at_rest)
     assert (still.interval, still.weight) == ((0, 1), pytest.approx(0.2, abs=1e-15))
+    assert not state.modes  # nothing gathers where it rests
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,9 @@ def _where(analysis: Analysis, said: str) -> str:
     first, second = basins[0], basins[1]
     gain = first.log_mass - second.log_mass
     error = first.mass_error + second.mass_error
-    times = f"{math.exp(gain):.{digits_left(error, 4)}g}" if gain < 13 else power_text(gain)
+    times = (
+        f"{math.exp(gain):.{min(digits_left(error, 4) + 1, 4)}g}" if gain < 13 else power_text(gain)
+    )
     what = "basin" if first.parts or second.parts else "minimum"
     compared = f"The first {what} holds {times} times as much as the second."
     if abs(gain) < max(1e-9, error):
