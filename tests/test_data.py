@@ -330,3 +330,10 @@ def test_the_end_state_of_losses_says_that_it_is_the_limit_of_small_steps():
     words = " ".join(str(analyze(TWO_MINIMA).end_state).split())
     assert "This is the limit of small steps" in words
     assert "This is the limit of small steps" not in str(st.end_state(Diffusion(lambda x: -x, 1.0)))
+
+
+@pytest.mark.parametrize("points", [-3, 2.5, "many"])
+def test_how_many_points_a_table_has_is_a_whole_number(points):
+    state = st.end_state(Diffusion(lambda x: -x, 1.0))
+    with pytest.raises(st.LandscapeError, match="points = "):
+        state.to_csv(points=points)

@@ -10,6 +10,7 @@ import numpy as np
 
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError
+from stationary.functions.given import checked_whole
 from stationary.line.junction import Side, SingularPoint
 from stationary.points import points_inside
 from stationary.sgd.basins import SETTLED, SgdBasin
@@ -325,6 +326,7 @@ def table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dic
 def density_table(state: EndState, points: int) -> dict[str, Any]:
     """The density, a row per point, both where it is and evenly over the range it spans."""
     state, diffusion = state.rounded, state.diffusion
+    points = checked_whole(points, "points", diffusion.name, 4, hint=", as 1001")
     lower, upper = diffusion.domain
     low = lower if math.isfinite(lower) else float(state.ppf(EDGE))
     high = upper if math.isfinite(upper) else float(state.isf(EDGE))
