@@ -30,7 +30,7 @@ from stationary.process.known import SPREAD
 
 NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000
 SCAN = 30.0  # factor between the distances at which a root is tried
-AROUND = 33  # points at which the error of an interpolated drift is looked at
+AROUND = 17  # points from knot to knot at which the error of an interpolated drift is looked at
 
 
 @dataclass(frozen=True)
@@ -185,20 +185,25 @@ def _of_slopes(found: Sampling, roots: Array, error: Array, wanted: Array) -> Ar
 def _unknown(found: Sampling, roots: Array) -> tuple[Array, Array]:
     """How far a drift that was interpolated may be off at its zeros, and how far its slope.
 
-    What is known of its error goes through zero between knots and at them, where the error does
-    not: the largest between the knots around a zero, and between those next to them, is taken.
+    What is known of its error goes through zero between knots, too, where the error does not: it
+    is at least as large as a wave from knot to knot as high as the largest around, between those
+    next to each other where these are as close (errors grow with the square of the gap, or
+    faster, but for jumps).
     """
     diffusion = found.diffusion
     if diffusion.uncertainty is None or not len(roots):
         return np.zeros(len(roots)), np.zeros(len(roots))
     at = to_float(roots)
-    knots = np.array([diffusion.domain[0], *diffusion.breakpoints, diffusion.domain[1]])
-    k = np.searchsorted(knots, at)
-    low, high = knots[np.maximum(k - 2, 0)], knots[np.minimum(k + 1, len(knots) - 1)]
-    x = low + (high - low) * np.linspace(0, 1, AROUND)[:, None]
+    knots = np.unique([diffusion.domain[0], *diffusion.breakpoints, diffusion.domain[1]])
+    own, gaps = np.clip(np.searchsorted(knots, at) - 1, 0, len(knots) - 2), np.diff(knots)
+    k = np.clip(own + np.array([[-1], [0], [1]]), 0, len(gaps) - 1)  # (3, roots)
+    x = knots[k] + gaps[k] * np.linspace(0, 1, AROUND)[:, None, None]
     of_f = diffusion.uncertainty(x.ravel())[0].reshape(x.shape).max(axis=0)
-    off = np.asarray(SPREAD * of_f)
-    return off, 2 * math.pi * off / (high - low)  # as of a wave from knot to knot
+    top = (of_f * np.minimum(gaps[own] / gaps[k], 1) ** 2).max(axis=0)
+    to_knot = np.minimum(at - knots[own], knots[own + 1] - at) / gaps[own]
+    wave = top * np.minimum(math.pi * to_knot, 1)
+    off = SPREAD * np.maximum(diffusion.uncertainty(at)[0], wave)
+    return off, 2 * math.pi * SPREAD * top / gaps[own]
 
 
 def _around(

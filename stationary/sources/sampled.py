@@ -2,7 +2,7 @@
 
 Each datapoint is interpolated by a spline of degree 7 through the weights evaluated so far. The
 next ones go where splines of degrees 5 and 7 differ most in what they make of the ratios of the
-masses of neighbouring minima; degrees 7 and 9 say what is still open. With
+masses of neighbouring minima, or where most is still open, as degrees 7 and 9 say. With
 K(w) = P_A(W > w) - P_B(W > w), log(M_A / M_B) changes by
 
     int K d(2f/a) dw - int (p_A - p_B) dS2 / S2 dw.
@@ -15,7 +15,7 @@ pair of knots holds all of it; a sum with its signs would cancel and claim too l
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -34,6 +34,9 @@ from stationary.sources.interpolated import Interpolated, known_from
 FIRST = 13  # weights, evenly spread, before anything is known
 DEGREE = 7  # analytic functions, once resolved, are known better by splines of high degree
 FINE = 32  # points between two knots at which what goes through them is looked at
+OCTAVES = 14  # ever closer to each knot, which may stand beside a peak far narrower than the gap
+LOOSE = 700.0  # of a logarithm: what doubles hold
+PEAK = np.linspace(-6, 6, 25)  # deviations of each peak, over which its mass is looked at
 NEAR = 1e-7  # of the domain: how far apart the weights are that show the rounding
 NOISY = 1e-2  # of the gradients: what no rounding to 3 digits does, but dropout
 # What comes from evaluations.
@@ -254,7 +257,7 @@ def _refined(
         room = most - evaluated.calls
         # An interval as narrow as the points that showed the rounding cannot be told further.
         able = (rough < 0.5 * claim) & (np.diff(x) > 4 * NEAR * (x[-1] - x[0]))
-        useful = np.where(able, where, 0.0)
+        useful = np.where(able, np.maximum(where, claim), 0.0)
         done = total <= tolerance and before is not None
         if done or limited or room <= 0 or not useful.any():
             return table, total, bool(limited or not useful.any())
@@ -275,25 +278,32 @@ def _errors(
     how much the whole has changed from what was known before.
     """
     x = table.x
-    share = (np.arange(FINE) + 0.5) / FINE
-    w = (x[:-1, None] + np.diff(x)[:, None] * share).ravel()
-    dw = np.repeat(np.diff(x) / FINE, FINE)
-    g, s = table.moments(w)
     least = np.finfo(float).tiny + (1e-3 * table.floor) ** 2
-    s = np.maximum(s, least)
-    g = g + decay * w
+
+    def moments(w: Array) -> tuple[Array, Array]:
+        g, s = table.moments(w)
+        return g + decay * w, np.maximum(s, least)
+
+    edges = _cells(x, moments, scale)
+    w, dw = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+    first = np.searchsorted(edges, x[:-1])
+    g, s = moments(w)
     h = -scale * g / s
     log_p = np.cumsum(h * dw) - h * dw / 2 - np.log(s) + np.log(dw)
     kernel, mass = _kernels(g, log_p)
     claims = table.error(w)
+    size = np.abs(h)
+    # What looks like next to nothing may be a peak, if the exponent is not known.
+    off = np.add.reduceat((scale * claims[0] + size * claims[1]) / s * dw, first)
+    loose = np.exp(np.minimum(SPREAD * off, LOOSE))[np.searchsorted(x, w) - 1]
+    kernel = np.minimum(kernel * loose, 1.0)
     # Where the sign of the gradient is not known, another minimum may be beyond.
     kernel = np.where(np.abs(g) < claims[0], 1.0, kernel)
 
     def summed(of_g: Array, of_s: Array, of_h: Array) -> Array:
         off = (scale * of_g + of_h * of_s) / s * dw * kernel + of_s / s * mass
-        return np.asarray(off.reshape(-1, FINE).sum(axis=1))
+        return np.asarray(np.add.reduceat(off, first))
 
-    size = np.abs(h)
     moved = 0.0
     if before is not None:
         old_g, old_s = before.moments(w)
@@ -305,6 +315,22 @@ def _errors(
         summed(*table.rough(s), size),
         moved,
     )
+
+
+def _cells(x: Array, moments: Callable[[Array], tuple[Array, Array]], scale: float) -> Array:
+    """Edges of cells between the knots x over which sums are taken: closer where peaks are."""
+    even = np.arange(FINE) / FINE
+    closer = 0.5 ** np.arange(math.log2(FINE) + 1, OCTAVES + 1)
+    share = np.concatenate([even, closer, 1 - closer])
+    edges = np.unique(np.append(x[:-1, None] + np.diff(x)[:, None] * share, x[-1]))
+    g, s = moments(edges)
+    k = np.flatnonzero((g[:-1] < 0) & (g[1:] >= 0))
+    step = edges[k + 1] - edges[k]
+    slope = (g[k + 1] - g[k]) / step
+    peak = edges[k] - g[k] / slope
+    width = np.sqrt(s[k] / (scale * slope))
+    near = np.clip((peak[:, None] + width[:, None] * PEAK).ravel(), x[0], x[-1])
+    return np.unique(np.concatenate([edges, near]))
 
 
 def _kernels(g: Array, log_p: Array) -> tuple[Array, Array]:
