@@ -1542,3 +1542,24 @@ def test_a_region_may_be_much_smaller_than_what_is_looked_at_first(unit):
     exact = [quad(lambda p: math.expm1(p * p / 0.6) / p, r, 1.2, epsrel=1e-12)[0] for r in (0, 0.5)]
     assert (np.abs(found.value / exact - 1) <= found.error).all()
     assert found.error.max() < 1e-8
+
+
+@pytest.mark.parametrize("ends", [2.5, np.inf])
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_momentum_in_any_unit_of_length(unit, ends):
+    """Only the noise of its velocity tells how large that is: rest points were 19 for 3."""
+
+    def process(losses, rate):
+        domain = (-ends * unit, ends * unit)
+        return stationary.phase_space(
+            Landscape(losses=losses, learning_rate=rate * unit**2, momentum=0.9, domain=domain)
+        )
+
+    tilts = np.array([-1.0, -0.4, 0.3, 1.1])
+    wells = process(lambda w: [(w / unit) ** 4 / 4 - (w / unit) ** 2 / 2 + c * np.sin(2 * w / unit)
+                               for c in 1.5 * tilts], 0.02)  # fmt: skip
+    at = np.array([e.position for e in stationary.equilibria(wells)]) / unit
+    assert at == pytest.approx(np.array([[-1, 0], [0, 0], [1, 0]]), abs=1e-8)
+    state = end_state(process(lambda w: [(w / unit - c) ** 2 / 2 for c in tilts], 0.01))
+    variance = 0.01 * np.var(tilts) / (2 * (1 - 0.9))
+    assert state.cov()[0, 0] / unit**2 == pytest.approx(variance, rel=1e-9)

@@ -139,20 +139,33 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
 
 
 def _units(process: PlaneDiffusion) -> Array:
-    """How large coordinates are beside each other, where their noise differs by far."""
+    """How large coordinates are, where that is far from 1 or their noise differs by far.
+
+    What is pushed by noise goes as far as it spreads until it is forgotten, and a position without
+    noise as far as a velocity takes it by then.
+    """
     n = process.dimensions
     x = scattered(finite_box(process.domain), PROBES)
+    size = np.ones(n)
     try:
         with np.errstate(all="ignore"):
-            noise = np.median(np.diagonal(process.fields(x).a), axis=0)
+            fields = process.fields(x, 1)
+            noise = np.median(np.diagonal(fields.a), axis=0)
+            slopes = np.median(np.abs(fields.df), axis=2).T  # of f_i along j
     except StationaryError:
-        return np.ones(n)
+        return size
     known = (noise > 0) & np.isfinite(noise)
-    log = np.log(noise[known]) / 2
-    size = np.ones(n)
-    if known.any() and np.ptp(log) > np.log(APART):
-        size[known] = np.exp(log - log.mean())
-    return size
+    if not known.any():
+        return size
+    if known.all():
+        log = np.log(noise) / 2
+        return np.exp(log - log.mean()) if np.ptp(log) > np.log(APART) else size
+    with np.errstate(all="ignore"):
+        forgets = 1 / np.diagonal(slopes)
+        own = np.where(known, np.sqrt(noise * forgets), 0.0)
+        own = np.where(known, own, (slopes * own * forgets).max(axis=1, where=known, initial=0.0))
+        far = np.abs(np.log(own)) > np.log(APART)
+    return np.where(np.isfinite(own) & (own > 0) & far, own, size)
 
 
 @np.errstate(all="ignore")  # where slopes are next to nothing
