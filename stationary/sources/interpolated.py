@@ -31,6 +31,10 @@ from stationary.sources.straight import Straight
 DEGREE = 5  # of splines through what was measured once and for all
 FURTHER = 5.0  # times a difference between two degrees, at most, that higher ones make of it
 FALLING = 0.3  # of a difference between degrees, which higher ones leave of corners and jumps
+ASIDE = 2.1  # times less than what is missed of a knot is on either side of a jump alone, or more
+CORNERED = 0.4  # of what is missed over twice the gap, at least, corners leave over one
+AROUND = 9  # knots, over which what is missed is looked at: a corner alone shows in fewer than half
+BESIDE = 5.0  # times less than what is missed of a knot is between knots, with `SPREAD` and corners
 LOOKS = 8  # points between two knots at which splines of different degrees are compared
 THIRD = 3  # of so many knots one is left out, to see how others tell of it
 
@@ -218,12 +222,17 @@ def unknown(
 
     if (more := degree_for(len(x), degree + 2)) == own:
         return lambda w: apart(lower, w)
-    higher, missed = through(every, more), np.zeros(len(x))
+    higher, missed, many = through(every, more), np.zeros(len(x)), np.zeros(len(x))
     if len(x) > 2 * degree:
-        missed = np.abs(_left_out(x, lambda kept: through(kept, degree)) - plain(x))
-    missed = np.maximum(missed[1:], missed[:-1])
+        missed, farther = (
+            np.abs(_left_out(x, lambda kept: through(kept, degree), gaps) - plain(x))
+            for gaps in (1, 2)
+        )
+        many = _everywhere(missed, farther)
+    missed, many = (np.maximum(e[1:], e[:-1]) for e in (missed, many))
     share = _alone(x, rows.reshape(len(x), -1))
     factor, least = _beyond(apart(higher, at), apart(lower, at), missed, share)
+    least = np.maximum(least, many)
 
     def error(w: Array) -> Array:
         i = np.clip(x.searchsorted(w) - 1, 0, len(x) - 2)
@@ -232,13 +241,16 @@ def unknown(
     return error
 
 
-def _left_out(x: Array, through: Callable[[Array], Function]) -> Array:
-    """What functions through two of three places x make of the third; of both ends as they are."""
+def _left_out(x: Array, through: Callable[[Array], Function], gaps: int = 1) -> Array:
+    """What functions make of each of the places x without it, and without all that are not so many
+    gaps away from it; of both ends as they are."""
     found = np.asarray(through(np.ones(len(x), dtype=bool))(x))
-    for k in range(THIRD):
-        out = np.zeros(len(x), dtype=bool)
-        out[1 + k : -1 : THIRD] = True
-        found[out] = through(~out)(x[out])
+    for k in range(THIRD * gaps):
+        own = np.zeros(len(x), dtype=bool)
+        own[1 + k : -1 : THIRD * gaps] = True
+        out = np.convolve(own, np.ones(2 * gaps - 1), "same") > 0
+        out[[0, -1]] = False
+        found[own] = through(~out)(x[own])
     return found
 
 
@@ -266,7 +278,26 @@ def _beyond(high: Array, low: Array, missed: Array, share: Array) -> tuple[Array
         factor = np.nan_to_num(np.where(ratio < 1, series, other), nan=1.0, posinf=1.0)
     near = np.pad(ratio, 1)
     near = np.maximum(ratio, np.maximum(near[:-2], near[2:]))
-    return factor, missed * share * np.minimum(near / FALLING, 1) ** 2 / (2 * SPREAD)
+    return factor, missed * share * np.minimum(near / FALLING, 1) ** 2 / (ASIDE * SPREAD)
+
+
+def _everywhere(missed: Array, farther: Array) -> Array:
+    """At each knot: what corners that are everywhere, as those of many hinges, leave between knots.
+
+    Given what is `missed` of a knot that is left out, and what is missed where those next to it
+    are left out, too. Of corners both are as large as what is missed between knots, within a few
+    times; of what is smooth the first is a small part of the second. By medians over knots around:
+    a corner or a jump alone does not count (see `_alone`).
+    """
+    from scipy.ndimage import median_filter
+
+    missed, farther = (
+        median_filter(np.pad(e[1:-1], 1, mode="edge"), AROUND, mode="nearest")
+        for e in (missed, farther)
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.nan_to_num(missed / (CORNERED * farther), nan=0.0, posinf=1.0)
+    return np.asarray(missed / BESIDE * np.minimum(share, 1) ** 2)
 
 
 def _alone(x: Array, values: Array) -> Array:
