@@ -426,3 +426,42 @@ def test_where_panels_run_out_no_minimum_is_called_the_only_one():
     words = " ".join(str(found).split())
     assert "is not known" in words
     assert "only minimum" not in words
+
+
+@pytest.mark.parametrize("place", [0.0, 1e6])
+def test_an_exit_time_holds_the_rounding_of_the_border(place):
+    """The same process around another integer is the same: off by 2,500 times the error at 1e6."""
+    process = Diffusion(
+        lambda x: 1.2 * (x - place) - 0.5 * (x - place) ** 3 + 0.04,
+        0.35,
+        (place - 4, place + 4),
+    )
+    first = analyze(process).basins[0]
+    assert abs(first.log_exit_time - 4.522225309575877) <= first.exit_time_error < 1e-8
+
+
+def test_a_merged_basin_is_that_of_its_heaviest_minimum_on_any_domain():
+    def losses(w):
+        wide = -1.3 * np.exp(-(((w - 1) / 0.8) ** 2))
+        pit = np.exp(-900 * (w - 0.4) ** 2)
+        return wide, wide - 0.7 * pit, wide - 0.2 * pit
+
+    for domain in ((-1.5, 3.5), (-np.inf, np.inf)):
+        found = analyze(Landscape(losses=losses, learning_rate=0.02, domain=domain), chain=False)
+        assert found.basins[0].position == pytest.approx(1)
+        assert "around w = 1 " in " ".join(found.summary().split())
+
+
+@pytest.mark.parametrize(("place", "width"), [(7.3, 1e-9), (-50.0, 1e-8), (-1e7, 1e-3)])
+def test_a_half_line_that_begins_far_from_zero_against_the_width_of_the_law(place, width):
+    """A power tail was fitted where all of the law is nearer to the end than doubles tell."""
+    state = end_state(
+        Diffusion(
+            lambda x: 0.15 * width - 0.7 * (x - place),
+            lambda x: 0.8 * width * (x - place),
+            (place, np.inf),
+        )
+    )
+    offset = float(state.mean()) - place + state.mean_offset
+    assert offset == pytest.approx(0.15 / 0.7 * width, rel=1e-9)
+    assert float(state.std()) == pytest.approx(np.sqrt(0.4 * 0.15) / 0.7 * width, rel=1e-9)

@@ -365,3 +365,20 @@ def test_probabilities_next_to_an_infinite_peak_have_their_errors(x):
     off = state.log_probability(0, x) - math.log(2 * math.asin(math.sqrt(x)) / math.pi)
     assert abs(off) < state.log_probability_error(0, x) < 1e-12
     assert state.verdict == "there is an end state, of kind 'density'."
+
+
+@pytest.mark.parametrize(("lower", "width"), [(0.0, 1.0), (-3.0, 6.0)])
+@pytest.mark.parametrize("rates", [(2e-4, 0.57), (0.07, 7e-4), (3e-3, 0.2)])
+def test_the_deviation_of_a_law_that_gathers_at_an_end_is_known_to_its_error(lower, width, rates):
+    """The mass is at the end and the variance elsewhere: 27 times beyond its error."""
+    u, v = rates
+    upper = lower + width
+    state = end_state(
+        Diffusion(
+            lambda x: u * (upper - x) - v * (x - lower),
+            lambda x: (x - lower) * (upper - x),
+            (lower, upper),
+        )
+    )
+    true = width * math.sqrt(u * v / ((u + v) ** 2 * (2 * u + 2 * v + 1)))
+    assert abs(state.std() - true) <= state.std_error < 1e-11 * true

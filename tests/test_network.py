@@ -232,6 +232,20 @@ def test_losses_that_are_not_of_single_datapoints_are_refused(framework):
         network.around(loss, data, minimum, directions=7)
 
 
+def test_dropout_that_a_key_draws_is_refused():
+    """The first datapoints get the same mask, however many come: it passed in silence."""
+    jax = pytest.importorskip("jax")
+
+    def dropped(weights, data):
+        x, y = data
+        kept = jax.random.bernoulli(jax.random.PRNGKey(0), 0.5, x.shape)
+        return (x * kept @ weights - y) ** 2 / 2
+
+    data, minimum = (INPUTS, TARGETS), least_squares()[0]
+    with pytest.raises(LandscapeError, match="switch dropout off"):
+        network.line(dropped, data, minimum, direction=np.ones(D))
+
+
 def test_a_module_of_pytorch_and_layers_in_training_mode_are_told_what_to_do():
     torch = pytest.importorskip("torch")
     model = torch.nn.Sequential(torch.nn.BatchNorm1d(D), torch.nn.Linear(D, 1))

@@ -509,3 +509,12 @@ def test_minima_that_are_as_heavy_to_within_the_error_are_not_compared(tilt, sai
     columns = {"w": w, "gradient": w**5 - w + tilt, "variance": 0.5 + 0.1 * np.cos(4 * w)}
     found = analyze(table(columns).landscape(learning_rate=0.3), chain=False)
     assert said in " ".join(str(found).split())
+
+
+def test_a_report_says_at_how_many_values_a_table_was_known():
+    """It said 2,024 points of which none was measured, and to name breakpoints in a file."""
+    x = np.linspace(10, 16, 31)
+    told = table({"x": x, "drift": 13 - x, "variance": 1 + 0 * x}).diffusion()
+    said = " ".join(analyze(told).summary().split())
+    assert "known at 31 values of x: a feature narrower than the gap" in said
+    assert "3.3 % of the domain at most" in said and "breakpoints" not in said

@@ -266,7 +266,7 @@ def sgd_basins(
                 log_chain=log_chain,
                 log_chain_error=unsure,
                 parts=stretch.parts,
-                minima=() if basin is None else tuple(float(p.position) for p in basin.parts),
+                minima=() if basin is None else tuple(float(p.position) for p in basin.told_apart),
                 at_end=stretch.at_end,
                 at_rest=stretch.at_rest,
                 held=held,

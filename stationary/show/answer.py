@@ -201,7 +201,7 @@ def distance_text(log_r: float, digits: int = 3) -> str:
 
 
 def _at(b: Basin, v: str, place: Place) -> str:
-    minima = [place(p.position) for p in b.parts]
+    minima = [place(p.position) for p in b.told_apart]
     return around(v, centre(b, place), minima, "wall" * b.at_wall)
 
 

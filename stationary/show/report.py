@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
+from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -290,6 +293,25 @@ def _ends(analysis: Analysis) -> list[Line]:
     return [line]
 
 
+def _seen(diffusion: Diffusion, parts: Partition) -> str:
+    """Where the process was looked at, and what could have been missed."""
+    if diffusion.uncertainty is not None:
+        known = np.unique([*diffusion.domain, *diffusion.breakpoints])
+        gap = np.diff(known).max() / np.ptp(known)
+        return (
+            f"The process is known at {len(known)} values of {diffusion.variable}: a feature "
+            f"narrower than the gap between two of them, {100 * gap:.2g} % of the domain at most, "
+            "could have been missed."
+        )
+    finite = all(math.isfinite(end) for end in diffusion.domain)
+    whole = "the domain" if finite else "its distance from the origin"
+    return (
+        f"The drift and the variance were evaluated at {parts.evaluations} points; "
+        f"a feature narrower than {100 * parts.resolution:.2g} % of {whole} could have been "
+        "missed. Name such places as breakpoints in the file."
+    )
+
+
 def _trust(analysis: Analysis) -> list[Line]:
     state, parts = analysis.end_state, analysis.end_state.anatomy
     lines: list[Line] = []
@@ -306,11 +328,5 @@ def _trust(analysis: Analysis) -> list[Line]:
             f"{capital(state.status.name.lower().replace('_', ' '))}: {state.status.value}. "
             f"Estimated relative error of {known}."
         )
-    finite = all(math.isfinite(end) for end in analysis.diffusion.domain)
-    whole = "the domain" if finite else "its distance from the origin"
-    lines.append(
-        f"The drift and the variance were evaluated at {parts.evaluations} points; "
-        f"a feature narrower than {100 * parts.resolution:.2g} % of {whole} could have been "
-        "missed. Name such places as breakpoints in the file."
-    )
+    lines.append(_seen(analysis.diffusion, parts))
     return [*lines, *(sentence(note, state.diffusion.name) for note in state.notes)]

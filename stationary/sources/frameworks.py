@@ -143,10 +143,11 @@ class Network(ABC):
             raise LandscapeError(
                 f"{int((~np.isfinite(start)).sum())} of the {len(start)} weights are not finite."
             )
+        # The second part: what is drawn at random by a key begins alike for few and for many.
         half = max(1, min(self.chunk, n) // 2)
         along = np.zeros_like(self.start)
         whole = self._pushed(self.start, along, self._part(slice(0, min(self.chunk, n))))[0]
-        part = self._pushed(self.start, along, self._part(slice(0, half)))[0]
+        part = self._pushed(self.start, along, self._part(slice(half, min(self.chunk, n))))[0]
         if whole.shape != (min(self.chunk, n),):
             raise LandscapeError(
                 f"the loss of {min(self.chunk, n)} datapoints has shape {whole.shape}: return the "
@@ -158,11 +159,11 @@ class Network(ABC):
                 f"the loss of datapoint {j} is {whole[j]:g} at the weights given. Take it out, or "
                 "mend the data."
             )
-        off = np.abs(whole[:half] - part).max()
+        off = np.abs(whole[half:] - part).max()
         if not off <= COUPLED * max(np.abs(whole).max(), TINY):
             raise LandscapeError(
-                f"the losses of {half} datapoints change by {off:.2g} when others come with them. "
-                f"{EVALUATION}, and switch dropout off."
+                f"the losses of {len(part)} datapoints change by {off:.2g} when others come with "
+                f"them. {EVALUATION}, and switch dropout off."
             )
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import copy
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from stationary.line.ends import anatomy
+import numpy as np
+
+from stationary.line.ends import Anatomy, anatomy
 from stationary.line.reshape import unrolled
+from stationary.line.sampled import coefficients_at
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.elementary import exp
+from stationary.numbers.elementary import exp, to_float
 from stationary.result import Data, Result
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
 from stationary.states.passage import Stretch
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode
+
+NEGLIGIBLE = 1e-3  # of a basin: a part that holds less is no answer to where the process is
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +70,12 @@ class Basin(Data):
             m.place + t: m for t in turns for m in self.state.modes if low <= m.place + t <= high
         }
         return tuple(dict.fromkeys(inside[place] for place in sorted(inside)))
+
+    @property
+    def told_apart(self) -> tuple[Basin, ...]:
+        """The parts that hold more than a thousandth of it; () where one of them holds the rest."""
+        known = [p for p in self.parts if p.log_mass - self.log_mass > math.log(NEGLIGIBLE)]
+        return tuple(known) if len(known) > 1 else ()
 
     @property
     def width(self) -> float | None:
@@ -158,4 +169,21 @@ def exit_of(b: Basin) -> Passage | None:
         return None
     ends = low if inner[0] else None, high if inner[1] else None
     passage = Stretch((piece,), ends, inner).exit_from(position)
+    passage = replace(passage, error=passage.error + _of_borders(piece, ends))
     return passage if b.state.digits is not None else passage.rounded()
+
+
+def _of_borders(piece: Anatomy, ends: tuple[Any, Any]) -> float:
+    """What it changes, relative to the time, that the ends are known to their errors only.
+
+    On a barrier the scale function rises within the width of the unstable equilibrium: by
+    sqrt(2 |f'| / a) per unit of length, or less.
+    """
+    tops = [e for e in piece.equilibria if e.place in ends and e.slope]
+    if not tops:
+        return 0.0
+    noise = coefficients_at(piece.sampling.diffusion, np.array([e.place for e in tops]))[1]
+    slope = np.array([float(e.slope or 0) for e in tops])
+    off = np.array([e.error for e in tops])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return float(np.nan_to_num(off * np.sqrt(2 * np.abs(slope) / to_float(noise))).sum())

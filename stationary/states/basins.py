@@ -340,12 +340,15 @@ def merged(
 
 
 def heaviest(log_masses: Sequence[Any], errors: Sequence[float]) -> int:
-    """The one of several parts that stands for all: the first whose mass may be the greatest."""
+    """The one of several parts that stands for all: the first that may be as heavy as any.
+
+    Where next to nothing is known of their masses, the one that is the heaviest as computed.
+    """
     top = max(range(len(log_masses)), key=lambda i: log_masses[i])
     return next(
         i
         for i, log_mass in enumerate(log_masses)
-        if not log_masses[top] - log_mass > errors[top] + errors[i]
+        if not log_masses[top] - log_mass > min(errors[top] + errors[i], 1.0)
     )
 
 

@@ -327,9 +327,9 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
     if c.density.tails != (None, None) or not size or left_out > log(epsilon * size):
         mesh = c.deep_mesh
         weights, product, e = _against(c, mesh, power, centre)
-    scale = 2.0**e
+    scale, unsure = 2.0**e, 0.0
     total, mass, spread = number(product.sum()), number(weights.sum()), np.abs(product)
-    error = number((spread * c.errors_on(mesh)).sum()) + 2 * epsilon * number(spread.sum())
+    error = 2 * epsilon * number(spread.sum())
     if c.arithmetic is DOUBLE and power:
         # The nodes are rounded like any number of their size.
         away = np.abs(mesh.from_point(centre))
@@ -342,8 +342,9 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
                 edge = (found.lower, found.upper)[side]
                 error += exp(log(c.leak) + power * log(abs(edge - centre) / scale))
             continue
-        mass += exp(tail.log_moment() - c.log_norm)
+        held = exp(tail.log_moment() - c.log_norm)
         rough = number(c.density.errors[0 if side == 0 else -1])
+        mass, unsure = mass + held, unsure + held * (tail.error + rough)
         shift = (tail.anchor - centre) / scale  # (shift + sign r)^power, expanded in r
         for j in range(power + 1):
             coefficient = math.comb(power, j) * shift ** (power - j) * tail.sign**j
@@ -351,8 +352,12 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
                 part = coefficient * exp(tail.log_moment(j) - j * log(scale) - c.log_norm)
                 total += part
                 error += abs(part) * (tail.error_of(j) + rough)
-    # The weights add up to 1 to rounding only.
+    total = total / mass  # the weights add up to 1 to rounding only
+    # What is not known of the density changes what is divided by, too: of a law that gathers at an
+    # end the mass is there, and the moment elsewhere.
+    error += number((np.abs(product - total * weights) * c.errors_on(mesh)).sum())
+    error += abs(total) * unsure
     if not e:
-        return total / mass, error
+        return total, error
     with np.errstate(over="ignore", under="ignore"):
-        return float(np.ldexp(total / mass, e * power)), float(np.ldexp(error, e * power))
+        return float(np.ldexp(total, e * power)), float(np.ldexp(error, e * power))

@@ -49,6 +49,7 @@ from stationary.panels.logarithm import PiecewiseLog
 from stationary.weight.tail import LogarithmicTail, Tail
 
 LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
+MOST_TILT = 5.0  # of which the series of a tail (`tail.TERMS`) is known
 LEVEL = 1e-6  # of a jump: what goes beyond its sides by no more has no spike
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 MOST_OCTAVES = 2100  # beyond all doubles
@@ -377,4 +378,6 @@ def _tail(density: Weight, end: End) -> Tail | None:
     over = inside(3) - tilt * (8**step - 1)
     error = room_error / abs(room) + 8 * epsilon + off
     error += (4 * abs(over) if abs(over) > 8 * doubt else 0.0) + abs(tilt) ** 3
+    if abs(tilt) > MOST_TILT:  # no power law: the end is nearer than doubles tell, as is the law
+        tilt = number(arithmetic.zero)
     return Tail(*known, tilt, error, step, doubt=room_error)
