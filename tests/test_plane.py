@@ -974,6 +974,44 @@ def test_walkers_tell_masses_of_basins_by_their_changes_and_not_where_there_are_
     assert "do not tell the masses" in behind.summary()
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+@pytest.mark.parametrize("tilt", [0.05, 0.4])
+def test_masses_of_basins_are_not_told_where_the_grid_alone_joins_them(tilt, unit):
+    """Steps are of bounded length: no minibatch leads from one well to the other."""
+    ways = np.array([(1, 0.5), (-1, -0.5), (0.5, -1), (-0.5, 1)])
+
+    def losses(w):
+        x, y = w[0] / unit, w[1] / unit
+        return [(x * x - 1) ** 2 + 2 * y**2 + tilt * x + a * x + b * y for a, b in ways]
+
+    rate, box = 0.05, ((-2 * unit, 2 * unit),) * 2
+    landscape = Landscape(losses=losses, weights=2, learning_rate=rate * unit**2, domain=box)
+    found = stationary.check(landscape, walkers=50, steps=100)
+    rng = np.random.default_rng(1)
+    x, y = np.array([[-1.0], [1.0]]) * np.ones(4000), np.zeros((2, 4000))
+    sums = []
+    for step in range(1100):
+        a, b = np.moveaxis(ways[rng.integers(4, size=x.shape)], -1, 0)
+        x, y = x - rate * (4 * x * (x * x - 1) + tilt + a), y - rate * (4 * y + b)
+        if step >= 100 and step % 10 == 0:
+            sums.append((x.mean(axis=1), (x * x).mean(axis=1), (y * y).mean(axis=1)))
+    assert (np.sign(x) == [[-1], [1]]).all()
+    assert np.isinf(found.chain.errors[5:]).all()
+    assert found.to_dict()["chain"]["mass of basin 0"] is None
+    # What is told holds within basins, with the masses of the diffusion.
+    mean, square, across = np.mean(sums, axis=0) @ found.diffusion.values[5:]
+    exact = np.array([mean, math.sqrt(square - mean**2), math.sqrt(across)]) * unit
+    assert (found.chain.errors[:4] < 1e-5 * unit).all()
+    assert found.chain.values[[0, 2, 3]] == pytest.approx(exact, rel=2e-3)
+    if tilt == 0.4:  # nobody would meet the other basin: what is known decides
+        assert found.outcome == "roughly"
+        assert "off in the deviation 1" in found.verdict
+        assert "What basins hold is not known." in found.verdict
+    else:
+        assert found.outcome == "not decided"
+        assert "What is known is 5.4 % off in the deviation 2" in found.verdict
+
+
 def test_losses_of_several_weights_that_are_recorded_have_the_derivatives_of_series():
     x = np.random.default_rng(0).normal(size=(2, 50))
     recorded = Jets(two_wells)

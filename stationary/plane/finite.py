@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csc_array, csr_array, eye_array
 from scipy.sparse.linalg import splu
+from scipy.special import ndtri
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
@@ -32,10 +33,18 @@ from stationary.process.minibatches import Stepper
 # fine and coarse: where polynomials are exact, how wide the box is makes all the difference.
 GRIDS = ((72, 5e-9), (56, 5e-8))
 STENCIL = 6  # points for each direction among which is shared
+TOGETHER = 16  # minibatches whose steps are laid out at once, for memory
+LEAK = 0.1  # of the way out of a basin that sharing may be off by: more is not of first order
+FAINT = 1e-6  # of a law where it is largest: corners of the box hold less
 ROOM = 0.1  # of where the diffusion is that is added on each side
 DRAWS = 200  # of as many walkers: the error of an error is then 5 %
 FEWEST = 10  # walkers that must have entered a basin, and left it, for its mass to be told
 
+RARE = (
+    "SGD's steps lead from one basin to another so rarely that sharing between the points of the "
+    "chain's grid is off by as much: what basins hold is not told. Moments are those with the "
+    "masses of the diffusion, so that they compare what is within basins."
+)
 LINEAR = (
     "Every step is linear: the moments of the chain follow from themselves in closed form; their "
     "errors are rounding."
@@ -77,7 +86,7 @@ def plane_check(
             f"{state.diffusion.name}: check needs the losses or gradients of datapoints: a drift "
             "and a variance do not say what steps SGD takes."
         )
-    count = max(1, len([b for b in state.basins if b.attractor is not None]))
+    count = max(1, len(_attractors(state)))
     names: tuple[str, ...] = ("mean 1", "mean 2", "deviation 1", "deviation 2", "correlation")
     if count > 1:
         names = (*names, *(f"mass of basin {k}" for k in range(count)))
@@ -91,10 +100,16 @@ def plane_check(
         chain = Measured(known.values, known.errors)
         notes.append(LINEAR if np.isfinite(known.values[2:4]).all() else ENDLESS)
     elif stepper.chances is not None:
-        found = [_chain(state, stepper, *grid, count, notes) for grid in GRIDS]
-        if all(f is not None for f in found):
-            fine, coarse = np.array(found)
-            chain = Measured(fine, np.abs(fine - coarse) + 1e-12)
+        tried = [_chain(state, stepper, *grid, own[5:], notes) for grid in GRIDS]
+        found = [made for made in tried if made is not None]
+        if len(found) == len(GRIDS):
+            (fine, within), (coarse, other) = found
+            told = bool(np.isfinite([fine.errors, coarse.errors]).all())
+            least = fine.errors if told else np.repeat([0, np.inf], [5, len(own) - 5])
+            one, two = (fine.values, coarse.values) if told else (within, other)
+            notes += [] if told else [RARE]
+            between = np.nan_to_num(np.abs(one - two), nan=np.inf) + 1e-12 * units
+            chain = Measured(one, np.maximum(between, least))
     else:
         notes.append(
             "There are too many minibatches to go through one by one: there is no chain, and the "
@@ -104,7 +119,9 @@ def plane_check(
     if simulation:
         work = walkers * stepper.datapoints
         steps = steps or int(min(20_000, max(2_000, BY_WORK / work)))
-        sent = walk(state, stepper, walkers, steps, seed, count, notes, chain)
+        told = chain is not None and bool(np.isfinite(chain.errors).all())
+        masses = chain if chain is not None and told else Measured(own, 0 * own)
+        sent = walk(state, stepper, walkers, steps, seed, count, notes, masses, told)
     if sent is not None and known is not None and not known.fourth:
         sent.errors[0 if not known.growth < 1 else 2 :] = np.inf
         notes.append(HEAVY)
@@ -116,47 +133,41 @@ def plane_check(
     )  # fmt: skip
 
 
+def _attractors(state: PlaneState) -> list[tuple[Array, Array]]:
+    """Their places, and the deviations of the diffusion around them."""
+    found = [b.attractor for b in state.basins if b.attractor is not None]
+    wide = (np.zeros((2, 2)) if e.covariance is None else e.covariance for e in found)
+    return [(e.position, np.sqrt(np.diag(c))) for e, c in zip(found, wide, strict=True)]
+
+
 def _summary(state: PlaneState, count: int) -> Array:
     return numbers(state.mean(), state.cov(), np.exp(state._log_masses) if count > 1 else ())
 
 
 def _chain(
-    state: PlaneState, stepper: Stepper, n: int, beyond: float, count: int, notes: list[str]
-) -> Array | None:
-    """What the chain on n x n points gives, or None."""
+    state: PlaneState, stepper: Stepper, n: int, beyond: float, masses: Array, notes: list[str]
+) -> tuple[Measured, Array] | None:
+    """What the chain on n x n points gives, with what sharing between them makes of it; and its
+    numbers if basins hold these masses. Or None."""
     axes = [_axis(state, k, n, beyond) for k in (0, 1)]
     low, h = np.array([[v[0], v[1] - v[0]] for v in axes]).T[..., None]
     x = lattice(*axes)
-    size, each = n * n, STENCIL * STENCIL
-    columns, weights = [], []
-    outside = np.zeros(size)
+    size = n * n
     assert stepper.chances is not None
-    for image, chance in zip(stepper.images(x), stepper.chances, strict=True):
-        place = (image - low) / h
-        inside = np.clip(place, 0, n - 1)
-        outside += (np.abs(place - inside) > 0).any(axis=0) * chance
-        first = np.clip(np.floor(inside).astype(int) - STENCIL // 2 + 1, 0, n - STENCIL)
-        parts = [_lagrange(v) for v in inside - first]
-        k = first[:, :, None] + np.arange(STENCIL)
-        columns.append((k[0][:, :, None] * n + k[1][:, None, :]).reshape(size, each))
-        weights.append(chance * (parts[0][:, :, None] * parts[1][:, None, :]).reshape(size, each))
-    shape = (size, each * len(columns))
-    matrix = csr_array(
-        (
-            np.stack(weights, axis=1).ravel(),
-            np.stack(columns, axis=1).ravel(),
-            np.arange(size + 1) * shape[1],
-        ),
-        shape=(size, size),
+    places = [(image - low) / h for image in stepper.images(x)]
+    inside = [np.clip(place, 0, n - 1) for place in places]
+    outside = sum(
+        (place != kept).any(axis=0) * chance
+        for place, kept, chance in zip(places, inside, stepper.chances, strict=True)
     )
-    matrix.sum_duplicates()
+    matrix = _shared(inside, stepper.chances, n, STENCIL)
     flow = csc_array(matrix.T) - eye_array(size, format="csc")
     pin = int(np.argmax(state.logpdf(x)))
     rest = np.delete(np.arange(size), pin)
     p = np.ones(size)
     try:
         # Steps lead to points nearby: other orders of rows fill less, and take longer.
-        lu = splu(csc_array(flow[:, rest][rest]), permc_spec="NATURAL")
+        lu: Any = splu(csc_array(flow[:, rest][rest]), permc_spec="NATURAL")
         p[rest] = lu.solve(-flow[:, [pin]].toarray()[rest, 0])
     except RuntimeError:
         return None
@@ -168,36 +179,93 @@ def _chain(
         notes.append(
             "SGD's steps lead out of the box of the diffusion: what they do beyond is not seen."
         )
-    basin = np.asarray(state.basin_of(x)) if count > 1 else np.zeros(0)
-    masses = [p[basin == k].sum() for k in range(count)] if count > 1 else ()
+    count = len(masses)
+    basin = np.asarray(state.basin_of(x)) if count else np.zeros(size)
+    held = (basin == np.arange(count)[:, None]).astype(float)
     d = x - (x @ p)[:, None]
-    return numbers(x @ p, (d * p) @ d.T, masses)
+    values = numbers(x @ p, (d * p) @ d.T, held @ p)
+    # To first order a number changes by what it changes at each point, summed over all later steps
+    # (`later`), times what sharing there is off by.
+    s, z = values[2:4, None], d / values[2:4, None]
+    both = z[0] * z[1] - values[4] * (z**2).sum(axis=0) / 2
+    given = np.concatenate([d, s * (z**2 - 1) / 2, [both], held - values[5:, None]])
+    # How much longer than on average steps are at each point, from each attractor.
+    ways = _attractors(state) if count else []
+    starts = [int((((x - at[:, None]) / h) ** 2).sum(axis=0).argmin()) for at, _ in ways]
+    later, stays = np.zeros((len(given), size)), np.zeros((len(starts), size))
+    later[:, rest] = -lu.solve(given.T[rest], "T").T
+    begun = (np.arange(size)[:, None] == starts) - p[:, None]
+    stays[:, rest] = -lu.solve(begun[rest]).T
+    later -= (later @ p)[:, None]
+    stays -= stays.sum(axis=1)[:, None] * p
+    # In corners, which steps leave for good, polynomials through far points have no bound.
+    among = np.abs([p, *stays])
+    seen = (among > FAINT * among.max(axis=1)[:, None]).any(axis=0)
+    least, most = (f(later[:, seen], axis=1)[:, None] for f in (np.min, np.max))
+    later = np.clip(later, 2 * least - most, 2 * most - least)
+    off = np.abs((_shared(inside, stepper.chances, n, STENCIL + 2) - matrix) @ later.T)
+    least = LEAK * np.abs(later[5:, starts].diagonal())
+    lost = np.array([np.abs(v) @ off[:, 5 + k] for k, v in enumerate(stays)])
+    # What is left for a basin that holds most is known from how the others are left.
+    if (lost < least)[values[5:] < 0.5].all():
+        return Measured(values, np.abs(p) @ off), values
+    law = np.where(values[5:, None] > FAINT, p, stays) * held
+    powers = np.array([np.ones(size), *x, x[0] ** 2, x[1] ** 2, x[0] * x[1]])
+    of_all, *sums = powers @ law.T
+    within = powers[1:, starts]  # basins in which the grid has no point are taken for one
+    np.divide(sums, of_all, out=within, where=of_all != 0)
+    within = np.append(within.T, np.zeros((1, 5)), axis=0)
+    with np.errstate(invalid="ignore"):  # of a basin of which the grid makes nothing
+        apart = _together(within, np.append(masses, 0) / masses.sum())
+    return Measured(values, np.full(len(values), np.inf)), apart
+
+
+def _shared(places: list[Array], chances: Array, n: int, among: int) -> csr_array:
+    """Where steps lead, as a matrix, what lands between points shared among so many each way."""
+    size = n * n
+    made = csr_array((size, size))
+    for some in range(0, len(places), TOGETHER):
+        columns, weights = [], []
+        for place, chance in list(zip(places, chances, strict=True))[some : some + TOGETHER]:
+            first = np.clip(np.floor(place).astype(int) - among // 2 + 1, 0, n - among)
+            one, two = (_lagrange(v, among) for v in place - first)
+            k = first[:, :, None] + np.arange(among)
+            columns.append((k[0][:, :, None] * n + k[1][:, None, :]).reshape(size, -1))
+            weights.append(chance * (one[:, :, None] * two[:, None, :]).reshape(size, -1))
+        ends = np.arange(size + 1) * among**2 * len(columns)
+        parts = (np.stack(v, axis=1).ravel() for v in (weights, columns))
+        made = made + csr_array((*parts, ends), shape=(size, size))
+    return made
 
 
 def _axis(state: PlaneState, axis: int, n: int, beyond: float) -> Array:
     low, high = state.marginal(axis).interval(1 - 2 * beyond)
+    for at, wide in _attractors(state):
+        if not low < at[axis] < high:  # the diffusion hardly visits it: SGD may not leave it
+            reach = -float(ndtri(beyond)) * wide[axis]
+            low, high = min(low, at[axis] - reach), max(high, at[axis] + reach)
     room, by = state.diffusion.domain[axis], ROOM * (high - low)
     return np.linspace(max(low - by, room[0]), min(high + by, room[1]), n)
 
 
-def _lagrange(t: Array) -> Array:
-    """The weights of a polynomial through 0, 1, ..., STENCIL - 1 at points t, (M, STENCIL)."""
-    n = range(STENCIL)
+def _lagrange(t: Array, among: int) -> Array:
+    """The weights of a polynomial through 0, 1, ..., among - 1 at points t, (M, among)."""
+    n = range(among)
     return np.stack([np.prod([(t - k) / (j - k) for k in n if k != j], axis=0) for j in n], axis=1)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # walkers may run away, which is said
 def walk(
     state: PlaneState, stepper: Stepper, walkers: int, steps: int, seed: int, count: int,
-    notes: list[str], chain: Measured | None,
+    notes: list[str], masses: Measured, by_chain: bool,
 ) -> Measured | None:  # fmt: skip
     """What walkers do from the end state of the diffusion, once they have left their start; with
-    what basins hold by the chain where that is known."""
+    what basins hold by the chain, or by the diffusion, where they do not tell it themselves."""
     rng = np.random.default_rng(seed)
     x = state.rvs(walkers, rng)
     basin = _basin(state, x, count)
-    if chain is not None and count > 1:
-        held = np.append(np.maximum(chain.values[5:], 0), 0)
+    if by_chain and count > 1:
+        held = np.append(np.maximum(masses.values[5:], 0), 0)
         share = held / np.maximum(np.bincount(basin, minlength=count + 1), 1)
         weight = np.where(basin < count, share[basin], 1 / walkers)
         x = x[:, rng.choice(walkers, walkers, p=weight / weight.sum())]
@@ -229,20 +297,16 @@ def walk(
     left, entered = ((moved.sum(axis=k) > 0).sum(axis=1) for k in (1, 0))
     fewest = min(left[:count].min(), entered[:count].min())
     if count == 1 or fewest >= FEWEST:
-        masses = _end_state(np.moveaxis(changes @ drawn.T, -1, 0), seen)
-        values = np.stack([_together(within[..., d], m) for d, m in enumerate(masses)])
+        ends = _end_state(np.moveaxis(changes @ drawn.T, -1, 0), seen)
+        values = np.stack([_together(within[..., d], m) for d, m in enumerate(ends)])
         made = Measured(values[0], values[1:].std(axis=0, ddof=1))
     else:
         notes.append(
             f"Of {walkers} walkers so few changed the basin (the least: {fewest}, in or out of "
             "one) that they do not tell the masses of basins. "
-            + (
-                "Nor their moments, which depend on these."
-                if chain is None
-                else "Their moments take these from the chain."
-            )
+            f"Their moments take these from the {'chain' if by_chain else 'diffusion'}."
         )
-        made = _with_masses(state, within, seen[:count], chain, count)
+        made = _with_masses(state, within, seen[:count], masses, count)
     keep = slice(None) if count > 1 else slice(5)
     return Measured(made.values[keep], made.errors[keep])
 
@@ -278,23 +342,20 @@ def _together(within: Array, masses: Array) -> Array:
 
 
 def _with_masses(
-    state: PlaneState, within: Array, seen: Array, chain: Measured | None, count: int
+    state: PlaneState, within: Array, seen: Array, given: Measured, count: int
 ) -> Measured:
-    """What walkers say with the masses of the chain. Basins that none has seen are taken for
+    """What walkers say with masses that are given. Basins that none has seen are taken for
     points, and what they add for an error."""
-    if chain is None:
-        return Measured(np.zeros(5 + count), np.full(5 + count, np.inf))
-    masses = np.append(np.maximum(chain.values[5:], 0), 0)
+    masses = np.append(np.maximum(given.values[5:], 0), 0)
     masses = masses / masses.sum()
-    for k, b in enumerate(b for b in state.basins if b.attractor is not None):
-        if not seen[k] and b.attractor is not None:
-            x, y = b.attractor.position
+    for k, ((x, y), _) in enumerate(_attractors(state)):
+        if not seen[k]:
             within[k] = np.array([x, y, x * x, y * y, x * y])[:, None]
     values = np.stack([_together(within[..., d], masses) for d in range(DRAWS + 1)])
     errors = values[1:].std(axis=0, ddof=1)
     for k in range(count):
         other = masses.copy()
-        other[k] += chain.errors[5 + k] + (0 if seen[k] else masses[k])
+        other[k] += given.errors[5 + k] + (0 if seen[k] else masses[k])
         errors += np.abs(_together(within[..., 0], other / other.sum()) - values[0])
     errors[5:] = np.inf
     return Measured(values[0], errors)

@@ -12,6 +12,7 @@ from stationary.plane.state import PlaneState
 from stationary.result import Result
 
 HOLDS, FAILS = 0.02, 0.2  # of differences in proportion, below and from which it does
+UNSEEN = 1e-6  # probability in which no walker is met: what it holds decides nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,8 +61,12 @@ class PlaneCheck(Result):
 
     @property
     def truth(self) -> Measured | None:
-        """What the diffusion is held against."""
-        return self.chain if self.chain is not None else self.walkers
+        """What the diffusion is held against: the chain, or walkers where that does not tell."""
+        if self.chain is None or self.walkers is None:
+            return self.chain or self.walkers
+        pairs = [(v.values, v.errors) for v in (self.chain, self.walkers)]
+        told = np.isfinite(self.chain.errors)
+        return Measured(*(np.where(told, c, w) for c, w in zip(*pairs, strict=True)))
 
     @property
     def _apart(self) -> tuple[Array, Array]:
@@ -92,8 +97,9 @@ class PlaneCheck(Result):
 
     @property
     def unknown(self) -> tuple[float, str]:
-        """What is known least: how well, in proportion, and of what."""
-        known = self._apart[1]
+        """What is known least of what can be seen: how well, in proportion, and of what."""
+        known, own = self._apart[1], self.diffusion.values[5:]
+        known[5:][np.minimum(own, 1 - own) < UNSEEN] = 0
         k = int(np.argmax(known))
         return float(known[k]), self.names[k]
 
@@ -135,6 +141,7 @@ class PlaneCheck(Result):
         said = f"{100 * apart:.2g} % off in the {what} (known to {100 * known:.1g} %)"
         least, of = self.unknown
         lacks = f"known to {100 * least:.2g} % only" if np.isfinite(least) else "not known"
+        open_ = np.isinf(self.truth.errors[5:]).any() and self.outcome != "not decided"
         return {
             "holds": "The diffusion tells what SGD does: "
             + (f"at most {said}." if apart else "no difference is larger than the errors."),
@@ -142,8 +149,10 @@ class PlaneCheck(Result):
             "fails": f"The diffusion does not tell what SGD does with this step: it is {said}. "
             "Believe the chain and the walkers.",
             "not decided": f"Whether the diffusion tells what SGD does is not decided: the {of} is "
-            f"{lacks}. A smaller step of SGD, or more walkers with more steps, may tell.",
-        }[self.outcome]
+            f"{lacks}. "
+            + (f"What is known is {said}. " if apart else "")
+            + "A smaller step of SGD, or more walkers with more steps, may tell.",
+        }[self.outcome] + (" What basins hold is not known." if open_ else "")
 
     def __repr__(self) -> str:
         return (

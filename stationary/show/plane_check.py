@@ -60,7 +60,7 @@ def _trust(check: PlaneCheck) -> list[str]:
     if check.chain is not None and s["points"]:
         lines.append(
             f"The chain goes through all minibatches on {s['points']} x {s['points']} points; its "
-            "errors are what a coarser grid changes."
+            "errors are what a coarser grid changes, or what sharing between points does."
         )
     if check.walkers is not None:
         lines.append(
