@@ -1477,3 +1477,19 @@ def test_steps_that_lead_away_from_the_edge_of_a_stretch_keep_a_law_beside_it():
     for _ in range(500):
         r = np.where(rng.random(len(r)) < 0.5, r / 2, r * (3 - 4 * r))
     assert abs(found.mean() - 1 - r.mean()) < found.mean_error + 4 * r.std() / math.sqrt(len(r))
+
+
+@pytest.mark.parametrize("place", [0.0, 1.0])
+@pytest.mark.parametrize(("slopes", "rate"), [((1.0, 2.0, 9.0), 0.35), ((0.4, 3.0), 0.8)])
+def test_losses_that_share_their_minimum_leave_no_tail(place, slopes, rate):
+    """Steps multiply the distance, by more than one at times, and it falls to 0 all the same: the
+    law was said to have neither mean nor variance."""
+    landscape = Landscape(
+        losses=lambda w: [h * (w - place) ** 2 / 2 for h in slopes], learning_rate=rate
+    )
+    chain = exact_chain(landscape)
+    assert [a.weight for a in chain.atoms] == [1.0]
+    assert chain.tail_exponent == np.inf and (chain.mean(), chain.std()) == (place, 0)
+    said = " ".join([*chain.notes, *analyze(landscape).summary().split()])
+    assert "neither mean nor variance" not in said and "falls like" not in said
+    assert "moments of orders above" in said

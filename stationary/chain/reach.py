@@ -69,6 +69,8 @@ def closure(landscape: Landscape, low: float, high: float, w: Array) -> tuple[fl
     for _ in range(2000):
         begin = int(np.searchsorted(w, left, side="right")) - 1  # a point itself where it is there
         inside = slice(max(begin, 0), np.searchsorted(w, right) + 1)
+        if not len(w[inside]):  # nowhere that a step is known from
+            return None
         first, last = min(left, float(down[inside].min())), max(right, float(up[inside].max()))
         if not folds and (first < walls[0] or last > walls[1]):
             return None

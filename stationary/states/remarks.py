@@ -79,7 +79,14 @@ def require_equilibrium(landscape: Landscape, parts: Partition) -> None:
     lower, upper = landscape.domain
     if parts.pieces[0].sampling.is_flat:
         return  # it walks nowhere
-    rising = parts.pieces[0].sampling.samples.values[0].mean() < 0
+    drift = parts.pieces[0].sampling.samples.values[0]
+    if (drift < 0).any() and (drift > 0).any():
+        raise LandscapeError(
+            f"{landscape.name}: in the domain ({lower:g}, {upper:g}) the mean gradient has both "
+            "signs, but panels ran out before its zeros were found: far from the minima gradients "
+            "agree to very many digits. Narrow the domain to where the minima are, or leave it out."
+        )
+    rising = drift.mean() < 0
     where = "below" if rising else "above"
     raise LandscapeError(
         f"{landscape.name}: the domain ({lower:g}, {upper:g}) holds no equilibrium: the mean "
