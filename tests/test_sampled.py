@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import stationary
 from stationary import Landscape, LandscapeError, analyze, end_state, sampled, simulate, sweep
 from stationary.show.answer import places
 
@@ -307,3 +308,17 @@ def test_minima_among_the_corners_of_many_datapoints_are_known_to_their_errors(s
         below, above = (gradients(w).mean() for w in reach)
         assert below < 0 < above
         assert b.position_error < 1e-3
+
+
+def test_datapoints_that_all_have_the_same_gradient_have_no_noise():
+    """A mean that was broadcast: of 200 equal numbers it is off by a rounding, which was the noise."""
+    equal = np.zeros(200)
+    w = np.linspace(-3, 3, 25)
+    given = sampled(lambda w: np.tanh(w) + equal, domain=(-3, 3))
+    table = {"w": w, "gradients": np.tanh(w) + equal[:, None]}
+    for landscape in (
+        Landscape(gradients=given, learning_rate=0.3),
+        stationary.table(table).landscape(learning_rate=0.3),
+    ):
+        with pytest.raises(LandscapeError, match="all datapoints have the same gradient"):
+            end_state(landscape)

@@ -35,6 +35,7 @@ ASIDE = 2.1  # times less than what is missed of a knot is on either side of a j
 CORNERED = 0.4  # of what is missed over twice the gap, at least, corners leave over one
 AROUND = 9  # knots, over which what is missed is looked at: a corner alone shows in fewer than half
 BESIDE = 5.0  # times less than what is missed of a knot is between knots, with `SPREAD` and corners
+ROUNDED = 2.0**-49  # of a mean gradient: what a datapoint is off by rounding alone
 LOOKS = 8  # points between two knots at which splines of different degrees are compared
 THIRD = 3  # of so many knots one is left out, to see how others tell of it
 
@@ -87,6 +88,7 @@ class Interpolated:
         root: Array = np.empty((0, n))
         for i in range(0, count, size):
             off = self.gradients[:, i : i + size].T - self._mean
+            off[np.abs(off) <= ROUNDED * np.abs(self._mean)] = 0.0  # of equal ones, the mean is not
             root = np.asarray(np.linalg.qr(np.concatenate([root, off]), mode="r"))
         return np.asarray(root / np.sqrt(count))
 

@@ -352,6 +352,8 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
                 part = coefficient * exp(tail.log_moment(j) - j * log(scale) - c.log_norm)
                 total += part
                 error += abs(part) * (tail.error_of(j) + rough)
+    if not mass:  # nothing of it is known
+        return math.nan, math.nan
     total = total / mass  # the weights add up to 1 to rounding only
     # What is not known of the density changes what is divided by, too: of a law that gathers at an
     # end the mass is there, and the moment elsewhere.
