@@ -28,6 +28,7 @@ LOST = 0.1  # of a moment, that may lie beyond all cells: with more it is not kn
 MUCH = 1e-6  # of all probability, at the ends of the cells
 FAR = 1e-8  # probability, from which on the power of a tail is that of the start
 SAME = 1e-13  # relative: the rounding of a polynomial, and of matrix exponentials
+TERMS = 24  # of Taylor's series up to 1, with what a path of three rates needs: 1 / 20! is 4e-19
 
 
 def moments(
@@ -106,65 +107,165 @@ def closed_moments(
 ) -> tuple[Limit, Limit] | None:
     """Mean and deviation by their own equations; None where these are not closed.
 
-    Whether they are is seen at the `cells`, too, and there are no breakpoints.
+    Whether they are is seen at the `cells`, too, and there are no breakpoints. They are solved in
+    the distance from the start and from where the drift is zero, next to which the noise may be
+    as good as gone: what is known better is taken.
     """
     first = start.moments()
     walls = {Boundary.PERIODIC, Boundary.ABSORBING}
     if first is None or walls & set(diffusion.boundaries) or diffusion.breakpoints:
         return None
-    centre, mean_error, std, std_error = first
-    coefficients = _polynomial(diffusion, centre, std, cells)
-    if coefficients is None:
+    known = [
+        _followed(first, origin, drift, noise, times)
+        for origin, drift, noise in _polynomials(diffusion, first[0], first[2], cells)
+    ]
+    if not known:
         return None
-    (b0, b1), (c0, c1, c2) = coefficients
-    rates = np.array(
+    mean, mean_error, std, std_error = np.stack(known, axis=1)
+    at = np.arange(len(times))
+    by_mean, by_std = np.argmin(mean_error, axis=0), np.argmin(std_error, axis=0)
+    found = (
+        Limit(mean[by_mean, at], mean_error[by_mean, at]),
+        Limit(std[by_std, at], std_error[by_std, at]),
+    )
+    return found if np.isfinite(found[0].error + found[1].error).all() else None
+
+
+def _followed(
+    first: tuple[float, float, float, float],
+    origin: float,
+    drift: Array,
+    noise: Array,
+    times: Array,
+) -> Array:
+    """Mean, its error, deviation and its error, from the coefficients about an origin.
+
+    These are of shape (2, powers), with what each may be off. Perturbed by that the moments move
+    by int exp(M (t - s)) dM exp(M s) ds at most, where the rates M that lead from one moment to
+    another, and dM, are positive: nothing cancels.
+    """
+    centre, centre_error, std, std_error = first
+    away = centre - origin
+    fastest = max(abs(drift[0, 1]), abs(noise[0, 2])) or 1 / (float(times.max()) or 1.0)
+    unit = max(  # of length, in which no rate is above the fastest
+        abs(drift[0, 0]) / fastest,
+        math.sqrt(abs(noise[0, 0]) / fastest),
+        abs(noise[0, 1]) / fastest,
+        abs(away),
+        std,
+    )
+    unit = unit or 1.0
+    drift, noise = drift / [unit, 1], noise / [unit**2, unit, 1]
+    rates, off = (_rates(*own) for own in zip(drift, noise, strict=True))
+    size = np.where(np.eye(4), rates, np.abs(rates))
+    moved = np.block([[size, np.zeros((4, 4))], [off, size]])
+    x, dx, v = away / unit, centre_error / unit, (std / unit) ** 2
+    begin = np.array([1.0, x, x * x, v])
+    unsure = np.array(
+        [0.0, dx, (2 * abs(x) + dx) * dx, (2 * std + std_error) * std_error / unit**2]
+    )
+    unsure += SAME * np.abs(begin)
+    with np.errstate(all="ignore"):
+        found = _exponentials(rates, times) @ begin
+        error = (_exponentials(moved, times) @ np.append(np.abs(begin), unsure))[:, 4:]
+        error = error + np.finfo(float).tiny  # what underflows
+        mean, v, v_error = origin + unit * found[:, 1], np.maximum(found[:, 3], 0.0), error[:, 3]
+        upper, lower = np.sqrt(v + v_error), np.sqrt(np.maximum(v - v_error, 0.0))
+        mean_error = unit * error[:, 1] + ROUNDING * np.abs(mean)
+        results = np.stack([mean, mean_error, unit * np.sqrt(v), unit * (upper - lower)])
+    return np.where(np.isfinite(results), results, np.inf)
+
+
+def _rates(drift: Array, noise: Array) -> Array:
+    """Of the moments 1, E x, (E x)^2 and the variance, from each to each."""
+    (b0, b1), (c0, c1, c2) = drift, noise
+    return np.array(
         [[0, 0, 0, 0], [b0, b1, 0, 0], [0, 2 * b0, 2 * b1, 0], [c0, c1, c2, 2 * b1 + c2]]
     )
-    from scipy.linalg import expm
-
-    with np.errstate(all="ignore"):
-        powers = expm(rates * times[:, None, None])
-        offset, variance = powers[:, 1, 0], powers @ np.array([1.0, 0.0, 0.0, std**2])
-        off = np.array([0.0, mean_error, 2 * ROUNDING, 2 * std * std_error + std_error**2])
-        off = off + SAME * np.array([1.0, 0.0, 0.0, std**2])
-        error = (np.abs(powers) @ off) * (1 + np.abs(rates).max() * times)[:, None]
-        mean, v = centre + offset, np.maximum(variance[:, 3], 0.0)
-        mean_error = error[:, 1] + ROUNDING * np.abs(mean)
-        upper, lower = np.sqrt(v + error[:, 3]), np.sqrt(np.maximum(v - error[:, 3], 0.0))
-    if not np.isfinite(upper + mean).all():
-        return None
-    return Limit(mean, mean_error), Limit(np.sqrt(v), upper - lower)
 
 
-def _polynomial(
+def _exponentials(rates: Array, times: Array) -> Array:
+    """exp(rates t), (times, n, n), each entry to its own rounding where none cancel.
+
+    Where all rates but those on the diagonal are positive, so is every term of Taylor's series
+    once the least of these is taken out, and every product in squaring [1]_. The diagonal of a
+    triangle is known.
+
+    References
+    ----------
+    .. [1] J. Xue and Q. Ye, *Computing exponentials of essentially non-negative matrices entrywise
+       to high relative accuracy*, Math. Comp. 82 (2013) 1577.
+    """
+    diagonal = rates.diagonal()
+    shifted = rates - diagonal.min() * np.eye(len(rates))
+    norm = np.abs(shifted).sum(axis=1).max() - diagonal.min()
+    halved = np.ceil(np.log2(np.maximum(norm * times, 1.0))).astype(int)
+    step, known = times / 2.0**halved, np.arange(len(rates))
+    found = term = np.broadcast_to(np.eye(len(rates)), (len(times), *rates.shape))
+    for k in range(1, TERMS):
+        term = term @ shifted * (step / k)[:, None, None]
+        found = found + term
+    found = found * np.exp(diagonal.min() * step)[:, None, None]
+    for k in range(int(halved.max(initial=0)) + 1):
+        at = step * 2.0 ** np.minimum(k, halved)
+        found = np.where(((halved >= k) & (k > 0))[:, None, None], found @ found, found)
+        found[:, known, known] = np.exp(diagonal * at[:, None])
+    return np.asarray(found)
+
+
+def _residual(own: Array, coefficients: Array, x: Array) -> tuple[Array, Array]:
+    """How far values are from those of a polynomial, and the sum of its terms' sizes."""
+    terms = coefficients[:, None] * x ** np.arange(len(coefficients))[:, None]
+    return np.abs(own - terms.sum(axis=0)), np.abs(terms).sum(axis=0)
+
+
+def _polynomials(
     diffusion: Diffusion, centre: float, width: float, cells: Array
-) -> tuple[Array, Array] | None:
-    """The coefficients of a linear drift and a quadratic variance of x - centre, if they are such.
+) -> list[tuple[float, Array, Array]]:
+    """Origins, and about each the coefficients of a linear drift and a quadratic variance.
 
-    And if no end interferes: finite ones must have no noise, and a drift that does not lead out.
+    Each with what it may be off: (2, powers). None if they are not such, or if an end interferes:
+    finite ones must have no noise, and a drift that does not lead out.
     """
     lower, upper = diffusion.domain
-    far = np.geomspace(1e-2, 1e8, 41) * (width or 1.0)
-    x = np.concatenate([[centre], centre + far, centre - far, cells])
-    x = x[(x >= lower) & (x <= upper)]
     try:
+        value, slope = (float(v[0]) for v in evaluate(diffusion.drift, np.array([centre]), order=1))
+        origins = [centre]
+        if slope and math.isfinite(value / slope):
+            origins.append(min(max(centre - value / slope, lower), upper))
+        width = max(width, abs(origins[-1] - centre)) or 1.0
+        far = np.geomspace(ROUNDING, 1 / ROUNDING, 121) * width
+        x = np.concatenate(
+            [origins, *(o + far for o in origins), *(o - far for o in origins), cells]
+        )
+        x = x[(x >= lower) & (x <= upper)]
         f, a = evaluate(diffusion.drift, x, order=2), evaluate(diffusion.variance, x, order=3)
     except StationaryError:
-        return None
+        return []
     if (f[2] != 0).any() or (a[3] != 0).any() or np.ptp(f[1]) or np.ptp(a[2]):
-        return None
-    noise = np.array([v[0] for v in a[:3]]) / [1, 1, 2]
-    drift = np.array([v[0] for v in f[:2]])
-    # Functions with jumps have the same derivatives everywhere, too.
-    for own, c in ((f[0], drift), (a[0], noise)):
-        terms = c[:, None] * (x - centre) ** np.arange(len(c))[:, None]
-        if (np.abs(own - terms.sum(axis=0)) > SAME * np.abs(terms).sum(axis=0)).any():
-            return None
-    drift = drift + diffusion.convention.value / 2 * noise[1:] * [1, 2]  # in Ito's form
-    for end, inwards in ((lower, 1), (upper, -1)):
-        if math.isfinite(end):
-            powers = (end - centre) ** np.arange(3)
-            noisy = abs(noise @ powers) > SAME * (abs(noise) @ abs(powers))
-            if noisy or inwards * (drift @ powers[:2]) < 0:
-                return None
-    return drift, noise
+        return []
+    found = []
+    for k, origin in enumerate(origins):
+        noise, drift = np.array([v[k] for v in a[:3]]) / [1, 1, 2], np.array([v[k] for v in f[:2]])
+        values = ((f[0], drift), (a[0], noise), (a[1], noise[1:] * [1, 2]))
+        left, size = np.transpose([_residual(own, c, x - origin) for own, c in values], (1, 0, 2))
+        # Functions with jumps have the same derivatives everywhere, too.
+        seen = np.abs(x - centre) >= width / 100
+        if k == 0 and not (left[:2, seen] <= SAME * size[:2, seen]).all():
+            return []
+        # What is no part of a term is one of the lowest; a point is off by as much as the origin.
+        off = 2 * np.where(left > SAME * size, left, 0.0).max(axis=1)
+        of_drift = SAME * np.abs(drift) + [off[0], 0.0]
+        of_noise = SAME * np.abs(noise) + [off[1], off[2], 0.0]
+        to_ito = diffusion.convention.value / 2 * np.array([1, 2])
+        drift, of_drift = drift + to_ito * noise[1:], of_drift + to_ito * of_noise[1:]
+        for end, inwards in ((lower, 1), (upper, -1)):
+            if k == 0 and math.isfinite(end):
+                terms = noise * (end - centre) ** np.arange(3)
+                leads = drift * (end - centre) ** np.arange(2) * inwards
+                if abs(terms.sum()) > SAME * abs(terms).sum():
+                    return []
+                if leads.sum() < -SAME * abs(leads).sum():
+                    return []
+        found.append((origin, np.stack([drift, of_drift]), np.stack([noise, of_noise])))
+    return found
