@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -105,17 +105,41 @@ class Cells(Distribution):
         angles = np.arange(len(c)) * np.arccos(np.clip(t, -1.0, 1.0))[:, None]
         return cell, (c.T[cell] * np.cos(angles)).sum(axis=1), slope
 
-    @pointwise
-    def cdf(self, x: Array) -> Array:
-        """P(X <= x), at points of any shape."""
+    @cached_property
+    def _mirrored(self) -> Cells:
+        """The law of -X, whose sums begin at the upper end."""
+        after = 1 - self.before - float(self.masses.sum() + self.weights.sum())
+        rise = powers = None
+        if self.rise is not None:
+            rise = -self.rise[:, ::-1] * (-1.0) ** np.arange(len(self.rise))[:, None]
+            rise[0] += self.masses[::-1]
+        if self.powers is not None:
+            powers = self.powers[::-1, ::-1]
+        return Cells(
+            -self.edges[::-1], self.masses[::-1], -self.positions, self.weights,
+            before=after if after > SAME else 0.0, rise=rise, powers=powers,
+        )  # fmt: skip
+
+    def _below(self, x: Array, side: Literal["left", "right"]) -> Array:
+        """P(X <= x), or P(X < x) on the left side."""
         total = np.zeros(x.shape)
         if len(self.masses):
             cell, total, _ = self._in_cells(x, self._rise)
             total = np.where(x >= self.edges[-1], self._sums[-1], self._sums[cell] + total)
         order = np.argsort(self.positions)
         held = np.concatenate([[0.0], np.cumsum(self.weights[order])])
-        total = total + held[np.searchsorted(self.positions[order], x, side="right")]
+        total = total + held[np.searchsorted(self.positions[order], x, side=side)]
         return np.where(np.isnan(x), np.nan, np.clip(total, 0.0, 1.0))
+
+    @pointwise
+    def cdf(self, x: Array) -> Array:
+        """P(X <= x), at points of any shape."""
+        return self._below(x, "right")
+
+    @pointwise
+    def sf(self, x: Array) -> Array:
+        """P(X > x)."""
+        return self._mirrored._below(-x, "left")
 
     @pointwise
     def pdf(self, x: Array) -> Array:
@@ -149,6 +173,11 @@ class Cells(Distribution):
             k, aim = k[inner], q[inner]
             found[inner] = find_roots(lambda at: self.cdf(at) - aim, x[k - 1], x[k])
         return np.where((q >= 0) & (q <= 1), found, np.nan)
+
+    @pointwise
+    def isf(self, q: Array) -> Array:
+        """The x with P(X > x) = q; nan for q outside [0, 1]."""
+        return -self._mirrored.ppf(q)
 
     def _moment(self, order: int, centre: float) -> float:
         r = rule(2 * ((len(self._rise) + order) // 2 + 1))

@@ -2,7 +2,7 @@
 
 End states, the chain's law, the histogram of walkers, a row of an evolution and a start are all
 distributions: atoms, and densities on intervals or on cells. What a law must say of itself is its
-distribution function and how well that is known; the rest follows from it.
+distribution function, from either end, and how well that is known; the rest follows from it.
 """
 
 from __future__ import annotations
@@ -34,8 +34,18 @@ class Distribution(Shown, ABC):
 
     @pointwise
     @abstractmethod
+    def sf(self, x: Array) -> Array:
+        """P(X > x), which keeps the digits that 1 - P(X <= x) loses."""
+
+    @pointwise
+    @abstractmethod
     def ppf(self, q: Array) -> Array:
         """The x with P(X <= x) = q; nan for q outside [0, 1]."""
+
+    @pointwise
+    @abstractmethod
+    def isf(self, q: Array) -> Array:
+        """The x with P(X > x) = q; nan for q outside [0, 1]."""
 
     @abstractmethod
     def mean(self) -> float:
@@ -50,11 +60,6 @@ class Distribution(Shown, ABC):
     def _grid(self) -> Grid: ...
 
     @pointwise
-    def sf(self, x: Array) -> Array:
-        """P(X > x)."""
-        return 1 - self.cdf(x)
-
-    @pointwise
     def logcdf(self, x: Array) -> Array:
         """log P(X <= x)."""
         with np.errstate(divide="ignore"):
@@ -65,11 +70,6 @@ class Distribution(Shown, ABC):
         """log P(X > x)."""
         with np.errstate(divide="ignore"):
             return np.log(self.sf(x))
-
-    @pointwise
-    def isf(self, q: Array) -> Array:
-        """The x with P(X > x) = q; nan for q outside [0, 1]."""
-        return self.ppf(1 - q)
 
     def median(self) -> float:
         """The x with half of the probability on either side."""
@@ -97,7 +97,8 @@ class Distribution(Shown, ABC):
             raise LandscapeError(
                 f"probability({lower:g}, {upper:g}): the first end must not be above the second."
             )
-        return float(self.cdf(upper) - self.cdf(lower))
+        below, above = self.cdf(upper) - self.cdf(lower), self.sf(lower) - self.sf(upper)
+        return float(below if self.cdf(lower) < 0.5 else above)  # what is rare keeps digits
 
     # -- moments --------------------------------------------------------------------------------
 

@@ -1493,3 +1493,38 @@ def test_losses_that_share_their_minimum_leave_no_tail(place, slopes, rate):
     said = " ".join([*chain.notes, *analyze(landscape).summary().split()])
     assert "neither mean nor variance" not in said and "falls like" not in said
     assert "moments of orders above" in said
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9, 1e9])
+def test_what_is_rare_at_the_upper_end_is_as_well_known_as_at_the_lower_one(unit):
+    """sf was 1 - cdf: 0 at 7 deviations, where the mirrored law has e^-45."""
+    centres = np.array([0.0, 1.0, -0.5, 0.3]) * unit
+    state, other = (
+        exact_chain(quadratics(way * centres, 0.05, [1.0, 1.3, 0.6, 0.9])) for way in (1, -1)
+    )
+    x = state.mean() + np.array([-6, 0, 2, 4, 7]) * state.std()
+    direct = [state.log_probability(v, math.inf) for v in x]
+    assert direct[-1] < -40
+    np.testing.assert_allclose(state.logsf(x), direct, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(np.log(state.sf(x)), direct, rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(state.logsf(x), other.logcdf(-x), rtol=1e-4, atol=1e-14)
+    for q in (1e-25, 1e-6, 0.3):
+        assert state.isf(q) == pytest.approx(-other.ppf(q), rel=1e-5)
+        assert state.sf(state.isf(q)) == pytest.approx(q, rel=1e-9)
+
+
+@pytest.mark.parametrize("way", [1, -1])
+def test_logs_of_both_tails_are_known_where_probabilities_underflow(way):
+    landscape = Landscape(
+        gradients=lambda w: tuple(2 * w * (w * w - 1) + way * 0.15 + g for g in (1.1, -1.1, 0)),
+        domain=(-4, 4),
+        learning_rate=0.002,
+    )
+    state = exact_chain(landscape)
+    logs = state.logsf([0.0, math.nan, 5.0]) if way > 0 else state.logcdf([0.0, math.nan, -5.0])
+    direct = state.log_probability(0, math.inf) if way > 0 else state.log_probability(-math.inf, 0)
+    assert math.exp(direct) == 0 < math.exp(direct / 2)
+    assert logs[0] == pytest.approx(direct, rel=1e-9)
+    assert math.isnan(logs[1])
+    assert logs[2] == -math.inf
+    assert max(state.logsf(-5.0), state.logcdf(5.0)) <= 0

@@ -95,6 +95,12 @@ def test_cells_with_atoms_answer_as_distributions_do():
     assert law.pdf(0.2) == pytest.approx(0.25)
     assert law.logpdf(-5) == -math.inf
     assert law.probability(0.5, 1) == pytest.approx(0.375)
+    p = 1 - q
+    assert np.allclose(law.isf(p), [0, 0.4, 1, 1, 1, 1, 1.5, 3, 3])
+    rare = Cells(np.array([0.0, 1.0, 2.0]), np.array([1.0, 1e-30]))
+    assert np.allclose(rare.sf([0.5, 1.5, 2.5]), [0.5, 5e-31, 0], rtol=1e-14)
+    assert rare.isf(1e-31) == pytest.approx(1.9)
+    assert rare.probability(1.5, 3) == pytest.approx(5e-31, rel=1e-14)
 
 
 def test_the_moments_of_the_chain_are_those_of_its_law():

@@ -192,6 +192,18 @@ def test_probabilities_and_draws_of_a_law():
     assert abs(np.mean(draws < 0.6) - exact) < 4 * math.sqrt(exact * (1 - exact) / 4000)
 
 
+def test_both_tails_of_a_start_keep_their_digits():
+    law = start("normal:0,1", (-3, math.inf))
+    held = st.norm.sf(-3)
+    assert law.sf(9.0) == pytest.approx(st.norm.sf(9) / held, rel=1e-13)
+    assert law.cdf(-3.0) == pytest.approx(0, abs=1e-16)
+    x = np.array([-4, -3, 0, 2, math.inf])
+    np.testing.assert_allclose(law.cdf(x) + law.sf(x), 1, rtol=1e-14)
+    few = start([1.0, 2.0, 2.0, 3.0])
+    assert few.sf([0, 1, 1.5, 2, 3]).tolist() == [1, 0.75, 0.75, 0.25, 0]
+    assert np.isnan(few.sf(math.nan))
+
+
 def test_a_law_is_cut_to_the_domain_and_says_so():
     begin = start("normal:0.5,0.175", variable="w")
     assert begin.text == "normal with mean 0.5 and deviation 0.175, truncated to (-1, 4)"

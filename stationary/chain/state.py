@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -86,6 +87,36 @@ class ChainState(Distribution, Result):
     def cdf(self, x: Array) -> Array:
         """P(X <= x), at points of any shape."""
         return self.cells_law.cdf(x)
+
+    @pointwise
+    def sf(self, x: Array) -> Array:
+        """P(X > x)."""
+        return self.cells_law.sf(x)
+
+    @pointwise
+    def logcdf(self, x: Array) -> Array:
+        """log P(X <= x), also where the probability itself underflows."""
+        return self._log_tail(x, 1)
+
+    @pointwise
+    def logsf(self, x: Array) -> Array:
+        """log P(X > x), also where the probability itself underflows."""
+        return self._log_tail(x, -1)
+
+    def _log_tail(self, x: Array, way: Literal[1, -1]) -> Array:
+        """log of the probability from below, or from above, up to each point."""
+        edges, log_mass, x = (way * self.edges)[::way], self.log_mass[::way], way * x
+        total = np.where(np.isnan(x), np.nan, -np.inf)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if len(log_mass):
+                k = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(log_mass) - 1)
+                share = np.clip((x - edges[k]) / np.diff(edges)[k], 0.0, 1.0)
+                before = np.append(-np.inf, np.logaddexp.accumulate(log_mass))
+                total = np.logaddexp(before[k], log_mass[k] + np.log(share))
+            for w, at in self._lumps:
+                held = way * at <= x if way > 0 else way * at < x
+                total = np.where(held, np.logaddexp(total, math.log(w)), total)
+        return np.minimum(total, 0.0)
 
     def log_probability(self, lower: float, upper: float) -> float:
         """log P(lower < X <= upper), also where the probability itself underflows.
@@ -306,6 +337,11 @@ class ChainState(Distribution, Result):
     def ppf(self, q: Array) -> Array:
         """The w with P(X <= w) = q; nan for q outside [0, 1]."""
         return self.cells_law.ppf(q)
+
+    @pointwise
+    def isf(self, q: Array) -> Array:
+        """The w with P(X > w) = q; nan for q outside [0, 1]."""
+        return self.cells_law.isf(q)
 
     def _whole(self, c: ChainClass) -> tuple[float, float]:
         """Its interval, and what lies beyond where nothing was followed."""

@@ -76,6 +76,11 @@ class Heavy(Distribution):
         return np.asarray(self.inner.cdf(self.chart.y(x)))
 
     @pointwise
+    def sf(self, x: Array) -> Array:
+        """P(X > x)."""
+        return np.asarray(self.inner.sf(self.chart.y(x)))
+
+    @pointwise
     def pdf(self, x: Array) -> Array:
         """The density."""
         return np.asarray(np.exp(self.logpdf(x)))
@@ -90,6 +95,11 @@ class Heavy(Distribution):
     def ppf(self, q: Array) -> Array:
         """The point below which lies the probability q."""
         return np.asarray(self.chart.x(self.inner.ppf(q)))
+
+    @pointwise
+    def isf(self, q: Array) -> Array:
+        """The point above which lies the probability q."""
+        return np.asarray(self.chart.x(self.inner.isf(q)))
 
     @cached_property
     def exponent(self) -> float:

@@ -197,13 +197,26 @@ class Initial(Distribution):
     @pointwise
     def cdf(self, x: Array) -> Array:
         """P(X <= x), at points of any shape."""
+        return np.asarray(self._sides(x)[0])
+
+    @pointwise
+    def sf(self, x: Array) -> Array:
+        """P(X > x)."""
+        return np.asarray(self._sides(x)[1])
+
+    def _sides(self, x: Array) -> Array:
+        """P(X <= x) and P(X > x)."""
         if self.law is None:
-            found = self._held[np.searchsorted(self.points, x, side="right")]
+            k, above = np.searchsorted(self.points, x, side="right"), np.cumsum(self.weights[::-1])
+            held = np.append(above[::-1], 0.0) / above[-1]
+            found = np.stack([self._held[k], held[k]])
         else:
-            below = np.asarray(self.law.law.cdf(np.clip(x, self.law.lower, self.law.upper)))
-            found = np.clip((below - self.law.ends[0].before) / self.law.total, 0.0, 1.0)
-            found = np.where(x < self.law.lower, 0.0, np.where(x >= self.law.upper, 1.0, found))
-        return np.where(np.isnan(x), np.nan, found)
+            at, (first, last) = np.clip(x, self.law.lower, self.law.upper), self.law.ends
+            below, above = np.asarray(self.law.law.cdf(at)), np.asarray(self.law.law.sf(at))
+            found = np.stack([below - first.before, above - last.after]) / self.law.total
+            found[:, x < self.law.lower] = [[0.0], [1.0]]
+            found[:, x >= self.law.upper] = [[1.0], [0.0]]
+        return np.where(np.isnan(x), np.nan, np.clip(found, 0.0, 1.0))
 
     @pointwise
     def ppf(self, q: Array) -> Array:
