@@ -1159,3 +1159,24 @@ def test_evolutions_of_a_table_of_gradients_know_what_interpolation_does_not(poi
 def test_an_evolution_of_losses_says_that_it_is_the_limit_of_small_steps():
     landscape = Landscape(lambda w: [(w - 1) ** 2, (w + 1) ** 2], learning_rate=0.1)
     assert "the limit of small steps" in " ".join(evolve(landscape, 0.5, [10.0]).notes)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("c", [0.7, -0.7, 1e12])
+def test_a_trap_anywhere_is_come_to_as_close_as_doubles_tell(c):
+    """Cells around it were no wider than a double, and had rates that are none."""
+    d, t = min(2.3, abs(c)) if abs(c) < 1 else 0.5 * c, np.array([10.0, 60.0, 150.0])
+    geometric = process(lambda x: -0.28 * (x - c), lambda x: 0.0195 * (x - c) ** 2)
+    e = evolve(geometric, c + d, t)
+    exact = d * np.exp(-0.28 * t) * np.sqrt(np.expm1(0.0195 * t))
+    assert (np.abs(e.std - exact) <= e.std_error).all()
+    assert e.std_error.max() <= 1e-12 * exact.max()
+    middle = c + d * math.exp(-(0.28 + 0.0195 / 2) * t[0])  # half of a lognormal law
+    assert abs(e.at(t[0]).cdf(middle) - 0.5) <= e.at(t[0]).error < 2e-3
+    assert e.at(t[-1]).cdf(c + 1e-9 * d) - e.at(t[-1]).cdf(c - 1e-9 * d) > 1 - 1e-5
+
+
+def test_what_is_too_narrow_for_doubles_is_refused_with_a_way_out():
+    geometric = process(lambda x: -0.28 * (x - 0.7), lambda x: 0.0195 * (x - 0.7) ** 2)
+    with pytest.raises(LandscapeError, match="Shift the origin"):
+        evolve(geometric, 0.7 + 1e-12, [10.0, 60.0, 150.0])

@@ -23,12 +23,12 @@ from stationary.evolution.evolution import Evolution, EvolutionAtom, Seen
 from stationary.evolution.features import first_reach, grid_in, is_whole
 from stationary.evolution.gap import Gap, gap_of
 from stationary.evolution.generator import Chain, chain_on, powers_at
-from stationary.evolution.grid import Grid
+from stationary.evolution.grid import GRIDS, Grid
 from stationary.evolution.interpolated import beside, pushed
 from stationary.evolution.moments import moments
 from stationary.evolution.propagation import IN_TIME, run_on
 from stationary.evolution.pulse import Pulses, pulses_of
-from stationary.evolution.refinement import BEST, GRIDS, Refinement
+from stationary.evolution.refinement import BEST, Refinement
 from stationary.evolution.request import (
     FINER,
     MOST_CELLS,
@@ -148,7 +148,7 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
     state, start, times, tolerance = asked.state, asked.start, asked.times, asked.tolerance
     grids = Refinement(grid.blurred, grid.needed)
     # How cells share points at first is no error, and nothing that finer ones would mend.
-    deepest = (MOST_CELLS // BASE).bit_length()
+    deepest = min((MOST_CELLS // BASE).bit_length(), grid.levels)
     followed = (times > 0) | (start.law is not None)
     chains: list[Chain] = []
     most, worst = MOST_NUMBERS // len(times), math.inf

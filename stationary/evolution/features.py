@@ -8,7 +8,8 @@ from functools import lru_cache
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.evolution.grid import SPACINGS, Feature, Grid, grid_on
+from stationary.errors import LandscapeError
+from stationary.evolution.grid import GRIDS, SPACINGS, Feature, Grid, grid_on
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -138,9 +139,15 @@ def grid_in(
             density = np.where(density * np.abs(x - place) < ENOUGH, 0.0, density)
         return density
 
-    return grid_on(
+    grid = grid_on(
         window, np.array(breaks), tuple(features), max(cells, 2), tuple(blurred), carried
     )
+    if grid.levels < GRIDS:
+        raise LandscapeError(
+            f"{diffusion.name}: what happens between {float(low)!r} and {float(high)!r} is too "
+            "narrow for cells whose edges doubles tell apart. Shift the origin into that interval."
+        )
+    return grid
 
 
 def _corners(start: Initial) -> list[float]:
@@ -155,8 +162,9 @@ def _minima(
 ) -> tuple[list[Feature], list[tuple[float, float]]]:
     """Stable equilibria in the window, as wide as noise makes them, and those too narrow to show.
 
-    Of these an interval is given, that should be left as one cell: what the drift alone carries
-    there comes ever closer, at a rate that cells never resolve next to it.
+    Of these, but for zeros of the variance, an interval is given, that should be left as one cell:
+    what the drift alone carries there comes ever closer, at a rate that cells never resolve next
+    to it.
     """
     found: list[Feature] = []
     blurred: list[tuple[float, float]] = []
@@ -171,7 +179,8 @@ def _minima(
             width = (high - low) / 20
         elif width < SPACINGS * float(np.spacing(abs(x))):
             width = POINT * (high - low)
-            blurred.append((max(x - width, low), min(x + width, high)))
+            if not any(p.lower <= x <= p.upper for p in state.anatomy.points):
+                blurred.append((max(x - width, low), min(x + width, high)))
         found.append(Feature(x, width, 2.0))
     return found, blurred
 

@@ -24,7 +24,12 @@ ACROSS = 2.0  # by which the cells that drift needs go on into the noise: where 
 # at which errors fall, sums of grids leave most
 FEW = 256.0  # cells that are needed, fewer than which there are anyway
 MANY = 8192.0  # more than which are not to be had
-SPACINGS = 64  # of doubles, that a cell is wide at least
+SPACINGS = 64  # of doubles, that a cell of level 0 is wide at least, for each e-fold of distance
+BLUR = 1e-11  # of where an atom is: nearer to it doubles tell no distances to four digits
+GRIDS = 5  # grids: three combinations, two differences, one ratio
+FEWEST = (
+    8  # of these, that any cell is wide: of fewer its centre and its width are not known to 10 %
+)
 ROOM = 4096  # spacings between two breaks, which on the deepest level are a thousand cells
 
 
@@ -59,6 +64,13 @@ class Grid:
             [np.append(p, b) for p, b in zip(pieces, self.breaks[1:], strict=True)]
         )
         return np.concatenate([self.breaks[:1], inner])
+
+    @property
+    def levels(self) -> int:
+        """How many there are before cells are too narrow for doubles."""
+        edges = self.edges(0)
+        held = np.diff(edges) / np.spacing(np.maximum(np.abs(edges[1:]), np.abs(edges[:-1])))
+        return 1 + max(int(np.log2(held.min() / FEWEST)), 0)
 
 
 def grid_on(

@@ -20,11 +20,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.generator import Chain
+from stationary.evolution.grid import BLUR, GRIDS
 from stationary.evolution.propagation import Run, current_of
 
 Intervals = Sequence[tuple[float, float]]
 
-GRIDS = 5  # grids: three combinations, two differences, one ratio
 WEIGHTS = (1 / 3, -2.0, 8 / 3)  # of the coarse, the middle and the fine
 SAFETY = 1.25
 CAUTION = 2.0  # where the ratio is low, it may be about to change
@@ -34,7 +34,6 @@ ROUGH = 1.6  # the ratio of two changes from grid to grid, below which the combi
 # of what it is made for: jumps that the drift alone carries are spread over the root of a cell
 CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
 LEAST = 0.02  # of what the combination changes, that is doubted
-BLUR = 1e-11  # of where an atom is: nearer to it doubles tell no distances to four digits
 VAGUE = 0.1  # an error of a probability, beyond which the order of the errors is not known
 COARSE = 1e-2  # the same, beyond which that of the moments is not
 NOISE = 1e-13  # relative to what is compared: a difference below it has no order

@@ -17,7 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.features import TAIL, first_reach, grid_in
-from stationary.evolution.grid import SMALLEST, Grid
+from stationary.evolution.grid import BLUR, SMALLEST, Grid
 from stationary.evolution.propagation import Run, run_on
 from stationary.line.feller import Feller
 from stationary.process.diffusion import Diffusion
@@ -50,8 +50,8 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
     lower, upper = diffusion.domain
     low, high = low_at_first, high_at_first = first_reach(state, start, times)
     places = sorted({x for x, _ in _never_reached(state)})
-    depth = 1e-8 * (high - low)
-    frame = _Frame(low, high, tuple((x, depth) for x in places if low <= x <= high))
+    at_first = ((x, max(1e-8 * (high - low), BLUR * abs(x))) for x in places if low <= x <= high)
+    frame = _Frame(low, high, tuple(at_first))
     best: tuple[_Frame, Run] | None = None
     least, idle, factor = math.inf, 0, 2.0
     for round_ in range(60):
@@ -110,7 +110,7 @@ def _held_by(run: Run) -> tuple[float, float]:
 
 def _closer(diffusion: Diffusion, x: float, depth: float, span: float) -> float:
     """A smaller distance from a place, if doubles carry the process that close to it."""
-    closer = max(depth * 1e-8, SMALLEST * span, 64 * float(np.spacing(abs(x))) if x else 0.0)
+    closer = max(depth * 1e-8, SMALLEST * span, BLUR * abs(x))
     lower, upper = diffusion.domain
     at = np.array([y for y in (x - closer, x + closer) if lower < y < upper])
     with np.errstate(all="ignore"):
