@@ -1,6 +1,7 @@
 """The figures: what is drawn is what the result says, and files are written whole or not at all."""
 
 import importlib.util
+import itertools
 import math
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from stationary import Analysis, Diffusion, Landscape, LandscapeError, analyze, width_bias
 from stationary.show.drawing import INK, save
@@ -922,6 +924,55 @@ def test_a_sweep_with_a_single_minimum_shows_its_deviation():
     assert axes.get_ylabel() == "standard deviation"
     (line,) = [line for line in axes.lines if len(line.get_xdata()) == 2]
     assert line.get_ydata() == pytest.approx(np.sqrt([0.05, 0.1]), rel=1e-9)
+
+
+def test_each_quantity_of_a_sweep_has_a_panel_over_the_axis_with_most_values():
+    from stationary import sweep
+
+    def build(tilt, noise):
+        return Diffusion(lambda x: x - x**3 + tilt, noise, (-2, 2), name="tilted")
+
+    grid = {"tilt": np.linspace(-0.1, 0.1, 9), "noise": [0.1, 0.2]}
+    found = sweep(build, grid, quantities=["entropy", "log_exit_time"])
+    assert str(found).splitlines()[0] == "build"
+    figure = found.plot()
+    assert figure.get_suptitle() == "build"
+    assert [a.get_ylabel() for a in figure.axes] == ["entropy", "log exit time"]
+    assert [a.get_xlabel() for a in figure.axes] == ["", "tilt"]
+    _, ax = Figure().subplots(1, 2)
+    assert found.plot(ax=ax) is ax.figure
+    assert ax.get_ylabel() == "entropy"
+
+
+def test_many_curves_of_a_sweep_grow_stronger_and_the_first_and_last_have_names():
+    from stationary import sweep
+
+    def build(tilt, noise):
+        return Diffusion(lambda x: x - x**3 + tilt, noise, (-2, 2), name="tilted")
+
+    grid = {"noise": np.linspace(0.1, 0.2, 6), "tilt": np.linspace(-0.1, 0.1, 7)}
+    (axes,) = sweep(build, grid, quantities="log_exit_time").plot().axes
+    names = [t.get_text().split(", at")[0] for t in axes.get_legend().get_texts()]
+    pairs = [(k, m) for k in ("0.1", "0.2") for m in (0, 1)]
+    assert names == [f"noise = {k}, minimum {m}" for k, m in pairs]
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 7]
+    strengths = [line.get_alpha() for line in lines[::2]]
+    assert strengths == sorted(set(strengths))
+    assert len({(line.get_color(), line.get_alpha()) for line in lines}) == 12
+
+
+def test_numbers_along_a_logarithmic_axis_do_not_lie_on_each_other():
+    from stationary import sweep
+
+    def build(noise):
+        return Diffusion(lambda x: -x, noise, (-np.inf, np.inf), name="pull")
+
+    axes = sweep(build, {"noise": np.geomspace(0.01, 0.3, 5)}).plot(width="column").axes[0]
+    axes.figure.draw_without_rendering()
+    labels = axes.xaxis.get_ticklabels(which="both")
+    boxes = sorted(t.get_window_extent().extents.tolist() for t in labels if t.get_text())
+    assert len(boxes) >= 4
+    assert all(left[2] < right[0] for left, right in itertools.pairwise(boxes))
 
 
 def test_the_chain_has_a_figure_of_its_own():

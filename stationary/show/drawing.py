@@ -244,9 +244,9 @@ def add_legend(axes: Axes, curves: int = 1, **more: Any) -> None:
         return
     # Sizes in points: a handle and the spaces around it, and a little more than half a letter.
     room = axes.get_figure().get_size_inches()[0] * 72 - 60
-    widest = max(map(len, names)) * 0.55 * SMALL + 32
+    widest = max(map(len, names)) * 0.55 * SMALL + 42
     columns = max(1, min(4, len(names), int(room / widest)))
     columns = math.ceil(len(names) / math.ceil(len(names) / columns))
-    space: dict[str, Any] = {"borderaxespad": 0.1, "columnspacing": 1.5, "handlelength": 1.5}
+    space: dict[str, Any] = {"borderaxespad": 0.1, "columnspacing": 1.5, "handlelength": 2.8}
     place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
     axes.legend(frameon=False, **(place | space | more))

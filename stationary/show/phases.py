@@ -26,6 +26,8 @@ from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import known_text
 
+DASHES = ("-", "--", ":", "-.")
+PALEST = 0.3  # strength of the first of more curves than there are dashes
 SURE = 0.01  # of a mass: less than what can be seen between a border and the next point
 
 
@@ -42,32 +44,39 @@ def figure(
     Parameters
     ----------
     quantity
-        The name of a column of numbers to draw instead, over the last axis that has several
-        values, with a curve for each value of the one before; by default the first quantity that
-        was asked for.
+        The name of a column of numbers to draw instead, over that of the two axes which has more
+        values, with a curve for each value of the other; by default the quantities that were
+        asked for, one below the other (on axes that are given, the first).
     arrhenius
         Draw how exit times grow over 1 / learning rate, with their slopes.
     """
     if arrhenius:
         _draw_arrhenius(sheet.axes(3.25), sweep)
         return
-    if quantity is None and sweep.quantities:
-        quantity = sweep.quantities[0]
-    elif quantity is None and len(sweep.labels) < 2:
-        quantity = "std"
-    drawn = list(sweep.swept)[-2:] or list(sweep.axes)[-1:]
-    ax = sheet.axes(3.9 if len(drawn) == 2 and quantity is None else 3.25)
-    if quantity is None and len(drawn) == 2:
-        curves = _draw_phases(ax, sweep, *drawn)
+    if quantity is not None:
+        names = [quantity]
     else:
-        curves = _draw_quantity(ax, sweep, drawn, quantity or "mass")
-    if quantity is None and len(drawn) == 1:
-        _draw_crossovers(ax, sweep, drawn[0])
+        names = [q for q in sweep.quantities if _columns(sweep, q)] or list(sweep.quantities[:1])
+        names = names or ["std"] * (len(sweep.labels) < 2)
+    drawn = list(sweep.swept)[-2:] or list(sweep.axes)[-1:]
+    if len(names) > 1 and sheet.ax is None:
+        panels = sheet.panels(*[2.6] * len(names), sharex=True)
+    else:
+        panels = [sheet.axes(3.25 if names or len(drawn) < 2 else 3.9)]
+    curves = 0
+    if not names and len(drawn) == 2:
+        curves = _draw_phases(panels[0], sweep, *drawn)
+    for ax, name in zip(panels, names or ["mass"] * (len(drawn) == 1), strict=False):
+        curves = _draw_quantity(ax, sweep, drawn, name)
+    for ax in panels[:-1]:
+        ax.set_xlabel("")
+    if not names and len(drawn) == 1:
+        _draw_crossovers(panels[0], sweep, drawn[0])
     fixed = [f"{n} = {value_text(sweep.axes[n][0])}" for n in sweep.swept if n not in drawn]
     title = ", ".join(fixed + ["not complete"] * (not sweep.complete))
     if title:
-        ax.set_title(title, loc="left", pad=18)
-    add_legend(ax, curves)
+        panels[0].set_title(title, loc="left", pad=18)
+    add_legend(panels[0], curves)
 
 
 def _slice(sweep: Sweep, drawn: Sequence[str]) -> list[tuple[tuple[int, ...], int]]:
@@ -109,40 +118,52 @@ def _prepare(ax: Axes, which: str, name: str, values: Sequence[Any]) -> None:
         ax.set(**{f"{which}lim": (min(numbers), max(numbers))})
 
 
-def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) -> int:
-    """One column, or that of each minimum, over the last axis, with its error where that shows."""
+def _columns(sweep: Sweep, quantity: str) -> list[str]:
+    """The column of numbers with that name, or those of each minimum."""
     columns = sweep.table()
     named = [quantity] if quantity in columns else [f"{quantity}_{i}" for i in sweep.labels]
-    named = [n for n in named if n in columns and columns[n].dtype.kind == "f"]
+    return [n for n in named if n in columns and columns[n].dtype.kind == "f"]
+
+
+def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) -> int:
+    """One column, or that of each minimum, over the axis with most values, with errors that show.
+
+    Minima differ in colour; the values of the other axis in dashes or, where these do not suffice,
+    in strength.
+    """
+    columns, named = sweep.table(), _columns(sweep, quantity)
     if not named:
         raise StationaryError(
             f"{sweep.name}: there is no column {quantity!r} of numbers to draw. Ask for it, as in "
             f'sweep(..., quantities=["{quantity}"]), or take one of {", ".join(columns)}.'
         )
+    drawn = sorted(drawn, key=lambda n: (not isinstance(sweep.axes[n][0], str), len(sweep.axes[n])))
     across, others = drawn[-1], drawn[:-1]
     values = sweep.axes[across]
-    curves: dict[tuple[int, ...], list[tuple[int, int]]] = {}
+    curves: dict[int, list[tuple[int, int]]] = {}
     for place, n in _slice(sweep, drawn):
-        curves.setdefault(place[:-1], []).append((place[-1], n))
+        curves.setdefault(place[0] if others else 0, []).append((place[-1], n))
+    many, names = len(curves) > len(DASHES), {0, len(curves) - 1}
     shown: list[Array] = []
-    for k, (place, points) in enumerate(curves.items()):
+    for k, points in sorted(curves.items()):
         x = [float(_numbers(values)[i]) for i, _ in points]
         at = [n for _, n in points]
-        fixed = [
-            f"{n} = {value_text(sweep.axes[n][i])}" for n, i in zip(others, place, strict=True)
-        ]
+        fixed = [f"{n} = {value_text(sweep.axes[n][k])}" for n in others]
         for m, column in enumerate(named):
             y = columns[column][at]
             by = columns.get(f"{column}_error", np.zeros(len(columns[column])))[at]
             which = [_named(sweep, int(column.rpartition("_")[2]))] if len(named) > 1 else []
             kind: dict[str, Any] = {
-                "color": colour_of(m if len(named) > 1 else k),
-                "ls": ("-", "--", ":", "-.")[k % 4],
+                "color": colour_of(m if len(named) > 1 or many else k),
+                "alpha": PALEST + (1 - PALEST) * k / (len(curves) - 1) if many else None,
+                "ls": "-" if many else DASHES[k],
                 "marker": "." if len(x) <= MARKED else "",
-                "label": ", ".join(fixed + which) or None,
+                "label": None if many and k not in names else ", ".join(fixed + which) or None,
                 "clip_on": False,
             }
-            ax.errorbar(x, y, np.nan_to_num(by, posinf=0.0), **kind)
+            _, _, bars = ax.errorbar(x, y, np.nan_to_num(by, posinf=0.0), **kind)
+            for bar in bars:  # may be longer than the panel
+                bar.set_clip_on(True)
             shown.append(y[np.isfinite(y)])
     every = np.concatenate(shown)
     if quantity != "mass" and len(every) and every.min() > 0 and every.max() / every.min() > 64:
@@ -150,7 +171,7 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     _prepare(ax, "x", across, values)
     words = {"std": "standard deviation", "mass": "probability"}.get(quantity, quantity)
     ax.set_ylabel(words.replace("_", " "))
-    return len(shown)
+    return len(named) * (2 if many else len(curves))
 
 
 def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
@@ -170,7 +191,7 @@ def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
         slope = f"activation {known_text(a.slope, a.error, 4)}"
         kind: dict[str, Any] = {
             "color": colour_of(a.label),
-            "ls": ("-", "--", ":", "-.")[k // len(sweep.labels) % 4],
+            "ls": DASHES[k // len(sweep.labels) % len(DASHES)],
             "marker": "." if len(x) <= MARKED else "",
             "label": ", ".join([*fixed, _named(sweep, a.label), slope]),
         }

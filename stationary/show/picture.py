@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import ScalarFormatter
+from matplotlib.ticker import LogFormatterSciNotation, ScalarFormatter
 
 
 class Plain(ScalarFormatter):
@@ -15,6 +15,16 @@ class Plain(ScalarFormatter):
 
     def __call__(self, x: Any, pos: int | None = None) -> str:
         return super().__call__(x, pos).removeprefix(r"$\mathdefault{").removesuffix("}$")
+
+
+class Decades(LogFormatterSciNotation):
+    """Powers of ten, and between few of them 2 and 5, which leave room for each other."""
+
+    def __call__(self, x: Any, pos: int | None = None) -> str:
+        axis: Any = self.axis
+        low, high = sorted(axis.get_view_interval())
+        apart = high < 2.5 * low or f"{x:e}"[0] in "125"
+        return str(super().__call__(x, pos)) if apart else ""
 
 
 class Picture(Figure):
@@ -28,6 +38,8 @@ class Picture(Figure):
         for axis in (axis for axes in self.axes for axis in (axes.xaxis, axes.yaxis)):
             if type(axis.get_major_formatter()) is ScalarFormatter:
                 axis.set_major_formatter(Plain(useMathText=True))
+            if type(axis.get_minor_formatter()) is LogFormatterSciNotation:
+                axis.set_minor_formatter(Decades(minor_thresholds=(1, 2)))
 
     def _repr_png_(self) -> bytes:
         content = BytesIO()

@@ -112,11 +112,11 @@ def planned(
     base = _base(make, fields | named, source, named)
     base = as_process(base, "sweep")
     wanted = quantities_from(quantities)
-    for name in wanted:
-        if OWN_COLUMN.fullmatch(name) or {name, f"{name}_error"} & {*named, *fields, *steps}:
+    for asked in wanted:
+        if OWN_COLUMN.fullmatch(asked) or {asked, f"{asked}_error"} & {*named, *fields, *steps}:
             raise LandscapeError(
-                f"quantities: {name} is also the name of a column of the results or of a "
-                f"parameter. Call it otherwise, my_{name} for instance."
+                f"quantities: {asked} is also the name of a column of the results or of a "
+                f"parameter. Call it otherwise, my_{asked} for instance."
             )
     if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
         wanted = quantities_from(("current", "mean_velocity"))
