@@ -870,6 +870,27 @@ def test_a_style_sheet_of_the_user_holds(gaussian):
     assert sum(matplotlib.colors.to_rgb(curve.get_color())) > 2
 
 
+def test_letters_and_pixels_are_as_many_as_the_user_says(gaussian, tmp_path):
+    sizes = []
+    for own in ({}, {"font.size": 18, "savefig.dpi": 50, "figure.figsize": (9, 4)}):
+        with matplotlib.rc_context(own):
+            figure = gaussian.plot(tmp_path / "figure.png")
+        axes = figure.axes[1]
+        texts = [axes.xaxis.label, axes.get_yticklabels()[0], axes.get_legend().get_texts()[0]]
+        texts += [figure._suptitle, *figure.axes[2].texts[:1]]
+        sizes.append([t.get_fontsize() for t in texts])
+    assert sizes[0] == [9, 8, 8, 9, 8]
+    assert sizes[1] == [18, 16, 16, 18, 18]
+    assert matplotlib.image.imread(tmp_path / "figure.png").shape[1] == 9 * 50
+
+
+def test_twin_axes_have_one_grid(gaussian):
+    with matplotlib.rc_context({"axes.grid": True}):
+        figure = gaussian.plot()
+    grids = [a for a in figure.axes if a.xaxis.get_gridlines()[0].get_visible()]
+    assert (len(figure.axes), len(grids)) == (4, 3)
+
+
 def test_colours_begin_at_the_paper_and_bands_are_seen_on_a_dark_one():
     import matplotlib.style
 

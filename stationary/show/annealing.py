@@ -190,6 +190,7 @@ def figure(found: Annealing, sheet: Sheet) -> None:
     ax.set(xlabel="step", xlim=(0, float(found.steps[-1])))
     add_legend(ax)
     right = ax.twinx()
+    right.grid(visible=False)
     right.plot(found.steps, found.rates, color=GREY, lw=1.0, ls=":")
     right.set_ylabel("learning rate $T$", color=GREY)
     right.set_ylim(bottom=0)

@@ -12,7 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
-from stationary.show.drawing import GREY, INK, MINUS, RED, SMALL, Axes, colour_of, symbol_of
+from stationary.show.drawing import GREY, INK, MINUS, RED, Axes, colour_of, letter, symbol_of
 from stationary.show.marks import finish_axes
 from stationary.show.outcomes import outcome_colour
 from stationary.show.view import Part, View, Zoom, asked, mass_label, rest_of
@@ -81,7 +81,7 @@ def _label_basins(axes: Axes, named: Sequence[tuple[float, str]], view: View) ->
     # Layout, which takes a third of a second, leaves no less than this.
     width = min(box.width, axes.figure.bbox.width - BESIDE / 72 * axes.figure.dpi)
     centred: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
-    texts = [axes.text(0.5, 0.5, label, fontsize=SMALL, **centred) for _, label in named]
+    texts = [axes.text(0.5, 0.5, label, **centred) for _, label in named]
     extents = [t.get_window_extent() for t in texts]
     widths = np.array([e.width for e in extents]) / width + 0.02
     line = 1.35 * max(e.height for e in extents) / box.height
@@ -202,6 +202,8 @@ def draw_stems(
     axes: Axes, stems: Sequence[Stem], *, log: bool, alone: bool, strip: float = 0.02
 ) -> None:
     """Stems as high as their probability, on an axis for that; open where it is not known."""
+    if not alone:
+        axes.grid(visible=False)  # that of the density is enough
     known = [s.log_weight for s in stems if s.log_weight is not None]
     room = 1.03 / (1 - strip)
     low, high = 0.0, room
@@ -281,7 +283,7 @@ def _draw_reason(axes: Axes, reason: str) -> None:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     points = axes.get_window_extent().width / axes.figure.dpi * 72
-    lines = textwrap.fill(reason, max(20, int(points / (0.55 * SMALL))))
+    lines = textwrap.fill(reason, max(20, int(points / letter())))
     middle: dict[str, Any] = {"ha": "center", "va": "center", "transform": axes.transAxes}
     axes.text(0.5, 0.5, f"There is no end state.\n\n{lines}", parse_math=False, **middle)
 

@@ -20,7 +20,8 @@ from stationary.files import FIGURES, probe, unwritable, write
 Axes = Any  # those of matplotlib, which nothing imports before something is drawn
 
 WIDTH, HEIGHT = 6.0, 6.5  # inches: three panels in a column of a journal
-SMALL, NORMAL = 8.0, 9.0  # points
+SMALL, NORMAL = 8.0, 9.0  # points, where the user has no font.size
+DPI = 200  # of pixels in a file
 MINUS = "\N{MINUS SIGN}"
 
 # The palette of M. Okabe and K. Ito, which stays apart for colour-blind readers.
@@ -40,11 +41,13 @@ STYLE: Any = {
     "axes.spines.top": False,
     "axes.titlesize": SMALL,
     "figure.facecolor": "white",
+    "figure.titlesize": NORMAL,
     "font.size": SMALL,
     "legend.fontsize": SMALL,
     "lines.linewidth": 1.2,
     "pdf.fonttype": 42,
     "savefig.bbox": "standard",
+    "savefig.dpi": DPI,
     "savefig.transparent": False,
     "svg.hashsalt": "stationary",  # the same figure gives the same file
     "text.color": INK,
@@ -63,10 +66,25 @@ SPREAD = 8.0  # of the largest value over the smallest, from which an axis is lo
 
 
 def styled() -> Any:
-    """Our settings, while something is drawn, but for those of the user, as by a style sheet."""
+    """Our settings, while something is drawn, but for those of the user, as by a style sheet.
+
+    A font.size of the user is that of titles and labels, and other letters are in proportion.
+    """
     from matplotlib import rc_context, rcParams, rcParamsDefault
 
-    return rc_context({k: v for k, v in STYLE.items() if rcParams[k] == rcParamsDefault[k]})
+    ours = {k: v for k, v in STYLE.items() if rcParams[k] == rcParamsDefault[k]}
+    if "font.size" not in ours:
+        ours |= {k: v * rcParams["font.size"] / NORMAL for k, v in ours.items() if "size" in k}
+    return rc_context(ours)
+
+
+def letter(setting: str = "font.size") -> float:
+    """A little more than the mean width of a letter, in points, by the setting of its size."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+
+    settings: Any = rcParams
+    return 0.55 * FontProperties(size=settings[setting]).get_size_in_points()
 
 
 class Sheet:
@@ -88,7 +106,7 @@ class Sheet:
                 f"plot(ax={ax!r:.60}): these are no axes of matplotlib. Give one of them, as in "
                 "ax=axes[0]."
             )
-        self.ax, self.name, self.inches = ax, name, inches or WIDTH
+        self.ax, self.name, self.inches = ax, name, inches or _usual_width()
         self.journal = width is not None
         self.figure: Any = None if ax is None else ax.get_figure()
 
@@ -132,9 +150,17 @@ class Sheet:
 
     def title(self, words: str) -> None:
         """What a new figure is of, in as many lines as it takes."""
-        room = int((self.inches * 72 - 20) / (0.55 * NORMAL))
+        room = int((self.inches * 72 - 20) / letter("figure.titlesize"))
         lines = "\n".join(textwrap.wrap(words, room))
-        self.figure.suptitle(lines, x=0.01, ha="left", fontsize=NORMAL, parse_math=False)
+        self.figure.suptitle(lines, x=0.01, ha="left", parse_math=False)
+
+
+def _usual_width() -> float:
+    """That of figures in the settings of the user, or ours."""
+    from matplotlib import rcParams, rcParamsDefault
+
+    width, usual = (float(rc["figure.figsize"][0]) for rc in (rcParams, rcParamsDefault))
+    return WIDTH if width == usual else width
 
 
 def is_dark(axes: Any) -> bool:
@@ -190,10 +216,10 @@ def _letter(figure: Any) -> None:
 
 
 def content_of(figure: Any, suffix: str) -> bytes:
-    """A figure as the bytes of such a file: .png (200 dpi), .svg or .pdf."""
+    """A figure as the bytes of such a file: .png (of DPI), .svg or .pdf."""
     content = BytesIO()
     with styled():
-        figure.savefig(content, format=suffix[1:], dpi=200, metadata=UNDATED[suffix])
+        figure.savefig(content, format=suffix[1:], metadata=UNDATED[suffix])
     return content.getvalue()
 
 
@@ -242,9 +268,9 @@ def add_legend(axes: Axes, curves: int = 1, **more: Any) -> None:
     names = axes.get_legend_handles_labels()[1]
     if not names or curves > 12:
         return
-    # Sizes in points: a handle and the spaces around it, and a little more than half a letter.
+    # Sizes in points: as many letters, a handle and the spaces around it.
     room = axes.get_figure().get_size_inches()[0] * 72 - 60
-    widest = max(map(len, names)) * 0.55 * SMALL + 42
+    widest = (max(map(len, names)) + 9.5) * letter("legend.fontsize")
     columns = max(1, min(4, len(names), int(room / widest)))
     columns = math.ceil(len(names) / math.ceil(len(names) / columns))
     space: dict[str, Any] = {"borderaxespad": 0.1, "columnspacing": 1.5, "handlelength": 2.8}

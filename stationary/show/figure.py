@@ -198,6 +198,7 @@ def _draw_gradients(axes: Axes, analysis: Analysis, view: View) -> None:
         moments = (analysis.diffusion.coefficients if landscape is None else landscape.moments)(x)
     pair = [finite_only(v) for v in moments]
     right = axes.twinx()
+    right.grid(visible=False)  # one is enough, of a style sheet
     axes.set_zorder(right.get_zorder() + 1)  # the equilibria lie on top
     axes.patch.set_visible(False)
     axes.axhline(0, color=GREY, lw=0.5)
