@@ -9,7 +9,7 @@ import math
 import pickle
 import re
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
@@ -441,6 +441,36 @@ def test_a_dask_cluster_gives_the_same_digits(alone):
     ):
         found = sweep(FAMILY, executor=client.get_executor(), **GRID)
     assert found.to_json() == alone.to_json()
+
+
+def test_an_executor_that_remembers_calls_is_asked_again(write):
+    """As Dask does, also of a call that ended with its worker."""
+    path = write(TILTED)
+    known = {}
+
+    class Remembering(ThreadPoolExecutor):
+        dies = True
+
+        def submit(self, function, /, *arguments):
+            key = pickle.dumps((function, arguments))
+            if key not in known:
+                known[key] = super().submit(function, *arguments)
+                if self.dies and len(known) == 2:
+                    known[key] = Future()
+                    known[key].set_exception(BrokenExecutor("it is gone"))
+            return known[key]
+
+    with Remembering(1) as pool:
+        first = sweep(path, parameters={"tilt": [0.0, 0.1, 0.2]}, executor=pool)
+        assert "it is gone" in first.stopped
+        assert len(first.rows) == 2
+        pool.dies = False
+        assert sweep(path, {"tilt": [0.0, 0.1, 0.2]}, executor=pool, resume=first).complete
+
+
+def test_what_is_no_executor_is_refused(write):
+    with pytest.raises(LandscapeError, match=r"client\.get_executor\(\)"):
+        sweep(write(TILTED), {"tilt": [0.0, 0.1]}, executor="dask")
 
 
 def test_the_file_is_sent_as_text_and_need_not_be_where_the_worker_is(write, monkeypatch):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told
@@ -260,6 +261,11 @@ def sweep(
         If the source as it stands is no landscape, or a range or a name makes no sense. What
         goes wrong at single points is told in their rows.
     """
+    if not (executor is None or isinstance(executor, Executor)):
+        raise LandscapeError(
+            f"executor={executor!r:.60}: it is an executor of concurrent.futures, such as "
+            "ProcessPoolExecutor(4), or client.get_executor() of a Dask client."
+        )
     steps = {"replacement": replacement, "batch_size": batch_size, "learning_rate": learning_rate}
     grid = planned(source, parameters, steps, initial, digits, min_barrier, changes, quantities)
     known = {} if resume is None else known_points(resume, grid)

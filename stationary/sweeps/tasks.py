@@ -10,6 +10,7 @@ import asyncio
 import math
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import suppress
@@ -219,6 +220,7 @@ def _done(
     if executor is None:
         yield from ((key, function(*arguments)) for key, (function, *arguments) in tasks)
         return
+    own = uuid.uuid4().hex
     waiting = iter(tasks)
     running: dict[Future[Any], int] = {}
     lost: _LostWorkersError | None = None
@@ -228,7 +230,7 @@ def _done(
             while len(running) < AHEAD and (task := next(waiting, None)) is not None:
                 key, work = task
                 try:
-                    running[_told(partial(executor.submit, _tried, *work), recipe)] = key
+                    running[_told(partial(executor.submit, _tried, own, *work), recipe)] = key
                 except _LostWorkersError as error:
                     lost, waiting = lost or error, iter(())
             if not running:
@@ -238,7 +240,7 @@ def _done(
                 heard = time.monotonic()
             elif time.monotonic() - heard > SILENCE:
                 # One that is gone may leave its tasks waiting for ever, but takes no other.
-                _told(partial(executor.submit, _tried, bool), recipe).cancel()
+                _told(partial(executor.submit, _tried, own, bool), recipe).cancel()
                 heard = time.monotonic()
             # A task that was called off while it waited wakes nobody up.
             for future in done or [f for f in running if f.cancelled()]:
@@ -259,8 +261,12 @@ def _done(
                 future.cancel()
 
 
-def _tried(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
-    """A result or what was raised, so that errors of the executor itself are told from it."""
+def _tried(own: str, function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+    """A result or what was raised, so that errors of the executor itself are told from it.
+
+    `own` is different in each run: Dask gives an equal call the answer of the last one, also where
+    that was the death of a worker.
+    """
     try:
         return function(*arguments), None
     except Exception as error:
