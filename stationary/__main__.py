@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from stationary.cli import FAILED, INTERRUPTED, USAGE, app
 from stationary.errors import StationaryError
+
+STOPS = ("SIGTERM", "SIGHUP")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -20,9 +22,12 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # Many digits are millions of small objects without a cycle among them: to search them for
     # cycles as often as Python does by itself takes a fifth of the time.
     gc.set_threshold(50_000, 20, 20)
-    before = None
-    with suppress(ValueError):  # not in the main thread
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # what is done is kept
+    before: dict[int, Any] = {}
+    # What is done is kept; where somebody ignores a terminal that is closed (nohup), so do we.
+    for stop in [getattr(signal, name) for name in STOPS if hasattr(signal, name)]:
+        with suppress(ValueError):  # not in the main thread
+            if signal.getsignal(stop) != signal.SIG_IGN:
+                before[stop] = signal.signal(stop, signal.default_int_handler)
     try:
         code = app(arguments, standalone_mode=False)
     except StationaryError as error:
@@ -42,8 +47,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         print(f"stationary: the output could not be written: {error}", file=sys.stderr)
         code = FAILED
     finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        for stop, handler in before.items():
+            signal.signal(stop, handler)
     sys.exit(code if isinstance(code, int) else 0)
 
 

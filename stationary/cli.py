@@ -18,6 +18,7 @@ from stationary.options import (
     PATH,
     PROCESS,
     REPLACED,
+    RUN,
     SOURCES,
     WHOLE,
     Commands,
@@ -34,7 +35,7 @@ FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
 
 @click.group(
     cls=Commands,
-    epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 3 not converged or not "
+    epilog=f"{RUN} Exit codes: 0 done, 1 an error, 2 wrong usage, 3 not converged or not "
     "decided, 130 stopped.",
 )
 @click.version_option(

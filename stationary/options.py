@@ -26,6 +26,9 @@ Option = Callable[[Command], Command]
 PATH = click.Path(path_type=Path)
 
 
+RUN = "A FILE in Python is run: name only what you trust. Tables and formulas are not."
+
+
 class Once(click.Command):
     """A command that refuses an option with one value that is given twice; the last would hold."""
 
@@ -38,6 +41,12 @@ class Once(click.Command):
                     names = "/".join(p.opts + p.secondary_opts)
                     raise click.UsageError(f"{names} is given more than once: give it once.", ctx)
         return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        if any(p.name in FORMULA_NAMES for p in self.params):  # which stand in place of a file
+            formatter.write_paragraph()
+            formatter.write_text(RUN)
+        super().format_epilog(ctx, formatter)
 
 
 class Commands(click.Group):
@@ -183,6 +192,11 @@ def table_in(path: Path | None) -> dict[str, list[str]] | None:
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = list(csv.reader(file)) or [[]]
+            for line, row in enumerate(rows, 2):
+                if len(row) != len(header):
+                    raise ValueError(
+                        f"line {line} has {len(row)} entries in place of {len(header)}; delete it"
+                    )
         columns = list(map(list, zip(*rows, strict=True))) or [[] for _ in header]
         return dict(zip(header, columns, strict=True))
     except (OSError, ValueError, csv.Error) as error:

@@ -92,4 +92,5 @@ def processes(jobs: int) -> Iterator[Executor | None]:
 def _begin() -> None:
     """Standard output is for the answer alone; an interrupt is for the one who handed out work."""
     sys.stdout = sys.stderr
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for stop in {"SIGINT", "SIGHUP"} & set(dir(signal)):
+        signal.signal(getattr(signal, stop), signal.SIG_IGN)

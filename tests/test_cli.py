@@ -166,6 +166,7 @@ def test_help_of_a_command_fits_80_columns_and_names_its_options(run, command):
     assert max(map(len, out.splitlines())) <= 80
     for option in ("--learning-rate", "--set", "--initial", "--domain", "--json", "--plot"):
         assert option in out
+    assert "A FILE in Python is run: name only what you trust" in " ".join(out.split())
 
 
 def test_help_says_what_exit_codes_mean(run):

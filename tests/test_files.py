@@ -164,10 +164,11 @@ def test_the_table_goes_to_standard_output_alone(run):
 # -- sweeps that end early ------------------------------------------------------------------------
 
 
-def test_sigterm_keeps_every_finished_point_and_resume_goes_on(run, tmp_path):
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_to_stop_keeps_every_finished_point_and_resume_goes_on(run, tmp_path, name):
     path, table, whole = tmp_path / "k.py", tmp_path / "t.csv", tmp_path / "whole.csv"
     line = "    return x - x**3"
-    stop = "    if tilt > 0.15: os.kill(os.getpid(), signal.SIGTERM)\n"
+    stop = f"    if tilt > 0.15: os.kill(os.getpid(), signal.{name})\n"
     command = ("sweep", path, "--set", "tilt=-0.1:0.3:5", "--csv")
     path.write_text(TILTED)
     assert run(*command, whole)[0] == 0
@@ -181,6 +182,13 @@ def test_sigterm_keeps_every_finished_point_and_resume_goes_on(run, tmp_path):
     path.write_text(TILTED.replace("tilt):\n", "tilt):\n    os.kill(os.getpid(), 15)\n"))
     assert run(*command, table)[0] == 130
     assert len(table.read_text().splitlines()) == 4
+    # A line that is not whole is named.
+    kept = table.read_text()
+    table.write_text(kept[:-5].rpartition(",")[0])
+    code, _, err = run(*command, table, "--resume")
+    assert code == 1
+    assert "line 4 has" in err
+    table.write_text(kept)
     # What is in the table is not computed again: the file now fails there.
     strict = "    if tilt in (-0.1, 0.1): raise RuntimeError\n" + line
     path.write_text(TILTED.replace(line, strict))
