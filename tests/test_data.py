@@ -144,9 +144,10 @@ def test_an_answer_is_saved_and_read_again_without_pickle(answers, tmp_path):
         assert again.to_csv() == found.to_csv()
         assert not re.search(r'": "(<|[A-Z]\w+\()', found.to_json())  # what is data, not its repr
         assert again == pickle.loads(pickle.dumps(again))
-    (tmp_path / "other.json").write_text("{}")
-    with pytest.raises(st.StationaryError, match="no answer that save"):
-        st.load(tmp_path / "other.json")
+    for other in ("{}", "[1]", '{"stationary": 1}', '{"stationary": 1, "more": 2}'):
+        (tmp_path / "other.json").write_text(other)
+        with pytest.raises(st.StationaryError, match=r"no answer that save.* something else"):
+            st.load(tmp_path / "other.json")
 
 
 def test_an_end_state_and_sgds_own_chain_are_reports_and_tables_by_themselves():

@@ -181,6 +181,13 @@ def changed(**columns):
         ({"w": W, "gradeint": W, "variance": W}, r"Did you mean gradeint\? Rename it to gradient"),
         (changed(gradient_err=W), r"gradient_err has no meaning here; did you mean gradient_error"),
         (changed(gradient_error=0 * W), r"gradient_error = 0 at w = -3 must be positive"),
+        ({"w": W, "drfit": W, "variance": W}, r"Did you mean drfit\? Rename it to drift"),
+        ({"w": W, "loss": W**2}, r"It has loss, means .* tell no noise: give losses or gradients"),
+        ({"w": W, "losses": W**2}, r"These are means over the datapoints, which tell no noise"),
+        (
+            {"w": W} | {f"g{j}": W for j in range(60)},
+            r"It has w, g0, g1, g2 and so on. If there is a column for each datapoint, make one",
+        ),
         ({"gradient": W, "variance": W}, r"no column w or x"),
         ({k: v[:2] for k, v in student(W).items()}, r"three places or more"),
         ({"w": W, "gradients": np.ones((25, 4))}, r"Transpose it: datapoints first"),

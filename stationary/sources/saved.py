@@ -40,13 +40,16 @@ def read_saved(path: Path) -> Saved:
     """The answer in a .json file that `save` wrote."""
     try:
         content = json.loads(read_bounded(path))
+        if not isinstance(content, dict) or "stationary" not in content:
+            raise TypeError
         if content.pop("stationary") != FORMAT:
             raise ValueError("it is of a newer version")
         return Saved(**content)
     except OSError as error:
         raise LandscapeError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
+        why = "it is JSON of something else" if isinstance(error, TypeError) else error
         raise LandscapeError(
-            f"{path}: this is no answer that save() wrote ({error}). Name one, or a landscape "
+            f"{path}: this is no answer that save() wrote ({why}). Name one, or a landscape "
             "file, which ends in .py."
         ) from error

@@ -28,11 +28,16 @@ from stationary.sources.columns import columns_of
 from stationary.sources.curves import Curves
 from stationary.sources.interpolated import DEGREE, Interpolated, known_from
 from stationary.sources.settings import CLEARLY
+from stationary.wording import MOST_NAMED
 
 PLACES = ("w", "x")
 OPTIONAL = ("gradient_error", "drift_error", "variance_error", "count")
 KNOWN = (*PLACES, "gradient", "drift", "variance", "gradients", "losses", *OPTIONAL)
 ROOTS = ("sd", "std", "sigma", "deviation", "stdev", "standard_deviation")
+NOISELESS = (
+    "means over the datapoints, which tell no noise: give losses or gradients of each, shape "
+    "(N, n), or columns gradient and variance."
+)
 UNITS = 3.0  # by which errors may differ from those that the number of samples gives
 
 
@@ -243,13 +248,22 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
 
     def missing(names: Sequence[str], why: str) -> LandscapeError:
         plain = {k.lower().partition(" ")[0]: k for k in others}  # "W", "gradient (1/s)"
-        near = [plain[m] for n in names for m in get_close_matches(n, plain, 1, ALIKE)]
+        near = [(n, plain[m]) for n in names for m in get_close_matches(n, plain, 1, ALIKE)]
+        means = [k for k in others if "loss" in k.lower() and np.ndim(columns[k]) == 1]
         roots = [k for k in others if k.lower() in ROOTS]
-        hint = f"It has {', '.join(columns) or 'no columns of numbers'}."
+        listed = ", ".join(list(columns)[:MOST_NAMED]) or "no columns of numbers"
+        hint = f"It has {listed}{' and so on' * (len(columns) > MOST_NAMED)}."
         if "variance" in names and roots:
             hint = f"It has {roots[0]}: its square is the variance."
+        elif "losses" in names and means:
+            hint = f"It has {means[0]}, {NOISELESS}"
         elif near:
-            hint = f"Did you mean {near[0]}? Rename it to {names[0]}."
+            hint = f"Did you mean {near[0][1]}? Rename it to {near[0][0]}."
+        elif "losses" in names and len(columns) > MOST_NAMED:
+            hint += (
+                " If there is a column for each datapoint, make one array of them: "
+                "dict(w=w, gradients=...) of shape (N, n), or an .npz file of such."
+            )
         return LandscapeError(f"{where}: there is no column {' or '.join(names)}{why}. {hint}")
 
     if not any(p in c for p in PLACES):
@@ -300,6 +314,8 @@ def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
         if not right:
             turned = values.ndim == 2 and values.shape[0] == len(w)
             hint = "Transpose it: datapoints first." if turned else "They belong together."
+            if name in ("gradients", "losses") and values.ndim == 1:
+                hint = f"These are {NOISELESS}"
             raise LandscapeError(
                 f"{where}: {name} has shape {values.shape}, but {place} has {len(w)} entries, so "
                 f"that {wanted} is expected. {hint}"
