@@ -341,6 +341,15 @@ def test_gradient_and_noise_have_an_axis_each(two_minima):
     assert min(right.get_yticks()) == 0
 
 
+def test_zeros_are_aligned_also_where_the_drift_is_below_zero_mostly():
+    drift = lambda x: -1e4 * (x - 0.3) * (x + 0.7) * (x - 0.1)  # noqa: E731
+    axes = plot_gradients(analyze(Diffusion(drift, 0.5, (-2, 2), name="steep")))
+    left, right = axes.figure.axes
+    heights = [-a.get_ylim()[0] / np.ptp(a.get_ylim()) for a in (left, right)]
+    assert heights[0] == pytest.approx(heights[1])
+    assert 0.1 < heights[0] < 0.9
+
+
 def test_equilibria_are_filled_where_stable_and_open_where_not(two_minima):
     axes = plot_gradients(two_minima)
     for stable in (True, False):

@@ -346,7 +346,8 @@ def test_the_summary_fits_and_the_numbers_are_json(start, tmp_path):
     data = json.loads(json.dumps(path.to_dict(), allow_nan=False))
     assert data["outcome"] == path.outcome
     assert len(data["log_masses"]) == 5
-    path.plot(tmp_path / "path.png")
+    (axes,) = path.plot(tmp_path / "path.png").axes
+    assert (start is not None) == ("exact" in axes.get_xlabel())
     assert (tmp_path / "path.png").stat().st_size > 5000
     assert "5 values of eps" in repr(path)
 

@@ -41,6 +41,7 @@ from stationary.show.view import View
 
 PANELS = ("loss", "gradient", "density", "outcomes")
 MANY = 12  # datapoints from which their quantiles are drawn instead
+ROOM = 0.4  # of the height, that a variance takes at least
 MOST_ZOOMS = 3  # beside each other in one row
 
 
@@ -222,13 +223,14 @@ def _draw_gradients(axes: Axes, analysis: Analysis, view: View) -> None:
 
 
 def _align_zeros(left: Axes, right: Axes) -> None:
-    """Zero of the variance at the height of zero of the drift, if that leaves it enough room."""
+    """Zero of the variance at the height of zero of the drift, which has room above it."""
     from matplotlib.ticker import MaxNLocator
 
     (low, high), top = left.get_ylim(), right.get_ylim()[1]
     above = high / (high - low) if low < 0 < high else 1.0
-    if above < 0.4:
-        above = 1.0
+    if above < ROOM:
+        above = ROOM
+        left.set_ylim(low, low - low / (1 - ROOM))
     right.set_ylim(top - top / above, top)
     right.set_yticks([t for t in MaxNLocator(5).tick_values(0, top) if 0 <= t <= top])
 

@@ -95,7 +95,8 @@ def figure(path: RegularisationPath, sheet: Sheet) -> None:
     ax.set_xscale("log")
     ax.set(xlim=(edge, high * (high / low) ** 0.02 if high > low else 10 * high))
     ax.set(ylim=(-0.03, 1.03), ylabel="probability")
-    ax.set_xlabel(r"noise added to the variance, $\epsilon$  ($\diamond$: exact)")
+    marks = r"  ($\diamond$: exact)" if any(p.exact is not None for p in path.basins) else ""
+    ax.set_xlabel(rf"noise added to the variance, $\epsilon${marks}")
     add_legend(ax, len(path.basins))
     if not np.isfinite(path.log_masses).any():
         ax.text(0.5, 0.5, "no end state", ha="center", transform=ax.transAxes)
