@@ -11,6 +11,7 @@ import numpy as np
 LN10 = math.log(10.0)
 LIGHT = math.log(1e-5)  # of a probability, from which on powers of ten say more
 MOST_NAMED = 4  # things of one kind in a sentence, or sentences of one kind
+SECOND = 1  # places after the first digit of a standard error, to which a value is told
 EXACT = 1e-9  # error of a probability below which none is shown
 
 
@@ -194,6 +195,17 @@ def known_text(value: Any, error: Any, most: int = 10) -> str:
     if math.isnan(x) or not math.isfinite(float(error)):
         return "not known"
     return f"{tidy(x, error):.{digits_known(x, error, most)}g}"
+
+
+def sampled_text(value: Any, error: Any, most: int = 4) -> str:
+    """A value to the second digit of its standard error, which may be larger: 0.34 beside 0.49.
+
+    What is known to rounding is 0 within its error; of a sample it is still the best guess.
+    """
+    x, error = float(value), float(error)
+    if not (0 < error < math.inf and math.isfinite(x)):
+        return f"{x:.{most}g}"
+    return f"{round(x, SECOND - math.floor(math.log10(error))) + 0.0:.{most}g}"
 
 
 def measured(value: float, error: float, most: int = 10) -> str:

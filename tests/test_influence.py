@@ -1,11 +1,13 @@
 """Influence of datapoints and standard errors: against leaving out, bootstraps and closed forms."""
 
+import math
 import re
 
 import numpy as np
 import pytest
 
 from stationary import Landscape, LandscapeError, analyze, sampled, table
+from stationary.wording import sampled_text
 
 RNG = np.random.default_rng(2)
 N = 300
@@ -119,6 +121,44 @@ def test_the_whole_training_set_has_no_standard_error(found):
     minima = [line.split() for line in str(found).splitlines() if line.endswith("   stable")]
     assert [row[2] for row in minima] == [f"{e:.2g}" for e in found.standard_errors.positions]
     assert "with a standard error of" in said
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_what_is_less_than_its_standard_error_is_told_to_the_digits_of_that(seed):
+    """Two wells that differ by less than the sample tells: the best guess is not 0."""
+    w = np.linspace(-2, 2, 31)
+    wobble = 0.3 * np.random.default_rng(seed).normal(size=31)
+    noisy = table({"w": w, "gradient": w**3 - w + wobble, "variance": 1 + 0 * w,
+                   "count": 20 + 0 * w})  # fmt: skip
+    found = analyze(noisy.landscape(learning_rate=0.05), chain=False)
+    said = re.sub(r"\s+", " ", str(found))
+    gain = abs(found.basins[0].log_mass - found.basins[1].log_mass)
+    error = found.standard_errors.log_ratios[0, 1]
+    assert (gain < error) == (seed == 3)
+    told = re.search(r"of the two heaviest is (\S+), with a standard error of (\S+)\. ", said)
+    assert abs(float(told[1]) - gain) <= error / 10
+    assert float(told[1]) > 0.3
+    assert f"first two masses, {told[1]}, has a standard error of {told[2]} from" in said
+    # No mass has more digits than the sample tells, and none is known better by its logarithm.
+    part = str(found).split("of log exit time\n")[1].splitlines()
+    rows = [line.split() for line in part[:2]]
+    assert len(rows) == 2
+    for row in rows:
+        assert len(row[1].strip("0.")) <= 3
+        assert float(row[3]) >= float(row[2]) * 0.99
+    basins = [b.mass for b in found.basins]
+    assert f"{min(basins):.2g}" not in str(found).split("Basins")[1].split("How sure")[0]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "told"),
+    [
+        (0.336, 0.49, "0.34"), (-0.004, 0.49, "0"), (64.9, 110.0, "60"), (250.5657, 0.75, "250.57"),
+        (1.23456, 0.0, "1.23456"), (0.5, math.inf, "0.5"),
+    ],
+)  # fmt: skip
+def test_a_value_is_told_to_the_second_digit_of_its_standard_error(value, error, told):
+    assert sampled_text(value, error, 6) == told
 
 
 def test_an_outlier_is_the_first_datapoint_and_its_share_is_told():

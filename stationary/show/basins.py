@@ -11,7 +11,7 @@ from stationary.analysis import Analysis
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.answer import centre, places
 from stationary.show.headline import chain_text
-from stationary.show.influence import of_minima
+from stationary.show.influence import of_minima, standard_error_text, unsure
 from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
 from stationary.show.listing import basin_data, basin_table
 from stationary.states.basin import Basin, Basins
@@ -57,7 +57,7 @@ def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> l
     header = ["minimum", "from", "to", "mass", "rel. error"]
     rows: list[list[str]] = []
     whole = []
-    sample = of_minima(analysis)
+    sample, of_mass = of_minima(analysis), of_minima(analysis, "log_masses")
     if sample:
         header.insert(1, "std. error")
     if sgd is not None:
@@ -66,9 +66,11 @@ def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> l
         whole.append((-float(b.log_mass), len(rows)))
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
             at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
-            rows.append([at, place(x.lower), place(x.upper), *mass_texts(x)])
+            texts = mass_texts(x, unsure(of_mass.get(float(b.position), 0.0)))
+            rows.append([at, place(x.lower), place(x.upper), *texts])
             if sample:
-                rows[-1].insert(1, sample[float(b.position)] if x is b else "-")
+                known = standard_error_text(sample[float(b.position)]) if x is b else "-"
+                rows[-1].insert(1, known)
             if sgd is not None:
                 near = 1e-9 * (1 + abs(float(x.position)))
                 own = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
@@ -76,9 +78,9 @@ def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> l
     return tabulated(header, rows, [i for _, i in sorted(whole)])
 
 
-def mass_texts(b: Any) -> tuple[str, str]:
-    """A mass to the digits that its error leaves, and that error."""
-    known = probability_text(b.log_mass, digits_left(b.mass_error, 9))
+def mass_texts(b: Any, unsure: float = 0.0) -> tuple[str, str]:
+    """A mass to the digits that its error leaves, or that of a sample, and the first."""
+    known = probability_text(b.log_mass, digits_left(max(b.mass_error, unsure), 9))
     return known, relative_error_text(b.mass_error, b.log_mass)
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from stationary.analysis import analyze
 from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Sheet
-from stationary.show.influence import errors_of, standard_error_text
+from stationary.show.influence import errors_of, standard_error_text, unsure
 from stationary.show.layout import Report, picked, report, rows_of, tabulated
 from stationary.sources.series.fit import Fit
 from stationary.sources.series.lags import Verdict
-from stationary.wording import known_text, power_text, time_text
+from stationary.wording import known_text, power_text, sampled_text, time_text
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
 
@@ -59,11 +60,17 @@ def text(f: Fit) -> Report:
         (
             place(b.position),
             "-" if errors is None else standard_error_text(errors.positions[k]),
-            f"{b.mass:.5g}",
-            None if passage is None else time_text(passage.log_time),
+            sampled_text(b.mass, math.nan if errors is None else errors.masses[k], 5),
+            None
+            if passage is None
+            else time_text(
+                passage.log_time, 0.0 if errors is None else unsure(errors.log_exit_times[k])
+            ),
         )
         for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))
     ]
+    mean = found.end_state.mean()
+    mean_told = place(mean) if errors is None else sampled_text(mean, errors.mean, 17)
     peaks = ", ".join(place(m.position) for m in found.end_state.modes)
     told = []
     if lags.verdict is not Verdict.DIFFUSION:
@@ -79,7 +86,7 @@ def text(f: Fit) -> Report:
             "The end state": [
                 *told,
                 *tabulated(("minimum", "std. error", "mass", "exit time"), ends),
-                f"Mean {place(found.end_state.mean())}, standard deviation "
+                f"Mean {mean_told}, standard deviation "
                 f"{found.end_state.std():.6g}; the density peaks at {peaks}.",
                 f"The series itself: mean {known_text(runs.all.mean(), 1e-3 * spread)}, standard "
                 f"deviation {spread:.4g}.",

@@ -26,6 +26,7 @@ from stationary.wording import (
     place_text,
     power_text,
     probability_text,
+    sampled_text,
     share_text,
     steps_text,
 )
@@ -52,15 +53,14 @@ def _of_sample(analysis: Analysis) -> list[str]:
     if known is None or len(masses) < 2:
         return []
     second, first = np.argsort(masses)[-2:]
-    if not all(is_known(b.mass_error, b.log_mass) for b in analysis.basins):
-        return []  # what is not known between the given values hides it
     gain, error = masses[first] - masses[second], float(known.log_ratios[first, second])
-    if not math.isfinite(gain) or not math.isfinite(error):
-        return []
+    told = all(is_known(b.mass_error, b.log_mass) for b in analysis.basins)
+    if not (told and math.isfinite(gain + error)):
+        return []  # also where what is not known between the given values hides it
     rest = ": the sample does not tell which of the two holds more" if gain < 2 * error else ""
     return [
-        f"The logarithm of the ratio of the first two masses, {gain:.3g}, has a standard error of "
-        f"{error:.2g} from the sample{rest}."
+        f"The logarithm of the ratio of the first two masses, {sampled_text(gain, error)}, has "
+        f"a standard error of {error:.2g} from the sample{rest}."
     ]
 
 

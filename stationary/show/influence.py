@@ -12,7 +12,14 @@ from stationary.questions.influence import Influence
 from stationary.show.answer import places
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
-from stationary.wording import LIGHT, MOST_NAMED, digits_left, known_text, probability_text
+from stationary.wording import (
+    LIGHT,
+    MOST_NAMED,
+    SECOND,
+    digits_left,
+    probability_text,
+    sampled_text,
+)
 
 BENT = 0.5  # error of a logarithm from which exp() is bent
 HEAVY = 0.3  # share of the ten datapoints with the most influence that is worth a word
@@ -49,10 +56,16 @@ def errors_of(analysis: Analysis) -> list[Line]:
     for b, of_mass, of_log, of_time in zip(
         basins, found.masses, found.log_masses, found.log_exit_times, strict=True
     ):
+        mass = probability_text(
+            float(b.log_mass), digits_left(max(b.mass_error, unsure(of_log)), 4)
+        )
+        if b.log_mass > -of_mass:  # near 1, where logarithms are bent, too
+            mass = sampled_text(math.exp(b.log_mass), max(of_mass, b.mass_error))
+            of_log = max(of_log, of_mass / math.exp(b.log_mass))
         rows.append(
             (
                 place(float(b.position)),
-                probability_text(float(b.log_mass), digits_left(b.mass_error, 4)),
+                mass,
                 f"{of_mass:.2g}" if float(b.log_mass) > LIGHT else "-",
                 f"{of_log:.2g}",
                 standard_error_text(of_time),
@@ -69,7 +82,7 @@ def errors_of(analysis: Analysis) -> list[Line]:
         unknown = max(float(error[first, second]), blur)
         lines.append(
             "The logarithm of the ratio of the two heaviest is "
-            f"{known_text(gain, unknown, 4)}, with a standard error of "
+            f"{sampled_text(gain, unknown)}, with a standard error of "
             f"{error[first, second]:.2g}."
         )
         if max(found.log_masses) > BENT:
@@ -87,8 +100,13 @@ def errors_of(analysis: Analysis) -> list[Line]:
     return ["These are errors of the sample, beside the numerical ones above.", *lines]
 
 
-def of_minima(analysis: Analysis) -> dict[float, str]:
-    """What the sample leaves open of each minimum, by its position; nothing where it is no sample.
+def unsure(of_log: float) -> float:
+    """The error of a mass to the second digit of its standard error; 0 if that is not known."""
+    return 0.0 if math.isnan(of_log) else 10.0 ** -(SECOND + 1) * of_log
+
+
+def of_minima(analysis: Analysis, of: str = "positions") -> dict[float, float]:
+    """The standard errors of minima, by their positions; nothing where there is no sample.
 
     Minima that were merged are in it once, by the position of the heaviest.
     """
@@ -96,7 +114,7 @@ def of_minima(analysis: Analysis) -> dict[float, str]:
     if known is None:
         return {}
     places = (float(b.position) for b in analysis.basins)
-    return dict(zip(places, map(standard_error_text, known.positions), strict=True))
+    return dict(zip(places, getattr(known, of), strict=True))
 
 
 def standard_error_text(error: float) -> str:

@@ -17,7 +17,7 @@ from stationary.process.landscape import Landscape
 from stationary.show.answer import distance_text, interval_text, places
 from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
-from stationary.show.influence import errors_of, of_minima
+from stationary.show.influence import errors_of, of_minima, standard_error_text
 from stationary.show.layout import (
     LEVELS,
     WIDTH,
@@ -176,7 +176,7 @@ def _equilibria(analysis: Analysis) -> list[Line]:
             shown = known_text((-1 if rate else 1) * e.slope / per, e.slope_error / per, 6)
         if e.interval is not None:
             kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
-        of_sample = [sample.get(float(e.position), "-")] if sample else []
+        of_sample = [standard_error_text(sample.get(float(e.position), math.nan))] if sample else []
         at = _position(e, analysis.diffusion)
         rows.append((at, error_text(e.error), *of_sample, shown, kind))
     of_sample = ["std. error"] if sample else []
