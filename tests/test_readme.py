@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -51,6 +52,21 @@ def test_the_readme_names_every_option_of_every_command_and_no_other():
     assert {o for o in options if o.startswith("--")} - {"--simulation"} <= named
     assert named <= options
     assert all(f"stationary {name} FILE" in usage for name in app.commands)
+
+
+def test_commands_of_the_readme_work_as_typed_after_the_first(run, monkeypatch):
+    """They are on the path, and the files that they read are there."""
+    first, typed = README.partition("## The command line")[0].split("```sh\n", 1)[1].split("```", 1)
+    assert first.index("activate") < first.index("&& stationary analyze")
+    assert ".venv/bin/" not in README.replace(".venv/bin/activate", "")
+    commands = [shlex.split(c) for c in re.findall(r"^    (stationary .*)$", typed, re.MULTILINE)]
+    read = [c[2] for c in commands if not c[2].startswith("-")]
+    assert len(commands) >= 8
+    assert [name for name in read if not (ROOT / name).is_file()] == []
+    monkeypatch.chdir(ROOT)
+    for (command,) in ([c for c in commands if name in c] for name in read if name[-4:] == ".csv"):
+        kept = command[: command.index("--plot")] if "--plot" in command else command
+        assert run(*kept[1:])[0] == 0
 
 
 def test_the_first_screen_holds_what_it_is_for():
