@@ -247,6 +247,8 @@ def test_a_limit_cycle_has_its_radial_law():
     exact = np.exp(-5 * (r2 - 1) ** 2) / total
     assert np.abs(state.pdf(x) - exact).max() < min(1e-8, state.error) / total
     assert state.basins[0].attractor is None
+    assert state.basins[0].turns
+    assert not state.basins[0].walls
     assert state.circulation > 0
 
 
@@ -1114,6 +1116,24 @@ def test_a_step_that_overshoots_is_said_first():
     assert "overshoots" not in analyze(small).summary()
     large = Landscape(losses=losses, weights=2, learning_rate=1.9)
     assert "with this one SGD overshoots" in " ".join(analyze(large).summary().split())
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_what_the_drift_leads_into_a_wall_is_no_cycle(unit):
+    """The second well is outside."""
+
+    def drift(w):
+        x, y = w[0] / unit, w[1] / unit
+        return unit * (x - x**3 + 0.3 * y), unit * (-y - 0.2 * x)
+
+    box = ((-1.2 * unit, 0.9 * unit), (-0.4 * unit, 0.5 * unit))
+    state = end_state(Diffusion(drift, variance=0.3 * unit**2, domain=box))
+    said = " ".join(state.summary().split())
+    assert f"and at the wall {0.9 * unit:g} of the first coordinate with" in said
+    assert "cycle" not in said
+    assert state.basins[1].walls == ((0, 0.9 * unit),)
+    assert not state.basins[1].turns
+    assert [b["walls"] for b in state.to_dict()["basins"]] == [[], [[0, 0.9 * unit]]]
 
 
 def test_a_kink_of_a_loss_is_a_minimum_and_no_cycle():

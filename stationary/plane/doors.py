@@ -75,9 +75,9 @@ def mean_exit_time(process: Any, x: Any, region: Any) -> Estimate:
             f"{given.name}: mean_exit_time is had for two weights. On a line that is "
             "mean_first_passage_time(process, x, (lower, upper))."
         )
+    from stationary.plane.basin import PlaneBasin
     from stationary.plane.exit import exit_time
     from stationary.plane.solve import plane_end_state
-    from stationary.plane.state import PlaneBasin
 
     if isinstance(region, PlaneBasin) or number(region) is not None:
         region = plane_end_state(given).inside(region)

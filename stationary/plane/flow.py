@@ -48,6 +48,19 @@ class Flow:
 
     def label(self, x: Array) -> Array:
         """The number of the attractor that each point (2, M) goes to; -1 where to none."""
+        return self._followed(x)[0]
+
+    def walls(self, x: Array) -> tuple[tuple[tuple[int, float], ...], bool]:
+        """The walls (direction and place) that points are led to which go to no attractor, and
+        whether others turn for ever."""
+        y = self._followed(x)[1]
+        room, f = np.array(self.process.domain).T, self.process.velocity(y)
+        at = [(y == end[:, None]) & (way * f > 0) for end, way in zip(room, (-1, 1), strict=True)]
+        met = [(k, float(room[e, k])) for k in (0, 1) for e in (0, 1) if at[e][k].any()]
+        return tuple(met), not np.any(at, axis=(0, 1)).all()
+
+    def _followed(self, x: Array) -> tuple[Array, Array]:
+        """The attractors that points go to, and where those are in the end that go to none."""
         label = np.full(x.shape[1], -1)
         going, y = np.arange(x.shape[1]), x.copy()
         (low, high), room = ends_of(self.box), ends_of(self.process.domain)
@@ -74,8 +87,8 @@ class Flow:
             lost = ~np.isfinite(y).all(axis=0) | (np.abs(y - low) > 5 * wide).any(axis=0)
             going, y = going[~lost], y[:, ~lost]
             if step > 600 and len(going) == len(label):
-                break  # nothing arrives anywhere: there are cycles
-        return label
+                break  # nothing arrives anywhere: there are cycles, or walls
+        return label, y
 
     @property
     def arrives(self) -> bool:

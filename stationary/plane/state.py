@@ -13,52 +13,18 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number
+from stationary.plane.basin import PlaneBasin
+from stationary.plane.boxes import even
 from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Bare, Region
-from stationary.plane.flow import Borders, Flow
+from stationary.plane.flow import PLACES, Borders, Flow
 from stationary.plane.local import Equilibrium, curvature
 from stationary.plane.mesh import log_sum
 from stationary.plane.regions import Nodes
 from stationary.points import drawing
-from stationary.process.plane import Box, PlaneDiffusion, point_text, rectangle
+from stationary.process.plane import Box, PlaneDiffusion, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
-from stationary.result import Data, Result
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class PlaneBasin(Data):
-    """What flows into one attractor, and how much of the probability it holds.
-
-    Attributes
-    ----------
-    attractor
-        The stable equilibrium; None for cycles.
-    log_mass, mass_error
-        The log of its probability, and the error of that.
-    barriers
-        For each saddle on its border: its number among the equilibria, and log P at the
-        attractor less log P there.
-    index
-        Its number, by which a state takes it for a region.
-    """
-
-    attractor: Equilibrium | None
-    log_mass: float
-    mass_error: float
-    barriers: tuple[tuple[int, float], ...]
-    index: int
-
-    @property
-    def position(self) -> Array | None:
-        return None if self.attractor is None else self.attractor.position
-
-    @property
-    def mass(self) -> float:
-        return float(np.exp(self.log_mass))
-
-    def __repr__(self) -> str:
-        where = "cycles" if self.attractor is None else point_text(self.attractor.position)
-        return f"<PlaneBasin of {where}: {self.mass:.6g}>"
+from stationary.result import Result
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,7 +229,7 @@ class PlaneState(Bare, Result):
     def basins(self) -> tuple[PlaneBasin, ...]:
         """What each stable equilibrium holds, in the order of `equilibria`."""
         if not self._attractors:
-            return (PlaneBasin(None, 0.0, 0.0, (), -1),)
+            return (PlaneBasin(None, 0.0, 0.0, (), -1, *self._beyond),)
         borders = self.borders[1]
         if borders is None:
             return (PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0),)
@@ -285,8 +251,15 @@ class PlaneState(Bare, Result):
             made.append(PlaneBasin(e, float(logs[i]), error, barriers, i))
         rest = 1 - sum(b.mass for b in made)
         if rest > 1e-6 and -1 in borders.pixels:
-            made.append(PlaneBasin(None, float(np.log(rest)), float("nan"), (), -1))
+            made.append(PlaneBasin(None, float(np.log(rest)), float("nan"), (), -1, *self._beyond))
         return tuple(made)
+
+    @property
+    def _beyond(self) -> tuple[tuple[tuple[int, float], ...], bool]:
+        """The walls that the drift leads to where to no attractor, and whether it turns there."""
+        x = even(self.box, PLACES)
+        walls, turns = self.borders[0].walls(x[:, np.asarray(self.basin_of(x)) < 0])
+        return walls, turns or not walls
 
     @cached_property
     def _cut(self) -> Nodes:

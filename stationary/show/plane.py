@@ -9,8 +9,9 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import Status
+from stationary.plane.basin import PlaneBasin
 from stationary.plane.boxes import lattice
-from stationary.plane.state import PlaneBasin, PlaneState
+from stationary.plane.state import PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, shades
@@ -104,7 +105,9 @@ def _overshooting(state: PlaneState) -> str:
 
 def _place(basin: PlaneBasin, v: str) -> str:
     if basin.attractor is None:
-        return "on or around a cycle of the drift" if basin.index < 0 else "elsewhere"
+        walls = [f"at {basin.at_wall}"] if basin.walls else []
+        turns = ["on or around a cycle of the drift"] if basin.turns else []
+        return " or ".join([*walls, *turns])
     return f"around {v} = {point_text(basin.attractor.position)}"
 
 
@@ -151,7 +154,7 @@ def _basins(state: PlaneState) -> list[str]:
         saddle, lowest = min(b.barriers, key=lambda x: x[1], default=(None, None))
         rows.append(
             (
-                "cycles" if b.attractor is None else point_text(b.attractor.position),
+                b.name,
                 _mass(b),
                 None if math.isnan(b.mass_error) else relative_error_text(b.mass_error, b.log_mass),
                 lowest,
@@ -226,7 +229,7 @@ def data(state: PlaneState) -> dict[str, Any]:
         for e in state.equilibria
     ]
     basins = [
-        picked(b, "mass log_mass log_mass_error=mass_error position=attractor.position")
+        picked(b, "mass log_mass log_mass_error=mass_error position=attractor.position walls")
         | {"barriers": [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers]}
         for b in state.basins
     ]

@@ -51,9 +51,7 @@ def _answer(bias: PlaneWidthBias) -> str:
     if len(basins) < 2:
         return "There is one minimum, and nothing to compare it with."
     ratio = times_text(basins[0].log_mass - basins[1].log_mass)
-    places = [
-        "cycles" if b.attractor is None else point_text(b.attractor.position) for b in basins[:2]
-    ]
+    places = [b.name for b in basins[:2]]
     return f"{places[0]} holds {ratio} times as much as {places[1]}."
 
 
