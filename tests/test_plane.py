@@ -252,6 +252,28 @@ def test_a_limit_cycle_has_its_radial_law():
     assert state.circulation > 0
 
 
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_a_sense_of_rotation_is_named_where_it_is_known(unit):
+    """The drift and the noise are their own mirror image (y to -y): no area is swept."""
+
+    def drift(w):
+        x, y = w[0] / unit, w[1] / unit
+        return unit * (0.2 * y * y - x), -unit * y
+
+    def noise(w):
+        x = w[0] / unit
+        return ((unit**2 * (0.3 + 0.1 * x * x), 0 * x), (0 * x, unit**2 * (0.2 + 0 * x)))
+
+    state = end_state(Diffusion(drift, noise, weights=2))
+    said = " ".join(state.summary().split())
+    assert state.entropy_production > 0
+    assert abs(state.circulation) <= state.circulation_error < 1e-12 * unit**2
+    assert "on the whole neither way, as far as is known" in said
+    assert "swept around the mean at 0 +- " in said
+    turned = end_state(Diffusion(lambda x: (-x[0] - x[1], x[0] - x[1]), unit**2 / 3, weights=2))
+    assert "on the whole anticlockwise" in turned.summary()
+
+
 def kinetic(force, friction, temperature):
     """The same as `Kinetic`, for the road that does not know so."""
     return Diffusion(

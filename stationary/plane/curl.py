@@ -198,11 +198,14 @@ class Circulation:
     turning
         int ((x - m) x J) dx around the mean m: twice the area swept per time, positive
         anticlockwise.
+    either_way
+        int |(x - m) x J| dx, of which it is what is left.
     """
 
     entropy_production: float | None
     driving: float | None
     turning: float
+    either_way: float
 
     @property
     def fraction(self) -> float | None:
@@ -223,11 +226,12 @@ def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Ci
     current = driving - np.einsum("ijm,jm->im", fields.a, slope) / 2
     mean = x @ mass / mass.sum()
     d = x - mean[:, None]
-    turning = float(((d[0] * current[1] - d[1] * current[0]) * mass).sum())
+    swept = (d[0] * current[1] - d[1] * current[0]) * mass
+    turning = float(swept.sum()), float(np.abs(swept).sum())
     if singular:
-        return Circulation(None, None, turning)
+        return Circulation(None, None, *turning)
     a = np.moveaxis(fields.a, -1, 0)
     pairs = np.linalg.solve(a, np.stack([current, driving], axis=-1).transpose(1, 0, 2))
     lost = 2 * float(((current * pairs[:, :, 0].T).sum(axis=0) * mass).sum())
     whole = 2 * float(((driving * pairs[:, :, 1].T).sum(axis=0) * mass).sum())
-    return Circulation(lost, whole, turning)
+    return Circulation(lost, whole, *turning)

@@ -340,6 +340,8 @@ class PlaneState(Bare, Result):
 
     @cached_property
     def circulates(self) -> Circulation:
+        if self.main is not None and self.rough:  # which is of its regions
+            return self.main.circulates
         singular = self.tested.noise.singular != "nowhere"
         return circulation(self.diffusion, self.density, singular)
 
@@ -352,6 +354,12 @@ class PlaneState(Bare, Result):
     def circulation(self) -> float:
         """int ((x - m) x J) dx around the mean m: twice the area swept per time."""
         return 0.0 if self.curl.local else self.circulates.turning
+
+    @property
+    def circulation_error(self) -> float:
+        if self.curl.local:
+            return 0.0
+        return float(self.error_of(lambda s: s.circulation, self.circulates.either_way))
 
     @cached_property
     def curl(self) -> Curl:

@@ -77,6 +77,8 @@ def _headline(state: PlaneState) -> str:
     turns = ""
     if not state.curl.local:
         way = "anticlockwise" if state.circulation > 0 else "clockwise"
+        if not abs(state.circulation) > state.circulation_error:
+            way = "neither way, as far as is known"
         turns = f" Probability circulates, on the whole {way}."
     return f"In the long run {who} is {said}.{turns}{_overshooting(state)}"
 
@@ -129,10 +131,14 @@ def _curl(state: PlaneState) -> list[str]:
     if state.curl.local:
         return []
     unit, produced = state.diffusion.time_unit, state.entropy_production
-    lost = "" if produced is None else f"Entropy production: {produced:.6g} per {unit}. "
+    lost = ""
+    if produced is not None:
+        known = float(state.error_of(lambda s: s.entropy_production, state.circulates.driving))
+        lost = f"Entropy production: {measured(produced, known, 6)} per {unit}. "
+    swept = measured(state.circulation / 2, state.circulation_error / 2, 6)
     return [
-        f"{lost}Area is swept around the mean at {state.circulation / 2:.6g} per {unit} "
-        "(anticlockwise counts as positive)."
+        f"{lost}Area is swept around the mean at {swept} per {unit} (anticlockwise counts as "
+        "positive)."
     ]
 
 
@@ -242,7 +248,7 @@ def data(state: PlaneState) -> dict[str, Any]:
         "equilibria": equilibria,
         "basins": basins,
         **picked(state.diffusion, "name equation domain parameters"),
-        **picked(state, "status road error notes entropy_production circulation"),
+        **picked(state, "status road error notes entropy_production circulation circulation_error"),
     }
 
 
