@@ -693,6 +693,50 @@ def test_singular_noise_is_found_and_named():
 
     found = [curl_test(p.diffusion(), p.domain).noise for p in map(landscape, (2, 3, 5))]
     assert [n.singular for n in found] == ["everywhere", "on curves", "nowhere"]
+    assert not any(n.gate for n in found)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+def test_curves_that_no_noise_crosses_are_gates_where_the_drift_does_one_way(unit):
+    def process(drift, noise):
+        def f(w):
+            return tuple(unit * v for v in drift(w[0] / unit, w[1] / unit))
+
+        def a(w):
+            made = noise(w[0] / unit, w[1] / unit)
+            return [[unit**2 * v for v in row] for row in made]
+
+        return Diffusion(f, a, domain=((-3 * unit, 3 * unit),) * 2)
+
+    # Where coordinates are apart, the gate lies beside the box of the density.
+    state = end_state(
+        process(lambda x, y: (1 - x, -y), lambda x, y: ((x * x, 0 * x), (0 * x, 0.1 + 0 * x)))
+    )
+    assert state.curl.noise.singular == "nowhere"
+    assert state.curl.noise.gate
+    assert {p[0] for p in state.curl.noise.where} == {0}
+    assert "crosses these one way: what it leads out of is left for good" in " ".join(
+        state.summary().split()
+    )
+
+    # Noise that vanishes in all directions at once, on a circle: inwards, or as the drift turns.
+    def ring(x, y):
+        a = (x * x + y * y - 1) ** 2
+        return ((a, 0 * x), (0 * x, a))
+
+    for drift, gate in (
+        (lambda x, y: (0.2 - x, -y), True),
+        (lambda x, y: (2 - x, -y), False),
+        (lambda x, y: (-y, x), False),
+    ):
+        made = process(drift, ring)
+        noise = curl_test(made, made.domain).noise
+        assert (noise.singular, noise.gate) == ("on curves", gate)
+        assert np.hypot(*np.transpose(noise.where)) == pytest.approx(unit)
+    made = process(
+        lambda x, y: (-x, -y), lambda x, y: ((x * x + y * y, 0 * x), (0 * x, x * x + y * y))
+    )
+    assert curl_test(made, made.domain).noise.singular == "at points"
 
 
 def test_a_curl_that_is_the_same_everywhere_has_no_place():

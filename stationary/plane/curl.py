@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME, TINY
@@ -17,7 +17,9 @@ from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 GRID = 24  # points for each direction at which the curl and the noise are looked at
 SEEN = 15.0  # in -log P: beyond, no current is seen
 POINTS = 6  # more zeros of the noise lie on a curve
+RISE = 10  # steps over which the root of what is least in a covariance may rise from a zero
 SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
+AROUND = 0.25  # of a box on each side: as near a law stays to a gate through which it came
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,23 @@ class Noise:
     singular: str  # "nowhere", "everywhere", "in a part", "on curves", "at points"
     where: tuple[tuple[float, ...], ...] = ()
     in_range: bool = True  # whether 2 f - div a lies in the range of a where that is singular
+    gate: bool = False  # whether curves do without noise across, and the drift crosses them one way
 
     @property
     def words(self) -> str:
-        if self.singular == "nowhere":
-            return "The noise acts in every direction everywhere."
         if self.singular == "everywhere":
             return "The noise has rank 1 everywhere: it pushes along one direction at each point."
         shown = ", ".join(point_text(x) for x in self.where[:4])
-        return f"The noise has rank 1 or less {self.singular}, as at {shown}."
+        crossed = "the drift crosses these one way: what it leads out of is left for good."
+        if self.singular == "nowhere" and self.gate:
+            return (
+                "The noise acts in every direction wherever the process stays. Beside that it "
+                f"vanishes across curves, as at {shown}, and {crossed}"
+            )
+        if self.singular == "nowhere":
+            return "The noise acts in every direction everywhere."
+        said = f"The noise has rank 1 or less {self.singular}, as at {shown}."
+        return f"{said} Across it vanishes, and {crossed}" if self.gate else said
 
 
 @dataclass(frozen=True)
@@ -91,6 +101,8 @@ def curl_test(
     process.check(x, fields)
     fields = _in_units(fields, unit)
     noise = noise_of(process, axes, x, fields)
+    if noise.singular == "nowhere":
+        noise = _beside(process, box, noise)
     if noise.singular == "everywhere":
         return Curl(False, None, None, noise)
     good = _ratio(fields.a) > 1e-8
@@ -129,12 +141,26 @@ def _ratio(a: Array) -> Array:
         return np.nan_to_num(values[:, 0] / values[:, -1])
 
 
+def _beside(process: PlaneDiffusion, box: Box, noise: Noise) -> Noise:
+    """Noise that is nowhere singular in a box, with the gates beside that."""
+    ends = [(low - AROUND * (high - low), high + AROUND * (high - low)) for low, high in box]
+    pairs = zip(ends, process.domain, strict=True)
+    inner = [(max(a, low), min(b, high)) for (a, b), (low, high) in pairs]
+    axes = [low + (high - low) * (np.arange(GRID) + 0.5) / GRID for low, high in inner]
+    x = lattice(*axes)
+    fields = process.fields(x)
+    if not (np.isfinite(fields.a).all() and np.isfinite(fields.f).all()):
+        return noise
+    wide = noise_of(process, axes, x, _in_units(fields, np.ptp(np.array(inner), axis=1)))
+    return replace(noise, gate=True, where=wide.where) if wide.gate else noise
+
+
 def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Fields) -> Noise:
     """Where the covariance is singular: from where its least eigenvalue is low on a grid, down.
 
     The fields are those at the points of the grid, with its box as the unit of each direction.
     """
-    ratio = _ratio(fields.a)
+    ratio, least = _ratio(fields.a), np.linalg.eigvalsh(np.moveaxis(fields.a, -1, 0))[:, 0]
     if (ratio < SINGULAR).all():
         _, vectors = np.linalg.eigh(np.moveaxis(fields.a, -1, 0))
         across = np.abs(np.einsum("mi,im->m", vectors[:, :, 0], 2 * fields.f - fields.div))
@@ -143,12 +169,40 @@ def noise_of(process: PlaneDiffusion, axes: list[Array], x: Array, fields: Field
     part = ratio < SINGULAR
     if part.mean() > 2 / GRID:
         return Noise("in a part", tuple(tuple(map(float, p)) for p in x[:, part].T[::GRID]))
-    root = np.sqrt(np.maximum(ratio, 0)).reshape(GRID, GRID)
-    dips = (root <= minimum_filter(root, (3, 1))) | (root <= minimum_filter(root, (1, 3)))
-    found = _zeros(process, axes, x[:, dips.ravel()])
+    dips = np.zeros((GRID, GRID), dtype=bool)
+    for low in (ratio, least):  # of one way, or of both
+        root = np.sqrt(np.maximum(low, 0)).reshape(GRID, GRID)
+        reached = root <= RISE * (maximum_filter(root, 3) - minimum_filter(root, 3))
+        lowest = (root <= minimum_filter(root, (3, 1))) | (root <= minimum_filter(root, (1, 3)))
+        dips |= reached & lowest
+    found = _zeros(process, axes, x[:, dips.ravel()]) if dips.any() else []
     if len(found) > POINTS:
-        return Noise("on curves", tuple(found[:: len(found) // 4]))
+        gate = _crossed(process, axes, np.array(found).T)
+        return Noise("on curves", tuple(found[:: len(found) // 4]), gate=gate)
     return Noise("at points", tuple(found)) if found else Noise("nowhere")
+
+
+def _crossed(process: PlaneDiffusion, axes: list[Array], x: Array) -> bool:
+    """Whether at points (2, M) of curves no noise acts across, and the drift leads one way."""
+    unit = np.array([GRID * (v[1] - v[0]) for v in axes])
+    turn = np.pi * np.arange(16) / 16
+    way = np.stack([np.cos(turn), np.sin(turn)])
+    near = x[:, :, None] + 1e-3 / GRID * unit[:, None, None] * way[:, None, :]
+    around = _in_units(process.fields(near.reshape(2, -1)), unit).a.reshape(2, 2, *near.shape[1:])
+    values = np.linalg.eigvalsh(np.moveaxis(around, (0, 1), (2, 3)))
+    along = values[:, :, 0].argmin(axis=1)  # a curve goes where noise is lowest close by
+    normal = np.stack([-way[1, along], way[0, along]])
+    fields = _in_units(process.fields(x), unit)
+    across = np.einsum("im,ijm,jm->m", normal, fields.a, normal)
+    speed = (normal * fields.f).sum(axis=0)
+    # Over a box the noise is that much larger than this close, where it is of second order.
+    if (across > 1e-2 * values[:, :, 0].max(axis=1)).any():
+        return False
+    if (np.abs(speed) < 1e-6 * np.abs(fields.f).max()).any():
+        return False
+    beside = np.hypot(*((x[:, :, None] - x[:, None, :]) / unit[:, None, None])) < 4 / GRID
+    turned = (normal.T @ normal) * np.outer(speed, speed) < 0  # along a curve to its other side
+    return not bool((beside & turned).any())
 
 
 def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[float, ...]]:
@@ -156,30 +210,31 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
     step = np.array([v[1] - v[0] for v in axes])
     unit = GRID * step
 
-    def ratio(x: Array) -> Array:
-        return _ratio(_in_units(process.fields(x), unit).a)
+    def values(x: Array) -> Array:
+        return np.linalg.eigvalsh(np.moveaxis(_in_units(process.fields(x), unit).a, -1, 0))
 
     low, high = np.array([[v[0], v[-1]] for v in axes]).T[..., None]
     k = np.arange(-2, 3)
     stencil = lattice(k, k)
-    slope = None
+    slope, most = None, np.ones(x.shape[1])
     for _ in range(90):
         near = x[:, :, None] + step[:, None, None] * stencil[:, None, :] / 2
         near = np.clip(near, low[..., None], high[..., None])
-        root = np.sqrt(np.maximum(ratio(near.reshape(2, -1)), 0))
-        root = root.reshape(x.shape[1], -1)
+        least, largest = values(near.reshape(2, -1)).T.reshape(2, x.shape[1], -1)
+        most = largest.max(axis=1) + TINY if slope is None else most
+        root = np.sqrt(np.maximum(least, 0) / most[:, None])
         x = near[:, np.arange(x.shape[1]), root.argmin(axis=1)]
         slope = np.ptp(root, axis=1) if slope is None else slope * 0.8  # over a step
-        # Near a zero the root of the ratio grows like the distance: what is far above what it
+        # Near a zero the root of what is least grows like the distance: what is far above what it
         # rises by over the steps that are left leads to none.
-        maybe = root.min(axis=1) < 10 * slope + 1e-6
-        x, slope = x[:, maybe], slope[maybe]
+        maybe = root.min(axis=1) < RISE * slope + 1e-6
+        x, slope, most = x[:, maybe], slope[maybe], most[maybe]
         if not len(slope):
             return []
         step = 0.8 * step  # so that five first steps are reached
-    zero = ratio(x) < 1e-10
+    zero = values(x)[:, 0] < 1e-10 * most
     kept: list[tuple[float, ...]] = []
-    for p in x[:, zero].T:
+    for p in (np.round(x[:, zero] / unit[:, None], 9) * unit[:, None] + 0.0).T:  # no -9e-11
         if all((np.abs(p - k) > 1e-4 * (high - low)[:, 0]).any() for k in kept):
             kept.append(tuple(map(float, p)))
     return kept

@@ -242,7 +242,7 @@ def data(state: PlaneState) -> dict[str, Any]:
     return {
         "schema": 1,
         "kind": "plane",
-        "curl": curl | {"noise": picked(state.curl.noise, "singular where")},
+        "curl": curl | {"noise": picked(state.curl.noise, "singular where gate")},
         "mean": state.mean(),
         "covariance": state.cov(),
         "equilibria": equilibria,
