@@ -292,6 +292,9 @@ def test_position_with_velocity_ends_in_gibbs_whatever_the_friction(made):
     exact = np.exp(-v / 0.2) / (total[0] * math.sqrt(0.4 * math.pi))
     assert np.abs(state.pdf(x) - exact).max() < min(1e-8, state.error) * exact.max()
     assert state.curl.noise.singular == "everywhere"
+    assert ("no local energy" in state.curl.words) == (made is kinetic)
+    assert ("energy exists, and it is local: V + v^2 / 2" in state.curl.words) == (made is Kinetic)
+    assert state.to_dict()["curl"]["local_energy"] == (made is Kinetic)
     assert state.entropy_production is None
     assert state.error_of(lambda s: s.entropy_production) is None
     left, right = state.basins

@@ -63,6 +63,8 @@ class Curl:
         Entropy production over that of the driving alone, between 0 and 1: how much of what
         drives the process goes into circulation. None before the end state is known, and where
         the noise is singular.
+    gibbs
+        Whether log P is known to be that of position and velocity at one temperature.
     """
 
     local: bool
@@ -70,9 +72,15 @@ class Curl:
     where: tuple[float, ...] | None
     noise: Noise
     fraction: float | None = None
+    gibbs: bool = False
 
     @property
     def words(self) -> str:
+        if self.gibbs:
+            return (
+                "An energy exists, and it is local: V + v^2 / 2, over the temperature. The current "
+                "that is left goes along its level lines and is reversible."
+            )
         if self.local:
             return "A local energy exists: the current vanishes, and log P is the integral of A."
         if self.noise.singular == "everywhere":

@@ -365,7 +365,8 @@ class PlaneState(Bare, Result):
     def curl(self) -> Curl:
         if self.tested.local:
             return replace(self.tested, fraction=0.0)
-        return replace(self.tested, fraction=self.circulates.fraction)
+        gibbs = self.road == "gibbs"
+        return replace(self.tested, fraction=self.circulates.fraction, gibbs=gibbs)
 
     @property
     def metric(self) -> Metric:

@@ -228,7 +228,8 @@ def _trust(state: PlaneState) -> list[str]:
 
 
 def data(state: PlaneState) -> dict[str, Any]:
-    curl = picked(state.curl, "maximum where fraction words local_energy=local")
+    curl = picked(state.curl, "maximum where fraction words")
+    curl["local_energy"] = state.curl.local or state.curl.gibbs
     equilibria = [
         picked(e, "position kind jacobian covariance curl")
         | {"eigenvalues": [[float(v.real), float(v.imag)] for v in e.eigenvalues]}
