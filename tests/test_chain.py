@@ -1528,3 +1528,15 @@ def test_logs_of_both_tails_are_known_where_probabilities_underflow(way):
     assert math.isnan(logs[1])
     assert logs[2] == -math.inf
     assert max(state.logsf(-5.0), state.logcdf(5.0)) <= 0
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-9])
+@pytest.mark.parametrize("initial", [None, 0.4])
+def test_atoms_that_lead_to_each_other_are_one_closed_class(unit, initial):
+    """Each datapoint's step ends at its own minimum: three atoms, of which none is kept to."""
+    start = None if initial is None else initial * unit
+    c = np.array([0.3, 0.9, 2.3]) * unit
+    state = exact_chain(quadratics(c, 1.0 / 1.6, [1.6] * 3, initial=start))
+    assert (len(state.atoms), state.closed) == (3, 1)
+    assert "Closed classes" not in state.summary()
+    assert "Points of one closed class" in state.summary()

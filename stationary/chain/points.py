@@ -48,6 +48,7 @@ class Points:
     doubt: float = 0.0  # of the distribution function
     jumps: bool = False  # whether that is what rounding decides
     log_arrival: float = -math.inf  # log of the mean steps until it is that law
+    is_one: bool = True  # whether they are one closed class: each leads to every other
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,7 +192,9 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     doubt = max(float(np.abs(np.cumsum(law - laws[0])).max()) for law in laws) if told else 1.0
     held_by = np.max(laws, axis=0) > 0
     position, late = walks[0].position[held_by], known[0].log_arrival
-    return Points(position, laws[0][held_by], doubt, not told or len(laws) > 1, late)
+    classes = known[0].classes
+    is_one = len(classes) == 1 and bool(np.isin(np.flatnonzero(held_by), classes[0]).all())
+    return Points(position, laws[0][held_by], doubt, not told or len(laws) > 1, late, is_one)
 
 
 def _reached(

@@ -161,7 +161,8 @@ class Search:
         )
         self.notes += [JUMPS.format(found.doubt)] * found.jumps
         weights = Weights(None, 4e-14 + found.doubt, found.log_arrival)
-        return self._finished([Atom(x, p) for x, p in pairs], [], [], weights)
+        atoms = [Atom(x, p) for x, p in pairs]
+        return replace(self._finished(atoms, [], [], weights), is_one=found.is_one)
 
     def _on_lattices(self) -> ChainState | None:
         """The law, where all steps are multiples of one length."""

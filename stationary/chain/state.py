@@ -71,6 +71,12 @@ class ChainState(Distribution, Result):
     span: tuple[float, float] = (-math.inf, math.inf)
     # By outcomes of a step, or cycles, that cells leave out: classes need not be all.
     linked: bool = False
+    is_one: bool = False  # whether all atoms are one closed class, of a few points
+
+    @property
+    def closed(self) -> int:
+        """How many closed classes there are."""
+        return 1 if self.is_one else len(self.atoms) + len(self.components)
 
     def __repr__(self) -> str:
         parts = (

@@ -163,7 +163,7 @@ def check(
         chain_and_simulation=compared(sent.distribution, chain) if sent and settled else None,
         conventions=_conventions(analysis, chain, apart) if apart is not None else {},
         basins=tuple(map(partial(_walked, sent), basins, stretches)),
-        closed=(_closed(state), len(chain.atoms) + len(chain.components)),
+        closed=(_closed(state), chain.closed),
         notes=tuple(notes),
         interrupted=interrupted,
     )

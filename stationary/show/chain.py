@@ -32,7 +32,9 @@ def text(chain: ChainState) -> Report:
     return report(
         {
             f"{landscape.name}: the exact chain of SGD": [sentence(line) for line in first if line],
-            "Closed classes": [] if chain.kind == "none" else _classes(chain),
+            ("Points of one closed class" if chain.is_one else "Closed classes"): (
+                [] if chain.kind == "none" else _classes(chain)
+            ),
             "End state": _moments(chain),
             "How far to trust this": trust(chain),
         }
