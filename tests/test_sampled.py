@@ -311,7 +311,7 @@ def test_minima_among_the_corners_of_many_datapoints_are_known_to_their_errors(s
 
 
 def test_datapoints_that_all_have_the_same_gradient_have_no_noise():
-    """A mean that was broadcast: of 200 equal numbers it is off by a rounding, which was the noise."""
+    """A mean that was broadcast: of 200 equal numbers it is off by a rounding, which was noise."""
     equal = np.zeros(200)
     w = np.linspace(-3, 3, 25)
     given = sampled(lambda w: np.tanh(w) + equal, domain=(-3, 3))

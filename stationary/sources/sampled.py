@@ -35,7 +35,6 @@ FIRST = 13  # weights, evenly spread, before anything is known
 DEGREE = 7  # analytic functions, once resolved, are known better by splines of high degree
 FINE = 32  # points between two knots at which what goes through them is looked at
 OCTAVES = 14  # ever closer to each knot, which may stand beside a peak far narrower than the gap
-LOOSE = 700.0  # of a logarithm: what doubles hold
 PEAK = np.linspace(-6, 6, 25)  # deviations of each peak, over which its mass is looked at
 NEAR = 1e-7  # of the domain: how far apart the weights are that show the rounding
 NOISY = 1e-2  # of the gradients: what no rounding to 3 digits does, but dropout
@@ -295,8 +294,9 @@ def _errors(
     size = np.abs(h)
     # What looks like next to nothing may be a peak, if the exponent is not known.
     off = np.add.reduceat((scale * claims[0] + size * claims[1]) / s * dw, first)
-    loose = np.exp(np.minimum(SPREAD * off, LOOSE))[np.searchsorted(x, w) - 1]
-    kernel = np.minimum(kernel * loose, 1.0)
+    with np.errstate(divide="ignore"):
+        loose = np.log(kernel) + SPREAD * off[np.searchsorted(x, w) - 1]
+    kernel = np.exp(np.minimum(loose, 0.0))
     # Where the sign of the gradient is not known, another minimum may be beyond.
     kernel = np.where(np.abs(g) < claims[0], 1.0, kernel)
 
