@@ -533,3 +533,18 @@ def test_what_is_not_known_between_weights_is_in_what_the_chain_holds(points):
         assert said == "the gradients are known at too few weights"
         colder = str(analyze(replace(given, learning_rate=0.05)))
         assert "around w = 0.87 with a probability that is not known" in re.sub(r"\s+", " ", colder)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_a_share_is_known_as_well_as_all_others_of_the_whole(unit):
+    """Of a well that holds 1.8e-10, "below 4e-2" was said beside "1 - 2e-10" of the only other."""
+    landscape = Landscape(
+        gradients=lambda w: [
+            unit * (2 * (w / unit) * ((w / unit) ** 2 - 1) + 0.15 + g) for g in (1.1, -1.1, 0.3)
+        ],
+        learning_rate=0.1,
+        domain=(-4 * unit, 4 * unit),
+    )
+    (much, off), (little, error) = (b.chain for b in analyze(landscape).sgd.basins)
+    assert much + little == pytest.approx(1, abs=1e-14)
+    assert abs(little - 1.78e-10) <= error <= off + 1e-14 < 1e-9

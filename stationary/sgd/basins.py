@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -272,7 +272,21 @@ def sgd_basins(
                 held=held,
             )
         )
-    return tuple(found)
+    return tuple(_bounded(found))
+
+
+def _bounded(basins: Sequence[SgdBasin]) -> list[SgdBasin]:
+    """Of shares of one whole none is off by more than all the others, but down to 0."""
+    known = [b.chain for b in basins if b.chain is not None]
+    missing = abs(1 - math.fsum(share for share, _ in known))
+    found = []
+    for b in basins:
+        if b.chain is not None:
+            share, error = b.chain
+            others = missing + math.fsum([*(e for _, e in known), -error])
+            b = replace(b, chain=(share, min(error, max(others, share))))
+        found.append(b)
+    return found
 
 
 def _leaving(
