@@ -10,6 +10,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import pytest
 import stationary as st
 from stationary import Diffusion, analyze
 from stationary.result import Result
+from stationary.states.basin import Basin
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TWO_MINIMA = str(EXAMPLES / "two_minima.py")
@@ -132,6 +134,15 @@ def test_analyses_go_through_a_pool_of_processes():
     found = [analyze(Diffusion(lambda x, k=k: -k * x, 1.0, (-5, 5))) for k in (1, 2)]
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         assert list(pool.map(standard_deviation, found)) == list(map(standard_deviation, found))
+
+
+def test_types_that_a_checker_reads_are_no_any():
+    hints = get_type_hints(Basin)
+    for name in ("position", "lower", "upper", "mass", "log_mass", "log_density", "variance"):
+        assert hints[name] is float
+    assert hints["barrier_left"] == hints["barrier_right"] == float | None
+    given = get_type_hints(get_type_hints(st.Diffusion)["variance"].__set__)["given"]
+    assert float in get_args(given)  # as well as a function
 
 
 def test_an_answer_is_saved_and_read_again_without_pickle(answers, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from stationary.aliases import Array, Function
+from stationary.aliases import Array, Coefficient, Function
 from stationary.errors import LandscapeError, NotFiniteError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import (
@@ -42,6 +42,9 @@ DEAR = IN_DIGITS // 10  # datapoints, whose drift is evaluated at points by the 
 
 def _absent(x: Any) -> Any:
     raise LandscapeError("this function was not given")
+
+
+_ABSENT: Any = _absent
 
 
 @named(
@@ -89,8 +92,8 @@ class Diffusion(Data, metaclass=BySpace):
         variance) not negative at a few points inside the domain.
     """
 
-    drift: Function = _absent  # f(x)       [x / time]
-    variance: Function = _absent  # a(x) >= 0  [x^2 / time]
+    drift: Coefficient = _ABSENT  # f(x)       [x / time]
+    variance: Coefficient = _ABSENT  # a(x) >= 0  [x^2 / time]
     domain: tuple[float, float] = (-math.inf, math.inf)
     _: KW_ONLY
     boundaries: Any = None
@@ -102,14 +105,13 @@ class Diffusion(Data, metaclass=BySpace):
     variable: str = "x"
     time_unit: str = "time"
     equation: str = ""
-    pair: Callable[[Any, Arithmetic], tuple[Array, Array]] | None = (
-        None  # both coefficients at once, where that is cheaper
-    )
+    # Both coefficients at once, where that is cheaper.
+    pair: Callable[[Any, Arithmetic], tuple[Array, Array]] | None = None
     scan_panels: int = 64  # into which the domain is cut at first
     cost: int = 1  # roughly, of evaluating one point: the number of datapoints
     notes: tuple[str, ...] = ()
-    sigma: InitVar[Function | None] = None
-    diffusivity: InitVar[Function | None] = None
+    sigma: InitVar[Function | float | None] = None
+    diffusivity: InitVar[Function | float | None] = None
     potential: InitVar[Function | None] = None
     temperature: InitVar[float | None] = None
     exact_ends: tuple[Any, Any] = (None, None)  # of ends known to be zeros of the variance
@@ -122,8 +124,8 @@ class Diffusion(Data, metaclass=BySpace):
 
     def __post_init__(
         self,
-        sigma: Function | None,
-        diffusivity: Function | None,
+        sigma: Function | float | None,
+        diffusivity: Function | float | None,
         potential: Function | None,
         temperature: float | None,
     ) -> None:

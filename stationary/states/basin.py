@@ -32,23 +32,24 @@ class Basin(Data):
     All logarithms are natural. `log_mass` is right to `mass_error`, which is the absolute
     error of log_mass and so the relative error of mass. Where several minima were too close to
     count as basins of their own, these are its `parts`, and the heaviest of them its minimum.
+    What is a float here has more digits than that where they were asked for.
     """
 
-    position: Any  # of the minimum
+    position: float  # of the minimum
     position_error: float
     at_wall: bool  # not a zero of the drift: the drift presses against a reflecting end
-    lower: Any  # on a ring, the basin across the seam runs on beyond the end of the domain that
-    upper: Any  # is nearer to its minimum: lower < position < upper always
-    mass: Any
-    log_mass: Any
+    lower: float  # on a ring, the basin across the seam runs on beyond the end of the domain that
+    upper: float  # is nearer to its minimum: lower < position < upper always
+    mass: float
+    log_mass: float
     mass_error: float
-    log_density: Any  # log P at the minimum; where the noise jumps there, on its quieter side
+    log_density: float  # log P at the minimum; where the noise jumps there, on its quieter side
     curvature: Any  # -f' at the minimum [1 / time]; None at a corner or a wall
     curvature_error: float  # absolute, as the next one
     variance_error: float
-    variance: Any  # a at the minimum [x^2 / time], on the same side
-    barrier_left: Any  # drop of int 2 f / a from the minimum to the unstable neighbour
-    barrier_right: Any  # None where there is no neighbour on that side
+    variance: float  # a at the minimum [x^2 / time], on the same side
+    barrier_left: float | None  # drop of int 2 f / a from the minimum to the unstable neighbour
+    barrier_right: float | None  # None where there is no neighbour on that side
     barrier_error: float  # absolute, of both
     offset: float  # what position leaves out of where the minimum is
     # lower, position and upper with all the digits that were computed
@@ -99,12 +100,12 @@ class Basin(Data):
         return exit_of(self) if self.owner is None else self._of("exits")
 
     @property
-    def log_exit_time(self) -> Any:
+    def log_exit_time(self) -> float | None:
         """log of the mean time from the minimum to the first border; None without a border."""
         return None if self._exit is None else self._exit.log_time
 
     @property
-    def exit_time(self) -> Any:
+    def exit_time(self) -> float | None:
         """That time; inf where doubles overflow."""
         log_time = self.log_exit_time
         if type(log_time) is float:
@@ -140,11 +141,12 @@ class Basin(Data):
         return found[item[0]] if item and found is not None else found
 
     @property
-    def density(self) -> Any:
+    def density(self) -> float:
         """P at the minimum, per unit of x."""
         if type(self.log_density) is float:
             return math.exp(min(self.log_density, 709.0))
-        return exp(self.log_density)
+        density: float = exp(self.log_density)
+        return density
 
 
 class Basins(tuple[Basin, ...], Result):

@@ -354,9 +354,10 @@ def heaviest(log_masses: Sequence[Any], errors: Sequence[float]) -> int:
 
 def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, period: Any) -> Basin:
     """Neighbouring minima as one basin: that of the heaviest, with all that they hold."""
-    level, levels = group[0].barrier_right * 0, []  # of the minima, up to a constant
-    for i, b in enumerate(group):
-        level = level - group[i - 1].barrier_right + b.barrier_left if i else level
+    rises: list[Any] = [(b.barrier_left, b.barrier_right) for b in group]
+    level, levels = rises[0][1] * 0, []  # of the minima, up to a constant
+    for i in range(len(group)):
+        level = level - rises[i - 1][1] + rises[i][0] if i else level
         levels.append(level)
     k = heaviest([b.log_mass for b in group], [b.mass_error for b in group])
     centre, first, last = group[k], group[0], group[-1]
