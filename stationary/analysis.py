@@ -240,10 +240,12 @@ def analyze(
     for name, asked in (("steps", steps is not None), ("chain", chain)):
         if asked and not walks:
             value = {"steps": steps, "chain": chain}[name]
+            momentum = isinstance(process, Landscape) and process.momentum
             raise LandscapeError(
                 f"{process.name}: {name} = {value!r:.40} is of SGD without momentum on the "
-                "losses of datapoints with one weight. For a drift and a variance ask "
-                "stationary.evolve."
+                "losses of datapoints with one weight. "
+                + ("With momentum" if momentum else "For a drift and a variance")
+                + f" ask stationary.{'simulate' if momentum else 'evolve'}."
             )
     if steps is not None:
         steps = checked_whole(steps, "steps", process.name, hint=": the length of a run of SGD")

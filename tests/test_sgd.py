@@ -548,3 +548,9 @@ def test_a_share_is_known_as_well_as_all_others_of_the_whole(unit):
     (much, off), (little, error) = (b.chain for b in analyze(landscape).sgd.basins)
     assert much + little == pytest.approx(1, abs=1e-14)
     assert abs(little - 1.78e-10) <= error <= off + 1e-14 < 1e-9
+
+
+def test_steps_with_momentum_are_asked_of_what_takes_them():
+    landscape = Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, momentum=0.9)
+    with pytest.raises(LandscapeError, match=r"With momentum ask stationary\.simulate"):
+        analyze(landscape, steps=1000)
