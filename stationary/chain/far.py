@@ -16,7 +16,7 @@ References
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
@@ -93,6 +93,29 @@ class Far:
     @cached_property
     def rate_with_law(self) -> float | None:
         return None if self.steps is None else self.steps.critical_rate(0.0)
+
+    def told(self, comes_to_rest: bool) -> tuple[Far, list[str]]:
+        """How the law ends, with notes; where all comes to rest, how it does on the way there."""
+        if not self.left_out or not math.isfinite(self.exponent):
+            return self, []
+        if comes_to_rest:
+            way = (
+                "On its way to rest some steps overshoot: of the distance, moments of orders above "
+                f"{self.exponent:.4g} grow from step to step."
+            )
+            return replace(self, exponent=math.inf), [way]
+        end = f"the law has a tail that falls like |w|^-{self.exponent:.4g}"
+        if self.exponent <= 2:
+            nothing = self.exponent <= 1
+            what = "neither mean nor variance exist" if nothing else "the variance is infinite"
+            end += f": {what}"
+        notes = [f"Far out some steps overshoot ever farther: {end}."]
+        if self.rate_with_variance and self.rate_with_law:
+            notes.append(
+                "Other things equal, the variance is lost at a learning rate of "
+                f"{self.rate_with_variance:.6g} and the law itself at {self.rate_with_law:.6g}."
+            )
+        return self, notes
 
 
 @dataclass(frozen=True)

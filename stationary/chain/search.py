@@ -18,7 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.cells import bisected, dead_stretch, draws, graded, hull, surrounded
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
-from stationary.chain.far import Far, Fate, Held
+from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
 from stationary.chain.lattice import on_lattices
 from stationary.chain.linear import linear_moments
@@ -116,31 +116,6 @@ class Search:
             f"({held.lower:.6g}, {held.upper:.6g}) was left out: about {FORGOTTEN:.0e} of the "
             "probability" + ", for which errors allow." * math.isfinite(far.exponent)
         )
-
-    def _of_the_tail(self, comes_to_rest: bool) -> Far:
-        """How the law ends far out, with notes; where all comes to rest, how it does on the way."""
-        far = self.ground.held.far
-        if not far.left_out or not math.isfinite(far.exponent):
-            return far
-        if comes_to_rest:
-            self.notes.append(
-                "On its way to rest some steps overshoot: of the distance, moments of orders above "
-                f"{far.exponent:.4g} grow from step to step."
-            )
-            return replace(far, exponent=math.inf)
-        end = f"the law has a tail that falls like |w|^-{far.exponent:.4g}"
-        if far.exponent <= 2:
-            nothing = far.exponent <= 1
-            end += ": " + (
-                "neither mean nor variance exist" if nothing else "the variance is infinite"
-            )
-        self.notes.append(f"Far out some steps overshoot ever farther: {end}.")
-        if far.rate_with_variance and far.rate_with_law:
-            self.notes.append(
-                "Other things equal, the variance is lost at a learning rate of "
-                f"{far.rate_with_variance:.6g} and the law itself at {far.rate_with_law:.6g}."
-            )
-        return far
 
     def _on_points(self) -> ChainState | None:
         """The law, where a start at points leads to few others."""
@@ -370,8 +345,8 @@ class Search:
             kind = "atoms"
         elif any(a.weight for a in atoms) or lost:
             kind = "mixture"
-        far = self._of_the_tail(comes_to_rest=kind == "atoms")
-        notes += [note for c in components for note in c.notes]
+        far, ending = ground.held.far.told(comes_to_rest=kind == "atoms")
+        notes += [*ending, *(note for c in components for note in c.notes)]
         if not found.sound:
             status = Status.INEXACT
             notes.append(

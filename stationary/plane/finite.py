@@ -120,7 +120,7 @@ def plane_check(
         work = walkers * stepper.datapoints
         steps = steps or int(min(20_000, max(2_000, BY_WORK / work)))
         told = chain is not None and bool(np.isfinite(chain.errors).all())
-        masses = chain if chain is not None and told else Measured(own, 0 * own)
+        masses = chain if chain is not None and told else Measured(own, np.zeros_like(own))
         sent = walk(state, stepper, walkers, steps, seed, count, notes, masses, told)
     if sent is not None and known is not None and not known.fourth:
         sent.errors[0 if not known.growth < 1 else 2 :] = np.inf

@@ -135,8 +135,8 @@ class Diffusion(Data, metaclass=BySpace):
         where = self.name
         fields = () if self.settled else (self.drift, self.variance)
         given: dict[str, Any] = dict(zip(("drift", "variance"), fields, strict=False))
-        given |= {"sigma": sigma, "diffusivity": diffusivity}
-        given |= {"potential": potential, "temperature": temperature}
+        given |= {"sigma": sigma, "diffusivity": diffusivity, "potential": potential}
+        given |= {"temperature": temperature}
         given = {k: v for k, v in given.items() if v is not None and v is not _absent}
         if self.settled and given:
             first = next(iter(given))
@@ -160,8 +160,7 @@ class Diffusion(Data, metaclass=BySpace):
         if self.is_periodic and math.isinf(upper - lower):
             raise LandscapeError(
                 f"{where}: the domain ({lower:g}, {upper:g}) cannot be periodic: only finite ends "
-                "can be joined. Give one period as the domain, as in (0, 2 * np.pi), or leave "
-                "boundaries out."
+                "can be joined. Give one period, as (0, 2 * np.pi), or leave boundaries out."
             )
         points = given["breakpoints"]
         if self.settled:  # on a part of the domain that they were given for

@@ -340,16 +340,11 @@ def merged(
 
 
 def heaviest(log_masses: Sequence[Any], errors: Sequence[float]) -> int:
-    """The one of several parts that stands for all: the first that may be as heavy as any.
-
-    Where next to nothing is known of their masses, the one that is the heaviest as computed.
-    """
+    """The one of several parts that stands for all: the first that may be as heavy as any, or
+    where next to nothing is known of their masses the heaviest as computed."""
     top = max(range(len(log_masses)), key=lambda i: log_masses[i])
-    return next(
-        i
-        for i, log_mass in enumerate(log_masses)
-        if not log_masses[top] - log_mass > min(errors[top] + errors[i], 1.0)
-    )
+    below = [log_masses[top] - log_mass for log_mass in log_masses]
+    return next(i for i, b in enumerate(below) if not b > min(errors[top] + errors[i], 1.0))
 
 
 def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, period: Any) -> Basin:
