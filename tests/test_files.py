@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -165,7 +167,12 @@ def test_the_table_goes_to_standard_output_alone(run):
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_signal_to_stop_keeps_every_finished_point_and_resume_goes_on(run, tmp_path, name):
+def test_a_signal_to_stop_keeps_every_finished_point_and_resume_goes_on(
+    run, tmp_path, request, name
+):
+    stop = getattr(signal, name)  # which `nohup` has commands ignore, these tests, too
+    request.addfinalizer(functools.partial(signal.signal, stop, signal.getsignal(stop)))
+    signal.signal(stop, signal.SIG_DFL)
     path, table, whole = tmp_path / "k.py", tmp_path / "t.csv", tmp_path / "whole.csv"
     line = "    return x - x**3"
     stop = f"    if tilt > 0.15: os.kill(os.getpid(), signal.{name})\n"

@@ -30,7 +30,7 @@ from stationary.process.known import SPREAD
 
 NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000
 SCAN = 30.0  # factor between the distances at which a root is tried
-ALONE = 2.0  # times as far off may be what is known at one place as what is added up over many
+ALONE = 1.4  # times as far off may be what is known at one place as what adds up over many
 AROUND = 17  # points from knot to knot at which the error of an interpolated drift is looked at
 
 
@@ -203,7 +203,7 @@ def _unknown(found: Sampling, roots: Array) -> tuple[Array, Array]:
     top = (of_f * np.minimum(gaps[own] / gaps[k], 1) ** 2).max(axis=0)
     to_knot = np.minimum(at - knots[own], knots[own + 1] - at) / gaps[own]
     wave = top * np.minimum(math.pi * to_knot, 1)
-    off = ALONE * SPREAD * np.maximum(diffusion.uncertainty(at)[0], wave)
+    off = SPREAD * np.maximum(ALONE * diffusion.uncertainty(at)[0], wave)
     return off, 2 * math.pi * SPREAD * top / gaps[own]
 
 
