@@ -22,24 +22,11 @@ def name_of(path):
 MODULES = {name_of(p).removesuffix(".__init__"): p for p in HOUSE.rglob("*.py")}
 
 
-def for_types_alone(tree):
-    """What stands under `if TYPE_CHECKING`: never run."""
-    return {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-
-
-def imports_of(path, *, types):
-    """The modules of ours that a module imports, anywhere in it; those for types only if asked."""
+def imports_of(path):
+    """The modules of ours that a module imports, anywhere in it and for types alone, too."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    left_out = set() if types else for_types_alone(tree)
     found = set()
     for node in ast.walk(tree):
-        if node in left_out:
-            continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -53,7 +40,7 @@ def room_of(module):
 
 
 def test_no_module_imports_in_a_circle():
-    graph = {m: imports_of(p, types=False) for m, p in MODULES.items()}
+    graph = {m: imports_of(p) for m, p in MODULES.items()}
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)
 
 
@@ -67,7 +54,7 @@ def test_a_room_imports_only_rooms_before_it():
         f"{module} imports {other}"
         for module, path in MODULES.items()
         if room_of(module) in rooms
-        for other in imports_of(path, types=True)
+        for other in imports_of(path)
         if order[room_of(other)] > order[room_of(module)]
     ]
     assert wrong == []

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.simulation.streams import Record, potential_scale_reduction, reduction, total
-
-if TYPE_CHECKING:
-    from stationary.simulation.run import Run
+from stationary.simulation.streams import (
+    Record,
+    Watch,
+    potential_scale_reduction,
+    reduction,
+    total,
+)
 
 LARGEST_R_HAT = 1.05  # of walkers that have mixed: 5 per cent in a deviation
 CONFINED_R_HAT = 1.25  # above it walkers differ by more than slow wandering explains
@@ -77,14 +79,24 @@ def split_r_hat(slots: Sequence[Record], present: Array, scale: float) -> float:
     return potential_scale_reduction(halves, present)
 
 
-def reasons_against(run: Run, present: Array, r_hat: float) -> tuple[list[str], bool]:
+def reasons_against(
+    slots: Sequence[Record],
+    present: Array,
+    r_hat: float,
+    *,
+    watch: Watch,
+    stable: Array,
+    visited: Array,
+    burned: int,
+    scale: float,
+    variable: str,
+) -> tuple[list[str], bool]:
     """Why the averages may not be those of an end state, and whether walkers keep to basins.
 
     A walker that is seen for a few autocorrelation times only is no less independent of the others:
-    what counts is whether the start was forgotten before. `present` are those on their way.
+    what counts is whether the start was forgotten before. `present` are those on their way;
+    `stable` are the minima whose basins are watched, and `visited` tells which of them were seen.
     """
-    slots, watch, scale, burned = run.slots, run.watch, run.scale, run.burned
-    stable, visited, variable = run.basins, run.visited, run.process.variable
     reasons: list[str] = []
     confined = False
     if present.sum() < 2:

@@ -253,7 +253,17 @@ class Run:
             return math.nan, [], False
         moving = (fate == 0) & ~self.rests.resting
         r_hat = split_r_hat(self.slots, moving, self.scale) if moving.sum() > 1 else 1.0
-        reasons, confined = reasons_against(self, moving, r_hat)
+        reasons, confined = reasons_against(
+            self.slots,
+            moving,
+            r_hat,
+            watch=self.watch,
+            stable=self.basins,
+            visited=self.visited,
+            burned=self.burned,
+            scale=self.scale,
+            variable=self.process.variable,
+        )
         if self.rests.may_follow(self.x, moving):
             reasons.append(
                 f"{int(self.rests.resting.sum()):,} of {len(fate):,} walkers have come to rest and "
