@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze
+from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, exact_chain
+from stationary.chain.batches import batches_of
 from stationary.chain.reach import held_interval
 from stationary.checking.check import check
 
@@ -356,6 +357,29 @@ def test_batches_with_an_outlier_have_few_kinds_of_values_and_are_not_judged_by_
     assert found.outcome == "not decided"
     assert "few kinds of values" in found.reasons[0]
     assert found.chain.error >= 1
+
+
+def test_distances_hold_what_nodes_in_place_of_batches_change(monkeypatch):
+    """820 batches of 40 datapoints, in micro-units about 3; truth follows them one by one."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(40, 1)) * rng.choice([1, 1, 1, 2], size=(40, 1))
+    y = np.sin(1.5 * x) + 0.3 * rng.normal(size=(40, 1))
+
+    def losses(w):
+        u = 1e6 * (w - 3)
+        return 1e-12 * (0.5 * (np.sin(x * u) - y) ** 2 + 0.05 * u * u)
+
+    of_law = Landscape(losses=losses, learning_rate=0.06, batch_size=2, domain=(3 - 6e-6, 3 + 8e-6))
+    chain = exact_chain(of_law, cells=400)
+    with monkeypatch.context() as patched:
+        patched.setattr("stationary.chain.exact.batches_of", lambda law: batches_of(law, 820))
+        every = exact_chain(of_law, cells=400)
+    assert every.batches.exact
+    assert not chain.batches.exact
+    apart, diffusion = chain.distance(every), end_state(of_law)
+    near, true = (c.distance(diffusion) for c in (chain, every))
+    assert apart.value < apart.error < 5 * apart.value
+    assert abs(near.value - true.value) < near.error
 
 
 def test_a_diffusion_has_no_steps_to_check():

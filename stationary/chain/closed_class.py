@@ -48,6 +48,7 @@ class ChainClass(Data):
     # wide, and of cells laid differently
     laws: tuple[ChainClass, ...] = ()  # the same with other nodes, where these stand for batches
     linear: bool = False  # whether its moments are known without cells
+    mass_error: float = 0.0  # half the sum over cells, of what another law of a step changes
     weight: float | None = None  # None where it depends on the start, and none was given
 
     def __repr__(self) -> str:
@@ -157,6 +158,7 @@ class ChainClass(Data):
         """
         at = np.union1d(self.edges, other.edges)
         apart = np.abs(self.cdf(at) - other.cdf(at))
+        masses = np.diff(self.below - other.cdf(self.edges))
         with np.errstate(invalid="ignore"):  # moments that do not exist
             moved = np.nan_to_num(np.abs(self.moments - other.moments), nan=0.0)
         if sided:
@@ -167,6 +169,7 @@ class ChainClass(Data):
             cdf_error=min(self.cdf_error + TWICE * float(apart.max()), 1.0),
             moment_errors=self.moment_errors + TWICE * moved,
             distance=self.distance + TWICE * _area(np.diff(at), apart),
+            mass_error=self.mass_error + TWICE * float(np.abs(masses).sum()) / 2,
             laws=(*self.laws, other),
         )
 
@@ -184,6 +187,7 @@ class ChainClass(Data):
             cdf_error=min(self.cdf_error + off, 1.0),
             moment_errors=self.moment_errors + np.where(np.isfinite(more), more, 0.0),
             distance=self.distance + off * deviation,
+            mass_error=self.mass_error + off,
         )
 
     def _beyond_steep(self, lower: float, upper: float) -> bool:

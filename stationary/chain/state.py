@@ -315,7 +315,7 @@ class ChainState(Distribution, Result):
         self._require()
         spread = self._parts
         span = float(np.ptp(self.edges)) if len(self.edges) else 0.0
-        unevenly = sum(w * unevenness(c.mass, c.edges) for w, c in spread)
+        unevenly = sum(w * (unevenness(c.mass, c.edges) + c.mass_error) for w, c in spread)
         lumps = np.array(self._lumps).reshape(-1, 2)
         return Cells(
             edges=self.edges,

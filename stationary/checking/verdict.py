@@ -139,6 +139,8 @@ class Check(Result):
             return _lower(self.chain.notes[-1].rstrip("."))
         if self.chain.status is Status.INTERPOLATED:
             return "the gradients are known at too few weights"
+        if sum((c.weight or 0.0) * c.mass_error for c in self.chain.components) > ROUGHLY / 2:
+            return "too little is known of the law of the minibatches, which are too many"
         return f"the cells of the chain are too coarse: ask for more than {self.chain.cells}"
 
     @cached_property
