@@ -133,6 +133,26 @@ def test_single_datapoints_that_jump_are_seen_where_noise_and_curvature_are_smal
         assert climb.change == pytest.approx(longer, abs=0.6 + 0.1 * abs(longer))
 
 
+@pytest.mark.parametrize(("width", "shift"), [(1.0, 0.0), (1e-6, 3.0)])
+def test_a_barrier_is_told_for_sgd_only_where_its_steps_are_small(width, shift):
+    """From the left minimum it is thrown out after 19 steps: to leading order, exp(205)."""
+
+    def losses(x):
+        w = (x - shift) / width
+        well = (w * w - 1) ** 2 / 4
+        bump = 8 * np.tanh((w + 0.6) * 3) * np.exp(-((w + 0.9) ** 2) * 4)
+        return [width**2 * (well + other) for other in (0.6 * w, -0.2 * w, -0.4 * w, bump)]
+
+    domain = (shift - 4 * width, shift + 4 * width)
+    found = analyze(Landscape(losses=losses, learning_rate=0.1, domain=domain))
+    left, right = found.steps.minima
+    assert left.curvature > 2
+    assert left.climbs == ()
+    assert found.sgd.basins[0].log_chain_exit_time == pytest.approx(math.log(19.3), abs=0.02)
+    told = found.sgd.basins[1].log_chain_exit_time - found.sgd.basins[1].log_exit_time
+    assert right.climbs[0].change == pytest.approx(told, abs=0.6 + 0.1 * told)
+
+
 def test_what_is_rarer_than_the_cells_can_tell_is_not_claimed():
     found = analyze(EXAMPLES / "stretched_copy.py")
     assert found.sgd.basins[1].untold

@@ -51,7 +51,7 @@ class MinimumStep:
     length: float | None = None  # root mean square of a step from a corner,
     widths: float | None = None  # and the same over the width of the diffusion's peak there
     rests: bool = False  # no datapoint has a gradient there: the exponent decides, not curvature
-    climbs: tuple[Climb, ...] = ()  # to the barriers on either side
+    climbs: tuple[Climb, ...] = ()  # to the barriers on either side, where steps are small there
 
     def place(self, x: float) -> str:
         """A position in words, told apart from others around."""
@@ -159,7 +159,7 @@ class StepIndicators(Data):
             if m.barrier is not None and m.barrier > JUMPS
         ]
         yield [
-            f"the barrier from {m.at} to w = {m.place(c.barrier)} is "
+            f"the barrier from {m.at} to w = {m.place(c.barrier)} is about "
             f"{c.height + c.change:.3g} in the exponent for SGD, {c.height:.3g} for the diffusion: "
             f"a single datapoint moves it up to {c.kick:.2g} times the way"
             for m in self.minima

@@ -14,7 +14,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batches import Batches, batches_of
 from stationary.chain.cells import RestPoint, rest_point
-from stationary.chain.indicators import Climb, GateStep, MinimumStep, StepIndicators
+from stationary.chain.indicators import WIDER, Climb, GateStep, MinimumStep, StepIndicators
 from stationary.chain.reach import held_interval
 from stationary.chain.tilt import exponent
 from stationary.functions.evaluation import evaluate
@@ -133,10 +133,13 @@ def _minimum(batches: Batches | None, basin: Basin, landscape: Landscape) -> Min
         if lower < end < upper and end != at
     ]
     way, border, past = min(borders, default=(None, None, "barrier"))
+    wider = None if factors is None or batches is None else _wider(batches, factors)
+    # To leading order it climbs as told where it spreads no wider, nor steps over a corner's peak.
+    small = (wider or math.inf) <= WIDER if factors is not None else (widths or 0.0) <= 1
     climbs = tuple(
         _climb(batches, at, end, float(height))
         for end, height in ends
-        if batches is not None and height is not None and math.isfinite(end) and at != end
+        if small and batches is not None and height is not None and math.isfinite(end) and at != end
     )
     left = any(height is not None for _, height in ends)
     return MinimumStep(
@@ -149,7 +152,7 @@ def _minimum(batches: Batches | None, basin: Basin, landscape: Landscape) -> Min
         mass=float(basin.mass),
         border=border,
         past=past,
-        wider=None if factors is None or batches is None else _wider(batches, factors),
+        wider=wider,
         length=length,
         widths=widths,
         climbs=climbs,
