@@ -1180,3 +1180,36 @@ def test_what_is_too_narrow_for_doubles_is_refused_with_a_way_out():
     geometric = process(lambda x: -0.28 * (x - 0.7), lambda x: 0.0195 * (x - 0.7) ** 2)
     with pytest.raises(LandscapeError, match="Shift the origin"):
         evolve(geometric, 0.7 + 1e-12, [10.0, 60.0, 150.0])
+
+
+@pytest.mark.parametrize(("width", "shift"), [(1.0, 0.0), (1e-6, 0.0), (1.0, 40.0)])
+def test_a_pulse_out_of_a_stretch_without_noise_is_known_once_noise_widens_it(width, shift):
+    """Where noise begins it is as narrow as rounding; the mean decays exactly."""
+
+    def variance(x):
+        return 1.1 * width * np.maximum(np.abs(x - shift + 0.2 * width) - 0.3 * width, 0)
+
+    process = Diffusion(
+        drift=lambda x: -1.9 * (x - shift - 0.3 * width),
+        variance=variance,
+        domain=(shift - 2 * width, math.inf),
+    )
+    e = evolve(process, shift - 0.187 * width, times=[0.5, 2.0])
+    mean = shift + width * (0.3 - 0.487 * np.exp(-1.9 * e.times))
+    assert (np.abs(e.mean - mean) < e.mean_error).all()
+    assert (e.mean_error < 1e-4 * width).all()
+    assert e.converged
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e6])
+def test_pulses_are_followed_in_any_unit(unit):
+    """On a grid in its place it took ten times as long, and probabilities were known to 1e-5."""
+
+    def losses(w):
+        u = w / unit
+        return [unit**2 * ((u - a) ** 2 / 2 + 0.1 * np.cos(2 * u)) for a in (-1, 1)]
+
+    sgd = Landscape(losses=losses, learning_rate=0.01, domain=(-4 * unit, 4 * unit))
+    e = evolve(sgd, 2 * unit, times=[10, 100])
+    assert e.mean / unit == pytest.approx([1.7982614, 0.8097904], abs=1e-7)
+    assert (e.error < 1e-7).all()

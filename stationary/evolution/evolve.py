@@ -230,7 +230,9 @@ def _handed_over(asked: _Asked, pulses: Pulses) -> Evolution:
     later = replace(asked, start=pulses.start_at(at), times=asked.times[~early] - at)
     then = _on_grids(later, windowed(asked.state, later.start, later.times, BASE), None)
     before = pulses.seen(then.edges, asked.times[early])
-    off = pulses.error(at) + HANDED
+    # What a pulse is off is little beside what noise makes of it, however narrow it was by then.
+    widths = np.fmax(then.std, pulses.moments(at)[2])
+    off = HANDED + np.array([pulses.error(at, width) for width in widths.tolist()])
     span = off * float(then.edges[-1] - then.edges[0])
     more = {"mean_error": span, "std_error": span, "error": off, "mass_error": 4 * off}
     seen = Seen(

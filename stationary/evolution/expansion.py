@@ -128,11 +128,11 @@ def followed(
     alpha = np.zeros((count, ORDERS[-1] + 1))
     alpha[:, 0] = 1.0
     fewer = alpha[:, : ORDERS[0] + 1].copy()
-    size, taylor, leaks, bent, before, outside = np.ones(count), 0.0, 0.0, 0.0, 0.0, 0.0
+    taylor, leaks, bent, before, outside = 0.0, 0.0, 0.0, 0.0, 0.0
     exits = ways[np.isin(ways, (lower, upper)) & np.isfinite(ways)]
     steps: list[Step] = []
     span = max(float(np.ptp(x0)), float(np.abs(x0).max())) or 1.0
-    floor = np.full(count, FLOOR * span)
+    size = floor = np.full(count, FLOOR * span)
     y = np.concatenate([np.zeros(count), floor**2])
     stretch, least, grown = np.zeros(count), np.zeros(count), 1.0
     try:

@@ -187,6 +187,7 @@ class Pulses:
         """What it has become, as a start."""
         x = self.edges(np.array([t]), 10 * POINTS)
         fine = np.interp(np.linspace(0, len(x) - 1, FINE * (len(x) - 1) + 1), np.arange(len(x)), x)
+        fine = np.unique(fine)  # of a pulse as narrow as rounding few are left
         below = np.maximum.accumulate(np.clip(self.below(fine, t)[0], 0.0, 1.0))
         law = Given(Cells(fine, np.diff(below)))
         return replace(
