@@ -126,3 +126,25 @@ def test_what_gathers_next_to_nothing_is_not_the_first_thing_said():
         "unnamed In the long run the process is around x = 1.088034 with probability 0.999996"
     )
     assert "It is gathered at x = 0.25 with probability 1.00312e-05" in words
+
+
+@pytest.mark.parametrize("shift", [0.0, 300.0])
+def test_what_smooth_panels_know_is_not_evaluated_again_where_the_peak_is(shift):
+    """The mean of a normal law cut off at c - 3 and c + 5, c its peak: phi over what is left."""
+    a = 0.02  # of variance, with the drift -(x - c): the deviation is 0.1, less than a panel
+    asked = []
+
+    def drift(x):
+        asked.append(np.size(x))
+        return shift - x
+
+    state = end_state(Diffusion(drift, a, (shift - 3, shift + 5)))
+    assert sum(asked) < 64 * 22 + 400  # the first panels, and looks at single points
+    sigma = math.sqrt(a / 2)
+    left = math.exp(-((3 / sigma) ** 2) / 2) / math.sqrt(2 * math.pi)
+    exact = sigma * left / (1 - math.erfc(3 / sigma / math.sqrt(2)) / 2)
+    assert abs(state.mean_offset - exact) < 1e-15
+    assert abs(state.std() / sigma - 1) < 1e-13
+    x = shift + np.linspace(-0.5, 0.5, 13)
+    normal = -(((x - shift) / sigma) ** 2) / 2 - math.log(sigma * math.sqrt(2 * math.pi))
+    assert np.abs(state.logpdf(x) - normal).max() < 20 * state.error + 1e-13 * (1 + shift)

@@ -13,10 +13,12 @@ from stationary.functions.given import Boundary
 from stationary.line.chart import OCTAVES, Chart
 from stationary.line.sampled import is_essential, sampled, usable
 from stationary.line.sampling import Sampling
-from stationary.numbers.arithmetic import Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import finite, number, spacing
 from stationary.panels.pieces import Samples
 from stationary.process.laws import MORE_PANELS
+
+GENTLE = 16.0  # e-folds across a panel, which are then known to 16 roundings of 1, as a density is
 
 
 def extended(found: Sampling, side: int, octaves: int) -> Sampling:
@@ -102,16 +104,24 @@ def focused(
     """The sampling with the panels around `points` cut there and sampled again, as `sampled` does.
 
     A panel across which the exponent changes by 1e9 knows it to 1e-7 only. Cut close around
-    a peak of the density, it knows the peak to rounding.
+    a peak of the density, it knows the peak to rounding. A panel across which it changes by little
+    knows that already, and its parts are read from it.
     """
     s = found.samples
     touched = np.zeros(len(s.lower), dtype=bool)
     touched[found.panels.panel_of(points)] = True
     edges = np.union1d(found.panels.edges, points)
     lower, upper = edges[:-1], edges[1:]
-    again = touched[found.panels.panel_of(lower)]
-    new = sampled(found.diffusion, lower[again], upper[again], 2000, sharp=sharp)
-    return replace(found, samples=Samples.joined([s.only(~touched), new]))
+    of = found.panels.panel_of(lower)
+    known = np.zeros(len(s.lower), dtype=bool)
+    if found.arithmetic is DOUBLE and not sharp:
+        known = s.resolved & (np.abs(s.values[0]).max(axis=0) * (s.upper - s.lower) <= GENTLE)
+    pieces = [s.only(~touched)]
+    if (cut := (touched & known)[of]).any():
+        pieces.append(s.parts(lower[cut], upper[cut], of[cut]))
+    if (again := (touched & ~known)[of]).any():
+        pieces.append(sampled(found.diffusion, lower[again], upper[again], 2000, sharp=sharp))
+    return replace(found, samples=Samples.joined(pieces))
 
 
 def unrolled(found: Sampling) -> Sampling:

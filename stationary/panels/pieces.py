@@ -167,6 +167,24 @@ class Samples:
             resolved=self.resolved[chosen],
         )
 
+    def parts(self, lower: Array, upper: Array, k: Array) -> Samples:
+        """The same functions on parts [lower, upper] of the panels k: nothing is evaluated."""
+        r = rule(len(self.values[0]), arithmetic_of(lower))
+        x, offset = nodes_of(lower, upper, r)
+        a, b = self.lower[k], self.upper[k]
+        twice = (x - a) - (b - x) if offset is None else (x - a) - (b - x) + 2 * offset
+        place, own = (twice / (b - a)).ravel(), np.tile(k, len(x))
+        values = tuple(chebyshev_sum(c, place, own).reshape(x.shape) for c in self.coefficients)
+        return Samples(
+            lower=lower,
+            upper=upper,
+            values=values,
+            coefficients=tuple(r.coefficients @ v for v in values),
+            tails=tuple(t[k] for t in self.tails),
+            resolved=self.resolved[k],
+            evaluations=0,
+        )
+
     @staticmethod
     def joined(pieces: list[Samples]) -> Samples:
         """All panels of all pieces, in order."""

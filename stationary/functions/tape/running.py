@@ -6,7 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -241,7 +241,8 @@ class _Statistics:
 
 def product(d: Sequence[Array], k: int) -> Any:
     """The k-th derivative of d^2, from those of d."""
-    return sum(math.comb(k, i) * (d[i] * d[k - i]) for i in range(k + 1))
+    terms = [(math.comb(k, i) * (1 if 2 * i == k else 2), i) for i in range(k // 2 + 1)]
+    return reduce(operator.add, (d[i] * d[k - i] * c if c > 1 else d[i] ** 2 for c, i in terms))
 
 
 def rows_of(recording: Recording, order: int, x: Array) -> Array:
