@@ -434,6 +434,9 @@ def test_places_far_from_zero_are_told_apart_and_a_column_needs_no_name(tmp_path
     assert (code, err) == (0, "")
     places = re.findall(r"^ +(1?[\d.]+)  ", out[: out.index("The end state")], re.M)
     assert len(set(places)) == 7
+    mean = re.search(r"Mean (\S+), standard deviation (\S+);", " ".join(out.split()))
+    assert re.fullmatch(r"1?[09]{9}\.?\d{0,3}", mean[1])  # to the second digit of its error
+    assert len(mean[2]) < 6
     path.write_text("0,1\n" + path.read_text().replace("\n", ",2\n"))
     code, _, err = run("fit", path)
     assert code == 1

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from stationary import Landscape, LandscapeError, analyze, sampled, table
+from stationary import Landscape, LandscapeError, analyze, first_passage, sampled, table
 from stationary.wording import sampled_text
 
 RNG = np.random.default_rng(2)
@@ -258,3 +258,40 @@ def test_influence_goes_to_standard_output_in_place_of_the_report(run):
     code, out, err = run("analyze", "examples/two_minima.py", "--influence", "-")
     assert (code, err) == (0, "")
     assert out.startswith("datapoint,")
+
+
+@pytest.mark.parametrize(
+    ("starts", "targets", "within"),
+    [([-0.9], [-0.2, -1.2], 0.1), ([1.6, -0.1], [1.1, -0.8], 0.1), ([0.4], [-0.3], 0.1)],
+)
+def test_passages_have_the_standard_errors_of_the_jackknife(starts, targets, within):
+    chosen = np.arange(60)
+    whole = first_passage(landscape(chosen), np.array(starts), targets)
+    logs = [
+        first_passage(landscape(np.delete(chosen, j)), np.array(starts), targets).mean.log
+        for j in chosen
+    ]
+    jackknife = math.sqrt(59) * np.std(logs, axis=0)
+    known = whole.to_dict()["standard_error_of_log_mean"]
+    assert known == pytest.approx(jackknife.tolist(), rel=within)
+    assert f"{known[0]:.2g} from {starts[0]:g}" in " ".join(str(whole).split())
+    frame = whole.to_frame()
+    assert list(frame["mean_standard_error_of_log"][: len(starts)]) == pytest.approx(known)
+
+
+def test_passages_of_what_is_exact_or_starts_from_a_law_have_no_standard_error():
+    exact = first_passage(landscape(sample=False), -0.9, -0.2)
+    assert exact.to_dict()["standard_error_of_log_mean"] is None
+    assert "standard error" not in str(exact)
+    spread = first_passage(landscape(), "normal:-0.9,0.1", 0.5)
+    assert "it is not known here" in " ".join(str(spread).split())
+
+
+def test_numbers_of_a_sample_stop_where_it_does():
+    """The mean and exit times have the digits that their standard errors leave."""
+    found = analyze(landscape(), chain=False)
+    text = str(found)
+    of_mean = found.standard_errors.mean
+    shown = re.search(r"^ *mean +(\S+)", text, re.MULTILINE).group(1)
+    assert shown == sampled_text(found.end_state.mean(), of_mean, 10)
+    assert len(shown.lstrip("-0.")) < 5

@@ -68,6 +68,22 @@ def test_quantiles_next_to_an_end_that_holds_nearly_all_are_at_it():
     assert state.cdf(state.ppf(q)) == pytest.approx(q, abs=1e-9)
 
 
+@pytest.mark.parametrize(("low", "width"), [(0.0, 1.0), (2.0, 1.0), (0.0, 1e3)])
+def test_a_quantile_that_doubles_call_the_end_is_known_to_rounding(low, width):
+    process = genes(0.02, 0.0002)
+    drift, variance = process.drift, process.variance
+    moved = Diffusion(
+        lambda x: width * drift((x - low) / width),
+        lambda x: width**2 * variance((x - low) / width),
+        (low, low + width),
+    )
+    found = analyze(moved)
+    q = found.to_dict()["quantiles"]["0.975"]
+    assert q["value"] == low + width
+    assert 0 < q["error"] < 1e-15 * (low + width)
+    assert f"quantile 0.975 {low + width:g} " in " ".join(str(found).split())
+
+
 def test_a_peak_at_one_end_only_holds_everything():
     """P ~ x^-0.9 exp(-x): of a gamma law with shape 0.1 half lies below 5.9e-4."""
     process = Diffusion(drift=lambda x: 0.1 - x, variance=lambda x: 2 * x, domain=(0, np.inf))

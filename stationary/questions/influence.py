@@ -1,21 +1,7 @@
 """Which datapoints decide, and how sure a sample makes an answer.
 
-Whatever changes the drift and the variance a little, by df and da, changes the logarithm of a mass,
-a ratio of masses or a mean exit time by
-
-    int K(w) d(2 f / a) dw - int p(w) da / a dw,
-
-with a kernel K and a density p (of either sign) that belong to the number asked for. Of the mass
-of A among B, in convention c: p = (1 - c) (p_A - p_B) and K = P_A(W > w) - P_B(W > w). Of the mean
-time from x to the ends of an interval, with Z and Y drawn as speed and scale densities weigh them
-in int int m(z) s(y): p is that of Z, and K the difference of the two distributions [1]_. Minima
-and borders move, too, by -df / f' each. A datapoint j among N changes G by (g_j - G) / N and S2 by
-((g_j - G)^2 - S2) / N.
-
-References
-----------
-.. [1] F. R. Hampel et al., *Robust Statistics: The Approach Based on Influence Functions*, Wiley
-   1986; S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.
+To first order, see `stationary.questions.kernels`. Minima and borders move, too, by -df / f' each.
+A datapoint j among N changes G by (g_j - G) / N and S2 by ((g_j - G)^2 - S2) / N.
 """
 
 from __future__ import annotations
@@ -27,14 +13,16 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.process.initial import Initial
 from stationary.process.known import OneFewer, Sample
 from stationary.process.landscape import Landscape
+from stationary.questions.kernels import Points, refusal
 from stationary.result import Listed, Result
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
+from stationary.states.first_passage import FirstPassage
+from stationary.states.solve import end_state
 
-ORDER = 8  # Gauss nodes on a panel
 DRAWS = 4096  # pairs of them: what is not linear is known to 1 or 2 %
 SHARE = 10  # datapoints whose part of the variance is told
 
@@ -177,7 +165,7 @@ def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...
 def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardErrors | None:
     """The standard errors of an end state; None where nothing was estimated from a sample."""
     sample = state.diffusion.sample
-    if sample is None or _refusal(state) is not None or not basins:
+    if sample is None or refusal(state) is not None or not basins:
         return None
     kernels = _Kernels(state, basins)
     masses, times, positions, mean = kernels.scores(sample)
@@ -196,6 +184,35 @@ def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardError
         float(squares[:SHARE].sum() / squares.sum()) if squares.sum() > 0 else 0.0,
         tuple(np.sqrt((positions**2).sum(axis=1)).tolist()),
     )
+
+
+def passage_errors(passage: FirstPassage) -> Array | None:
+    """Standard errors of the logarithms of the mean times, of the shape of the starts.
+
+    nan where they are not known, or there is no mean; None where nothing was estimated.
+    """
+    sample, diffusion = passage.diffusion.sample, passage.diffusion
+    if sample is None:
+        return None
+    logs = np.asarray(passage.mean.log, dtype=float)
+    found = np.full(logs.shape, np.nan)
+    starts, targets = np.ravel(passage.start), sorted(map(float, passage.targets))
+    timed = np.isfinite(logs)
+    if isinstance(passage.start, Initial) or diffusion.convention.value or not timed.any():
+        return found
+    state = end_state(diffusion)
+    if refusal(state) is not None:
+        return found
+    starts = np.array(starts, dtype=float).reshape(logs.shape)[timed]
+    points = Points(state, sorted({*targets, *starts.tolist()}), ())
+    rows = []
+    for start in starts.tolist():
+        low = max((t for t in targets if t < start), default=None)
+        high = min((t for t in targets if t > start), default=None)
+        rows.append(points.changes(*points.passage(start, (low, high))[:2]))
+    of_f, of_a = (np.stack(r) for r in zip(*rows, strict=True))
+    found[timed] = np.sqrt((sample.scores(points.x, of_f, of_a) ** 2).sum(axis=1))
+    return found
 
 
 def _beyond_first_order(
@@ -222,37 +239,26 @@ def _beyond_first_order(
     return errors[:-1], float(errors[-1])
 
 
-def _refusal(state: EndState) -> str | None:
-    if state.kind != "density" or len(state.components) != 1:
-        return "the end state is not one density"
-    if state.components[0].arithmetic is not DOUBLE or state.diffusion.is_periodic:
-        return "it takes more digits than doubles have, or is around a ring"
-    return None
-
-
 class _Kernels:
-    """Points with weights, and the kernels of all numbers on them.
+    """What all numbers make of changes at points.
 
-    These are the log masses of the basins, their log exit times and minima, and the mean.
+    The numbers are the log masses of the basins, their log exit times and minima, and the mean.
     """
 
     def __init__(self, state: EndState, basins: tuple[Basin, ...]) -> None:
-        refusal = _refusal(state)
-        if refusal is not None:
+        why = refusal(state)
+        if why is not None:
             raise LandscapeError(
-                f"{state.diffusion.name}: the influence of datapoints is not known here: {refusal}."
+                f"{state.diffusion.name}: the influence of datapoints is not known here: {why}."
             )
-        self.state = state
-        self.x, self.dx = x, dx = _points(state, basins)
-        log_p = state.logpdf(x)
-        power = 1 - state.diffusion.convention.value
-        self.log_a = np.log(state.diffusion.coefficients(x)[1])
-        self.phi = log_p + power * self.log_a
+        borders = [float(x) for b in basins for x in (b.lower, b.upper)]
+        self.points = Points(state, [float(b.position) for b in basins], borders)
+        x, dx, log_p, power = (getattr(self.points, n) for n in ("x", "dx", "log_p", "power"))
         steady = [e for e in state.equilibria if e.slope]
         self.places = np.array([float(e.position) for e in steady])  # which move
         self.slopes = np.array([float(e.slope or 0.0) for e in steady])
         count = 3 * len(basins) + 1
-        self.of_h, self.of_log_a = np.zeros((2, count, len(x)))  # K and -p, times the weights
+        self.of_f, self.of_a = np.zeros((2, count, len(x)))  # what df and da there change
         self.moved = np.zeros((count, len(self.places)))  # what df there changes by moving them
         self.timed, self.steep = np.zeros((2, len(basins), 1), dtype=bool)  # exit times, slopes
         self.means = np.zeros(len(basins))
@@ -274,120 +280,26 @@ class _Kernels:
             if power == 1 and any(inner) and not b.at_wall:  # of Ito's processes
                 ends = low if inner[0] else None, high if inner[1] else None
                 self.timed[i] = True
-                self._put(len(basins) + i, *self._exit(float(b.position), ends))
+                self._put(len(basins) + i, *self.points.passage(float(b.position), ends))
         centred = (x - float(p @ (x * dx))) * p
         self._put(-1, centred, power * centred, {})
 
     def _put(self, row: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> bool:
         """`by_place`: what it changes by where these places are; whether all of them can move."""
         found = 0
-        self.of_h[row], self.of_log_a[row] = _above(measure, self.dx) * self.dx, -on_a * self.dx
+        self.of_f[row], self.of_a[row] = self.points.changes(measure, on_a)
         for place, change in by_place.items() if len(self.places) else ():
             k = int(np.argmin(np.abs(self.places - place)))
-            if abs(self.places[k] - place) < 1e-6 * np.ptp(self.x):
+            if abs(self.places[k] - place) < 1e-6 * np.ptp(self.points.x):
                 self.moved[row, k] -= change / self.slopes[k]
                 found += 1
         return found == len(by_place)
 
     def scores(self, sample: Sample) -> tuple[Array, Array, Array, Array]:
         """What each independent change makes of masses, times and minima, (basins, K), and mean."""
-        f, a = self.state.diffusion.coefficients(self.x)
-        # d(2 f / a) = 2 df / a - (2 f / a) da / a
-        of_a = (self.of_log_a - self.of_h * 2 * f / a) / a
-        x = np.append(self.x, self.places)
-        of_f = np.concatenate([2 * self.of_h / a, self.moved], axis=1)
-        found = sample.scores(x, of_f, np.concatenate([of_a, 0 * self.moved], axis=1))
+        x = np.append(self.points.x, self.places)
+        of_f = np.concatenate([self.of_f, self.moved], axis=1)
+        found = sample.scores(x, of_f, np.concatenate([self.of_a, 0 * self.moved], axis=1))
         masses, times, places = found[:-1].reshape(3, len(self.timed), -1)
         times, places = np.where(self.timed, times, np.nan), np.where(self.steep, places, np.nan)
         return masses, times, places, found[-1]
-
-    def _exit(
-        self, start: float, ends: tuple[float | None, float | None]
-    ) -> tuple[Array, Array, dict[float, float]]:
-        """The measure of d Phi, the density of Z, and the changes with start and ends, of log T.
-
-        T = int m(z) S(low, min(z, x)) S(max(z, x), high) / S(low, high) dz with m = 2 e^Phi / a and
-        S the integral of e^-Phi; where one end is not left by, its factor is one.
-        """
-        x, dx, phi = self.x, self.dx, self.phi
-        low = -np.inf if ends[0] is None else ends[0]
-        high = np.inf if ends[1] is None else ends[1]
-        inside = (x > low) & (x < high)
-        passed = inside & ((x > start) if ends[0] is None else (x < start) | (ends[1] is not None))
-        least = phi[passed].min()  # beyond the start, where no end is left by, nothing passes
-
-        def scale_at(place: float) -> float:
-            at = np.array([place])
-            log_s = self.state.logpdf(at) + np.log(self.state.diffusion.coefficients(at)[1])
-            return float(np.exp(max(least - log_s[0], -700.0)))
-
-        scale = np.exp(np.where(passed, np.maximum(least - phi, -700), -np.inf))
-        right, left = x > start, x < start
-        above, below, total = _above(scale, dx), _below(scale, dx), float(scale @ dx)
-        ones, tiny = np.ones_like(x), np.finfo(float).tiny
-        to_high = np.where(right, above, scale[right] @ dx[right]) if ends[1] is not None else ones
-        to_low = np.where(left, below, scale[left] @ dx[left]) if ends[0] is not None else ones
-        speed = np.exp(np.where(inside, phi - phi[inside].max(), -np.inf) - self.log_a)
-        z = speed * to_high * to_low
-        z /= z @ dx
-        # d log T = E[dPhi(Z)] + E[d log S(low, min)] + E[d log S(max, high)] - d log S(low, high),
-        # where d log S(a, b) = -int s dPhi / S(a, b).
-        nu, changes = z.copy(), {start: 0.0}
-        between = 1 / total if ends[0] is not None and ends[1] is not None else 0.0
-        nu += scale * between
-        if ends[1] is not None:
-            share = z / np.maximum(to_high, tiny)
-            nu -= scale * np.where(right, _below(share, dx), 0.0)
-            changes[high] = scale_at(high) * (float(share @ dx) - between)
-            changes[start] -= scale_at(start) * float(share[left] @ dx[left])
-        if ends[0] is not None:
-            share = z / np.maximum(to_low, tiny)
-            nu -= scale * np.where(left, _above(share, dx), 0.0)
-            changes[low] = -scale_at(low) * (float(share @ dx) - between)
-            changes[start] += scale_at(start) * float(share[right] @ dx[right])
-        return nu, z, changes
-
-
-def _points(state: EndState, basins: tuple[Basin, ...]) -> tuple[Array, Array]:
-    """Gauss points on panels that are fine where any basin is."""
-    c = state.components[0]
-    found = c.density.sampling
-    edges = [found.panels.edges, c.mesh.lower, c.mesh.upper]
-    edges += [np.array([float(v) for v in (b.lower, b.position, b.upper)]) for b in basins]
-    whole = np.unique(np.concatenate(edges).astype(float))
-    whole = whole[np.isfinite(whole)]  # the outermost basins may have no end
-    whole = whole[np.concatenate([[True], np.diff(whole) > 1e-13 * np.abs(whole[1:])])]
-    places = np.array([float(b.position) for b in basins])
-    least = state.logpdf(places).min() - 750  # of which doubles hold nothing, but on barriers
-    for _ in range(30):  # until the exponent changes little between neighbours
-        log_p = state.logpdf(whole)
-        change, top = np.abs(np.diff(log_p)), np.maximum(log_p[:-1], log_p[1:])
-        seen = (top > least) | ((whole[1:] > places[0]) & (whole[:-1] < places[-1]))
-        steep = (change > 2.0) & np.isfinite(change) & (np.diff(whole) > 1e-13 * np.ptp(whole))
-        steep &= seen
-        if not steep.any() or len(whole) > 20_000:
-            break
-        whole = np.sort(np.append(whole, (whole[:-1] + whole[1:])[steep] / 2))
-    t, w = np.polynomial.legendre.leggauss(ORDER)
-    half = np.diff(whole) / 2
-    x = (whole[:-1] + half)[:, None] + half[:, None] * t
-    return x.ravel(), (half[:, None] * w).ravel()
-
-
-def _above(density: Array, dx: Array) -> Array:
-    """int of a density over what lies above each Gauss point, right within panels, too."""
-    t, w = np.polynomial.legendre.leggauss(ORDER)
-    # Of the polynomial through the nodes of a panel, from each node to the panel's end.
-    whole = np.polynomial.legendre.legint(np.eye(ORDER), axis=0)
-    ends = np.asarray(np.polynomial.legendre.legval(1.0, whole))[:, None]
-    rest = ends - np.polynomial.legendre.legval(t, whole)
-    matrix = rest.T @ np.linalg.inv(np.polynomial.legendre.legvander(t, ORDER - 1))
-    half = dx.reshape(-1, ORDER)[:, 0] / w[0]
-    panels = density.reshape(-1, ORDER)
-    masses = half * (panels @ w)
-    beyond = np.cumsum(masses[::-1])[::-1] - masses
-    return np.asarray((half[:, None] * (panels @ matrix.T) + beyond[:, None]).ravel())
-
-
-def _below(density: Array, dx: Array) -> Array:
-    return _above(density[::-1], dx[::-1])[::-1]

@@ -88,6 +88,7 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     """Densities, barriers and times to leave; of a landscape, losses, too."""
     place, is_landscape = places(analysis.end_state), analysis.landscape is not None
     bounds, rows = analysis.diffusion.uncertainty, []
+    of_time = of_minima(analysis, "log_exit_times")
     for b in shown:
         # Of interpolated values the slope is known worse than they are themselves.
         of_a, most = 0.0, 6 if bounds is None else 3
@@ -104,7 +105,7 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
                 _told(b.log_density, _of_density(b)),
                 _told(b.variance, of_a),
                 *(_told(x, b.barrier_error) for x in (b.barrier_left, b.barrier_right)),
-                _time(b),
+                _time(b, unsure(of_time.get(float(b.position), 0.0))),
                 ", ".join(place(m.position, b.position_error) for m in peaks) or None,
                 _told(b.width, 0.0, most),
             )
@@ -144,14 +145,14 @@ def _told(x: Any, error: float, most: int = 6) -> str | None:
     return None if x is None else known_text(x, error, most)
 
 
-def _time(b: Basin) -> str | None:
-    """The time to leave, to the digits that its error leaves."""
+def _time(b: Basin, unsure: float = 0.0) -> str | None:
+    """The time to leave, to the digits that its error leaves, or that of a sample."""
     if b.log_exit_time is None:
         return None
     log, error = float(b.log_exit_time), float(b.exit_time_error)
     if not is_known(error, log):
         return "not known"
-    return time_text(log, error, 6)
+    return time_text(log, max(error, unsure), 6)
 
 
 def _of_density(b: Basin) -> float:

@@ -70,7 +70,8 @@ def text(f: Fit) -> Report:
         for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))
     ]
     mean = found.end_state.mean()
-    mean_told = place(mean) if errors is None else sampled_text(mean, errors.mean, 17)
+    told_to = 0.0 if errors is None else errors.mean  # and the deviation, in the same unit
+    mean_told = place(mean) if errors is None else sampled_text(mean, told_to, 15)
     peaks = ", ".join(place(m.position) for m in found.end_state.modes)
     told = []
     if lags.verdict is not Verdict.DIFFUSION:
@@ -87,7 +88,7 @@ def text(f: Fit) -> Report:
                 *told,
                 *tabulated(("minimum", "std. error", "mass", "exit time"), ends),
                 f"Mean {mean_told}, standard deviation "
-                f"{found.end_state.std():.6g}; the density peaks at {peaks}.",
+                f"{sampled_text(found.end_state.std(), told_to, 6)}; the density peaks at {peaks}.",
                 f"The series itself: mean {known_text(runs.all.mean(), 1e-3 * spread)}, standard "
                 f"deviation {spread:.4g}.",
             ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import numpy as np
 from stationary.chain.passage import steps_of
 from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
+from stationary.questions.influence import passage_errors
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
+from stationary.show.influence import standard_error_text, unsure
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate
@@ -104,13 +107,15 @@ def _rows(p: FirstPassage) -> list[Line]:
     def when(log_time: Any, by: Any) -> str | None:
         if math.isnan(float(log_time)):
             return None
-        return "not known" if 1 <= by < math.inf else time_text(log_time, by, most)
+        return "not known" if 1 <= by < math.inf else time_text(log_time, max(by, least), most)
 
     mean, error, deviation, off = map(
         np.ravel, (p.mean.log, p.mean.error, p.deviation.log, p.deviation.error)
     )
     rows, creeps, most = [], [], p.digits or 6
+    sample = passage_errors(p)
     for i, name in enumerate(names):
+        least = 0.0 if sample is None else unsure(float(np.ravel(sample)[i]))
         known = error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
         # What does not depend on which target is the first, on the first of the rows.
         whole = (when(mean[i], error[i]), known, when(deviation[i], off[i]))
@@ -136,7 +141,29 @@ def _rows(p: FirstPassage) -> list[Line]:
         *tabulated((*header, "mean time", "error of it", "deviation"), rows),
         *more,
         "Errors are relative. Mean time then: given that this target is the first.",
+        *_of_sample(names, sample),
         *creeps,
+    ]
+
+
+def _of_sample(names: Sequence[str], errors: Any) -> list[Line]:
+    """What estimated functions leave unknown, a second error beside the numerical one."""
+    if errors is None:
+        return []
+    told = [
+        f"{standard_error_text(e)} from {name}"
+        for name, e in zip(names, np.ravel(errors).tolist(), strict=False)
+        if not math.isnan(e)
+    ]
+    said = (
+        f"of the logarithm of the mean time it is {', '.join(told)}; of the other numbers it is "
+        "not computed."
+        if told
+        else "it is not known here."
+    )
+    return [
+        "Drift and variance were estimated from a sample, which leaves a standard error, beside "
+        f"the errors above: {said}"
     ]
 
 
@@ -158,6 +185,7 @@ def data(p: FirstPassage) -> dict[str, Any]:
         "targets": [float(t) for t in p.targets],
         "times_of": "diffusion",
         "mean_of_exact_chain": steps and [picked(t, names) for t in steps],
+        "standard_error_of_log_mean": passage_errors(p),
     } | numbers
 
 
@@ -172,6 +200,8 @@ def table(p: FirstPassage) -> dict[str, Any]:
         e = _plain(p, name)
         for key, values in ((name, e.value), (f"{name}_error_of_log", e.error)):
             columns[key] = np.resize(np.ravel(values).astype(float), n * size)
+    if (sample := passage_errors(p)) is not None:
+        columns["mean_standard_error_of_log"] = np.resize(np.ravel(sample), n * size)
     return columns
 
 

@@ -40,6 +40,7 @@ from stationary.wording import (
     offset_text,
     place_text,
     power_text,
+    sampled_text,
     sentence,
     tidy,
 )
@@ -65,7 +66,7 @@ def text(analysis: Analysis) -> Report:
             "Closed classes": _classes(analysis),
             "Basins": basin_lines(analysis, asked.shown_sgd),
             "Where the density has no bound": _unbounded(analysis),
-            "End state": _moments(analysis.end_state),
+            "End state": _moments(analysis),
             "Ends of the domain": _ends(analysis),
             "How sure the sample makes this": errors_of(analysis),
             "How far to trust this": _trust(analysis),
@@ -250,14 +251,18 @@ def _unbounded(analysis: Analysis) -> list[Line]:
 # -- moments and errors ----------------------------------------------------------------------------
 
 
-def _moments(state: EndState) -> list[Line]:
-    rows = []
+def _moments(analysis: Analysis) -> list[Line]:
+    state, rows = analysis.end_state, []
+    sample = analysis.standard_errors
     found = {name.replace("_", " "): m for name, m in moments(state).items()}
     for level, q in quantiles(state, LEVELS).items():
         found["median" if level == "0.5" else f"quantile {level}"] = q
     for name, m in found.items():
         if m["value"] is None:
             rows.append((name, "does not exist", m["why"]))
+            continue
+        if name == "mean" and sample is not None and sample.mean > 0:
+            rows.append((name, sampled_text(m["value"], sample.mean, 10), error_text(m["error"])))
             continue
         digits, known = digits_known(m["value"], m["error"], 10), tidy(m["value"], m["error"])
         value = offset_text(known, m.get("offset", 0.0), state.std(), digits)

@@ -46,4 +46,6 @@ def _doubt(state: EndState, x: Array, q: Array) -> Array:
     if state.kind != "density" or len(state.components) != 1:
         return np.asarray(float(state.error) * q * (1 - q))
     errors = [masses_between(state.components[0], x[[i]])[1].max() for i in range(len(x))]
-    return np.asarray(to_float(np.array(errors)) * q * (1 - q))
+    known = to_float(np.array(errors))
+    # At an end, to which doubles round, nothing is left on one side: what is beside it counts.
+    return np.asarray(np.where(np.isfinite(known), known, float(state.error)) * q * (1 - q))
