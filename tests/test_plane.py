@@ -742,6 +742,37 @@ def test_curves_that_no_noise_crosses_are_gates_where_the_drift_does_one_way(uni
     assert curl_test(made, made.domain).noise.singular == "at points"
 
 
+@pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 3.0)])
+def test_noise_that_vanishes_on_a_line_oblique_to_the_grid_is_on_curves(unit, shift):
+    """Three parabolas: det a is the square of a linear function, -1.32 x - 5.28 y - 14.08."""
+
+    def losses(w):
+        x, y = ((c - shift) / unit for c in w)
+        return [
+            unit**2 * loss
+            for loss in (
+                (x - 1) ** 2 + y**2,
+                1.3 * (x + 1) ** 2 + 0.6 * (y - 0.5) ** 2,
+                0.7 * x**2 + 1.4 * (y + 1) ** 2,
+            )
+        ]
+
+    sgd = Landscape(losses=losses, weights=2, learning_rate=0.8).diffusion()
+    domain = ((shift - 6 * unit, shift + 6 * unit), (shift - 5 * unit, shift + 4 * unit))
+    noise = curl_test(sgd, domain).noise
+    assert noise.singular == "on curves"
+    x, y = (np.transpose(noise.where) - shift) / unit
+    assert np.abs(1.32 * x + 5.28 * y + 14.08).max() < 1e-3
+
+    # Where it vanishes like the distance itself.
+    made = Diffusion(
+        lambda w: (-w[0], -w[1]),
+        lambda w: ((np.abs(w[0] + 0.37 * w[1] - 0.2), 0 * w[0]), (0 * w[0], 0.5 + 0 * w[0])),
+        domain=((-3, 3), (-3, 3)),
+    )
+    assert curl_test(made, made.domain).noise.singular == "on curves"
+
+
 def test_a_curl_that_is_the_same_everywhere_has_no_place():
     """Of f = -x + 0.65 J x and noise of 0.14: 2 (0.65 + 0.65) / 0.14, but for rounding."""
     from stationary.plane.curl import curl_test
