@@ -22,6 +22,7 @@ from stationary import (
     LandscapeError,
     StationaryError,
     analyze,
+    check,
     end_state,
 )
 from stationary.errors import ConvergenceError
@@ -31,6 +32,7 @@ from stationary.plane.density import Density
 from stationary.plane.inside import held
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis
+from stationary.plane.reach import kept_in
 from stationary.plane.rough import found_on_grid
 from stationary.plane.solve import _require_held
 from stationary.plane.spectral import CUT
@@ -771,6 +773,40 @@ def test_noise_that_vanishes_on_a_line_oblique_to_the_grid_is_on_curves(unit, sh
         domain=((-3, 3), (-3, 3)),
     )
     assert curl_test(made, made.domain).noise.singular == "on curves"
+
+
+@pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 3.0)])
+def test_basins_that_no_minibatch_leads_out_of_are_named(unit, shift):
+    """The slope of the well is 0.385 at most: four datapoints tilt it by less, or one by more.
+
+    Then minibatches lead from one root of x^3 - x = +-0.37 to the next, and all over (-0.4, 0.4).
+    """
+
+    def landscape(tilts):
+        def losses(w):
+            x, y = ((v - shift) / unit for v in w)
+            return [
+                unit**2 * ((x * x - 1) ** 2 / 4 + a * x + 0.5 * (y - b) ** 2)
+                for a, b in zip(tilts, (-0.4, 0.4, 0.4, -0.4), strict=True)
+            ]
+
+        ends = (shift - 2 * unit, shift + 2 * unit)
+        return Landscape(losses=losses, weights=2, learning_rate=0.3, domain=(ends, ends))
+
+    state = end_state(landscape((-0.37, 0.37, -0.36, 0.36)))
+    found = kept_in(state, state.diffusion.stepper)
+    assert list(found) == [0, 1]
+    roots = np.sort(np.abs(np.roots([1, 0, -1, 0.37]).real))[1:]
+    for box, side in zip(found.values(), (-1, 1), strict=True):
+        x, y = (box - shift) / unit
+        assert np.sort(np.abs(x)) == pytest.approx(roots, abs=0.04)
+        assert (x * side > 0).all()
+        assert y == pytest.approx([-0.4, 0.4], abs=0.02)
+
+    one = check(landscape((-0.37, 0.42, -0.37, 0.37)), walkers=50, steps=100)
+    assert one.kept == one.lasting == (0,)
+    assert one.outcome == "fails"
+    assert "no minibatch leads out of basin 0" in " ".join(one.summary().split())
 
 
 def test_a_curl_that_is_the_same_everywhere_has_no_place():

@@ -24,10 +24,12 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.cost import BY_WORK
 from stationary.plane.boxes import lattice
+from stationary.plane.reach import kept_in
 from stationary.plane.recursion import recursion
 from stationary.plane.state import PlaneState
 from stationary.plane.verdict import Measured, PlaneCheck, numbers
 from stationary.process.minibatches import Stepper
+from stationary.wording import place_text
 
 # Points of the grid for each direction, and the probability of the diffusion beyond each side,
 # fine and coarse: where polynomials are exact, how wide the box is makes all the difference.
@@ -44,6 +46,10 @@ RARE = (
     "SGD's steps lead from one basin to another so rarely that sharing between the points of the "
     "chain's grid is off by as much: what basins hold is not told. Moments are those with the "
     "masses of the diffusion, so that they compare what is within basins."
+)
+KEPT = (
+    "No minibatch leads out of basin {}, as the diffusion does: from its attractor SGD comes no "
+    "farther than from {} to {} in the first coordinate, and from {} to {} in the second."
 )
 LINEAR = (
     "Every step is linear: the moments of the chain follow from themselves in closed form; their "
@@ -94,7 +100,7 @@ def plane_check(
     units = np.append([*state.std(), *state.std()], np.ones(len(own) - 4))
     errors = np.asarray(state.error_of(lambda s: _summary(s, count), units))
     notes: list[str] = []
-    chain = None
+    chain, kept = None, {}
     known = recursion(state, stepper) if count == 1 else None
     if known is not None:
         chain = Measured(known.values, known.errors)
@@ -107,7 +113,9 @@ def plane_check(
             told = bool(np.isfinite([fine.errors, coarse.errors]).all())
             least = fine.errors if told else np.repeat([0, np.inf], [5, len(own) - 5])
             one, two = (fine.values, coarse.values) if told else (within, other)
-            notes += [] if told else [RARE]
+            if not told:
+                kept = kept_in(state, stepper)
+                notes += [RARE, *(_kept_text(k, box) for k, box in kept.items())]
             between = np.nan_to_num(np.abs(one - two), nan=np.inf) + 1e-12 * units
             chain = Measured(one, np.maximum(between, least))
     else:
@@ -129,8 +137,12 @@ def plane_check(
     settings = {"points": points, "walkers": walkers, "steps": steps or 0, "seed": seed}
     return PlaneCheck(
         state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes)),
-        simulation and sent is None,
+        simulation and sent is None, tuple(kept),
     )  # fmt: skip
+
+
+def _kept_text(basin: int, box: Array) -> str:
+    return KEPT.format(basin, *(place_text(x, float(np.ptp(v))) for v in box for x in v.tolist()))
 
 
 def _attractors(state: PlaneState) -> list[tuple[Array, Array]]:
@@ -144,6 +156,7 @@ def _summary(state: PlaneState, count: int) -> Array:
     return numbers(state.mean(), state.cov(), np.exp(state._log_masses) if count > 1 else ())
 
 
+@np.errstate(invalid="ignore")  # a law of which sharing makes too much has no deviations
 def _chain(
     state: PlaneState, stepper: Stepper, n: int, beyond: float, masses: Array, notes: list[str]
 ) -> tuple[Measured, Array] | None:
@@ -215,8 +228,7 @@ def _chain(
     within = powers[1:, starts]  # basins in which the grid has no point are taken for one
     np.divide(sums, of_all, out=within, where=of_all != 0)
     within = np.append(within.T, np.zeros((1, 5)), axis=0)
-    with np.errstate(invalid="ignore"):  # of a basin of which the grid makes nothing
-        apart = _together(within, np.append(masses, 0) / masses.sum())
+    apart = _together(within, np.append(masses, 0) / masses.sum())
     return Measured(values, np.full(len(values), np.inf)), apart
 
 

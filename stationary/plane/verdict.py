@@ -10,6 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.plane.state import PlaneState
 from stationary.result import Result
+from stationary.wording import joined
 
 HOLDS, FAILS = 0.02, 0.2  # of differences in proportion, below and from which it does
 UNSEEN = 1e-6  # probability in which no walker is met: what it holds decides nothing
@@ -46,6 +47,9 @@ class PlaneCheck(Result):
         Its values; None where one could not be had.
     diverges
         Whether walkers ran away to infinity, which the diffusion does not see.
+    kept
+        The basins that no minibatch leads out of, as far as that was found; it is looked for where
+        SGD's steps lead from one to another so rarely that what they hold is not told.
     """
 
     state: PlaneState
@@ -56,6 +60,7 @@ class PlaneCheck(Result):
     settings: dict[str, int]
     notes: tuple[str, ...] = ()
     diverges: bool = False
+    kept: tuple[int, ...] = ()
 
     interrupted = False  # as a `Check` can be
 
@@ -104,6 +109,12 @@ class PlaneCheck(Result):
         return float(known[k]), self.names[k]
 
     @property
+    def lasting(self) -> tuple[int, ...]:
+        """The basins that SGD never leaves, where that can be seen: the diffusion leaves them."""
+        masses = self.diffusion.values[5:]
+        return tuple(k for k in self.kept if UNSEEN < masses[k] < 1 - UNSEEN)
+
+    @property
     def scale(self) -> Array:
         """What differences are held against: means by deviations, a correlation as it is."""
         made = np.abs(self.diffusion.values)
@@ -113,7 +124,7 @@ class PlaneCheck(Result):
     @property
     def outcome(self) -> str:
         """As of a `Check`: "holds", "roughly", "fails" or "not decided"."""
-        if self.diverges:
+        if self.diverges or self.lasting:
             return "fails"
         apart = self.off[0]
         if apart >= FAILS:
@@ -127,6 +138,12 @@ class PlaneCheck(Result):
         """The outcome in a sentence."""
         if self.diverges:
             return "SGD diverges with this step, which the diffusion does not see: lower it."
+        if self.lasting:
+            which = joined([f"basin {k}" for k in self.lasting])
+            return (
+                "The diffusion does not tell what SGD does with this step: no minibatch leads out "
+                f"of {which}, which the diffusion leaves: SGD that comes there stays for good."
+            )
         if self.truth is None:
             return "Neither the chain nor walkers could be had."
         apart, known, what = self.off

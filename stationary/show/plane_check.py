@@ -83,7 +83,7 @@ def data(check: PlaneCheck) -> dict[str, Any]:
         "name": check.state.diffusion.name,
         "off": dict(zip(("part", "error", "of"), check.off, strict=True)),
         **{answer: values(getattr(check, answer)) for answer in ANSWERS},
-    } | picked(check, "outcome verdict settings notes")
+    } | picked(check, "outcome verdict kept settings notes")
 
 
 def table(check: PlaneCheck) -> dict[str, Any]:
