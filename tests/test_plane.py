@@ -1404,7 +1404,7 @@ def test_a_finer_mesh_that_resolves_less_is_not_the_answer(monkeypatch):
 
     seen = []
 
-    def worse(density):
+    def worse(density, floor):
         seen.append(density.mesh.count)
         made = np.zeros(density.mesh.count)
         made[0] = 1e-3 if len(seen) < 3 else 1e-5 * len(seen)
@@ -1415,6 +1415,45 @@ def test_a_finer_mesh_that_resolves_less_is_not_the_answer(monkeypatch):
     found = spectral.spectral(process, found_on_grid(process, everywhere(process), spectral.CUT))
     assert found.density.mesh.count == seen[2] < seen[-1]
     assert len(seen) == 3 + spectral.WORSE
+
+
+@pytest.mark.parametrize(("noise", "least"), [(0.05, 1e-10), (0.025, 1e-8)])
+def test_shares_beyond_barriers_come_from_currents_and_not_from_rounding(noise, least):
+    """Of e^(-V / noise) with a rotation: V is quadratic in y, so that one integral is left."""
+    state = end_state(rotated(noise, 0.7)[0])
+    assert state.road == "elements"
+
+    def density(x):
+        return math.exp(-((x**2 - 1) ** 2 / 4 + 0.3 * x - 0.045 * x**2 + 0.33) / noise)
+
+    def held(low, high):
+        return quad(density, low, high, points=(-1.1, 0.8), epsabs=0, epsrel=1e-13, limit=200)[0]
+
+    exact = math.log(held(-4, 0) / held(0, 4))
+    halves = ((-np.inf, 0), (-np.inf, np.inf)), ((0, np.inf), (-np.inf, np.inf))
+    error = state.log_ratio_error(*halves)
+    assert abs(state.log_ratio(*halves) - exact) < error < least
+
+
+def test_two_wells_of_four_datapoints_are_joined_across_e_26():
+    """Newton's method for log P does not converge there, and 3e-13 of rounding is not e^-26."""
+    r = np.random.default_rng(106)
+    k, c = r.uniform(0.7, 1.2, 4), r.normal(size=4) * 0.4
+    c -= c.mean() - 0.03
+    d, e, m = r.normal(size=4) * 0.5, r.uniform(0.4, 0.8, 4), r.normal(size=4) * 0.2
+
+    def losses(w):
+        x, y = w
+        wells = [k[j] * (x**2 - 1) ** 2 / 4 + c[j] * x for j in range(4)]
+        return [v + e[j] * (y - d[j]) ** 2 + m[j] * x * y for j, v in enumerate(wells)]
+
+    domain = ((-2.3, 2.3), (-2.5, 2.5))
+    state = end_state(Landscape(losses, weights=2, learning_rate=0.15, domain=domain))
+    assert state.road == "elements"
+    assert state.error < 1e-6
+    deep, shallow = sorted(state.basins, key=lambda b: -b.log_mass)
+    assert deep.barriers[0][1] > 26 > shallow.barriers[0][1] > 18
+    assert shallow.mass_error < 1e-6
 
 
 def test_with_much_noise_the_saddle_of_log_p_is_not_that_of_the_drift():

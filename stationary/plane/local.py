@@ -337,6 +337,11 @@ def curvature(process: PlaneDiffusion, x: Array) -> Array:
     return np.asarray((bent + own) / np.linalg.det(g))
 
 
+def positions(equilibria: tuple[Equilibrium, ...], kind: str) -> Array:
+    """(2, K): where those of a kind are."""
+    return np.array([e.position for e in equilibria if e.kind == kind]).reshape(-1, 2).T
+
+
 def around(process: PlaneDiffusion, equilibria: Sequence[Equilibrium], cut: float) -> Box:
     """The smallest box in the domain that holds equilibria, and what small noise makes of stable
     ones down to e^-cut of its peak there."""

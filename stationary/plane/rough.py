@@ -121,6 +121,14 @@ class Rough:
         place = np.unravel_index(np.argmin(self.phi), self.phi.shape)
         return np.array([v[i] for v, i in zip(self.axes, place, strict=True)])
 
+    def nearest(self, x: Array) -> Array:
+        """Phi at the points of the grid next to points (2, M)."""
+        i, j = (
+            np.rint(np.interp(v, axis, np.arange(len(axis)))).astype(int)
+            for v, axis in zip(x, self.axes, strict=True)
+        )
+        return np.asarray(self.phi[i, j])
+
     def at(self, x: Array) -> Array:
         """A smooth fit of Phi at points (2, ...), closest where it is small: a chain has structure
         in every cell, which would have to be undone."""

@@ -7,15 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import depth_of
 from stationary.plane import closed
+from stationary.plane.apart import Apart
 from stationary.plane.balance import balanced
 from stationary.plane.boxes import box_of, ends_of, finite_box, joined, scattered, sides_of
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import Density, Solved
-from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere
+from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere, positions
 from stationary.plane.newton import low_noise
 from stationary.plane.product import gibbs, product
 from stationary.plane.rough import Rough, found_on_grid
@@ -28,6 +30,7 @@ from stationary.process.plane_landscape import PlaneLandscape
 WORST = 1e-2  # of the peak: above this it is no answer
 LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
+HIGH = 32.0  # in -log P of a saddle: beyond, they are too coarse for what crosses it
 LEAK = 3e-13  # of the peak: what rounding leaves of a net flux; a third of it was seen
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
 NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
@@ -86,6 +89,7 @@ def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Pl
         rough = found_on_grid(diffusion, equilibria, CUT)
     except LandscapeError as error:
         return _with_heavy_tails(diffusion, equilibria, error)
+    rough = _around_all(diffusion, equilibria, rough)
     hull = joined(rough.box, around(diffusion, equilibria, 0.0)) if equilibria else rough.box
     equilibria = equilibria_of(diffusion, hull, equilibria)
     tested = curl_test(diffusion, rough.box, rough.at)
@@ -101,6 +105,26 @@ def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Pl
     )  # fmt: skip
 
 
+def _around_all(
+    diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], rough: Rough
+) -> Rough:
+    """On a box that goes as far out around attractors that hold little as around the others."""
+    stable = positions(equilibria, "stable")
+    lowest = float(rough.nearest(stable).max(initial=0.0)) if _holds(rough, stable) else 0.0
+    if not 1 < lowest < HIGH:
+        return rough
+    try:
+        return found_on_grid(diffusion, equilibria, CUT + lowest)
+    except LandscapeError:
+        return rough
+
+
+def _holds(rough: Rough, x: Array) -> bool:
+    """Whether its box holds points (2, K)."""
+    low, high = ends_of(rough.box)
+    return bool(((x >= low) & (x <= high)).all())
+
+
 def _solved(
     diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], tested: Curl,
     hull: Box,
@@ -110,30 +134,31 @@ def _solved(
         # A box that holds every basin, also those that hold next to nothing.
         basins = [around(diffusion, [e], depth_of(DOUBLE)) for e in equilibria]
         return closed.integrated(diffusion, joined(rough.box, *basins), rough.peak)
-    stable, saddles = (
-        np.array([e.position for e in equilibria if e.kind == kind]).reshape(-1, 2).T
-        for kind in ("stable", "saddle")
-    )
-    low, high = ends_of(rough.box)
-    singular = tested.noise.singular != "nowhere"
-    inside = bool(((stable >= low) & (stable <= high)).all())
-    solved, lost = None, math.inf
-    if inside and (rough.joined or singular):
-        solved = spectral(diffusion, rough)
-        density = solved.density
-        held = density.depth(stable) <= FAR
-        # As many saddles as join all attractors, the lowest ones: what rounding leaves of the net
-        # flux there is what masses on both sides are known to.
-        heights = np.sort(density.depth(saddles))[: stable.shape[1] - 1]
-        lost = LEAK * math.exp(heights.max(initial=-FAR)) if held.all() else math.inf
-        solved = replace(solved, density=replace(density, missed=lost))
-    several = stable.shape[1] > 1
+    stable, saddles = (positions(equilibria, kind) for kind in ("stable", "saddle"))
+    several, singular = stable.shape[1] > 1, tested.noise.singular != "nowhere"
+    inside = _holds(rough, stable)
     follows = several and not singular
-    if solved is not None and lost < WORST:
-        closer = follows and lost > RESOLVED
-        return (closer and _closer(diffusion, equilibria, tested, hull, lost)) or solved
+    solved, lost = None, math.inf
+    beyond = follows and bool((rough.nearest(saddles) > HIGH).any())
+    if inside and (rough.joined or singular) and not beyond:
+        apart = Apart.of(diffusion, equilibria, rough.box)
+        solved = spectral(diffusion, rough, apart)
+        density = solved.density
+        depth = density.depth(stable)
+        if apart is not None:
+            lost = _unlike(solved, stable) if np.isfinite(depth).all() else math.inf
+        elif (depth <= FAR).all():
+            # As many saddles as join all attractors, the lowest ones: what rounding leaves of the
+            # net flux there is what masses on both sides are known to.
+            heights = np.sort(density.depth(saddles))[: stable.shape[1] - 1]
+            lost = LEAK * math.exp(heights.max(initial=-FAR))
+            solved = replace(solved, density=replace(density, missed=lost))
+    if solved is not None and lost < (RESOLVED if follows else WORST):
+        return solved
     if follows:
-        return low_noise(diffusion, equilibria, hull)
+        if solved is None or not lost < 1:
+            return low_noise(diffusion, equilibria, hull)
+        return _closer(diffusion, equilibria, tested, hull, lost) or solved
     far = several and (not inside or not rough.joined or (rough.at(saddles) > LOW).any())
     raise ConvergenceError(
         f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
@@ -142,6 +167,15 @@ def _solved(
         if far
         else UNRESOLVED.format(name=diffusion.name, error="as large as its peak")
     )
+
+
+def _unlike(solved: Solved, attractors: Array) -> float:
+    """How far logarithms of P at attractors, less the highest one, move from way to way."""
+    own = solved.density.log_at(attractors)
+    with np.errstate(invalid="ignore"):
+        moved = [d.log_at(attractors) - own for _, d in solved.others]
+        apart = [np.abs(m - m[np.argmax(own)]).max() for m in moved]
+    return float(np.nan_to_num(sum(apart), nan=math.inf))
 
 
 def _closer(

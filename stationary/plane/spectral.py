@@ -3,12 +3,16 @@ nothing; and how far its answer moves with the degree, the cut and the box."""
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
+from stationary.plane import elements
+from stationary.plane.apart import Apart
 from stationary.plane.density import Density, Solved
-from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
+from stationary.plane.elements import DEGREE, Coefficients, Guess
 from stationary.plane.mesh import FINEST, Mesh, basis
 from stationary.plane.rough import Rough
 from stationary.process.plane import PlaneDiffusion
@@ -24,9 +28,11 @@ WORSE = 3  # so many meshes that resolve less than one before: where noise is si
 DEEP = 5  # so often are rectangles cut in four only at kinks and on thin ridges
 
 
-def spectral(process: PlaneDiffusion, rough: Rough) -> Solved:
-    """The end state of a process around what a rough one found."""
+def spectral(process: PlaneDiffusion, rough: Rough, apart: Apart | None = None) -> Solved:
+    """The end state of a process around what a rough one found, be it on attractors apart."""
     coefficients = Coefficients(process)
+    solve = elements.solve if apart is None else apart.solve
+    surely = elements.solve if apart is None else partial(apart.solve, sure=True)
     nodes = basis(DEGREE).nodes
     mesh = Mesh.over(rough.box, (FIRST, FIRST))
     mesh = mesh.restricted(held(mesh, rough.at(mesh.points(nodes)), CUT))
@@ -34,27 +40,30 @@ def spectral(process: PlaneDiffusion, rough: Rough) -> Solved:
     while True:
         guess = Guess.joined(mesh, FACTOR * rough.at(mesh.points(nodes)))
         density = Density(mesh, guess.tables, solve(coefficients, guess))
-        missing = unresolved(density)
+        # Up to the saddles the density is to be known as well as at its peak, and around each
+        # attractor as far out.
+        floor, least = (0.0, 0.0) if apart is None else apart.heights(density)
+        missing = unresolved(density, floor)
         made.append((float(missing.max()), density))
         best = min(range(len(made)), key=lambda k: made[k][0])
         if made[best][0] < RESOLVED or len(made) > best + WORSE:
             break
-        kept = held(mesh, density.above, CUT)
+        kept = held(mesh, density.above, CUT + least)
         worst = made[-1][0]
-        least = RESOLVED if worst < SPREADS else worst / 30
-        finer = closer(mesh.restricted(kept), missing[kept], least, MOST)
+        tolerated = RESOLVED if worst < SPREADS else worst / 30
+        finer = closer(mesh.restricted(kept), missing[kept], tolerated, MOST)
         if finer is None:
             break
         mesh = finer
     worst, density = made[best]
     mesh, guess = density.mesh, Guess(density.mesh, density.phi)
-    others = [("degree", Density(mesh, guess.tables, solve(coefficients, guess, DEGREE - 1)))]
+    others = [("degree", Density(mesh, guess.tables, surely(coefficients, guess, DEGREE - 1)))]
     if best and (worst >= RESOLVED or mesh.level.max() > DEEP):
         others.append(("mesh", made[best - 1][1]))
-    kept = held(mesh, density.above, CUT - 6)
+    kept = held(mesh, density.above, CUT - 6 + least)
     if not kept.all():
         part = Guess(mesh.restricted(kept), guess.tables[kept])
-        others.append(("cut", Density(part.mesh, part.tables, solve(coefficients, part))))
+        others.append(("cut", Density(part.mesh, part.tables, surely(coefficients, part))))
     return Solved("elements", density, tuple(others))
 
 
@@ -80,14 +89,14 @@ def held(mesh: Mesh, height: Array, cut: float) -> Array:
     return np.asarray(kept & (part == part[np.argmin(least)]))
 
 
-def unresolved(density: Density) -> Array:
-    """How far the density is from resolved in each rectangle: where it is p times its peak, 1 /
-    sqrt(p) times as large a part of it may be missing as at the peak."""
+def unresolved(density: Density, floor: float = 0.0) -> Array:
+    """How far the density is from resolved in each rectangle: where it is p times e^-floor of its
+    peak, 1 / sqrt(p) times as large a part of it may be missing as above that."""
     height = density.height
     scaled = density.u * np.exp(-(density.phi - density.phi.min(axis=(1, 2), keepdims=True)))
     size = np.abs(scaled).max(axis=(1, 2))
     here = np.minimum(height, 1e3).min(axis=(1, 2)) - height.min()
-    known = np.exp(-np.clip(here, 0, 80) / 2) / np.maximum(size, TINY)
+    known = np.exp(-np.clip(here - floor, 0, 80) / 2) / np.maximum(size, TINY)
     return np.asarray(tails(scaled) * known)
 
 

@@ -1,0 +1,137 @@
+"""What attractors hold beyond high barriers, next to which rounding at the peaks is not small.
+
+Spectral elements conserve probability to rounding, 1e-16 of what is around each peak; where less
+than that leaves a basin, their equations do not say how it is shared. So P is pinned at every
+attractor, once to one at each of them and to nothing at the others. What then leaves one set of
+rectangles and enters another goes through those on the border of the two alone, where P is small
+and known as well as its own size: it is int grad v . J of a function v of the elements that is one
+in the set. These currents are rates between the attractors, and the shares follow from them without
+a difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from stationary.aliases import Array
+from stationary.errors import ConvergenceError
+from stationary.plane.boxes import even
+from stationary.plane.density import Density
+from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of, solve
+from stationary.plane.flow import Flow
+from stationary.plane.local import Equilibrium, positions
+from stationary.plane.mesh import Mesh, basis
+from stationary.process.plane import Box, PlaneDiffusion
+
+PLACES = 48  # for each direction, at which it is looked where the drift leads
+
+
+@dataclass(frozen=True, eq=False)
+class Apart:
+    """Attractors, (2, K), saddles, (2, S), and which attractor the drift leads to from places,
+    (2, M)."""
+
+    attractors: Array
+    saddles: Array
+    places: Array
+    label: Array
+
+    @classmethod
+    def of(
+        cls, process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], box: Box
+    ) -> Apart | None:
+        """None where there are no two attractors, or the drift leads elsewhere."""
+        flow = Flow.of(process, equilibria, box)
+        if len(flow.attractors) < 2:
+            return None
+        places = even(box, PLACES)
+        label = flow.label(places)
+        if len(np.setdiff1d(np.arange(len(flow.attractors)), label)):
+            return None
+        known = label >= 0
+        at, tops = (positions(equilibria, kind) for kind in ("stable", "saddle"))
+        return cls(at, tops, places[:, known], label[known])
+
+    def heights(self, density: Density) -> tuple[float, float]:
+        """-log P, above its least, of the highest saddle that it takes to join all attractors, and
+        of the attractor with the least density."""
+        tops = np.sort(density.depth(self.saddles))[: self.attractors.shape[1] - 1]
+        own = density.depth(self.attractors)
+        both = (v[np.isfinite(v)].max(initial=0.0) for v in (tops, own))
+        return float(next(both)), float(next(both))
+
+    def labels(self, mesh: Mesh) -> Array:
+        """(E,): the attractor that each rectangle counts to."""
+        wide = np.ptp(self.places, axis=1)[:, None]
+        middle = mesh.low + mesh.size / 2
+        return np.asarray(self.label[cKDTree((self.places / wide).T).query((middle / wide).T)[1]])
+
+    def solve(
+        self, coefficients: Coefficients, guess: Guess, degree: int = DEGREE, sure: bool = False
+    ) -> Array:
+        """As `stationary.plane.elements.solve`, with the shares of attractors from currents.
+
+        Where rectangles are still too coarse for these to tell, they are as the guess has them, or,
+        to be `sure`, refused.
+        """
+        mesh = guess.mesh
+        number, _ = mesh.place(self.attractors)
+        label = self.labels(mesh)
+        if (number < 0).any() or len(np.unique(label)) < len(number):
+            return solve(coefficients, guess, degree)
+        phi = guess.at(basis(degree).nodes).reshape(mesh.count, -1)
+        parts = parts_of(coefficients, guess, degree)
+        system = Condensed(mesh, degree, parts, coefficients.process, phi)
+        index = np.full(system.extended.shape[0], -1)
+        index[system.free] = np.arange(len(system.free))
+        pins = [self._lowest(index[system.place[e]], phi[e, system.outer]) for e in number]
+        if len(np.unique(pins)) < len(pins):
+            return solve(coefficients, guess, degree)
+        apart = system.solve(np.array(pins), np.eye(len(pins)))  # (K, E, n, n)
+        outer = apart.reshape(*apart.shape[:2], -1)[..., system.outer]
+        rates = np.zeros((len(pins), len(pins)))
+        for k in range(len(pins)):
+            # The test function that is one on the rectangles of k, and falls off beside them.
+            free = np.zeros(system.extended.shape[1])
+            near = index[system.place[label == k]]
+            free[near[near >= 0]] = 1.0
+            v = (system.extended @ free)[system.place]
+            on_border = np.ptp(v, axis=1) > 0
+            rows, logs = parts.matrix[on_border], phi[on_border][:, system.outer]
+            flux = np.einsum("eij,mej->mei", rows, outer[:, on_border])
+            # Rates count from the lowest -log P on each border: all of a row are of one unit.
+            rates[:, k] = -(flux * v[on_border] * np.exp(-logs)).sum(axis=(1, 2))
+        shares = _balanced(np.where(np.eye(len(pins)), 0.0, np.maximum(rates, 0.0)))
+        if shares is None and sure:
+            raise ConvergenceError(
+                f"{coefficients.process.name}: no current was found that joins all attractors: "
+                "barriers are too high for spectral elements. Raise the noise, or take each basin "
+                "as a domain of its own."
+            )
+        return np.asarray(np.tensordot(np.ones(len(pins)) if shares is None else shares, apart, 1))
+
+    @staticmethod
+    def _lowest(index: Array, phi: Array) -> int:
+        """Of the free nodes of a rectangle that where Phi is least."""
+        return int(index[np.argmin(np.where(index >= 0, phi, np.inf))])
+
+
+def _balanced(rates: Array) -> Array | None:
+    """The shares between which rates (from, to) keep a balance, the largest one 1; no differences.
+
+    None where they do not join all.
+    """
+    r, count = rates.copy(), len(rates)
+    for k in range(count - 1, 0, -1):
+        out = r[k, :k].sum()
+        if not out > 0:
+            return None
+        r[:k, k] /= out
+        r[:k, :k] += np.outer(r[:k, k], r[k, :k])
+    share = np.ones(count)
+    for k in range(1, count):
+        share[k] = share[:k] @ r[:k, k]
+    return np.asarray(share / share.max()) if (share > 0).all() else None
