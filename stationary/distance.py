@@ -148,7 +148,7 @@ def distance_between(one: Law, other: Law, mine: Grid, theirs: Grid, kind: str) 
         pairs = (one, mine), (other, theirs)
         known = (float(law.error) if g.error is None else g.error for law, g in pairs)
         errors = math.fsum(known) + LEAST
-        return Distance(min(apart, 1.0), between + errors)
+        return _at_most_one(apart, between + errors)
     outside = abs(f[0] - g[0]) + abs((1 - f[-1]) - (1 - g[-1]))
     value = float(np.abs(p - q).sum() + outside) / 2
     unsure = mine.mass_error + theirs.mass_error + LEAST
@@ -160,7 +160,12 @@ def distance_between(one: Law, other: Law, mine: Grid, theirs: Grid, kind: str) 
         unsure += float(noise[held > 0].sum() + noise[held == 0].max(initial=0.0)) / 2
     elif smooth:
         unsure += float(unseen[crossed].sum()) / 2
-    return Distance(min(value, 1.0), unsure)
+    return _at_most_one(value, unsure)
+
+
+def _at_most_one(value: float, error: float) -> Distance:
+    value = min(value, 1.0)
+    return Distance(value, min(error, max(value, 1 - value)))
 
 
 def _crossed(one: Law, other: Law, x: Array, rounds: int) -> tuple[Array, Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -184,6 +185,25 @@ def test_samples_outside_of_all_bins_are_not_taken_for_what_lies_far_out():
     point = Cells(edges=nothing, masses=nothing, positions=np.array([30.0]), weights=np.ones(1))
     value, error = point.distance(binned, "wasserstein")
     assert value == pytest.approx(8 + 22 * 65 / 66, abs=1e-6)  # what lies above is there already
+
+
+@pytest.mark.parametrize(("width", "shift"), [(1.0, 0.0), (1e-6, 3.0)])
+def test_what_is_not_known_far_out_counts_as_much_as_it_holds(width, shift):
+    """The error of a state is that of its density where it is worst, above 1e-8 of the peak."""
+    law = end_state(
+        Diffusion(
+            drift=lambda x: -(x - shift),
+            variance=2 * width**2,
+            domain=(shift - 9 * width, shift + 9 * width),
+        )
+    )
+    unsure = replace(law, error=4.0)
+    for kind in ("total variation", "kolmogorov"):
+        near = unsure.distance(stats.norm(shift, width), kind)
+        assert near.value < near.error < 1e-7
+    nothing = replace(Cells(np.array([0.0, 1.0]), np.ones(1)), error=4.0, mass_error=4.0)
+    for kind in ("total variation", "kolmogorov"):
+        assert nothing.distance(stats.uniform(0, 1), kind).error == 1
 
 
 def student(nu):

@@ -347,7 +347,8 @@ class Mixture:
             if tail is not None and tail.outward
         )
         finite_atoms = atoms[np.isfinite(atoms)]
-        return Grid(edges, finite_atoms, error, error * (high - low), 0, beyond=beyond)
+        shift = error * (high - low)
+        return Grid(edges, finite_atoms, error, shift, 0, error=error, beyond=beyond)
 
 
 def in_full(logs: Array) -> Array:
