@@ -8,7 +8,15 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from stationary import LandscapeError, StationaryError, UserFunctionError, analyze, network
+from stationary import (
+    Landscape,
+    LandscapeError,
+    StationaryError,
+    UserFunctionError,
+    analyze,
+    exact_chain,
+    network,
+)
 
 RNG = np.random.default_rng(0)
 N, D = 200, 6
@@ -54,10 +62,43 @@ def test_around_a_minimum_of_squares_everything_is_known(framework):
     assert np.abs(found.vectors.T @ top).diagonal() == pytest.approx(np.ones(3), abs=1e-6)
     assert np.diag(found.noise) == pytest.approx(np.diag(top.T @ noise @ top), rel=1e-6)
     rate, batch = 0.05, 4
-    exact = rate * np.diag(found.noise) / (batch * found.curvatures * (2 - rate * found.curvatures))
-    assert found.deviations(rate, batch) == pytest.approx(np.sqrt(exact), rel=1e-9)
+    # Hessians x x' of the datapoints in the span, and the fixed point of a step's covariance.
+    part = INPUTS @ found.vectors
+    each = part[:, :, None] * part[:, None, :]
+    off, step = each - each.mean(axis=0), np.eye(3) - rate * each.mean(axis=0)
+    exact = np.zeros((3, 3))
+    for _ in range(3000):
+        noise = found.noise + np.einsum("nik,kl,nlm->im", off, exact, off) / N
+        exact = step @ exact @ step + rate**2 / batch * noise
+    known = np.sqrt(np.diag(exact))
+    assert found.deviations(rate, batch) == pytest.approx(known, rel=1e-5)
+    plain = rate * np.diag(found.noise) / (batch * found.curvatures * (2 - rate * found.curvatures))
+    assert (known > 1.005 * np.sqrt(plain)).all()
     assert "Along eigenvectors of the Hessian" in str(found)
     assert np.isnan(found.deviations(2.5 / found.curvatures[0], 1)[0])
+
+
+def test_curvatures_that_differ_make_noise_of_their_own_up_to_no_variance_at_all():
+    """Against the exact chain of one coordinate: losses h_j (w - c_j)^2 / 2."""
+    jax = pytest.importorskip("jax")
+    h, c = np.array([0.2, 1.0, 3.0, 0.6]), np.array([1.0, -1.0, 0.1, 0.5])
+    c -= (h * c).sum() / h.sum()
+
+    def losses(w, data):
+        return 0.5 * data[0] * ((w[0] - data[1]) ** 2 + 1.3 * (w[1] + data[1]) ** 2)
+
+    at = jax.numpy.zeros(2)
+    found = network.around(losses, tuple(map(jax.numpy.asarray, (h, c))), at, directions=2)
+    for rate, batch in ((0.4, 1), (0.4, 4), (0.9, 1)):
+        sgd = [
+            Landscape(
+                gradients=lambda w, k=k: k * h[:, None] * (w - c[:, None]), learning_rate=rate,
+                batch_size=batch, replacement=True,
+            )
+            for k in (1.3, 1.0)
+        ]  # fmt: skip
+        exact = [exact_chain(s).std() for s in sgd]
+        assert found.deviations(rate, batch) == pytest.approx(exact, rel=1e-4)
 
 
 def test_the_deviations_are_those_of_sgd_in_all_weights(framework):

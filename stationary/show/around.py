@@ -21,7 +21,8 @@ def text(a: Around | Escapes) -> Report:
     words = (
         "Along eigenvectors of the Hessian of the mean loss: its eigenvalue; the deviation of the "
         "gradients of the datapoints; the mean gradient (0 at a minimum); and the deviation of "
-        "SGD over sqrt(T / B), for small T: .deviations(learning_rate, batch_size) has it for any."
+        "SGD over sqrt(T / B), for small T: .deviations(learning_rate, batch_size) has it for any, "
+        "with how the curvatures of the datapoints differ, for losses of second order."
     )
     header = ("", "curvature", "noise", "gradient", "deviation")
     return report({title: [*tabulated(header, rows[:MOST_ROWS]), words]})

@@ -58,6 +58,10 @@ class Network(ABC):
         """The losses of some datapoints, and their derivatives along a direction."""
 
     @abstractmethod
+    def _curved(self, at: Array, along: Array, across: Array, data: Any) -> Array:
+        """The second derivatives of the losses of some datapoints, along two directions."""
+
+    @abstractmethod
     def _bent(self, at: Array, along: Array, data: Any) -> Array:
         """The Hessian of the sum of the losses of some datapoints, times a direction."""
 
@@ -129,6 +133,14 @@ class Network(ABC):
         """The derivatives of the losses of all datapoints along a direction, shape (N,)."""
         return np.concatenate([self._pushed(at, along, part)[1] for part in self._parts()])
 
+    def curvatures(self, at: Array, ways: Array) -> Iterator[Array]:
+        """The Hessians of the losses of datapoints, between ways (weights, K), as (n, pairs) with
+        pairs as `np.triu_indices` has them; some datapoints at a time."""
+        pairs = list(zip(*np.triu_indices(ways.shape[1]), strict=True))
+        for part in self._parts():
+            rows = [self._curved(at, ways[:, i], ways[:, k], part) for i, k in pairs]
+            yield np.stack(rows, axis=1).astype(float)
+
     def bent(self, at: Array, along: Array) -> Array:
         """The Hessian of the mean loss times a direction."""
         total = sum(self._bent(at, along, part) for part in self._parts())
@@ -180,7 +192,7 @@ class _Jax(Network):
         return leaves, lambda others: jax.tree_util.tree_unflatten(shape, others)
 
     @cached_property
-    def _functions(self) -> tuple[Any, Any, Any]:
+    def _functions(self) -> tuple[Any, Any, Any, Any]:
         import jax
         from jax.flatten_util import ravel_pytree
 
@@ -196,15 +208,22 @@ class _Jax(Network):
             slope = jax.grad(lambda v: losses(v, data).sum())
             return jax.jvp(slope, (flat,), (along,))[1]
 
-        return jax.jit(pushed), jax.jit(bent), vector.dtype
+        def curved(flat: Any, along: Any, across: Any, data: Any) -> Any:
+            return jax.jvp(lambda v: pushed(v, along, data)[1], (flat,), (across,))[1]
+
+        return jax.jit(pushed), jax.jit(bent), jax.jit(curved), vector.dtype
 
     def _pushed(self, at: Array, along: Array, data: Any) -> tuple[Array, Array]:
-        pushed, _, kind = self._functions
+        pushed, _, _, kind = self._functions
         value, slope = pushed(at.astype(kind), along.astype(kind), data)
         return np.asarray(value), np.asarray(slope)
 
+    def _curved(self, at: Array, along: Array, across: Array, data: Any) -> Array:
+        _, _, curved, kind = self._functions
+        return np.asarray(curved(*(x.astype(kind) for x in (at, along, across)), data))
+
     def _bent(self, at: Array, along: Array, data: Any) -> Array:
-        _, bent, kind = self._functions
+        _, bent, _, kind = self._functions
         return np.asarray(bent(at.astype(kind), along.astype(kind), data), dtype=float)
 
 
@@ -231,13 +250,16 @@ class _Torch(Network):
             tree([p.reshape(s) for p, s in zip(flat.split(sizes), shapes, strict=True)]), data
         )
 
-    def _jvp(self, function: Callable[[Any], Any], at: Array, along: Array) -> list[Array]:
+    def _tensor(self, x: Array) -> Any:
         import torch
 
         first = self._leaves(self.weights)[0][0]
-        point, way = (
-            torch.as_tensor(x).to(dtype=first.dtype, device=first.device) for x in (at, along)
-        )
+        return torch.as_tensor(x).to(dtype=first.dtype, device=first.device)
+
+    def _jvp(self, function: Callable[[Any], Any], at: Array, along: Array) -> list[Array]:
+        import torch
+
+        point, way = self._tensor(at), self._tensor(along)
         with warnings.catch_warnings():  # of what it uses itself
             warnings.simplefilter("ignore", DeprecationWarning)
             found = torch.func.jvp(function, (point,), (way,))
@@ -246,6 +268,12 @@ class _Torch(Network):
     def _pushed(self, at: Array, along: Array, data: Any) -> tuple[Array, Array]:
         value, slope = self._jvp(self._losses(data), at, along)
         return value, slope
+
+    def _curved(self, at: Array, along: Array, across: Array, data: Any) -> Array:
+        import torch
+
+        losses, way = self._losses(data), self._tensor(along)
+        return self._jvp(lambda v: torch.func.jvp(losses, (v,), (way,))[1], at, across)[1]
 
     def _bent(self, at: Array, along: Array, data: Any) -> Array:
         import torch

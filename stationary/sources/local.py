@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -20,6 +21,9 @@ from stationary.sources.frameworks import Network
 from stationary.sources.slices import Line
 
 CLIMB = 8001  # points at which a barrier is looked for
+UNLIKE = 32  # eigenvectors between which Hessians of datapoints are compared: 528 pairs
+MOST_ROUNDS = 1000  # terms of a geometric series
+SETTLED = 1e-12  # of what they add up to: the last of them
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,11 +48,33 @@ class Around(Result):
     noise: Array
     slope: Array
 
+    @cached_property
+    def _unlike(self) -> Array:
+        """E[i, k, l, m]: the covariance of elements i, k and l, m of the datapoints' Hessians, in
+        the span of the sharpest `UNLIKE` eigenvectors."""
+        count = min(UNLIKE, len(self.curvatures))
+        one, two = np.triu_indices(count)
+        sums, squares, n = np.zeros(len(one)), np.zeros((len(one), len(one))), 0
+        shift = np.where(one == two, self.curvatures[one], 0.0)  # the mean: nothing is lost
+        for rows in self.network.curvatures(self.network.start, self.vectors[:, :count]):
+            off = rows - shift
+            sums, squares, n = sums + off.sum(axis=0), squares + off.T @ off, n + len(rows)
+        mean = sums / n
+        pair = np.zeros((count, count), dtype=int)
+        pair[one, two] = pair[two, one] = np.arange(len(one))
+        found: Array = squares / n - np.outer(mean, mean)
+        return found[pair[:, :, None, None], pair]
+
     def covariance(self, learning_rate: float, batch_size: int = 1) -> Array:
         """Sigma (K, K) of SGD in the span of the eigenvectors.
 
-        With its finite step, H Sigma + Sigma H - T H Sigma H = T C / B; nan where it does not
-        settle.
+        With its finite step, and with the Hessians H_j of the datapoints, which differ from H:
+
+            H Sigma + Sigma H - T H Sigma H = T (C + <(H_j - H) Sigma (H_j - H)>) / B,
+
+        exact for losses of second order as far as the span goes (the last term: as its sharpest
+        32 vectors go). nan where it does not settle, inf where it has no variance, or takes more
+        than 1,000 relaxation times to it.
         """
         if not 0 < learning_rate < math.inf or batch_size < 1:
             raise LandscapeError(
@@ -60,7 +86,21 @@ class Around(Result):
         settles = (h > 0) & (learning_rate * h < 2)
         known = settles[:, None] & settles[None, :]
         with np.errstate(divide="ignore", invalid="ignore"):
-            found = learning_rate * self.noise / (batch_size * pull)
+            factor = np.where(known, learning_rate / (batch_size * pull), 0.0)
+        unlike, first = self._unlike, factor * self.noise
+        few, found = slice(len(unlike)), first
+        with np.errstate(over="ignore", invalid="ignore"):  # where there is no variance
+            for _ in range(MOST_ROUNDS):  # what noise adds that comes of the noise before
+                more = first.copy()
+                more[few, few] += factor[few, few] * np.einsum(
+                    "iklm,kl->im", unlike, found[few, few]
+                )
+                size = np.sqrt(np.diag(more))
+                moves = ~(np.abs(more - found) <= SETTLED * size[:, None] * size)
+                found = more
+                if not moves.any():
+                    break
+        found[moves] = np.where(np.eye(len(h), dtype=bool), math.inf, math.nan)[moves]
         return np.where(known, found, np.nan)
 
     def deviations(self, learning_rate: float, batch_size: int = 1) -> Array:
