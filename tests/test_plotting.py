@@ -15,7 +15,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from stationary import Analysis, Diffusion, Landscape, LandscapeError, analyze, width_bias
+from stationary import (
+    Analysis,
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    analyze,
+    exact_chain,
+    width_bias,
+)
 from stationary.show.drawing import INK, save
 from stationary.show.view import drawn_range, mass_label, rest_of
 from stationary.states.mixture import Atom
@@ -1006,8 +1014,6 @@ def test_numbers_along_a_logarithmic_axis_do_not_lie_on_each_other():
 
 
 def test_the_chain_has_a_figure_of_its_own():
-    from stationary import exact_chain
-
     def losses(w):
         return (w - 1) ** 2 / 2, (w + 1) ** 2 / 2
 
@@ -1027,3 +1033,32 @@ def test_a_stretch_to_infinity_that_is_a_gate_and_a_peak_narrower_than_any_numbe
         drift=np.sin, variance=lambda x: np.exp(-40 * x**2), domain=(-2.5, 2), name="sharp"
     )
     assert analyze(sharp, digits=20).plot()
+
+
+@pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 3.0)])
+def test_a_chain_without_a_density_is_drawn_in_bins_of_cells(unit, shift):
+    """Cells of a few datapoints' law tower as high as they are narrow, and hide the rest."""
+
+    def losses(x):
+        w = (x - shift) / unit
+        return [
+            unit**2 * loss
+            for loss in (
+                (w**2 - 1) ** 2 / 2 + 1.5 * w,
+                (w**2 - 1) ** 2 / 3 - w,
+                0.4 * (w - 0.9) ** 2 * (w + 1.1) ** 2 + 0.5 * w,
+            )
+        ]
+
+    domain = (shift - 2.5 * unit, shift + 3 * unit)
+    chain = exact_chain(Landscape(losses=losses, learning_rate=0.12, domain=domain), cells=1000)
+    assert chain.has_density is False
+    for log in (False, True):
+        (axes,) = chain.plot(log=log).axes
+        (law,) = axes.patches
+        height, edges, _ = law.get_data()
+        assert height @ np.diff(edges) == pytest.approx(1, abs=1e-3)
+        assert 3 * height.max() < chain.pdf(chain.edges).max()
+        low, high = axes.get_ylim()
+        assert high < 4 * height.max()
+        assert not log or low > height.min() / 4

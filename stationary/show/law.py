@@ -20,6 +20,8 @@ from stationary.show.view import View
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 
+BINS = 161  # edges of bins for what has no density that cells show
+
 
 def text(law: EndState) -> Report:
     """The report of an analysis of its diffusion."""
@@ -54,16 +56,24 @@ def figure(
 
 
 def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
-    """The density of each cell, and atoms as stems on an axis of their own."""
+    """The density of each cell, or of bins of cells, and atoms as stems on an axis of their own."""
     edges = law.edges
     if len(edges):
-        mass = np.exp(np.asarray(law.log_mass))
-        below = np.cumsum(mass)
+        log_mass = np.asarray(law.log_mass)
+        below = np.cumsum(np.exp(log_mass))
         seen = np.flatnonzero((below > UNSEEN) & (below < below[-1] - UNSEEN))
-        first, last = (seen[0], seen[-1] + 2) if len(seen) else (0, len(edges) - 1)
+        shown = slice(seen[0], seen[-1] + 2) if len(seen) else slice(None)
+        log_mass = log_mass[shown]
+        edges = edges[shown.start or 0 :][: len(log_mass) + 1]
+        if law.has_density is not True:  # finer cells only tower higher: what they hold together
+            bins = np.linspace(edges[0], edges[-1], BINS)[:-1]
+            starts = np.unique(np.searchsorted(edges, bins))
+            log_mass = np.logaddexp.reduceat(log_mass, starts)
+            edges = np.append(edges[starts], edges[-1])
         alpha = None if log else 0.6
-        axes.stairs(mass / np.diff(edges), edges, color=BLUE, fill=not log, alpha=alpha)
-        axes.set_xlim(edges[first], edges[min(last, len(edges) - 1)])
+        height = np.exp(log_mass - np.log(np.diff(edges)))
+        axes.stairs(height, edges, color=BLUE, fill=not log, alpha=alpha)
+        axes.set_xlim(edges[0], edges[-1])
         axes.set(yscale="log") if log else axes.set_ylim(bottom=0)
     atoms = [Stem(float(a.position), math.log(a.weight), RED) for a in law.atoms if a.weight]
     if atoms:
