@@ -427,6 +427,27 @@ def test_wells_that_bounded_steps_cannot_leave_are_classes_of_their_own():
     assert placed.probability(0, 3) == pytest.approx(1, abs=1e-6)
 
 
+@pytest.mark.parametrize(("shift", "unit"), [(0.0, 1.0), (200.0, 1e-3)])
+def test_a_start_spread_over_two_cantor_sets_is_shared_between_them(shift, unit):
+    """Cells on the way may be wider than what is left of a class: none of them had its middle in
+    the class at -1, which got nothing, beside a mean known to 5e-6. 0.5357 of 400,000 walkers end
+    there."""
+
+    def losses(w):
+        x = (w - shift) / unit
+        wells = (x * x - 1) ** 2
+        return [unit**2 * (0.3 * wells + 0.3 * x), unit**2 * (0.35 * wells - 0.2 * x)]
+
+    start, domain = f"normal:{shift},{unit / 2}", (shift - 3 * unit, shift + 3 * unit)
+    chain = exact_chain(Landscape(losses, learning_rate=0.4, initial=start, domain=domain))
+    share = chain.probability(domain[0], shift)
+    assert abs(share - 0.5357) < 4 * 0.0008 + 2 * chain.error
+    run = analyze(chain.landscape).sgd.after(200)  # on other cells, step by step
+    followed, off = math.exp(run.log_shares[0, 0]), run.errors[0, 0] + 1e-9
+    assert abs(share - followed) < chain.weight_error + followed * off < 1e-4
+    assert not any("not reliable" in note for note in chain.notes)
+
+
 @pytest.mark.parametrize("start", [0.01, -0.1, "normal:0.1,0.3"])
 def test_weights_of_classes_are_those_of_sgd_itself(start):
     landscape = tilted_wells(0.2, 0.1)

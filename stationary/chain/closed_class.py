@@ -112,6 +112,11 @@ class ChainClass(Data):
         total = np.cumsum(np.append(0.0, self.mass))
         return np.asarray(total / total[-1])
 
+    @cached_property
+    def filled(self) -> Array:
+        """How much of what lies below the edges the class fills, in w."""
+        return np.append(0.0, np.cumsum(np.diff(self.edges) * np.isfinite(self.log_mass)))
+
     def cdf(self, x: Array) -> Array:
         return np.interp(x, self.edges, self.below)
 

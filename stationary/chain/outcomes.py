@@ -122,12 +122,12 @@ class _Passage:
         for k, p in enumerate(self.points):
             near = capture(self.ground.point(p), held.upper - held.lower)
             owner[:n][np.abs(middle - p) < near] = k
-        for k, c in enumerate(self.components):
-            low, high = c.interval
-            inside = (low < middle) & (middle < high) & (owner[:n] < 0)
-            # What no class fills is on its way, also between the parts of one.
-            cell = np.clip(np.searchsorted(c.edges, middle) - 1, 0, len(c.log_mass) - 1)
-            owner[:n][inside & np.isfinite(c.log_mass[cell])] = a + k
+        # What no class fills is on its way, also between the parts of one; these, as of a Cantor
+        # set, may be narrower than a cell.
+        filled = np.array([np.diff(np.interp(edges, c.edges, c.filled)) for c in self.components])
+        if len(filled):
+            mine = (filled.max(axis=0) > 0) & (owner[:n] < 0)
+            owner[:n][mine] = a + filled.argmax(axis=0)[mine]
         for j, k in enumerate(k for k in (0, 1) if held.ends[k] == "leave"):
             owner[n + k] = b + j
         return absorbed(chain.matrix, owner, b + len(self.outside), self.ground.lean.rise(edges))
