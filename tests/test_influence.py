@@ -287,6 +287,13 @@ def test_passages_of_what_is_exact_or_starts_from_a_law_have_no_standard_error()
     assert "it is not known here" in " ".join(str(spread).split())
 
 
+def test_a_bias_has_the_standard_error_of_its_logarithm_beside_it(found):
+    told = " ".join(str(found.bias).split())
+    error = found.standard_errors.log_ratios[0, 1]
+    assert f"beside the numerical errors below, is {error:.2g}." in told
+    assert "estimated from a sample" not in str(analyze(landscape(sample=False), chain=False).bias)
+
+
 def test_numbers_of_a_sample_stop_where_it_does():
     """The mean and exit times have the digits that their standard errors leave."""
     found = analyze(landscape(), chain=False)

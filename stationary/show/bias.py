@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary.questions.influence import standard_errors
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio, WidthBias
 from stationary.show.answer import Place, places
@@ -80,7 +81,19 @@ def _answer(bias: WidthBias, place: Place) -> list[Line]:
             "Other minima lie in other closed classes; how much those hold depends on where the "
             "process starts: give it with --initial."
         )
-    return lines + _elsewhere(bias)
+    return lines + _of_sample(bias) + _elsewhere(bias)
+
+
+def _of_sample(bias: WidthBias) -> list[Line]:
+    """What estimated functions leave unknown of the first ratio, a second error."""
+    if bias.state.diffusion.sample is None:
+        return []
+    known = standard_errors(bias.state, tuple(bias.basins))
+    error = "not known" if known is None else f"{known.log_ratios[bias.ratios[0].indices]:.2g}"
+    return [
+        "Drift and variance were estimated from a sample: the standard error that it leaves the "
+        f"logarithm of this ratio, beside the numerical errors below, is {error}."
+    ]
 
 
 def _elsewhere(bias: WidthBias) -> list[Line]:

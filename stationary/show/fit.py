@@ -46,11 +46,11 @@ def text(f: Fit) -> Report:
         return known_text(x, 1e-4 * spread, 17)
 
     curves = [
-        (place(v), known_text(b, c), f"{c:.2g}", known_text(d, e), f"{e:.2g}")
+        (place(v), sampled_text(b, c), f"{c:.2g}", sampled_text(d, e), f"{e:.2g}")
         for v, b, c, d, e in zip(x, *list(_curves(f, x).values())[1:5], strict=True)
     ]
     ladder = [
-        (lag, f"{time:.4g}", known_text(speed, error), f"{error:.2g}")
+        (lag, f"{time:.4g}", sampled_text(speed, error), f"{error:.2g}")
         for lag, time, speed, error in zip(
             lags.lags, lags.times, lags.speeds, lags.errors, strict=True
         )
