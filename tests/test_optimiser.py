@@ -530,3 +530,34 @@ def test_a_walk_that_meets_the_end_of_an_interval_to_rounding_has_left_it():
     time = fair.mean_exit_time(-0.17, 0.93, 0.13)
     assert time.time == pytest.approx(24, rel=1e-9)
     assert time.upper == pytest.approx(3 / 11, abs=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_rare_points_of_a_walk_are_known_to_their_digits(unit):
+    """Steps of one length: chances of neighbours are in proportion as the ways between them."""
+    roots = np.sort(np.random.default_rng(8).uniform(-1.5, 1.5, (9, 3)), axis=1)
+
+    def gradients(w):
+        return [math.prod(w / unit - r for r in row) for row in roots]
+
+    chain = exact_chain(
+        Landscape(
+            gradients=gradients,
+            learning_rate=0.05 * unit,
+            optimiser="sign",
+            initial=0.0123 * unit,
+            domain=(-4 * unit, 4 * unit),
+        )
+    )
+    x = 0.0123 + 0.05 * np.arange(-60, 61)
+    up = (np.array(gradients(unit * x)) < 0).sum(axis=0)
+    first, last = np.flatnonzero(up == 9).max(), np.flatnonzero(up == 0).min()
+    log_mass = np.append(0, np.cumsum(np.log(up[first:last] / (9.0 - up[first + 1 : last + 1]))))
+    log_mass -= np.logaddexp.reduce(log_mass)
+    assert log_mass.min() < -25
+    for k in range(last - first + 1):
+        above = unit * (x[first + k] - 0.02), 4 * unit
+        true = np.logaddexp.reduce(log_mass[k:])
+        error = chain.log_probability_error(*above)
+        assert abs(chain.log_probability(*above) - true) < error + 1e-13
+        assert error < 1e-9

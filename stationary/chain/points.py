@@ -22,7 +22,7 @@ from stationary.chain.batches import Batches
 from stationary.chain.elimination import absorbed
 from stationary.chain.far import Fate, Held
 from stationary.chain.links import Links, closed_classes
-from stationary.chain.multilevel import log_stationary
+from stationary.chain.multilevel import SETTLED, log_stationary
 from stationary.numbers.arithmetic import EPSILON
 from stationary.panels.roots import bisected as where_ends
 
@@ -49,6 +49,7 @@ class Points:
     jumps: bool = False  # whether that is what rounding decides
     log_arrival: float = -math.inf  # log of the mean steps until it is that law
     is_one: bool = True  # whether they are one closed class: each leads to every other
+    log_error: float = math.inf  # of the logarithm of each weight, if better than by the doubt
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,7 +195,9 @@ def points_from(batches: Batches, held: Held, start: Array, weight: Array) -> Po
     position, late = walks[0].position[held_by], known[0].log_arrival
     classes = known[0].classes
     is_one = len(classes) == 1 and bool(np.isin(np.flatnonzero(held_by), classes[0]).all())
-    return Points(position, laws[0][held_by], doubt, not told or len(laws) > 1, late, is_one)
+    jumps = not told or len(laws) > 1
+    log_error = math.inf if jumps else 10 * SETTLED  # eliminated, and nothing is subtracted
+    return Points(position, laws[0][held_by], doubt, jumps, late, is_one, log_error)
 
 
 def _reached(

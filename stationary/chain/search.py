@@ -137,7 +137,8 @@ class Search:
         self.notes += [JUMPS.format(found.doubt)] * found.jumps
         weights = Weights(None, 4e-14 + found.doubt, found.log_arrival)
         atoms = [Atom(x, p) for x, p in pairs]
-        return replace(self._finished(atoms, [], [], weights), is_one=found.is_one)
+        law = self._finished(atoms, [], [], weights)
+        return replace(law, is_one=found.is_one, log_weight_error=found.log_error)
 
     def _on_lattices(self) -> ChainState | None:
         """The law, where all steps are multiples of one length."""

@@ -61,6 +61,7 @@ class ChainState(Distribution, Result):
     kind: str
     cells: int
     weight_error: float = 0.0  # absolute, of the weights
+    log_weight_error: float = math.inf  # of the logs of those of atoms, where these know it better
     log_arrival: float = -math.inf
     arrival_error: float = 0.0
     reason: str = ""
@@ -157,7 +158,9 @@ class ChainState(Distribution, Result):
                 share = math.exp(min(log_share, 0.0))
                 total += share * (c.log_probability_error(lower, upper) + self.weight_error / w)
         inside = [w for w, x in self._lumps if lower < x <= upper]
-        return total + len(inside) * self.weight_error / math.exp(whole) if inside else total
+        if not inside:
+            return total
+        return total + min(len(inside) * self.weight_error / math.exp(whole), self.log_weight_error)
 
     def probability(self, lower: float, upper: float) -> float:
         """P(lower < X <= upper)."""
