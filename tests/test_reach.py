@@ -123,3 +123,39 @@ def test_walls_far_from_where_anything_is_left_cost_no_digits(domain):
     assert len(ends[0]) == len(ends[1])
     assert (ends[0][0][0], ends[0][-1][1]) == domain
     np.testing.assert_allclose(np.ravel(ends[0])[1:-1], np.ravel(ends[1])[1:-1], atol=1e-9)
+
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("unit", "shift", "domain"),
+    [
+        (1, 0, (-300, 300)),
+        (-1, 0, (-1e5, 1e5)),
+        (1e-8, 0, (-50, INF)),
+        (1e8, 0, (-INF, INF)),
+        (1, 2000, (-1e6, INF)),
+    ],
+)
+def test_wells_that_flatten_out_are_found_in_domains_of_any_width(unit, shift, domain):
+    """Scans of the domain in even steps passed by the wells and by the gate between them, and
+    panels ran out for half a minute on slopes that fall as e^(-w^2)."""
+
+    def losses(w):
+        w = (w - shift) / unit
+        wide = -1.3 * np.exp(-(((w - 1) / 0.8) ** 2))
+        narrow = np.exp(-900 * (w - 0.4) ** 2)
+        return wide, wide - 0.7 * narrow, wide - 0.2 * narrow
+
+    begin = time.process_time()
+    ends = sorted(shift + unit * end for end in domain)
+    rate = 0.02 * unit**2
+    state = end_state(Landscape(losses=losses, learning_rate=rate, domain=ends))
+    assert state.status is Status.CONVERGED
+    assert state.mean() == pytest.approx(shift + unit, rel=1e-15)
+    assert state.std() == pytest.approx(abs(unit) * 3.065779941748685e-140, rel=1e-13)
+    (gate,) = state.anatomy.points
+    assert gate.position == pytest.approx(shift + 0.4 * unit, rel=1e-15)
+    assert time.process_time() - begin < 10
+    assert state.cdf(shift + 1.4 * unit) == (1 if unit > 0 else 0)

@@ -16,6 +16,7 @@ import numpy as np
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.closer import Dip
+from stationary.line.reach import with_the_law
 from stationary.line.sampled import VanishingVarianceError
 from stationary.line.sampling import Sampling, sampling
 from stationary.numbers.arithmetic import GUARD_DIGITS, Arithmetic, many_digits
@@ -125,6 +126,7 @@ def _digits_of_width(diffusion: Diffusion) -> int:
 def _position_digits(diffusion: Diffusion) -> int:
     """How many digits of a position it takes to tell points of the narrowest peak apart."""
     x = points_inside(diffusion.domain, np.arange(1, SCAN + 1) / (SCAN + 1))
+    x = with_the_law(diffusion, x)
     f = diffusion.coefficients(x)[0]
     down = np.flatnonzero((f[:-1] > 0) & (f[1:] <= 0))
     if not len(down):

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 import numpy as np
 
+from stationary.aliases import Array
+from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
-from stationary.line.chart import CORE, Chart
+from stationary.line.chart import CORE, OCTAVES, Chart
 from stationary.line.octaves import FALLEN, MARGIN
-from stationary.line.sampled import NODES, sampled
-from stationary.numbers.arithmetic import Arithmetic
+from stationary.line.sampled import DIGITS, NODES, coefficients_at, open_ends, sampled
+from stationary.numbers.arithmetic import Arithmetic, many_digits
 from stationary.numbers.elementary import depth_of, finite, log
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
+OVERFLOWS = 1e60  # an octave before an exponential does: others have no values there at all
+SMALLER = 4.0  # times, by which a scan leaves less than there was if another one is to see more
 ROOM = 1.5  # times the way to where panels that are too coarse last see anything
 FREE = (None, Boundary.REFLECTING, Boundary.NATURAL)  # ends that nothing needs to be known of
 
@@ -61,6 +66,49 @@ def within_reach(
     return [found], fallen
 
 
+def core_of(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float]:
+    """The part of the domain that is scanned evenly."""
+    lower, upper = diffusion.domain
+    if math.isfinite(upper - lower):
+        step = (upper - lower) / diffusion.scan_panels
+        return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
+    if math.isfinite(lower):
+        return lower + (CORE / 128 if opened[0] else 0.0), lower + _reach(diffusion, lower, 1)
+    if math.isfinite(upper):
+        return upper - _reach(diffusion, upper, -1), upper - (CORE / 128 if opened[1] else 0.0)
+    return -_reach(diffusion, 0.0, -1), _reach(diffusion, 0.0, 1)
+
+
+def _reach(diffusion: Diffusion, middle: float, sign: int) -> float:
+    """How far an infinite side is scanned evenly: less far where exponentials overflow."""
+    r = CORE * 2.0 ** -np.arange(OCTAVES // 2)
+    with np.errstate(all="ignore"):
+        f, a = coefficients_at(diffusion, middle + sign * r)
+        last = int(np.argmax(np.isfinite(f) & np.isfinite(a)))
+        grows = max(abs(f[last]), abs(a[last]), 1 / abs(a[last])) > OVERFLOWS
+    return float(r[last]) if grows else CORE
+
+
+def with_the_law(diffusion: Diffusion, x: Array) -> Array:
+    """Points of a scan, ascending, and even ones where anything is left, which may be narrower
+    than a step of it: none next to a point of the scan, where a zero may have been met exactly."""
+    if diffusion.affords_digits:
+        with contextlib.suppress(StationaryError, OverflowError):
+            lower, upper = diffusion.once("core", lambda: _core_in_digits(diffusion))
+            count = diffusion.scan_panels * NODES
+            more = np.linspace(lower, upper, count + 1)[1:-1]
+            k = np.clip(np.searchsorted(x, more), 1, len(x) - 1)
+            apart = np.minimum(np.abs(more - x[k - 1]), np.abs(more - x[k]))
+            return np.union1d(x, more[apart > (upper - lower) / count / 4])
+    return x
+
+
+def _core_in_digits(diffusion: Diffusion) -> tuple[float, float]:
+    many = many_digits(DIGITS[0])
+    opened = open_ends(diffusion, many)
+    return core_in_reach(diffusion, opened, core_of(diffusion, opened), many, 1.0)[0]
+
+
 def core_in_reach(
     diffusion: Diffusion,
     opened: tuple[bool, bool],
@@ -70,9 +118,50 @@ def core_in_reach(
 ) -> tuple[tuple[float, float], list[bool]]:
     """The core without what lies in front of walls and towards infinity, where nothing is left.
 
-    From a scan: the density has fallen by what is followed at most, by the least that the drift
-    ratio at both ends of each step says, and the drift points away from the wall from there on.
     Where gradients vanish like e^(-x^2), 2 f / a has thousands of e-folds on its way to a wall.
+    Each scan sees on its own length; what it leaves is scanned again until it leaves no less.
+    """
+    core, fallen = _with_turns(diffusion, core, arithmetic), [False, False]
+    while True:
+        nearer, cut = _scanned(diffusion, opened, core, arithmetic, strength)
+        fallen = [fallen[0] or cut[0], fallen[1] or cut[1]]
+        if SMALLER * (nearer[1] - nearer[0]) > core[1] - core[0]:
+            return (nearer[0], nearer[1]), fallen
+        for side, end in enumerate(diffusion.domain):
+            if opened[side] and math.isfinite(end):  # approached in proportion to the rest
+                step = abs(nearer[1 - side] - end) / diffusion.scan_panels
+                nearer[side] = end + step if side == 0 else end - step
+        core = nearer[0], nearer[1]
+
+
+def _with_turns(
+    diffusion: Diffusion, core: tuple[float, float], arithmetic: Arithmetic
+) -> tuple[float, float]:
+    """The core with what lies out to where the drift points inwards for good, if it ever does."""
+    ends = list(core)
+    for side, sign in enumerate((-1, 1)):
+        if math.isinf(diffusion.domain[side]):
+            x = Chart.of(diffusion, side).onwards(core[side], np.arange(float(OCTAVES)))
+            f, a = diffusion.coefficients(arithmetic.array(x), arithmetic)
+            known = finite(f) & finite(a)
+            known = known if known.all() else np.arange(len(x)) < int(np.argmin(known))
+            out = np.flatnonzero(~np.asarray(sign * f[known] < 0, dtype=bool))
+            if len(out) and out[-1] + 1 < np.count_nonzero(known):
+                ends[side] = float(x[out[-1] + 1])
+    return ends[0], ends[1]
+
+
+def _scanned(
+    diffusion: Diffusion,
+    opened: tuple[bool, bool],
+    core: tuple[float, float],
+    arithmetic: Arithmetic,
+    strength: float,
+) -> tuple[list[float], list[bool]]:
+    """The core as far as one scan of it sees anything, and at which walls it then ends short.
+
+    Nothing is left where the density has fallen by what is followed at most, by the least that the
+    drift ratio at both ends of each step says, and the drift points inwards from there on.
     """
     ends, fallen = list(core), [False, False]
     x = np.linspace(*core, diffusion.scan_panels + 1)
@@ -80,7 +169,7 @@ def core_in_reach(
     f, a = diffusion.coefficients(arithmetic.array(inner), arithmetic)
     coarse = np.diff(x).min() <= len(x) ** 2 * np.spacing(np.abs(x).max())  # one step is cut again
     if coarse or not (finite(f).all() and finite(a).all() and (a > 0).all()):
-        return core, fallen
+        return ends, fallen
     fine = np.linspace(*core, diffusion.scan_panels * NODES + 1)
     drift = diffusion.coefficients(fine)[0]
     h, log_a = 2 * strength * f / a, log(a)
@@ -91,11 +180,12 @@ def core_in_reach(
             continue
         outward = slice(None, None, -1 if side == 0 else 1)
         sign = -1 if side == 0 else 1
-        back = np.flatnonzero(~np.asarray(sign * drift[outward] <= 0, dtype=bool))
         marks = [sign * b for b in diffusion.breakpoints]
-        marks += [sign * x for x in fine[outward][back[-1:]]]
+        for points, values in ((fine, drift), (inner, f)):
+            back = np.flatnonzero(~np.asarray(sign * values[outward] <= 0, dtype=bool))
+            marks += [sign * x for x in points[outward][back[-1:]]]
         if opened[side]:
-            marks.append(sign * float(Chart.of(diffusion, side).anchor) + CORE / 128)
+            marks.append(sign * float(Chart.of(diffusion, side).anchor))
         seen = np.flatnonzero(sign * inner[outward] > max(marks, default=-math.inf))
         pull, level, at = -sign * h[outward][seen], log_a[outward][seen], inner[outward][seen]
         if len(seen) < 2 or not (pull > 0).all():
@@ -106,4 +196,4 @@ def core_in_reach(
         if low[-1] and low.any():
             first = len(low) - int(np.argmin(low[::-1])) if not low.all() else 0
             ends[side], fallen[side] = float(at[1:][first]), not opened[side]
-    return (ends[0], ends[1]), fallen
+    return ends, fallen

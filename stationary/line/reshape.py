@@ -10,7 +10,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.given import Boundary
-from stationary.line.chart import OCTAVES, Chart
+from stationary.line.chart import OCTAVES
 from stationary.line.sampled import is_essential, sampled, usable
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
@@ -19,29 +19,31 @@ from stationary.panels.pieces import Samples
 from stationary.process.laws import MORE_PANELS
 
 GENTLE = 16.0  # e-folds across a panel, which are then known to 16 roundings of 1, as a density is
+TO_WALLS = 32  # panels of an octave in front of a wall: none is missed that a scan would have seen
 
 
 def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     """The sampling that many octaves further out, or in, or as far as doubles carry it.
 
-    The panels are halves of octaves, counted from where it stopped; up to a wall, all the rest.
+    The panels are halves of octaves, counted from where it stopped, or less on the way to a wall.
     """
     diffusion = found.diffusion
-    here = found.lower if side == 0 else found.upper
-    chart = Chart.of(diffusion, side, found.arithmetic)
+    here, chart = found.lower if side == 0 else found.upper, found.chart(side)
     x = chart.onwards(here, np.arange(2 * octaves + 1) / 2)
     x = x[finite(x) & np.asarray(x != chart.anchor, dtype=bool)]
     x[:1] = here
     if not found.open_ends[side]:
         end = number(diffusion.end(side, found.arithmetic))
-        x = here + (end - here) * (np.arange(diffusion.scan_panels + 1) / diffusion.scan_panels)
-        x = np.append(x[:-1], end) if end != here else x[:1]
+        cuts = np.arange(TO_WALLS) / TO_WALLS
+        x = np.append((x[:-2:2, None] + np.diff(x[::2])[:, None] * cuts).ravel(), x[-1:])
+        before = np.asarray(chart.distance(x) < chart.distance(end), dtype=bool)
+        x = x if before.all() else np.append(x[before], end)
     apart = np.asarray(x[1:] != x[:-1], dtype=bool)  # as far as the digits tell points apart
     x = x[: 1 + int(np.argmin(np.append(apart, False)))]
     x = x[: usable(diffusion, x)]
-    if len(x) > 1 and found.open_ends[side]:
+    if len(x) > 1:
         # Four halvings: e^1200 in half an octave are an exponent beyond all doubles.
-        for _ in range(4 if chart.outward else 0):
+        for _ in range(4 if chart.outward and found.open_ends[side] else 0):
             sharp = 1 + np.flatnonzero(is_essential(diffusion, x, chart.anchor))
             x = np.insert(x, sharp, (x[sharp - 1] + x[sharp]) / 2)
         x = x[: 1 + int(np.argmax(np.append(is_essential(diffusion, x, chart.anchor), True)))]

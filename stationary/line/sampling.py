@@ -22,8 +22,8 @@ from stationary.errors import LandscapeError
 from stationary.line.chart import CORE, OCTAVES, Chart
 from stationary.line.closer import Dip
 from stationary.line.octaves import grown
-from stationary.line.reach import core_in_reach, within_reach
-from stationary.line.sampled import NODES, coefficients_at, nodes_in, open_ends, sampled
+from stationary.line.reach import core_in_reach, core_of, within_reach
+from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.cost import BY_WORK
@@ -32,7 +32,6 @@ from stationary.panels.pieces import MOST_PANELS, Panels, Samples, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import squares_of
 
-OVERFLOWS = 1e60  # an octave before an exponential does: others have no values there at all
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
@@ -157,9 +156,15 @@ class Sampling:
         part = chebyshev_sum(inside, t, k)
         return as_array(sums_between(rise, k[:-1], k[1:]) - part[:-1] + part[1:])
 
+    def chart(self, side: int) -> Chart:
+        """That of an open end; a wall is far from the other end of what was sampled."""
+        if self.open_ends[side]:
+            return Chart.of(self.diffusion, side, self.arithmetic)
+        return Chart((self.upper, self.lower)[side], (-1, 1)[side], outward=True)
+
     def octaves_to(self, side: int, x: Any) -> Any:
         """How many octaves beyond what was sampled on one side points lie; inside it, too."""
-        chart = Chart.of(self.diffusion, side, self.arithmetic)
+        chart = self.chart(side)
         near, r = chart.distance((self.lower, self.upper)[side]), chart.distance(x)
         with np.errstate(divide="ignore"):
             return np.abs(log(to_float(r / near))) / math.log(2)
@@ -248,7 +253,7 @@ def sampling(
     n = nodes_in(arithmetic)
     max_panels = min(max_panels, max(200, BY_WORK // ((n + 2) * diffusion.cost)))
     opened = open_ends(diffusion, arithmetic)
-    core, fallen = _core(diffusion, opened), [False, False]
+    core, fallen = core_of(diffusion, opened), [False, False]
     if arithmetic is not DOUBLE and not complete:
         core, fallen = core_in_reach(diffusion, opened, core, arithmetic, strength)
     if look is not None and arithmetic is DOUBLE:
@@ -279,7 +284,7 @@ def first_look(diffusion: Diffusion) -> Samples | None:
     None where that is not a process: the variance vanishes, or is lost, at some of their points.
     """
     with contextlib.suppress(LandscapeError):
-        core = _core(diffusion, open_ends(diffusion, DOUBLE))
+        core = core_of(diffusion, open_ends(diffusion, DOUBLE))
         edges = _first_edges(diffusion, core, DOUBLE)
         return sampled(diffusion, edges[:-1], edges[1:], 0)
     return None
@@ -333,26 +338,3 @@ def _towards(dip: Dip, core: tuple[float, float], arithmetic: Arithmetic) -> Arr
     r = size * np.cumprod(steps)
     edges = np.concatenate([at - r, at + r])
     return as_array(edges[np.asarray((edges > core[0]) & (edges < core[1]), dtype=bool)])
-
-
-def _core(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, float]:
-    """The part of the domain that is scanned evenly."""
-    lower, upper = diffusion.domain
-    if math.isfinite(upper - lower):
-        step = (upper - lower) / diffusion.scan_panels
-        return lower + (step if opened[0] else 0.0), upper - (step if opened[1] else 0.0)
-    if math.isfinite(lower):
-        return lower + (CORE / 128 if opened[0] else 0.0), lower + _reach(diffusion, lower, 1)
-    if math.isfinite(upper):
-        return upper - _reach(diffusion, upper, -1), upper - (CORE / 128 if opened[1] else 0.0)
-    return -_reach(diffusion, 0.0, -1), _reach(diffusion, 0.0, 1)
-
-
-def _reach(diffusion: Diffusion, middle: float, sign: int) -> float:
-    """How far an infinite side is scanned evenly: less far where exponentials overflow."""
-    r = CORE * 2.0 ** -np.arange(OCTAVES // 2)
-    with np.errstate(all="ignore"):
-        f, a = coefficients_at(diffusion, middle + sign * r)
-        last = int(np.argmax(np.isfinite(f) & np.isfinite(a)))
-        grows = max(abs(f[last]), abs(a[last]), 1 / abs(a[last])) > OVERFLOWS
-    return float(r[last]) if grows else CORE

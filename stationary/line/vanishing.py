@@ -17,6 +17,7 @@ from stationary.errors import LandscapeError
 from stationary.line.chart import CORE, OCTAVES
 from stationary.line.closer import Dip, Look, Zero
 from stationary.line.octaves import FALLEN
+from stationary.line.reach import with_the_law
 from stationary.line.sampled import DIGITS, NODES
 from stationary.line.side_by_side import CANNOT
 from stationary.line.variance import ENOUGH, LOST, cancelled
@@ -91,6 +92,8 @@ def dips_of_variance(
         if clear.all() and (look.lower[0], look.upper[-1]) == diffusion.domain:
             return (), ()
     x = _scan_points(diffusion)
+    if (diffusion.coefficients(x)[1] < diffusion.least_variance).any():
+        x = with_the_law(diffusion, x)  # doubles see nothing far out
     if look is not None and clear is not None:
         x, unseen = _unseen(look, clear, x)
     if not len(x):
