@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, LandscapeError, analyze, end_state, fit
+from stationary.show.fit import _peaks
 from stationary.sources.series.chain import Chain
 from stationary.sources.series.chart import Even, chart_of
 from stationary.sources.series.lags import Verdict
@@ -500,3 +501,22 @@ def test_modes_that_are_gone_at_once_make_no_warning():
     chain = Chain(cells, theta)
     assert chain.modes[0][0] < -0.9e308
     assert np.isfinite(chain._divided(0.1)).all()
+
+
+@pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 3.0)])
+def test_a_density_that_turns_up_at_the_end_of_the_range_has_no_peak_there(unit, shift):
+    """P = exp(x^4 / 2 - x^2): at the ends it is 0.67 times, or 1.33 times as high as at 0."""
+
+    def words(end):
+        law = end_state(
+            Diffusion(
+                drift=lambda x: unit * ((x - shift) / unit) * (((x - shift) / unit) ** 2 - 1),
+                variance=unit**2,
+                domain=(shift - 1.01 * end * unit, shift + end * unit),
+            )
+        )
+        return _peaks(law, lambda x: f"{(x - shift) / unit + 0.0:.3f}")
+
+    assert words(1.2).replace("-0.000", "0.000") == "; the density peaks at 0.000"
+    highest = "; it is highest at -1.515, where the range of the series ends"
+    assert words(1.5).replace("-0.000", "0.000") == "; the density peaks at 0.000" + highest

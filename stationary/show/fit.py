@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from stationary.show.influence import errors_of, standard_error_text, unsure
 from stationary.show.layout import Report, picked, report, rows_of, tabulated
 from stationary.sources.series.fit import Fit
 from stationary.sources.series.lags import Verdict
+from stationary.states.distribution import EndState
 from stationary.wording import known_text, power_text, sampled_text, time_text
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
@@ -72,7 +74,7 @@ def text(f: Fit) -> Report:
     mean = found.end_state.mean()
     told_to = 0.0 if errors is None else errors.mean  # and the deviation, in the same unit
     mean_told = place(mean) if errors is None else sampled_text(mean, told_to, 15)
-    peaks = ", ".join(place(m.position) for m in found.end_state.modes)
+    peaks = _peaks(found.end_state, place)
     told = []
     if lags.verdict is not Verdict.DIFFUSION:
         told.append(
@@ -88,7 +90,7 @@ def text(f: Fit) -> Report:
                 *told,
                 *tabulated(("minimum", "std. error", "mass", "exit time"), ends),
                 f"Mean {mean_told}, standard deviation "
-                f"{sampled_text(found.end_state.std(), told_to, 6)}; the density peaks at {peaks}.",
+                f"{sampled_text(found.end_state.std(), told_to, 6)}{peaks}.",
                 f"The series itself: mean {known_text(runs.all.mean(), 1e-3 * spread)}, standard "
                 f"deviation {spread:.4g}.",
             ],
@@ -107,6 +109,17 @@ def text(f: Fit) -> Report:
             ],
         }
     )
+
+
+def _peaks(state: EndState, place: Callable[[float], str]) -> str:
+    """Where its density peaks within the range of the series: beyond the ends nothing is known."""
+    modes, ends = state.modes, state.diffusion.domain
+    inner = [m for m in modes if m.position not in ends]
+    said = "; the density peaks at " + ", ".join(place(m.position) for m in inner) if inner else ""
+    top = max(modes, key=lambda m: m.log_density)
+    if top.position in ends:
+        said += f"; it is highest at {place(top.position)}, where the range of the series ends"
+    return said
 
 
 def data(f: Fit) -> dict[str, Any]:
