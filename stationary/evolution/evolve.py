@@ -25,7 +25,7 @@ from stationary.evolution.gap import Gap, gap_of
 from stationary.evolution.generator import Chain, chain_on, powers_at
 from stationary.evolution.grid import GRIDS, Grid
 from stationary.evolution.interpolated import beside, pushed
-from stationary.evolution.moments import moments
+from stationary.evolution.moments import closed_moments, moments
 from stationary.evolution.propagation import IN_TIME, run_on
 from stationary.evolution.pulse import Pulses, pulses_of
 from stationary.evolution.refinement import BEST, Refinement
@@ -263,6 +263,11 @@ def _answer(
     blurred: Sequence[tuple[float, float]] = (),
 ) -> Evolution:
     state, times = asked.state, asked.times
+    closed = closed_moments(asked.start, state.diffusion, times, edges)
+    if closed is not None:  # known better than from cells or pulses
+        mean, std = closed
+        seen = replace(seen, mean=mean.value, mean_error=mean.error)
+        seen = replace(seen, std=std.value, std_error=std.error)
     ends = [(p.lower, p.upper) for p in state.anatomy.points]
     breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
     breaks += [*state.diffusion.breakpoints, *state.anatomy.jumps.tolist()]

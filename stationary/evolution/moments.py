@@ -1,4 +1,4 @@
-"""`moments`: mean and deviation over time, in closed form or from grids, and from the start itself.
+"""Mean and deviation over time, in closed form or from grids, and from the start itself.
 
 With a drift b0 + b1 x and a variance c0 + c1 x + c2 x^2 in Ito's form, on a line that no wall ends,
 
@@ -39,9 +39,6 @@ def moments(
     They are not where hardly any probability, too far away for cells, makes most of them, nor once
     there is more than a little of it: what was lost does not come back. `leak` is how much, at all.
     """
-    closed = closed_moments(start, diffusion, times, run.chain.position)
-    if closed is not None:
-        return closed
     missing_mean, missing_variance = beyond(run, diffusion)
     spread = np.abs(run.chain.position - run.mean[:, None])
     shift = (run.states * spread).sum(axis=1)
