@@ -1563,3 +1563,23 @@ def test_atoms_that_lead_to_each_other_are_one_closed_class(unit, initial):
     assert (len(state.atoms), state.closed) == (3, 1)
     assert "Closed classes" not in state.summary()
     assert "Points of one closed class" in state.summary()
+
+
+@pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 0.0), (1.0, 300.0)])
+def test_label_noise_below_a_high_barrier_is_told_which_domain_is_known(unit, shift):
+    def landscape(domain):
+        def losses(x):
+            w = (x - shift) / unit
+            well = 5 * (w * w - 1) ** 2
+            return unit**2 * (well + 0.01 * w), unit**2 * (well - 0.012 * w)
+
+        return Landscape(losses=losses, learning_rate=0.004, domain=domain, label_noise=0.05 * unit)
+
+    whole = (shift - 3 * unit, shift + 3 * unit)
+    for start, side in ((None, -1), (shift + unit, 1)):
+        found = exact_chain(landscape(whole), start, cells=256)
+        assert found.kind == "classes"
+        told = found.reason.partition("domain = (")[2].rstrip(").").split(", ")
+        part = exact_chain(landscape(tuple(map(float, told))), cells=256)
+        assert part.kind == "density"
+        assert abs((part.mean() - shift) / unit - side) < 1e-3

@@ -9,9 +9,11 @@ chain on all cells gives the probability to end in each.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,12 +35,14 @@ from stationary.chain.transfer import Transfer
 from stationary.errors import Status
 from stationary.numbers.arithmetic import SAME, TINY
 from stationary.states.mixture import Atom, Escape
+from stationary.wording import place_text
 
 ROUGH = 1e-4  # of log masses, good enough to lay cells by
 PASSES = 6  # of cells laid by what others hold
 LINKED = (
     "Whether SGD passes from one part of the line to another, and how often, rests on outcomes of "
-    "a step so rare that no node stands for them."
+    "a step so rare that no node stands for them. What it does on one of them is known: give that, "
+    "as in domain = ({}, {})."
 )
 CYCLE = (
     "From some points SGD only ever steps to and fro between a few others, which its cells blur: "
@@ -288,10 +292,18 @@ class Search:
         spans = [*((p, p) for p in points), *(c.interval for c in components)]
         linked = bool(components) and is_linked(ground, spans, found.log_arrival > SLOW)
         at = cycle_outside(ground.batches, ground.held, self.neutral, spans)
-        reason = LINKED if at is None else CYCLE.format(at)
         if not linked and at is None:
             return state
+        reason = self._parted(sorted(spans)) if at is None else CYCLE.format(at)
         return replace(state, kind="classes", reason=reason, status=Status.INEXACT, linked=True)
+
+    def _parted(self, spans: list[tuple[float, float]]) -> str:
+        """That steps may link what nodes do not, and which part of the line is known by itself."""
+        start, (low, high) = self.ground.start, self.ground.batches.landscape.domain
+        cuts = [low, *((a[1] + b[0]) / 2 for a, b in pairwise(spans)), high]
+        k = 0 if start is None else bisect_right(cuts[1:-1], start.ppf(0.5))
+        part = spans[0] if len(spans) == 1 else (cuts[k], cuts[k + 1])
+        return LINKED.format(*(place_text(x, spans[k][1] - spans[k][0]) for x in part))
 
     def _assembled(
         self,
