@@ -895,3 +895,15 @@ def test_what_is_remembered_of_a_process_holds_no_poles():
     for digits in (None, 20, None):
         with pytest.raises(LandscapeError, match="on which side"):
             end_state(process, digits=digits)
+
+
+def test_gradients_that_are_all_clipped_far_out_are_a_gate_there():
+    """From 12.5 on each gradient is 0.5. Next to it they differ by e^-144, which 60 digits call
+    nothing: what lay between a zero that was tried and a point that is none was taken for zeros."""
+
+    def losses(w):
+        return [0.04 * w**2 / 2 + 1 - np.exp(-((w - c) ** 2)) for c in (0, 1.0, 0.4)]
+
+    given = {"losses": losses, "learning_rate": 0.1, "clip": 0.5, "domain": (-14, 14)}
+    zeros = zeros_of_variance(Landscape(**given).diffusion())
+    assert [(z.lower, z.upper) for z in (zeros[0], zeros[-1])] == [(-14, -12.5), (12.5, 14)]

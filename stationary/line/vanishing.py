@@ -260,38 +260,52 @@ def _log_variance(diffusion: Diffusion, x: Array, beyond: Array) -> tuple[Array,
     most = int(np.clip(PLENTY // diffusion.cost, FEWEST_PER_RUN, MOST_PER_RUN))
     tried[_thinned(np.flatnonzero(doubtful & ~beyond), most)] = True
     tried[_thinned(np.flatnonzero(doubtful & beyond), FAR_PER_RUN)] = True
-    chosen = np.flatnonzero(tried & doubtful)
     values = log_a.copy()
     try:
-        for digits in DIGITS:
-            many = many_digits(digits, ENOUGH)
-            exact = diffusion.coefficients(many.array(x[chosen]), many)[1]
-            positive = np.asarray(exact > 0, dtype=bool) & many.isfinite(exact)
-            logs = np.full(len(chosen), -math.inf)
-            if positive.any():
-                logs[positive] = many.to_float(many.log(exact[positive]))
-            with np.errstate(invalid="ignore"):
-                same = np.abs(logs - values[chosen]) <= RIPPLE
-            values[chosen] = logs
-            # What lies within the rounding of this many digits is tried in more, unless that has
-            # changed nothing: rounding would have fallen.
-            chosen = chosen[(logs < top - 2 * (digits - 15) * math.log(10)) & ~same]
-            if not len(chosen):
-                break
+        _told_in_digits(diffusion, x, values, np.flatnonzero(tried & doubtful), top)
+        # Which of those between a zero and what is none are zeros, only trying tells.
+        left, right, _ = _tried_beside(values, tried)
+        edge = ~tried & (np.isneginf(left) != np.isneginf(right))
+        _told_in_digits(diffusion, x, values, np.flatnonzero(edge), top)
+        tried |= edge
     except CANNOT:
         return log_a, False
     # Between two points that were tried, those that were not follow by interpolation.
-    rest = np.flatnonzero(~tried)
-    if len(rest):
-        known = np.flatnonzero(tried)
-        after = np.clip(np.searchsorted(known, rest), 1, len(known) - 1)
-        left, right = values[known[after - 1]], values[known[after]]
-        both = np.isfinite(left) & np.isfinite(right)
-        share = (x[rest] - x[known[after - 1]]) / (x[known[after]] - x[known[after - 1]])
+    left, right, (before, after) = _tried_beside(values, tried)
+    with np.errstate(invalid="ignore"):
+        between = left + (x - x[before]) / (x[after] - x[before]) * (right - left)
+    both = np.isfinite(left) & np.isfinite(right)
+    between = np.where(both, between, np.where(np.isneginf(left), left, right))
+    return np.where(tried, values, between), True
+
+
+def _told_in_digits(
+    diffusion: Diffusion, x: Array, values: Array, chosen: Array, top: float
+) -> None:
+    """log a at the chosen points put into values, in as many digits as it takes."""
+    for digits in DIGITS:
+        if not len(chosen):
+            break
+        many = many_digits(digits, ENOUGH)
+        exact = diffusion.coefficients(many.array(x[chosen]), many)[1]
+        positive = np.asarray(exact > 0, dtype=bool) & many.isfinite(exact)
+        logs = np.full(len(chosen), -math.inf)
+        if positive.any():
+            logs[positive] = many.to_float(many.log(exact[positive]))
         with np.errstate(invalid="ignore"):
-            between = left + share * (right - left)
-        values[rest] = np.where(both, between, np.where(np.isneginf(left), left, right))
-    return values, True
+            same = np.abs(logs - values[chosen]) <= RIPPLE
+        values[chosen] = logs
+        # What lies within the rounding of this many digits is tried in more, unless that has
+        # changed nothing: rounding would have fallen.
+        chosen = chosen[(logs < top - 2 * (digits - 15) * math.log(10)) & ~same]
+
+
+def _tried_beside(values: Array, tried: Array) -> tuple[Array, Array, tuple[Array, Array]]:
+    """The values at the points that were tried next to each on the left and right, and which."""
+    known = np.flatnonzero(tried)
+    after = np.clip(np.searchsorted(known, np.arange(len(tried))), 1, len(known) - 1)
+    sides = known[after - 1], known[after]
+    return values[sides[0]], values[sides[1]], sides
 
 
 def _thinned(indices: Array, most: int) -> Array:

@@ -69,7 +69,7 @@ class Variance:
         f, a = yield Ask(np.array(x, dtype=float))
         return np.asarray(a < self.least) | (self.exact & cancelled(self.diffusion, f, a))
 
-    def vanishing(self, points: Sequence[Any]) -> Search[Array]:
+    def vanishing(self, points: Sequence[Any] | Array) -> Search[Array]:
         """At which of the points the variance is exactly zero, in as many digits as there are."""
         found = yield from self.tiny(points)
         for digits in DIGITS if self.exact else ():
@@ -199,11 +199,7 @@ class Variance:
         a, b = float(outside), float(inside)
         while abs(b - a) > 2 * np.spacing(max(abs(a), abs(b))):
             x = _from(a, b)
-            zero = yield from self.tiny(x)
-            if self.exact:
-                many = many_digits(DIGITS[0], ENOUGH)
-                here = many.array(x[zero])
-                zero[zero] = np.asarray((yield from self.at(here, many)) == 0, dtype=bool)
+            zero = yield from self.vanishing(x)
             last = int(np.flatnonzero(~zero)[-1]) if not zero.all() else 0
             if last + 1 >= len(x) or (x[last], x[last + 1]) == (a, b):
                 break
