@@ -374,3 +374,24 @@ def test_a_drift_that_is_straight_where_it_starts_only_is_no_parabola():
     assert abs(spread.mean[-1] - w.mean()) <= spread.mean_error[-1]
     assert abs(spread.std[-1] - w.std()) <= spread.std_error[-1]
     assert spread.mean[20] == pytest.approx(9 - given.schedule.rates[:20].sum())
+
+
+def quartics(w):
+    """Steps of a half grow where |w| is above two or so."""
+    return [w**4 / 4 + 0.3 * w, w**4 / 4 - 0.5 * w, 0.2 * w**4 + 0.1 * w]
+
+
+def test_what_a_schedule_loses_of_a_start_is_told_and_a_start_that_is_lost_refused():
+    """4 of 9 walkers from 2.05, and all from 3, lead ever farther away at the first steps."""
+    schedule = "cosine:0.5:0.01:200"
+    with pytest.raises(LandscapeError, match="from w = 3 every run leads ever farther away"):
+        anneal(Landscape(quartics, schedule=schedule, initial=3.0))
+    found = anneal(Landscape(quartics, schedule=schedule, initial=2.05))
+    share, error = found.lost
+    assert abs(share - 4 / 9) <= error + 1e-9 < 1e-3
+    assert "A share of 0.444" in str(found)
+    kept = anneal(Landscape(quartics, schedule=schedule, initial=0.5))
+    assert kept.lost[0] == 0
+    assert "is lost" not in str(kept)
+    off = found.spread.mean_error[-1] + kept.spread.mean_error[-1]
+    assert abs(found.spread.mean[-1] - kept.spread.mean[-1]) < off

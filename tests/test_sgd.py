@@ -574,3 +574,71 @@ def test_steps_with_momentum_are_asked_of_what_takes_them():
     landscape = Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, momentum=0.9)
     with pytest.raises(LandscapeError, match=r"With momentum ask stationary\.simulate"):
         analyze(landscape, steps=1000)
+
+
+def quartics(shift=0.0, unit=1.0, **changes):
+    """Three datapoints whose steps grow where |w - shift| is above two units or so."""
+
+    def losses(w):
+        x = (w - shift) / unit
+        tilts = (0.25, 0.3), (0.25, -0.5), (0.2, 0.1)
+        return [unit**2 * (k * x**4 + tilt * x) for k, tilt in tilts]
+
+    return Landscape(losses, **{"learning_rate": 0.5, **changes})
+
+
+def share_lost(x):
+    """By all its paths, until they are where every step leads back, or ever farther away."""
+    x, p, lost = np.array([x]), np.ones(1), 0.0
+    while len(x):
+        gone = np.abs(x) > 10
+        lost += p[gone].sum()
+        going = ~gone & (np.abs(x) > 1)
+        x, p = x[going], p[going]
+        steps = [k * x**3 + tilt for k, tilt in ((1, 0.3), (1, -0.5), (0.8, 0.1))]
+        x, p = np.concatenate([x - 0.5 * g for g in steps]), np.tile(p / 3, 3)
+    return lost
+
+
+@pytest.mark.parametrize(("shift", "unit"), [(0.0, 1.0), (-200.0, 10.0)])
+@pytest.mark.parametrize("start", [3.0, 2.2, 2.05, 1.9])
+def test_a_start_from_which_sgd_diverges_does_not_arrive(start, shift, unit):
+    """All of what starts at 3 leads ever farther away; it was put at the minimum."""
+    truth, settings = share_lost(start), {"initial": shift + start * unit}
+    chain = exact_chain(quartics(shift, unit, **settings))
+    assert abs(chain.lost - truth) <= chain.weight_error + 1e-9 < 1e-6
+    assert (chain.kind == "none") == (truth == 1)
+    found = analyze(quartics(shift, unit, **settings), steps=50)
+    run = found.run
+    for log, error, share in (
+        (run.log_lost[0], run.lost_errors[0], truth),
+        (run.log_shares[0, 0], run.errors[0, 0], 1 - truth),
+    ):
+        assert math.exp(log) == pytest.approx(share, abs=math.expm1(error) + 1e-9)
+        assert error < 1e-6
+    said = " ".join(str(found).split())
+    assert ("lost far out" in said) == (truth > 0)
+    assert ("it runs away to infinity" in said) == (0 < truth < 1)
+
+
+def test_what_is_lost_of_a_start_is_told_with_its_error():
+    """Of a normal start 4 % leave for good, of a narrow one none."""
+    rng = np.random.default_rng(7)
+    truth = np.mean([share_lost(x) for x in rng.normal(size=4000)])
+    landscape = quartics(initial="normal:0,1")
+    chain, run = exact_chain(landscape), analyze(landscape).sgd
+    assert abs(chain.lost - truth) < chain.weight_error + 4 * 0.2 / math.sqrt(4000)
+    told = run.after(50)
+    share = math.exp(told.log_lost[0])
+    assert abs(share - truth) < share * math.expm1(told.lost_errors[0]) + 0.013
+    assert exact_chain(landscape, "normal:0,0.2").lost == 0
+
+
+def test_check_says_what_sgd_loses_as_its_walkers_do():
+    found = check(quartics(initial=2.05), walkers=400, steps=100)
+    assert found.outcome == "fails"
+    assert "with probability 0.444" in found.reasons[0]
+    (basin,) = found.basins
+    assert abs(basin.simulation[0] - 5 / 9) < 4 * basin.simulation[1]
+    assert check(quartics(initial=3.0), simulation=False).outcome == "fails"
+    assert "444" in str(found)

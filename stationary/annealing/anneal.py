@@ -25,7 +25,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.annealing.basins import Basins
 from stationary.annealing.course import Begun, Course, Looks
-from stationary.chain.along import moments_along
+from stationary.chain.along import DivergedError, moments_along
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.process.corners import SCAN
 from stationary.process.initial import Initial
@@ -58,6 +58,9 @@ class Annealing(Result):
         Where there is one basin, and no momentum: mean and deviation of the weights at these times.
     notes
         What else there is to know, in words.
+    lost
+        The share of the runs that leads ever farther away, and its error: all else is told of those
+        that stay.
     """
 
     landscape: Landscape
@@ -70,6 +73,7 @@ class Annealing(Result):
     small_step: Course
     spread: Spread | None = None
     notes: tuple[str, ...] = ()
+    lost: tuple[float, float] = (0.0, 0.0)
 
     @property
     def course(self) -> Course:
@@ -114,7 +118,8 @@ def anneal(
     Raises
     ------
     LandscapeError
-        If there is no schedule, or no one density over all basins at some of its learning rates.
+        If there is no schedule, no one density over all basins at some of its learning rates, or
+        no run that stays.
     """
     given = as_process(process, "anneal", **changes)
     schedule = given.schedule if isinstance(given, Landscape) else None
@@ -166,6 +171,8 @@ def anneal(
                     "What becomes of it then is not followed: the shares are those of runs that "
                     "stay."
                 )
+        except DivergedError:
+            raise
         except (ConvergenceError, LandscapeError) as error:
             notes.append(f"The steps of SGD could not be followed: {error}")
     times = np.append(looks.steps[looks.cuts[:-1]], len(schedule))
@@ -173,6 +180,8 @@ def anneal(
     if single and not given.momentum:
         try:
             spread = _spread(found, schedule, times, start, cells)
+        except DivergedError:
+            raise
         except (ConvergenceError, LandscapeError) as error:
             notes.append(f"Mean and deviation over time are not told: {error}")
     return Annealing(
@@ -186,6 +195,7 @@ def anneal(
         small_step=small,
         spread=spread,
         notes=tuple(notes),
+        lost=found.lost,
     )
 
 
@@ -220,7 +230,8 @@ def _spread(
         start = Initial.of_process(found.landscape, chain)
     law = start if start is not None else Initial.of_process(found.landscape, begins)
     assert law is not None
-    moments = moments_along(found.at, schedule.rates, law)
+    *moments, (lost, error) = moments_along(found.at, schedule.rates, law)
+    found.lost = float(lost[-1]), float(error[-1])
     return Spread(*(values[times] for pair in moments for values in pair))
 
 
@@ -252,6 +263,15 @@ def _of_parabolas(
     drift, noise = (
         np.polynomial.Polynomial.fit(x, v, k) for v, k in zip(values, (1, 2), strict=True)
     )
+
+    def straight(x: Array, values: tuple[Array, Array]) -> bool:
+        return all(
+            np.abs(fit(x) - told).max() <= STRAIGHT * np.abs(told).max()
+            for fit, told in zip((drift, noise), values, strict=True)
+        )
+
+    if not straight(x, values):
+        return None
     slope, bend = float(drift.deriv()(mean)), float(noise.deriv(2)(mean)) / 2
     m, v = mean, std**2
     moments = [(m, v)]
@@ -262,13 +282,12 @@ def _of_parabolas(
             moments.append((m, v))
     means, variances = np.array(moments)[steps].T
     stds = np.sqrt(np.maximum(variances, 0.0))
-    low, high = (float(f(means + by * stds)) for f, by in ((np.min, -REACH), (np.max, REACH)))
+    with np.errstate(invalid="ignore"):
+        low, high = (float(f(means + by * stds)) for f, by in ((np.min, -REACH), (np.max, REACH)))
     if not (lower <= low <= high <= upper and math.isfinite(high - low)):
         return None
     # All the way that it goes, and where it was looked at first.
-    x, values = known(min(low, mean - reach), max(high, mean + reach))
-    for fit, told in zip((drift, noise), values, strict=True):
-        if np.abs(fit(x) - told).max() > STRAIGHT * np.abs(told).max():
-            return None
+    if not straight(*known(min(low, mean - reach), max(high, mean + reach))):
+        return None
     rounding = STRAIGHT * (1 + np.abs(means) + stds)
     return Spread(means, rounding, stds, rounding)

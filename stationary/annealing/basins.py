@@ -40,6 +40,7 @@ class Basins:
     def __init__(self, landscape: Landscape, last: float, min_barrier: float) -> None:
         self.landscape = landscape
         self.lost_from = math.inf  # the least learning rate at which a step leads far away
+        self.lost = 0.0, 0.0  # what has run away from the start, and its error
         self.zeros: dict[str, Any] = {}  # of the variance, the same at all learning rates
         state = self.state(last)
         self.equilibria = state.equilibria
@@ -134,8 +135,9 @@ class Basins:
             error = min(self.fastest * float(schedule.rates[:steps].max()), 1.0)
             return Begun.at_once(self.shares_of(start, schedule.first), error)
         parts = [[pair] for pair in pairwise([-math.inf, *self.borders, math.inf])]
-        shares = shares_along(self.at, schedule.rates[:steps], parts, start)
-        return Begun(np.arange(steps + 1), *shares)
+        shares, errors = shares_along(self.at, schedule.rates[:steps], parts, start)
+        self.lost = float(shares[-1, -1]), float(errors[-1, -1])
+        return Begun(np.arange(steps + 1), shares[:, :-1], errors[:, :-1])
 
     def in_the_limit(self, rate: float) -> tuple[Array, Array]:
         """log k upwards and downwards between neighbours, (2, n - 1), of small steps; errors."""

@@ -17,10 +17,15 @@ from stationary.aliases import Array
 from stationary.chain.batches import batches_of
 from stationary.chain.ground import followed
 from stationary.chain.run import ground_of, held_in, placed, spread_on, told, walked
+from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 
 CHANGE = 0.1  # of a learning rate, which is taken for one: errors say what half of it changes
+
+
+class DivergedError(LandscapeError):
+    """There is no run left to tell of."""
 
 
 def shares_along(
@@ -29,7 +34,7 @@ def shares_along(
     basins: Sequence[Sequence[tuple[float, float]]],
     start: Initial,
 ) -> tuple[Array, Array]:
-    """What basins hold while the learning rate changes from step to step, of runs that stay.
+    """What basins hold while the learning rate changes from step to step, and what is lost.
 
     Parameters
     ----------
@@ -43,8 +48,9 @@ def shares_along(
     Returns
     -------
     tuple
-        The shares before each step and after the last, shape (steps + 1, basins), and their
-        absolute errors: twice what wider cells and longer stretches of one rate change.
+        The shares of runs that stay before each step and after the last and, in the last column,
+        of all what has run away, shape (steps + 1, basins + 1), and their absolute errors: twice
+        what wider cells and longer stretches of one rate change.
     """
     borders = [x for parts in basins for part in parts for x in part]
 
@@ -56,8 +62,8 @@ def shares_along(
 
 def moments_along(
     at: Callable[[float], Landscape], rates: Array, start: Initial
-) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
-    """Mean and deviation on the same way, each with its error, shape (steps + 1,)."""
+) -> tuple[tuple[Array, Array], ...]:
+    """Mean, deviation and what is lost on the same way, each with its error, (steps + 1,)."""
     centre = float(start.mean())
 
     def powers(low: Array, high: Array) -> Array:
@@ -70,7 +76,7 @@ def moments_along(
     (mean, error), (std, off) = told(means), told(stds)
     # A law as narrow as cells has its mean somewhere in them.
     error += np.divide(off**2, std, out=np.zeros_like(std), where=std > 0)
-    return (mean, error), (std, off)
+    return (mean, error), (std, off), told([level[:, 2] for level in levels])
 
 
 def _along(
@@ -80,7 +86,7 @@ def _along(
     borders: Sequence[float],
     columns: Callable[[Array, Array], Array],
 ) -> list[Array]:
-    """Means of columns before each step and after the last, of runs that stay.
+    """Means of columns before each step and after the last, of runs that stay; last, what is lost.
 
     On fine cells, on coarse ones with longer stretches of one rate, and by other nodes where these
     stand for batches. The `columns` are of what is spread from low to high, or of points.
@@ -92,16 +98,17 @@ def _along(
     known = list[Array]()
     steps = (batches_of(at(rate)) if rate else None for rate in rates.tolist())
     if start.law is None:
-        known.append(start.weights / start.weights.sum() @ columns(start.points, start.points))
+        weights = start.weights / start.weights.sum()
+        known.append(np.append(weights @ columns(start.points, start.points), 0.0))
     for x, p in walked(steps, batches, start, held):
-        known.append(p @ columns(x, x))
+        known.append(np.append(p @ columns(x, x), 0.0))
         begin = partial(placed, x=x, p=p)
     taken = max(len(known) - 1, 0)
     cuts = _stretches(rates[taken:]) + taken
 
     def law(cuts: Array, edges: Array, other: int | None = None) -> Array:
         rows, of = begin(edges), columns(edges[:-1], edges[1:])
-        found = [*known] or [rows[:-2] @ of]
+        found = [*known] or [np.append(rows[:-2] @ of, 0.0)]
         for a, b in pairwise(cuts.tolist()):
             whole = float(rates[a:b].sum())
             if whole:
@@ -113,7 +120,14 @@ def _along(
             for _ in range(b - a):
                 if whole:
                     rows = matrix.after(rows)
-                found.append(rows[:-2] @ of / rows[:-2].sum())
+                stay = rows[:-2].sum() / rows.sum()
+                if not stay > 0:
+                    raise DivergedError(
+                        f"{batches.landscape.name}: from {start.text} every run leads ever farther "
+                        "away: it diverges. Give a start nearer to a minimum, or a lower first "
+                        "learning rate."
+                    )
+                found.append(np.append(rows[:-2] @ of / rows[:-2].sum(), 1 - stay))
         return np.array(found)
 
     halves = np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) // 2))

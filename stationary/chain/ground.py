@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.cells import shares_of
 from stationary.chain.batches import Batches
 from stationary.chain.cells import (
     Core,
@@ -28,6 +29,7 @@ from stationary.process.initial import Initial
 
 FEW_CELLS = 250  # of a first pass over the whole interval
 LOST = 1e-11  # of the steps from where SGD is for long, fewer than which lead away
+MOSTLY = 7.0  # e-folds below the most likely cell: fewer are where SGD is for long
 LEANS = 1000  # points at which the steps are asked how density leans, at least
 
 
@@ -126,15 +128,15 @@ def followed(batches: Batches, start: Initial | None) -> tuple[Held, bool]:
     """The interval on which to follow the chain, and whether it leaves that one in the end."""
     span = None if start is None else start.span
     held = held_by(batches, span)
-    inner = _lasting(batches, held, span)
+    inner = _lasting(batches, held, start)
     return (held, False) if inner is None else (inner, True)
 
 
-def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) -> Held | None:
+def _lasting(batches: Batches, held: Held, start: Initial | None) -> Held | None:
     """Where SGD stays for longer than any run although far out its steps lead ever farther away.
 
     The narrowest interval around all minima that next to no step leads out of, from any of them
-    on; None where there is none.
+    on or on the way to them from the start; None where there is none.
     """
     ends = zip(held.ends, batches.landscape.domain, strict=True)
     if held.far.fate is not Fate.DIVERGES or any(
@@ -148,7 +150,7 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
     before = 1.0
     for pad in (held.upper - held.lower) * 2.0 ** np.arange(-14, -1):
         low, high = max(min(minima) - pad, held.lower), min(max(minima) + pad, held.upper)
-        if start is not None and not low <= start[0] <= start[1] <= high:
+        if start is not None and not low <= start.span[0] <= start.span[1] <= high:
             continue
         inner = Held(float(low), float(high), ("fold", "fold"), Far())
         ground = Ground(batches, inner, FEW_CELLS, None, laid=())
@@ -162,9 +164,24 @@ def _lasting(batches: Batches, held: Held, start: tuple[float, float] | None) ->
         _, steps, _ = absorbed(chain.matrix, owner, 1, likely)
         # One in as many steps leads out as that takes; where none does, it is no number.
         lost = float(np.exp(-np.nan_to_num(steps[at], nan=math.inf)).max())
-        if lost < LOST:
+        if lost < LOST and (start is None or _strays(ground, chain, at, start) < LOST):
             return inner
         if lost > 2 * before:  # wider, its cells and the steps within tell ever less
             return None
         before = lost
     return None
+
+
+def _strays(ground: Ground, chain: Transfer, minima: Array, start: Initial) -> float:
+    """How likely SGD leaves cells for good before it comes to where it is for long."""
+    (kept,) = ground.chain(chain.edges, ground.held.ends, leaning=False)
+    owner = np.append(np.full(chain.cells, -1), [0, 0])
+    for members in closed_classes(kept.inner):
+        log_mass = kept.stationary(members)
+        owner[:-2][log_mass > log_mass.max() - MOSTLY] = 1
+    owner[minima] = 1
+    table, _, _ = absorbed(chain.matrix, owner, 2, 1.0 * owner[:-2])
+    if start.law is not None:
+        return float(shares_of(start, chain.edges) @ table[:, 0])
+    cell = np.clip(np.searchsorted(chain.edges, start.points, side="right") - 1, 0, chain.cells - 1)
+    return float(start.weights @ table[cell, 0] / start.weights.sum())

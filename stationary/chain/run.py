@@ -47,6 +47,8 @@ class Run(Result):
         Natural logarithm of the probability of each basin, by start: shape (starts, basins), and
         its absolute error: twice the change from cells twice as wide, and from other nodes
         where these stand for batches.
+    log_lost, lost_errors
+        The same of what has run away to infinity, (starts,) each.
     log_relaxation, relaxation_error
         Natural logarithm of the steps in which it forgets which basin it came from by a factor of
         e, and its absolute error; inf where it never does, None with one basin or where it runs
@@ -57,6 +59,8 @@ class Run(Result):
     starts: tuple[str, ...]
     log_shares: Array
     errors: Array
+    log_lost: Array
+    lost_errors: Array
     log_relaxation: float | None
     relaxation_error: float | None
 
@@ -103,7 +107,11 @@ def run_of(
         relaxation, doubt = times[0], 0.0 if math.isinf(times[0]) else math.inf
         if all(map(math.isfinite, times)):
             doubt = float(told(times)[1])
-    return Run(steps, tuple(words), np.minimum(found, 0.0), errors, relaxation, doubt)
+    shares, off = np.minimum(found, 0.0), errors
+    return Run(
+        steps, tuple(words), shares[:, :-1], off[:, :-1], shares[:, -1], off[:, -1], relaxation,
+        doubt,
+    )  # fmt: skip
 
 
 def told(levels: Sequence[Any]) -> tuple[Any, Any]:
@@ -138,7 +146,7 @@ def _on_cells(
         begin = np.array([placed(chain.edges, x, here.batches.probability) for x in images.T])
         first = begin if since is None else np.array([since(chain.edges)])
         middle = (chain.edges[1:] + chain.edges[:-1]) / 2
-        inside = held_in(basins, np.append(middle, chain.edges[[0, -1]]))
+        inside = _ends_in(basins, np.append(middle, chain.edges[[0, -1]]), batches.landscape, held)
         levels.append(_Course(here.halted(chain).dense(), inside, begin, first, taken))
     return levels
 
@@ -175,11 +183,11 @@ def _on_walks(
     if n > MOST_STATES:
         return []
     first = first / first.sum(axis=1)[:, None]
-    courses = []
+    courses, inside = [], _ends_in(basins, x, batches.landscape, held)
     for walk in walks:
         matrix = walk.links.dense()
         matrix[walk.stopped] = np.eye(n)[walk.stopped]
-        courses.append(_Course(matrix, held_in(basins, x), begin, first, 0))
+        courses.append(_Course(matrix, inside, begin, first, 0))
     return courses
 
 
@@ -224,6 +232,16 @@ def held_in(basins: Sequence[Sequence[tuple[float, float]]], x: Array) -> Array:
     return np.array(held, dtype=float).T
 
 
+def _ends_in(
+    basins: Sequence[Sequence[tuple[float, float]]], x: Array, landscape: Landscape, held: Held
+) -> Array:
+    """The same, and what has run away to infinity: (len(x), basins + 1)."""
+    (lower, upper), (low, high) = landscape.domain, held.ends
+    below = (low == "leave") & (lower == -math.inf) & (x <= held.lower)
+    lost = below | ((high == "leave") & (upper == math.inf) & (x >= held.upper))
+    return np.column_stack([held_in(basins, x) * ~lost[:, None], lost])
+
+
 def spread_on(edges: Array, start: Initial) -> Array:
     """A start, as cells see it."""
     return np.append(shares_of(start, edges), [0.0, 0.0])
@@ -240,7 +258,7 @@ class _Course:
     """A chain as a dense matrix, which states each basin holds, and where it begins."""
 
     matrix: Array  # (n, n)
-    inside: Array  # (n, basins)
+    inside: Array  # (n, basins + 1): the last is what has run away
     begin: Array | None  # (minima, n): from each of them
     first: Array  # (starts, n)
     taken: int  # steps that these have taken
@@ -266,7 +284,7 @@ class _Course:
             steps >>= 1
             if relaxation is None and begin is not None and shares is not None:
                 # Later on each basin is one number, and what has passed between them is squared.
-                shares = begin @ power @ self.inside if k <= MIXED else shares @ shares
+                shares = begin @ power @ self.inside[:, :-1] if k <= MIXED else shares @ shares
                 shares /= shares.sum(axis=1, keepdims=True)
                 now = 0.5 * max(np.abs(a - b).sum() for a in shares for b in shares)
                 if now < 0.5:  # it falls as exp(-steps / relaxation), and the steps have doubled

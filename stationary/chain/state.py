@@ -75,6 +75,11 @@ class ChainState(Distribution, Result):
     is_one: bool = False  # whether all atoms are one closed class, of a few points
 
     @property
+    def lost(self) -> float:
+        """The probability to run away to infinity, right to `weight_error`."""
+        return math.fsum(e.weight or 0.0 for e in self.escapes)
+
+    @property
     def closed(self) -> int:
         """How many closed classes there are."""
         return 1 if self.is_one else len(self.atoms) + len(self.components)
@@ -385,7 +390,7 @@ class ChainState(Distribution, Result):
 
     def _require_moments(self) -> None:
         self._require()
-        if any(e.weight for e in self.escapes):
+        if self.lost:
             raise LandscapeError(
                 f"{self.landscape.name}: part of the walkers runs away to infinity, so there is no "
                 "mean. Ask the components for theirs."

@@ -6,6 +6,7 @@ is the judge; the walkers judge the chain.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from functools import partial
@@ -150,6 +151,7 @@ def check(
             notes.append("The walkers were stopped before they were observed.")
     state = analysis.end_state
     solved, settled = state.kind in COMPARED, chain.kind in SETTLED
+    kept = settled and not chain.lost  # walkers are averaged over those that stay
     apart = compared(chain, state) if solved and settled else None
     indicators = step_indicators(landscape, state)
     basins = sgd_basins(state, analysis.basins, analysis.exits, chain, stretches, indicators)
@@ -160,7 +162,7 @@ def check(
         steps=indicators,
         diffusion_and_chain=apart,
         diffusion_and_simulation=compared(sent.distribution, state) if sent and solved else None,
-        chain_and_simulation=compared(sent.distribution, chain) if sent and settled else None,
+        chain_and_simulation=compared(sent.distribution, chain) if sent and kept else None,
         conventions=_conventions(analysis, chain, apart) if apart is not None else {},
         basins=tuple(map(partial(_walked, sent), basins, stretches)),
         closed=(_closed(state), chain.closed),
@@ -205,11 +207,14 @@ def _affordable(
 
 
 def _walked(sent: Simulation | None, basin: SgdBasin, stretch: Stretch) -> SgdBasin:
-    """With what the walkers say of it."""
+    """With what the walkers say of it, of all that were sent out."""
     if sent is None:
         return basin
     pairs = [(sent.probability(*p), sent.probability_error(*p)) for p in stretch.parts]
-    return replace(basin, simulation=(sum(p for p, _ in pairs), sum(e for _, e in pairs)))
+    share, error = sum(p for p, _ in pairs), sum(e for _, e in pairs)
+    stay = 1 - sent.escaped / sent.walkers
+    error += share * math.sqrt(stay * (1 - stay) / sent.walkers)
+    return replace(basin, simulation=(stay * share, error))
 
 
 def _closed(state: EndState) -> int:

@@ -175,6 +175,10 @@ class Check(Result):
                 return ("neither has an end state: both run away",)
             return (f"SGD has no end state at this step: {_lower(chain.reason.rstrip('.'))}",)
         found = []
+        if chain.lost > HELD:
+            found.append(
+                f"SGD runs away to infinity from this start with probability {chain.lost:.3g}"
+            )
         mine, theirs = self.closed
         if mine == 1 < theirs and chain.batches.exact:
             found.append(

@@ -28,6 +28,7 @@ from stationary.result import Result
 from stationary.sgd.basins import (
     CLOSE,
     COMPARED,
+    NEVER,
     SETTLED,
     SgdBasin,
     sgd_basins,
@@ -115,7 +116,7 @@ class FiniteStep(Result):
         if self.basins and not self.apart[1] < math.inf:
             return Belief.OPEN
         if all(b.agrees for b in self.basins):
-            return Belief.CHAIN if self.shifted else Belief.EITHER
+            return Belief.CHAIN if self.shifted or chain.lost > NEVER else Belief.EITHER
         told = chain.status is Status.CONVERGED
         return Belief.CHAIN if told and any(b.gap > 0 for b in self.basins) else Belief.OPEN
 
@@ -192,7 +193,7 @@ def finite_step(
 
     stretches = stretches_of(state, basins)
     minima = np.array([s.position for s in stretches if not s.at_end])
-    chain, known, heavy, reason = None, True, False, BLURRED
+    chain, known, heavy, lost, reason = None, True, False, False, BLURRED
     for cells in CELLS:
         if len(minima) * ACROSS > cells:
             continue
@@ -202,9 +203,11 @@ def finite_step(
             chain, said = None, str(error).removeprefix(f"{landscape.name}: ")
             reason = capital(said.partition("\n")[0])
             break
-        heavy = chain.tail_exponent <= 2  # no cells tell a deviation that does not exist
+        # No cells tell a deviation that does not exist, as of what is lost.
+        heavy, lost = chain.tail_exponent <= 2, chain.lost > 0
         # Nor do more of them tell what nodes leave open that stand for batches.
-        known = chain.kind not in SETTLED or heavy or chain.std_error <= CLOSE * chain.std()
+        known = chain.kind not in SETTLED or heavy or lost
+        known = known or chain.std_error <= CLOSE * chain.std()
         few = known or not chain.batches.exact
         reason = BLURRED if _is_blurred(chain, minima) else chain.reason if chain.linked else ""
         if few and reason != BLURRED:
@@ -219,7 +222,7 @@ def finite_step(
     settled, spread, means, doubts = state.kind in COMPARED, None, None, (0.0, 0.0)
     if reason or chain is None:
         return FiniteStep(landscape, None, found, steps, settled, None, reason)
-    if settled and known and chain.kind in SETTLED:
+    if settled and known and chain.kind in SETTLED and not lost:
         pair = float(state.std()), math.inf if heavy else chain.std()
         spread = pair if math.isfinite(pair[0]) else None
         more = (0.0, 0.0) if heavy else (chain.mean_error, chain.std_error)

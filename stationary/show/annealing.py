@@ -11,6 +11,7 @@ from stationary.aliases import Array
 from stationary.annealing.anneal import Annealing, Spread
 from stationary.annealing.course import Course, Freeze
 from stationary.numbers.arithmetic import ROUNDING
+from stationary.sgd.basins import NEVER
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.wording import error_text, joined, known_text, probability_text, tidy
@@ -45,6 +46,13 @@ def text(found: Annealing) -> Report:
 
 def course_lines(found: Annealing) -> list[str]:
     """The answer in a few sentences."""
+    if found.lost[0] > NEVER:
+        gone = f"A share of {known_text(*found.lost, 6)} of the runs leads ever farther away and"
+        return [f"{gone} is lost. What follows is told of those that stay.", *_of_those(found)]
+    return _of_those(found)
+
+
+def _of_those(found: Annealing) -> list[str]:
     course, places = found.course, found.minima
     if len(places) == 1:
         at = f"{tidy(places[0], ROUNDING):.6g}"
@@ -162,7 +170,7 @@ def data(found: Annealing) -> dict[str, Any]:
 
     return (
         {"schema": 1, "sgd": of(found.sgd), "small_step": of(found.small_step)}
-        | picked(found, "name=landscape.name schedule=schedule.text initial=initial.text")
+        | picked(found, "name=landscape.name schedule=schedule.text initial=initial.text lost")
         | picked(found, "learning_rates=rates minima steps notes")
         | {"spread": found.spread and picked(found.spread, "mean mean_error std std_error")}
     )

@@ -52,7 +52,8 @@ def _distances(check: Check) -> list[Line]:
         ("diffusion, simulation", check.diffusion_and_simulation),
         ("chain, simulation", check.chain_and_simulation),
     )
-    spread = check.chain.std() if check.chain.kind in SETTLED else 1.0
+    chain = check.chain
+    spread = chain.std() if chain.kind in SETTLED and not chain.lost else 1.0
     length = spread if 0 < spread < math.inf else 1.0
     kinds = {"total_variation": 1.0, "kolmogorov": 1.0, "wasserstein": length}
     rows = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +13,8 @@ from stationary.errors import StationaryError, Status
 from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
-from stationary.show.layout import Line, tabulated
+from stationary.show.layout import Line
+from stationary.show.run import by_start, forgotten
 from stationary.wording import (
     LIGHT,
     MOST_NAMED,
@@ -27,15 +27,10 @@ from stationary.wording import (
     power_text,
     probability_text,
     sampled_text,
-    share_text,
     steps_text,
 )
 
-if TYPE_CHECKING:
-    from stationary.chain.run import Run  # with SciPy, which a report may do without
-
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
-UNKNOWN = 3.0  # error of the logarithm of a time of which nothing is said
 
 
 def headline(analysis: Analysis) -> list[str]:
@@ -111,39 +106,6 @@ def after(analysis: Analysis) -> list[Line]:
     return [*by_start(run, names), *forgotten(run)]
 
 
-def by_start(run: Run, names: Sequence[str]) -> list[Line]:
-    """What basins of these names hold after it, by where it starts."""
-
-    def share(log: float, error: float) -> str:
-        return share_text(log, min(math.exp(log) * math.expm1(min(error, 700.0)), 1.0))
-
-    rows = [
-        (start, *map(share, logs, errors))
-        for start, logs, errors in zip(run.starts, run.log_shares, run.errors, strict=True)
-    ]
-    return tabulated(("started at", *names), rows)
-
-
-def forgotten(run: Run) -> list[str]:
-    """Whether the run has reached the end state."""
-    memory = run.log_relaxation
-    if memory is None:
-        return []
-    if math.isinf(memory):
-        return ["SGD never forgets which minimum it came from."]
-    doubt = run.relaxation_error or 0.0
-    if not doubt < UNKNOWN:
-        return []
-    times, few = math.log(run.steps) - memory, math.log(5)
-    reached = "has long been reached" if times > few else "is being reached"
-    if times < -few:
-        reached = "is not reached: where the run is depends on where it starts"
-    return [
-        f"SGD forgets which minimum it came from in {steps_text(memory, doubt)} steps (the "
-        f"relaxation time). In a run of {run.steps:,} its end state {reached}."
-    ]
-
-
 def _caution(analysis: Analysis) -> str:
     """A word where SGD with its finite step may end up elsewhere than its diffusion."""
     if analysis.landscape is not None and analysis.landscape.momentum:
@@ -211,6 +173,9 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool) -> str:
         left = f", and leaves {' and '.join(gone[:MOST_NAMED])} for good"
         if has_start:  # it may just not come there
             left = f" from this start, and not around {' or '.join(gone[:MOST_NAMED])}"
+    if chain.lost > NEVER:
+        lost = known_text(chain.lost, chain.weight_error, 6)
+        left += f", and with probability {lost} it runs away to infinity"
     return f"In the long run SGD is {listed}{left}."
 
 
@@ -251,7 +216,12 @@ def _agreement(sgd: FiniteStep) -> str:
         found.append(f"{off[0]:.1g} in the mean and {off[1]:.1g} in the standard deviation")
     said = f"SGD's exact chain with this step agrees{', to within' * bool(found)} {joined(found)}"
     said = f"{said.rstrip()}."
-    if sgd.spread is None and chain.kind in SETTLED and CLOSE * chain.std() < chain.std_error:
+    if (
+        sgd.spread is None
+        and chain.kind in SETTLED
+        and not chain.lost
+        and CLOSE * chain.std() < chain.std_error
+    ):
         doubt = max(chain.mean_error, chain.std_error)
         said += f" It knows its mean and deviation only to {doubt:.1g}." if doubt < math.inf else ""
     return said

@@ -267,7 +267,7 @@ def sgd_data(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
         "held": [{"position": m.position, "interval": m.held} for m in sgd.held],
         "run": None
         if run is None
-        else picked(run, "steps starts log_shares errors")
+        else picked(run, "steps starts log_shares errors log_lost lost_errors")
         | {"log_relaxation_time": run.log_relaxation, "log_relaxation_error": run.relaxation_error},
     } | (
         {"kind": None, "cells": None, "notes": ()}
