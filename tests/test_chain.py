@@ -1583,3 +1583,30 @@ def test_label_noise_below_a_high_barrier_is_told_which_domain_is_known(unit, sh
         part = exact_chain(landscape(tuple(map(float, told))), cells=256)
         assert part.kind == "density"
         assert abs((part.mean() - shift) / unit - side) < 1e-3
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-6])
+def test_an_exit_time_that_falls_as_a_square_by_luck_is_not_taken_at_that(unit):
+    """Few datapoints, whose times are rough in the cells: 3.6253 by 1,024, 3.6338 by 2,000."""
+    rng = np.random.default_rng(77)
+    for _ in range(19):
+        tilts = rng.normal(size=(int(rng.integers(2, 7)), 2)) * 0.7
+        tilt, rate, batch = rng.normal() * 0.2, rng.uniform(0.04, 0.3), int(rng.integers(1, 3))
+        replacement = bool(rng.integers(2)) if batch == 1 or len(tilts) > 2 else True
+
+    def losses(x):
+        w = x / unit
+        well = (w * w - 1) ** 2 / 2 + tilt * w
+        return [unit**2 * (well + a * w + b * np.sin(2 * w)) for a, b in tilts]
+
+    sgd = Landscape(
+        losses=losses,
+        learning_rate=rate,
+        batch_size=batch,
+        replacement=replacement,
+        domain=(-4 * unit, 4 * unit),
+    )
+    right = analyze(sgd, chain=False).basins[1]
+    where = float(right.lower), float(right.upper), float(right.position)
+    few, many = (exact_chain(sgd, cells=n).mean_exit_time(*where) for n in (1024, 2000))
+    assert abs(few.log_time - many.log_time) < few.error + many.error < 0.1

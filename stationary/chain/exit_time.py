@@ -23,6 +23,7 @@ from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit
 
 MOST_ROUNDS = 100  # in which what a walk can come to grows
+BESIDE = 5  # in place of 4: cells of another width, of which few edges are the same
 MOST_CELLS = 2000  # times settle on fewer, and have links of their own for every start
 
 
@@ -92,16 +93,23 @@ def exit_time(
     cores = cores_of(batches, low, high, count)
     places = spaced(low, high, max(count, 64) + 1, cores)
     joints = np.array([b for b in landscape.breakpoints if low < b < high])
-    edges = bisected(bisected(graded(low, high, max(count // 4, 16), joints=joints, cores=cores)))
-    levels = []
+    edges, laid = (
+        bisected(bisected(graded(low, high, max(few, 16), joints=joints, cores=cores)))
+        for few in (count // 4, count // BESIDE)
+    )
+    levels: list[tuple[float, float, float]] = []
     lean = Lean(batches, places)
-    for chain in transfers(batches, edges, held.ends, joints, [lean] * 3)[::-1]:
+    (beside,) = transfers(batches, laid, held.ends, joints, [lean])
+    for chain in [*transfers(batches, edges, held.ends, joints, [lean] * 3)[::-1], beside]:
         levels.append(_log_time(batches, held, chain, lean, at))
         if math.isinf(levels[-1][0]):
             return ExitTime(math.inf, 0.0 if batches.exact else math.inf, cells_error=0.0)
+    *levels, other_cells = levels
     (time, error), (above, doubt) = (limit([level[k] for level in levels]) for k in (0, 2))
-    of_cells = float(error) + 1e-12 + levels[-1][1]
-    off = np.array([of_cells, doubt + 1e-12])
+    # Changes of a time that is rough may fall as a square by luck: other cells tell.
+    apart = 2 * np.abs([other_cells[k] - levels[-1][k] for k in (0, 2)])
+    of_cells = float(error + apart[0]) + 1e-12 + levels[-1][1]
+    off = np.array([of_cells, doubt + apart[1] + 1e-12])
     for other in batches.others:
         lean = Lean(other, places)
         (chain,) = transfers(other, edges[::4], held.ends, joints, [lean])
