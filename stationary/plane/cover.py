@@ -18,7 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
-from stationary.plane.inside import RULE, Labels, Rule, held, looked, whole
+from stationary.plane.inside import RULE, SMOOTH, Labels, Rule, held, looked, whole
 from stationary.plane.mesh import Mesh, basis, end_to_end, gauss, with_slopes
 from stationary.process.plane import Box, PlaneDiffusion
 
@@ -75,6 +75,8 @@ class Region:
         Points inside, (2, M): of a region that falls apart, those parts count that hold any.
     absorbing
         Sides of the box that end the time: their axes, and 0 for lower ones, 1 for upper ones.
+    smooth
+        Part of the side of a rectangle up to which the edge is followed.
     """
 
     process: PlaneDiffusion
@@ -82,6 +84,7 @@ class Region:
     box: Box
     absorbing: Sequence[tuple[int, int]]
     labels: Labels | None = None
+    smooth: float = SMOOTH
 
     def cover(self, mesh: Mesh, last: Cover | None = None) -> Cover:
         """The rectangles of a mesh that hold any of the region, of which `last` knows parts."""
@@ -110,7 +113,8 @@ class Region:
             [Rule(*(v[..., here] for v in sides))],
         ]
         if self.labels is not None:
-            more = held(self.labels, cut, mesh.low[:, cut], mesh.size[:, cut])
+            ends = mesh.low[:, cut], mesh.size[:, cut]
+            more = held(self.labels, cut, *ends, smooth=self.smooth)
             for known, found in zip(rules, more, strict=True):
                 known.append(found)
         if last is not None:

@@ -77,10 +77,11 @@ def mean_exit_time(process: Any, x: Any, region: Any) -> Estimate:
         )
     from stationary.plane.basin import PlaneBasin
     from stationary.plane.exit import exit_time
+    from stationary.plane.inside import BORDER
     from stationary.plane.solve import plane_end_state
 
     if isinstance(region, PlaneBasin) or number(region) is not None:
-        region = plane_end_state(given).inside(region)
+        return exit_time(given, x, plane_end_state(given).inside(region), BORDER)
     return exit_time(given, x, region)
 
 

@@ -17,7 +17,7 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.plane.boxes import box_of, clipped, ends_of, finite_box, lattice
 from stationary.plane.cover import Region
-from stationary.plane.inside import Labels
+from stationary.plane.inside import SMOOTH, Labels
 from stationary.plane.leaving import times
 from stationary.plane.local import everywhere
 from stationary.plane.product import alone
@@ -34,16 +34,19 @@ SHRINKINGS = 64  # of the box around a region that is small: each to a twelfth
 TIP = 4  # steps between these: how far its corners may reach beyond what is seen
 
 
-def exit_time(given: PlaneLandscape | PlaneDiffusion, x: Any, region: Any) -> Estimate:
+def exit_time(
+    given: PlaneLandscape | PlaneDiffusion, x: Any, region: Any, smooth: float = SMOOTH
+) -> Estimate:
     """The mean time at which the process first leaves a region, from points (2,) or (2, M).
 
     Sides of a rectangle on a side of the domain, or beyond it, reflect; infinite ones are cut
-    where next to nothing is.
+    where next to nothing is. Edges of other regions are followed up to what is `smooth`.
     """
     flat, process = points_of(x), given.diffusion()
     if callable(region):
         _require_inside(process, region, flat)
-        made = times(given, Region(process, flat, _around(process, region, flat), (), region))
+        box = _around(process, region, flat)
+        made = times(given, Region(process, flat, box, (), region, smooth))
     else:
         sides = rectangle(region, process.name)
         absorbing = _absorbing(process, sides)

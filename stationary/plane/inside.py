@@ -23,6 +23,7 @@ LOOKS, ALONG = 16, 16  # steps along sides between points that are looked at, an
 CLOSEST = 8  # times are rectangles cut in four: what is left is taken as it is
 MOST = 3000  # rectangles are cut in all: an edge that is nowhere smooth would take more
 SMOOTH = 1e-11  # of a side: what the last coefficients of crossings may be
+BORDER = 1e-7  # the same of borders of basins, which are known from point to point
 APPEARS = 1e-5  # of a row: how far from its end a crossing may be in the first row that has it
 BISECTIONS = 40  # of edges between two looks: all digits
 BESIDE = 1e-9  # of a band: how far from its ends its rows are as they are inside
@@ -63,8 +64,9 @@ def looked(labels: Labels, low: Array, size: Array) -> tuple[Array, Array, Array
 
 
 def held(
-    labels: Labels, number: Array, low: Array, size: Array, counts: Any = None, count: int = RULE
-) -> tuple[Rule, Rule]:
+    labels: Labels, number: Array, low: Array, size: Array, counts: Any = None, count: int = RULE,
+    smooth: float = SMOOTH,
+) -> tuple[Rule, Rule]:  # fmt: skip
     """The rules inside rectangles (2, K), numbered (K,), and along the edge in them: as close as
     each counts, (K,), and its quarters for a quarter of that; all alike if that is not given."""
     closest, part, room = (CLOSEST, 1.0, MOST) if counts is None else (2 * CLOSEST, 0.25, MOST)
@@ -81,7 +83,7 @@ def held(
             break
         bands = _Bands(labels, number, low, size, seen, count)
         missing = bands.rough * counts
-        again = missing > SMOOTH
+        again = missing > smooth
         if depth == closest:
             again[:] = False
         elif np.count_nonzero(again) > room:  # where most is missing
