@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from stationary import Diffusion, analyze, end_state
+from stationary import Diffusion, analyze, end_state, first_passage
 
 INF = math.inf
 
@@ -123,6 +123,22 @@ def test_wells_far_from_the_origin_are_both_found(place):
     state = end_state(process(place))
     assert state.cdf(place) == pytest.approx(0.2915018188015665, rel=1e-10)
     assert len(state.modes) == 2
+
+
+@pytest.mark.parametrize("place", [3e3, -1e5, 1e8])
+def test_passages_far_from_the_origin_are_known_as_at_home(place):
+    """Distances were counted from 0: a cubic drift of c^3 in proportion to what rounds it behind
+    the start was followed by panels without end."""
+
+    def time(c):
+        p = Diffusion(lambda x: 1.2 * (x - c) - 0.5 * (x - c) ** 3 + 0.04, 0.35)
+        return first_passage(p, c - 1, c + 1.25).mean
+
+    home, away = time(0.0), time(place)
+    assert abs(away.value - home.value) <= (away.error + home.error) * home.value
+    assert home.error + away.error < 1e-12
+    p = Diffusion(lambda x: 2 * (place - x) / (1 + (x - place) ** 2), 1.0)  # Student's t
+    assert end_state(p).ppf(0.999) - place == pytest.approx(5.897362714633, rel=1e-6)
 
 
 def test_a_line_is_looked_at_as_far_as_its_functions_have_values():

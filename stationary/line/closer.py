@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.line.chart import CORE
+from stationary.line.chart import CORE, middle_of
 from stationary.line.sampled import DIGITS
 from stationary.line.side_by_side import CANNOT, Search, side_by_side
 from stationary.line.variance import ENOUGH, POSITION_DIGITS, ZOOM, Variance, roundest
@@ -76,7 +76,8 @@ class Look:
         lower, upper = self.diffusion.domain
         if math.isfinite(upper - lower):
             return []
-        return [p for p in places if abs(float(p.upper)) > 2 * CORE]
+        middle = middle_of(self.diffusion)
+        return [p for p in places if abs(float(p.upper) - middle) > 2 * CORE]
 
     def collect(self, searches: Sequence[Search[Found]]) -> None:
         """Search side by side, and keep what is found."""

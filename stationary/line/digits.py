@@ -15,6 +15,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
+from stationary.line.chart import middle_of
 from stationary.line.closer import Dip
 from stationary.line.reach import with_the_law
 from stationary.line.sampled import VanishingVarianceError
@@ -115,8 +116,9 @@ def arithmetic_for(
 
 
 def _digits_of_width(diffusion: Diffusion) -> int:
-    """How many digits of a position are the same all over the domain."""
-    lower, upper = diffusion.domain
+    """How many digits of a position are the same all over the domain, or where its law is."""
+    middle = abs(middle_of(diffusion))
+    lower, upper = diffusion.domain if not middle else (middle, middle + 1)  # no wider than `CORE`
     largest = max(abs(lower), abs(upper))
     if not math.isfinite(largest) or not largest > upper - lower:
         return 0

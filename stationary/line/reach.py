@@ -10,7 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
-from stationary.line.chart import CORE, OCTAVES, Chart
+from stationary.line.chart import CORE, OCTAVES, Chart, middle_of
 from stationary.line.octaves import FALLEN, MARGIN
 from stationary.line.sampled import DIGITS, NODES, coefficients_at, open_ends, sampled
 from stationary.numbers.arithmetic import Arithmetic, many_digits
@@ -76,7 +76,8 @@ def core_of(diffusion: Diffusion, opened: tuple[bool, bool]) -> tuple[float, flo
         return lower + (CORE / 128 if opened[0] else 0.0), lower + _reach(diffusion, lower, 1)
     if math.isfinite(upper):
         return upper - _reach(diffusion, upper, -1), upper - (CORE / 128 if opened[1] else 0.0)
-    return -_reach(diffusion, 0.0, -1), _reach(diffusion, 0.0, 1)
+    middle = middle_of(diffusion)
+    return middle - _reach(diffusion, middle, -1), middle + _reach(diffusion, middle, 1)
 
 
 def _reach(diffusion: Diffusion, middle: float, sign: int) -> float:
@@ -106,7 +107,10 @@ def with_the_law(diffusion: Diffusion, x: Array) -> Array:
 def _core_in_digits(diffusion: Diffusion) -> tuple[float, float]:
     many = many_digits(DIGITS[0])
     opened = open_ends(diffusion, many)
-    return core_in_reach(diffusion, opened, core_of(diffusion, opened), many, 1.0)[0]
+    core, middle = core_of(diffusion, opened), middle_of(diffusion)
+    if middle:  # one place of several, maybe, of a law as wide as it is far from 0
+        core = min(core[0], 0.0, 2 * middle), max(core[1], 0.0, 2 * middle)
+    return core_in_reach(diffusion, opened, core, many, 1.0)[0]
 
 
 def core_in_reach(

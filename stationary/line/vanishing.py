@@ -14,7 +14,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.line.chart import CORE, OCTAVES
+from stationary.line.chart import CORE, OCTAVES, Chart, middle_of
 from stationary.line.closer import Dip, Look, Zero
 from stationary.line.octaves import FALLEN
 from stationary.line.reach import with_the_law
@@ -105,7 +105,7 @@ def dips_of_variance(
     if diffusion.is_rounded:
         keep = _apart_from_ends(diffusion, x, log_a)
         x, log_a, beyond = x[keep], log_a[keep], beyond[keep]
-    zero = np.isneginf(log_a)
+    zero, distance = np.isneginf(log_a), np.abs(x - middle_of(diffusion))
     closely = Look(diffusion, exact and diffusion.affords_digits)
     lower, upper = diffusion.domain
     closely.zeros += [z for z in known if lower < float(z.lower) and float(z.upper) < upper]
@@ -126,7 +126,7 @@ def dips_of_variance(
         # A zero so far out that is not seen is passed once; no dip matters there.
         # Nor what is a dip only because nothing is known next to it.
         edge = np.isposinf(np.maximum(log_a[inner - 1], log_a[inner + 1]))
-        found &= alone | ~edge | (np.abs(x[inner]) <= 2 * CORE)
+        found &= alone | ~edge | (distance[inner] <= 2 * CORE)
         skipped = bool((found & ~alone & beyond[inner]).any())
         found &= alone | ~beyond[inner]
         if found.any():
@@ -134,10 +134,10 @@ def dips_of_variance(
             around = log_a[np.clip(at[:, None] + near, 0, len(x) - 1)].max(axis=1)
             found[found] = alone[found] | _followed_by_doubles(diffusion, x[at], around)
     places = closely.elsewhere(inner[found], x)
-    places = places[np.argsort(np.abs(x[places]), kind="stable")]
+    places = places[np.argsort(distance[places], kind="stable")]
     if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
         # What goes up and down again and again does so further out, too.
-        far = (np.abs(x[places]) > 2 * CORE) & ~zero[places]
+        far = (distance[places] > 2 * CORE) & ~zero[places]
         places = places[~far | (np.cumsum(far) <= AT_ONCE)]
     for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE)):
         closely.collect([closely.between(*x[i - 1 : i + 2]) for i in some])
@@ -222,7 +222,7 @@ def _scan_points(diffusion: Diffusion) -> Array:
         if 0 in (lower, upper):  # next to which doubles lie as close as one likes
             pieces.append((lower + upper) * 2.0 ** -np.arange(50.0, 400.0))
     else:
-        zero = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
+        zero = Chart.of(diffusion, 1 if math.isinf(upper) else 0).anchor
         out = CORE * 2.0 ** (np.arange(1, 4 * OCTAVES) / 4)
         whole = CORE
         pieces = [zero + np.linspace(-CORE, CORE, 2 * count + 1), zero + out, zero - out]
@@ -340,7 +340,7 @@ def is_out_of_reach(diffusion: Diffusion, x: Array) -> Array:
     Only those at infinite ends of the domain, outside the core.
     """
     beyond = np.zeros(len(x), dtype=bool)
-    far = 10 * FALLEN  # coarse steps see variances that oscillate
+    far, off = 10 * FALLEN, x - middle_of(diffusion)  # coarse steps see variances that oscillate
     f, a = diffusion.coefficients(x)
     with np.errstate(all="ignore"):
         pull = np.abs(2 * f / a)
@@ -352,9 +352,9 @@ def is_out_of_reach(diffusion: Diffusion, x: Array) -> Array:
             outside = (x[:-1] > start) if side == 1 else (x[1:] < start)
             fall = np.where(outside, step, 0.0)
             if side == 1:
-                beyond[1:] |= (np.cumsum(fall) > far) & (x[1:] > 2 * CORE)
+                beyond[1:] |= (np.cumsum(fall) > far) & (off[1:] > 2 * CORE)
             else:
-                beyond[:-1] |= (np.cumsum(fall[::-1])[::-1] > far) & (x[:-1] < -2 * CORE)
+                beyond[:-1] |= (np.cumsum(fall[::-1])[::-1] > far) & (off[:-1] < -2 * CORE)
     return beyond
 
 
