@@ -1610,3 +1610,11 @@ def test_an_exit_time_that_falls_as_a_square_by_luck_is_not_taken_at_that(unit):
     where = float(right.lower), float(right.upper), float(right.position)
     few, many = (exact_chain(sgd, cells=n).mean_exit_time(*where) for n in (1024, 2000))
     assert abs(few.log_time - many.log_time) < few.error + many.error < 0.1
+
+
+def test_nothing_lies_beyond_an_atom():
+    """One factor, 1 - .5 * 4, is -1: every interval around the minimum holds every walker."""
+    shared = Landscape(
+        losses=lambda w: [h * (w + 0.7) ** 2 / 2 for h in (0.5, 1.0, 4.0)], learning_rate=0.5
+    )
+    assert "beyond" not in " ".join(exact_chain(shared).notes)

@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import gamma
 
 from stationary import Diffusion, Landscape, end_state
-from stationary.panels.pieces import without_ripples
+from stationary.panels.roots import without_ripples
 
 INF = math.inf
 

@@ -395,3 +395,15 @@ def test_what_a_schedule_loses_of_a_start_is_told_and_a_start_that_is_lost_refus
     assert "is lost" not in str(kept)
     off = found.spread.mean_error[-1] + kept.spread.mean_error[-1]
     assert abs(found.spread.mean[-1] - kept.spread.mean[-1]) < off
+
+
+def test_a_share_next_to_all_is_told_as_well_as_it_is_known():
+    from types import SimpleNamespace
+
+    from stationary.show.annealing import _shares
+
+    found = SimpleNamespace(minima=(-1.0, 0.85), landscape=SimpleNamespace(domain=(-4, 4)))
+    said = _shares(np.array([1 - 3e-13, 3e-13]), found, "at", 0.1)
+    assert said == "more than 90 % at w = -1 and less than 1e-01 at w = 0.85"
+    assert _shares(np.array([0.7, 0.3]), found, "at", 0.1) == "70 % at w = -1 and 30 % at w = 0.85"
+    assert _shares(np.array([1 - 3e-13, 3e-13]), found, "at", 1e-14).startswith("100 % at")

@@ -795,3 +795,20 @@ def test_walkers_that_are_turned_back_where_the_noise_vanishes_are_told_what_a_s
     process = Diffusion(lambda v: 2 * (0.04 - v), lambda v: 0.1 * np.sqrt(v), (0, np.inf))
     state = simulate(process, 0.04, walkers=50, steps=400, dt=0.005, seed=0)
     assert "the noise vanishes at x = 0, where walkers are turned back" in " ".join(state.notes)
+
+
+def test_a_share_that_few_walkers_saw_is_known_no_better_than_to_one_of_them():
+    """Visits of 113 steps, once in 494,277: a million steps of 500 walkers see two of them, or none."""
+    from stationary.simulation.streams import _share
+
+    rng = np.random.default_rng(0)
+    off = []
+    for _ in range(200):
+        shares = np.zeros((1, 500))
+        for walker in rng.integers(500, size=rng.poisson(2)):
+            shares[0, walker] += min(rng.exponential(113), rng.uniform(0, 2000)) / 2000
+        mean, error = _share(shares)
+        off.append(abs(mean[0] - 2 * 113 / 1e6) / error[0])
+    assert np.quantile(off, 0.99) < 3
+    many = rng.beta(0.5, 8, size=(1, 500))
+    assert _share(many)[1][0] == pytest.approx(many.std(ddof=1) / math.sqrt(500))

@@ -109,7 +109,8 @@ class Search:
             ground = self.ground.within(low, high, core)
             held = ground.held
         self.profile, self.ground = profile, ground
-        if held.tails:
+        wide = held.upper - held.lower > SAME * max(abs(held.lower), abs(held.upper))
+        if held.tails and wide:  # of an atom nothing is beyond
             self._say_what_is_cut(held)
 
     def _say_what_is_cut(self, held: Held) -> None:

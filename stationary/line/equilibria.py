@@ -24,8 +24,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
-from stationary.panels.pieces import without_ripples
-from stationary.panels.roots import SignChanges, find_roots, sign_changes
+from stationary.panels.roots import SignChanges, find_roots, sign_changes, without_ripples
 from stationary.process.known import SPREAD
 
 NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000

@@ -11,8 +11,8 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived
 from stationary.numbers.elementary import FLOAT, as_array
-from stationary.panels.pieces import Panels, sums_between, without_ripples
-from stationary.panels.roots import sign_changes
+from stationary.panels.pieces import Panels, sums_between
+from stationary.panels.roots import sign_changes, without_ripples
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,9 +1,11 @@
-"""Where a piecewise polynomial changes sign, and the roots of a function to rounding."""
+"""Where a piecewise polynomial changes sign or turns, and the roots of a function to rounding."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 
@@ -211,3 +213,41 @@ def _over(x: Array, y: Array) -> Array:
     if x.dtype is FLOAT and y.dtype is FLOAT:
         return as_array(x / y)
     return as_array(arithmetic_of(y).divide(x, y))
+
+
+def without_ripples(rises: Array, noise: Array, *, fixed_ends: bool) -> Array:
+    """Which points stay when turns between which a function hardly rises are dropped.
+
+    `rises` are the signed rises between consecutive points, and a rise below its `noise` is
+    rounding. Points go in pairs, so that rises and falls keep alternating; with `fixed_ends` the
+    first and the last stay, and a point next to them goes alone.
+    """
+    n, steps, blur = len(rises), list(rises), list(noise)
+    keep = np.ones(n + 1, dtype=bool)
+    ratios = [float(r) for r in np.abs(rises) / noise]
+    waiting = [(r, i) for i, r in enumerate(ratios) if r <= 1]
+    heapify(waiting)
+    # Step i goes from point i to point right[i]; before the first comes -1, after the last n.
+    right, before, after = (list(range(k, n + k)) for k in (1, -1, 1))
+    while waiting:
+        ratio, i = heappop(waiting)
+        run = [k for k in (before[i], i, after[i]) if 0 <= k < n]
+        if ratio != ratios[i] or (fixed_ends and len(run) == 1):
+            continue  # it went, or is part of another step by now; or it is all that is left
+        keep[i] = fixed_ends and before[i] < 0
+        keep[right[i]] = fixed_ends and after[i] == n
+        first, beyond = run[0], after[run[-1]]
+        for k in run:
+            ratios[k] = math.inf
+        if fixed_ends or len(run) == 3:  # what was risen across the points belongs to one step
+            steps[first], blur[first] = sum(steps[k] for k in run), max(blur[k] for k in run)
+            right[first], ratios[first] = right[run[-1]], float(abs(steps[first]) / blur[first])
+            if ratios[first] <= 1:
+                heappush(waiting, (ratios[first], first))
+        else:
+            first = before[first]
+        if first >= 0:
+            after[first] = beyond
+        if beyond < n:
+            before[beyond] = first
+    return np.flatnonzero(keep)

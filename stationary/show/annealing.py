@@ -19,6 +19,7 @@ from stationary.wording import error_text, joined, known_text, probability_text,
 ROWS = 12  # of the table: times, evenly spread
 SELDOM = 0.01  # of a crossing, below which a way is frozen from the start
 CLEAR = 3.0  # times the error, by which two shares differ clearly
+BARELY = 5e-4  # of all, that three digits of a percentage do not show
 
 
 def text(found: Annealing) -> Report:
@@ -86,8 +87,9 @@ def _shares(
     shares: Array, found: Annealing, of: str = "of the runs are around", error: float = 0.0
 ) -> str:
     """What is at each minimum, but for what is below the error: that is said of all together."""
+    least = f"more than {100 * (1 - error):.3g} %"
     told = [
-        f"{_percent(share)} {of} {_named(found, i)}"
+        f"{least if 1 - share < error > BARELY else _percent(share)} {of} {_named(found, i)}"
         for i, share in enumerate(shares.tolist())
         if not 0 < share < error
     ]
@@ -106,7 +108,7 @@ def _percent(share: float) -> str:
         return "100 %"
     if 1e-5 < share < 1:
         rest = 1 - share
-        return f"{100 * share:.3g} %" if rest > 5e-4 else f"100 % but for {rest:.2g}"
+        return f"{100 * share:.3g} %" if rest > BARELY else f"100 % but for {rest:.2g}"
     return "0 %" if share == 0 else probability_text(math.log(share), 3)
 
 

@@ -33,7 +33,7 @@ def text(f: Fit) -> Report:
     ]
     if (every := f.found.runs.every) > 1:
         lines.append(
-            f"The fit is to every {every}th of them: steps between all are too short to be "
+            f"The fit is to one in {every} of them: steps between all are too short to be "
             "followed over the range."
         )
     if not f.found.converged:

@@ -19,6 +19,7 @@ import numpy as np
 from stationary.aliases import Array
 
 GROUPS = 64  # of walkers, for the standard errors of the histogram
+FEW = 8  # walkers: of rare visits fewer do not tell how long others would be
 
 
 @dataclass(frozen=True)
@@ -236,9 +237,9 @@ def _share(shares: Array) -> tuple[Array, Array]:
     """Mean and standard error of shares of time, shape (K, M)."""
     walkers = shares.shape[1]
     error = shares.std(axis=1, ddof=1) / math.sqrt(walkers)
-    # What no walker saw may still be seen by one in so many.
-    blank = (shares == shares[:, :1]).all(axis=1) & np.isin(shares[:, 0], (0.0, 1.0))
-    return shares.mean(axis=1), np.where(blank, 1 / walkers, error)
+    # What hardly any walker saw, or missed, may still be seen for long by one in so many.
+    few = np.minimum(*(np.count_nonzero(shares != v, axis=1) for v in (0.0, 1.0))) < FEW
+    return shares.mean(axis=1), np.where(few, np.maximum(error, 1 / walkers), error)
 
 
 def _masses(record: Record) -> tuple[Array, Array, float]:
