@@ -798,7 +798,7 @@ def test_walkers_that_are_turned_back_where_the_noise_vanishes_are_told_what_a_s
 
 
 def test_a_share_that_few_walkers_saw_is_known_no_better_than_to_one_of_them():
-    """Visits of 113 steps, once in 494,277: a million steps of 500 walkers see two of them, or none."""
+    """Visits of 113 steps, once in 494,277: a million steps of 500 walkers see two, or none."""
     from stationary.simulation.streams import _share
 
     rng = np.random.default_rng(0)

@@ -109,18 +109,19 @@ class Search:
             ground = self.ground.within(low, high, core)
             held = ground.held
         self.profile, self.ground = profile, ground
-        wide = held.upper - held.lower > SAME * max(abs(held.lower), abs(held.upper))
-        if held.tails and wide:  # of an atom nothing is beyond
+        if held.tails:
             self._say_what_is_cut(held)
 
     def _say_what_is_cut(self, held: Held) -> None:
         far = replace(held.far, left_out=FORGOTTEN)
         self.ground = replace(self.ground, held=replace(held, far=far))
-        self.notes.append(
-            "No bounded interval holds every walker. What lies beyond "
-            f"({held.lower:.6g}, {held.upper:.6g}) was left out: about {FORGOTTEN:.0e} of the "
-            "probability" + ", for which errors allow." * math.isfinite(far.exponent)
-        )
+        low, high = (f"{x:.6g}" for x in (held.lower, held.upper))
+        allowed = ", for which errors allow." * math.isfinite(far.exponent)
+        if low != high:  # else it is an atom that walkers are drawn to
+            self.notes.append(
+                f"No bounded interval holds every walker. What lies beyond ({low}, {high}) was "
+                f"left out: about {FORGOTTEN:.0e} of the probability{allowed}"
+            )
 
     def _on_points(self) -> ChainState | None:
         """The law, where a start at points leads to few others."""
