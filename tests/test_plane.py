@@ -1417,7 +1417,7 @@ def test_a_finer_mesh_that_resolves_less_is_not_the_answer(monkeypatch):
     assert len(seen) == 3 + spectral.WORSE
 
 
-@pytest.mark.parametrize(("noise", "least"), [(0.05, 1e-10), (0.025, 1e-8)])
+@pytest.mark.parametrize(("noise", "least"), [(0.025, 1e-8)])
 def test_shares_beyond_barriers_come_from_currents_and_not_from_rounding(noise, least):
     """Of e^(-V / noise) with a rotation: V is quadratic in y, so that one integral is left."""
     state = end_state(rotated(noise, 0.7)[0])
@@ -1433,6 +1433,29 @@ def test_shares_beyond_barriers_come_from_currents_and_not_from_rounding(noise, 
     halves = ((-np.inf, 0), (-np.inf, np.inf)), ((0, np.inf), (-np.inf, np.inf))
     error = state.log_ratio_error(*halves)
     assert abs(state.log_ratio(*halves) - exact) < error < least
+
+
+@pytest.mark.parametrize(("noise", "road"), [(0.02, "elements"), (0.011, "newton")])
+def test_four_wells_are_joined_by_the_lowest_saddles(noise, road):
+    """A rough chain takes the fourth for too high, and wells lie beside each other's lines."""
+
+    def drift(w):
+        x, y = w
+        vx = x * (x * x - 1) + 0.03 + 0.04 * y
+        vy = 4 / 3.5 * y * (y * y - 1.1) - 0.02 + 0.04 * x
+        return -vx + 0.5 * vy, -vy - 0.5 * vx
+
+    state = end_state(Diffusion(drift, 2 * noise, domain=((-2.6, 2.6),) * 2))
+    assert state.road == road
+    x = np.linspace(-2.6, 2.6, 2001)
+    v = (x**2 - 1) ** 2 / 4 + 0.03 * x
+    v = v[:, None] + (x**2 - 1.1) ** 2 / 3.5 - 0.02 * x + 0.04 * np.outer(x, x)
+    p = np.exp(-(v - v.min()) / noise)
+    low, high = (np.heaviside(sign * x, 0.5) for sign in (-1, 1))
+    exact = math.log((high @ p @ high) / (low @ p @ low))
+    quarters = ((0, 2.6),) * 2, ((-2.6, 0),) * 2
+    error = state.log_ratio_error(*quarters)
+    assert abs(state.log_ratio(*quarters) - exact) < error < 1e-6
 
 
 def test_two_wells_of_four_datapoints_are_joined_across_e_26():

@@ -43,17 +43,17 @@ class Apart:
     def of(
         cls, process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], box: Box
     ) -> Apart | None:
-        """None where there are no two attractors, or the drift leads elsewhere."""
+        """None where there are no two attractors, or the drift leads elsewhere, as to a cycle, on
+        which P is not small where borders between attractors would cross it."""
         flow = Flow.of(process, equilibria, box)
         if len(flow.attractors) < 2:
             return None
         places = even(box, PLACES)
         label = flow.label(places)
-        if len(np.setdiff1d(np.arange(len(flow.attractors)), label)):
+        if len(np.unique(label)) != len(flow.attractors) or (label < 0).any():
             return None
-        known = label >= 0
         at, tops = (positions(equilibria, kind) for kind in ("stable", "saddle"))
-        return cls(at, tops, places[:, known], label[known])
+        return cls(at, tops, places, label)
 
     def heights(self, density: Density) -> tuple[float, float]:
         """-log P, above its least, of the highest saddle that it takes to join all attractors, and

@@ -106,7 +106,7 @@ class Parts(NamedTuple):
         cls, count: int, degree: int, equations: Callable[[Array], tuple[Array, Array]]
     ) -> Parts:
         """From the matrices of some rectangles, (E, n^2, n^2), and their right sides, (E, n^2)."""
-        outer, inner = _outer(degree)
+        outer, inner = sides_and_inside(degree)
         made, at_once = [], SHARED // (degree + 1) ** 4
         for k in range(0, count, at_once):
             blocks, loads = equations(np.arange(k, min(k + at_once, count)))
@@ -120,7 +120,7 @@ class Parts(NamedTuple):
         return cls(*(np.concatenate(tables) for tables in zip(*made, strict=True)))
 
 
-def _outer(degree: int) -> tuple[Array, Array]:
+def sides_and_inside(degree: int) -> tuple[Array, Array]:
     """Of the nodes of a rectangle, in a row, those on its sides, and the others."""
     edge = np.ones((degree + 1, degree + 1), dtype=bool)
     edge[1:-1, 1:-1] = False
@@ -150,7 +150,7 @@ class Condensed:
 
     def __post_init__(self) -> None:
         number, extended = self.mesh.sides(self.degree)
-        self.outer, self.inner = _outer(self.degree)
+        self.outer, self.inner = sides_and_inside(self.degree)
         self.place = number.reshape(self.mesh.count, -1)[:, self.outer]
         rows = np.repeat(self.place, len(self.outer), axis=1).ravel()
         columns = np.tile(self.place, (1, len(self.outer))).ravel()

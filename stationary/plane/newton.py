@@ -30,6 +30,7 @@ from stationary.plane.elements import (
     Parts,
     assembled,
     second_order,
+    sides_and_inside,
 )
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium, around
@@ -67,7 +68,8 @@ def low_noise(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], hull
         mesh = _mesh(ends, points, count)
         problem = _Problem(process, mesh, stable, saddles)
         phi = problem.solved(guess(mesh.points(basis(DEGREE).nodes)), noise, k)
-        return Density(mesh, phi - phi.min(), np.ones((mesh.count, 2, 2)))
+        u = np.ones((mesh.count, 2, 2))
+        return Density(mesh, phi - phi.min(), u, missed=problem.beyond(phi))
 
     while True:
         coarse = solved(box, COARSE, guess, FROZEN[0])
@@ -177,7 +179,9 @@ class _Problem:
         self.lines = [self._line(e) for e, _ in saddles]
 
     def _node(self, x: Array) -> tuple[int, int]:
+        """The node next to x on the sides of rectangles, which lines may pass close by."""
         d = ((self.nodes - x[:, None, None]) ** 2).sum(axis=0)
+        d[:, sides_and_inside(DEGREE)[1]] = np.inf
         return tuple(int(k) for k in np.unravel_index(np.argmin(d), d.shape))  # type: ignore[return-value]
 
     def _line(self, saddle: Equilibrium) -> Any:
@@ -219,6 +223,17 @@ class _Problem:
             "times the noise). Raise the noise, or take each basin as a domain of its own."
         )
 
+    def beyond(self, phi: Array) -> float:
+        """What flows across where lines through saddles were cut, in proportion."""
+        lost = 0.0
+        for (_, x, _, _, _), here in zip(self.lines, self.parts, strict=True):
+            at = summed((phi,), *self.mesh.place(x))[0]
+            inner = np.flatnonzero(here)
+            for end, edge in ((inner[0], 0), (inner[-1], len(here) - 1)):
+                if end != edge:
+                    lost += float(np.exp(at[inner].min() - at[end]))
+        return lost
+
     def _step(self, phi: Array, noise: float, frozen: int) -> Array:
         mesh = self.mesh
         t, w = gauss(RULE)
@@ -248,7 +263,7 @@ class _Problem:
 
         parts = Parts.of(count, DEGREE, equations)
         system = Condensed(mesh, DEGREE, parts, self.process)
-        fixed = np.array([self._fixed(system, pin) for pin in self.pins])
+        fixed = np.array([system.place[e, system.outer == node][0] for e, node in self.pins])
         # Phi is pinned at all attractors, and then is let go by one at each but the first.
         pinned = np.eye(len(fixed))
         pinned[0, 0] = 0
@@ -258,12 +273,6 @@ class _Problem:
         shifted = [one - first for one in moved]
         by = self._offsets(guess, first, shifted, noise)
         return np.asarray(first + np.tensordot(by, np.array(shifted), 1))
-
-    def _fixed(self, system: Condensed, pin: tuple[int, int]) -> int:
-        place = np.flatnonzero(system.outer == pin[1])
-        if not len(place):
-            raise ConvergenceError(f"{self.process.name}: an attractor lies on no line.")
-        return int(system.place[pin[0], place[0]])
 
     def _freeze(self, blocks: Array, loads: Array, outer: Array, k: int) -> None:
         """Rows of nodes on outer sides: the k-th normal derivative of Phi stays."""

@@ -137,28 +137,25 @@ def _solved(
     stable, saddles = (positions(equilibria, kind) for kind in ("stable", "saddle"))
     several, singular = stable.shape[1] > 1, tested.noise.singular != "nowhere"
     inside = _holds(rough, stable)
-    follows = several and not singular
-    solved, lost = None, math.inf
-    beyond = follows and bool((rough.nearest(saddles) > HIGH).any())
-    if inside and (rough.joined or singular) and not beyond:
-        apart = Apart.of(diffusion, equilibria, rough.box)
-        solved = spectral(diffusion, rough, apart)
-        density = solved.density
-        depth = density.depth(stable)
-        if apart is not None:
-            lost = _unlike(solved, stable) if np.isfinite(depth).all() else math.inf
-        elif (depth <= FAR).all():
-            # As many saddles as join all attractors, the lowest ones: what rounding leaves of the
-            # net flux there is what masses on both sides are known to.
-            heights = np.sort(density.depth(saddles))[: stable.shape[1] - 1]
-            lost = LEAK * math.exp(heights.max(initial=-FAR))
-            solved = replace(solved, density=replace(density, missed=lost))
-    if solved is not None and lost < (RESOLVED if follows else WORST):
-        return solved
-    if follows:
-        if solved is None or not lost < 1:
+    fits, follows = inside and (rough.joined or singular), several and not singular
+    # As many saddles as join all attractors, the lowest ones.
+    heights = np.sort(rough.nearest(saddles))[: stable.shape[1] - 1]
+    failed: ConvergenceError | None = None
+    if follows and (not fits or heights.max(initial=0.0) > HIGH):
+        try:
             return low_noise(diffusion, equilibria, hull)
-        return _closer(diffusion, equilibria, tested, hull, lost) or solved
+        except ConvergenceError as error:
+            failed = error
+    if fits:
+        solved, lost = _by_elements(diffusion, rough, equilibria)
+        if lost < (RESOLVED if follows and failed is None else WORST):
+            return solved
+        if follows and failed is None:
+            if not lost < 1:
+                return low_noise(diffusion, equilibria, hull)
+            return _closer(diffusion, equilibria, tested, hull, lost) or solved
+    if failed is not None:
+        raise failed
     far = several and (not inside or not rough.joined or (rough.at(saddles) > LOW).any())
     raise ConvergenceError(
         f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
@@ -167,6 +164,25 @@ def _solved(
         if far
         else UNRESOLVED.format(name=diffusion.name, error="as large as its peak")
     )
+
+
+def _by_elements(
+    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...]
+) -> tuple[Solved, float]:
+    """By spectral elements; and how well logarithms of P at attractors are known."""
+    stable, saddles = (positions(equilibria, kind) for kind in ("stable", "saddle"))
+    apart = Apart.of(diffusion, equilibria, rough.box)
+    solved = spectral(diffusion, rough, apart)
+    density = solved.density
+    depth = density.depth(stable)
+    if apart is not None:
+        return solved, _unlike(solved, stable) if np.isfinite(depth).all() else math.inf
+    if not (depth <= FAR).all():
+        return solved, math.inf
+    # What rounding leaves of the net flux across saddles is what masses on both sides are known to.
+    heights = np.sort(density.depth(saddles))[: stable.shape[1] - 1]
+    lost = LEAK * math.exp(heights.max(initial=-FAR))
+    return replace(solved, density=replace(density, missed=lost)), lost
 
 
 def _unlike(solved: Solved, attractors: Array) -> float:
