@@ -181,11 +181,12 @@ def mean_text(mean: float, std: float) -> str:
 
 def digits_known(value: float, error: Any, most: int) -> int:
     """Significant digits of a value up to the decade of its error; at least one."""
+    error = float(error)  # of many digits it may be beyond doubles
     if not (error > 0 and value and math.isfinite(value)):
         return most
     if error == math.inf:
         return 1
-    known = math.floor(math.log10(abs(value))) - math.floor(math.log10(float(error))) + 1
+    known = math.floor(math.log10(abs(value))) - math.floor(math.log10(error)) + 1
     return min(max(known, 1), most)
 
 

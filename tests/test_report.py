@@ -9,6 +9,7 @@ import math
 import re
 from dataclasses import replace
 
+import mpmath
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -348,6 +349,7 @@ def test_zeros_beyond_those_shown_are_counted(monkeypatch):
 
 def test_of_what_nothing_is_known_one_digit_is_shown():
     assert digits_known(2.0, math.inf, 10) == 1
+    assert digits_known(2.0, mpmath.mpf("1e-500"), 10) == 10
 
 
 def test_a_density_without_bound_at_an_end_is_not_the_peak_that_is_told():
