@@ -642,3 +642,24 @@ def test_check_says_what_sgd_loses_as_its_walkers_do():
     assert abs(basin.simulation[0] - 5 / 9) < 4 * basin.simulation[1]
     assert check(quartics(initial=3.0), simulation=False).outcome == "fails"
     assert "444" in str(found)
+
+
+@pytest.mark.parametrize("shift", [0.0, 3000.0])
+def test_what_is_lost_of_a_start_does_not_depend_on_where_zero_is(shift):
+    """Of a quartic double well from 2: by all paths of its four datapoints."""
+    slopes = np.array([0.4, -0.1, -0.35, 0.05])
+
+    def losses(w):
+        x = w - shift
+        return [0.5 * x**4 - 0.6 * x * x + c * x for c in slopes]
+
+    x, p, lost = np.array([2.0]), np.array([1.0]), 0.0
+    for _ in range(8):
+        x = (x - 0.3 * (2 * x**3 - 1.2 * x + slopes[:, None])).ravel()
+        p = np.tile(p / 4, 4)
+        gone, back = np.abs(x) > 2.5, np.abs(x) < 1.5
+        lost += p[gone].sum()
+        x, p = x[~gone & ~back], p[~gone & ~back]
+    found = exact_chain(Landscape(losses, learning_rate=0.3, initial=shift + 2.0))
+    assert lost - 2e-5 < found.lost < lost + p.sum() + 2e-5
+    assert found.weight_error < 1e-4

@@ -41,6 +41,7 @@ TURNS = 8  # of one gradient: fewer may be minima that lie far out
 FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
 WIDER = 2.0  # than what is followed of a law: from there on cells of one width are too wide
+NARROW = 1e-9  # of how far minima are from 0: as narrow as what lies there is told apart
 LONGEST = 1e100  # a step whose square, and a few times more, doubles hold
 FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
 
@@ -148,7 +149,7 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
             "learning_rate."
         )
     steps = np.sqrt((batches.probability @ led**2).min())
-    size = max(high - low, 1e-3 * max(abs(low), abs(high)), float(steps), least)
+    size = max(high - low, NARROW * max(abs(low), abs(high)), float(steps), least)
 
     def around(reach: float, beyond: str) -> tuple[float, float, tuple[str, str]]:
         a = ends[0] if math.isfinite(lower) else beyond
