@@ -1458,6 +1458,25 @@ def test_four_wells_are_joined_by_the_lowest_saddles(noise, road):
     assert abs(state.log_ratio(*quarters) - exact) < error < 1e-6
 
 
+@pytest.mark.parametrize("ring", [False, True])
+def test_attractors_are_not_parted_by_borders_that_cross_a_cycle(ring):
+    """Between two wells a cycle around both would leak by rounding where its density is large."""
+    from stationary.plane.apart import Apart
+
+    def drift(w):
+        x, y = w
+        r = np.sqrt(x * x + y * y)
+        out = ring / (1 + np.exp((1.4 - r) / 0.05))
+        inner = 2 * (x - 2 * x**3), -2 * y
+        outer = 2 * (2.2 - r) * x - 2 * y, 2 * (2.2 - r) * y + 2 * x
+        return [(1 - out) * a + out * b for a, b in zip(inner, outer, strict=True)]
+
+    process = Diffusion(drift, 0.1, domain=((-3.0, 3.0),) * 2)
+    found = everywhere(process)
+    assert sum(e.kind == "stable" for e in found) == 2
+    assert (Apart.of(process, found, process.domain) is None) == ring
+
+
 def test_two_wells_of_four_datapoints_are_joined_across_e_26():
     """Newton's method for log P does not converge there, and 3e-13 of rounding is not e^-26."""
     r = np.random.default_rng(106)
