@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stationary import Landscape, LandscapeError
+from stationary import Landscape, LandscapeError, Status, end_state
 
 RNG = np.random.default_rng(7)
 EPS = np.finfo(float).eps
@@ -213,3 +213,46 @@ def test_losses_whose_constants_are_drawn_anew_are_refused_and_not_frozen():
     rng = np.random.default_rng(0)
     with pytest.raises(LandscapeError, match="does not act on each point by itself"):
         Landscape(losses=lambda w: np.stack([w, w * rng.normal()]), learning_rate=0.1)
+
+
+def exponentials(f, k, w):
+    """Losses with sums of two exponentials, as NumPy (f) or mpmath has them."""
+    z = k * w
+    return [
+        f.log(1 + f.exp(z)),
+        f.log1p(f.exp(z - 1)) ** 2,
+        f.log(f.exp(z) + f.exp(-z)) - z / 2,
+        (1 / (1 + f.exp(-z)) - 0.3) ** 2 + z * z / 900,
+        z / 50 * f.exp(z) / (f.exp(z) + f.exp(z / 3)),
+    ]
+
+
+def test_sums_of_two_exponentials_do_not_overflow_in_losses_or_their_derivatives():
+    """Written so, they are inf and inf / inf: unscaled features of logistic losses did that."""
+    for scale in (1.0, 300.0, 1e5):
+        w = np.array([-2.9, -0.7 / scale, 0.2 / scale, 2.3])
+        mean, variance = moments(lambda w, k=scale: exponentials(np, k, w), w)
+        for i, v in enumerate(w):
+            terms = [
+                lambda v, j=j, k=scale: exponentials(EXACT, EXACT.mpf(k), v)[j] for j in range(5)
+            ]
+            g, s = by_differentiation(terms, v)
+            assert mean[i] == pytest.approx(float(g), rel=1e-12)
+            assert variance[i] == pytest.approx(float(s), rel=1e-12)
+
+
+def test_logistic_losses_without_a_domain_are_the_same_in_every_unit():
+    rng = np.random.default_rng(5)
+    x, sign = rng.normal(size=50), np.sign(rng.normal(size=50))
+    means = []
+    for scale in (1.0, 2e3):
+
+        def losses(w, k=scale):
+            return [
+                np.log(1 + np.exp(4 - 4 * s * a * k * w)) ** 2 for a, s in zip(x, sign, strict=True)
+            ]
+
+        state = end_state(Landscape(losses, learning_rate=0.1 / scale**2))
+        assert state.status is Status.CONVERGED
+        means.append(state.mean() * scale)
+    assert means[1] == pytest.approx(means[0], rel=1e-11)

@@ -51,10 +51,9 @@ class Losses(Settings):
         """N, the number of datapoints."""
         if self.known is not None:
             return self.known.datapoints
-        x, count, tape = probe_points(*self.domain), self.written.count, self.tapes(0)
+        x, count = probe_points(*self.domain), self.written.count
         what = "gradients" if self.losses is None else "derivative of losses"
-        table = evaluate(self.gradient, x)[0] if tape is None else tape.rows_at(x)
-        self._check_finite(what, x, table)
+        self._check_finite(what, x, evaluate(self.loss_gradient, x)[0])
         return count
 
     @property
@@ -142,7 +141,10 @@ class Losses(Settings):
         if self.losses is None:
             return Written.tried(self.gradients, "gradients", self.name, self.domain, rows=True)
         losses, tape = Written(self.losses, "losses", self.name, rows=True), self.tapes(0)
-        self._check_finite("losses", x, evaluate(losses, x, order=int(tape is None))[0])
+        values = evaluate(losses, x, order=int(tape is None))[0]
+        if not np.isfinite(values).all():  # what overflows on the way does not, with derivatives
+            values = evaluate(losses, x, order=1)[0]
+        self._check_finite("losses", x, values)
         return Written.derived(losses, x, None if tape is None else tape.n)
 
     @cached_property

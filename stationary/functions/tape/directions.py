@@ -9,14 +9,13 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.series import ZERO
+from stationary.functions.tape.graph import Tape, UnknownOperationError
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.recording import (
     WEIGHTS,
     RecordingArithmetic,
     Rows,
     Symbol,
-    Tape,
-    UnknownOperationError,
     node_of,
     rows_in,
 )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.tape.recording import Node, Tape
+from stationary.functions.tape.graph import Node, Tape
 from stationary.functions.tape.running import Program, applied
 from stationary.numbers.arithmetic import DOUBLE
 

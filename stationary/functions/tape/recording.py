@@ -21,8 +21,9 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from stationary.aliases import Array
 from stationary.functions.series import ZERO
+from stationary.functions.tape.graph import Tape, UnknownOperationError
 from stationary.functions.taylor import Taylor, operand
-from stationary.numbers.arithmetic import DOUBLE, EPSILON
+from stationary.numbers.arithmetic import DOUBLE
 
 WEIGHTS = 7  # that a function is recorded with; a check with another number follows
 _OPERATORS = (
@@ -32,111 +33,6 @@ _OPERATORS = (
 OPERATORS = _OPERATORS.split()
 FUNCTIONS = [name for name in DOUBLE.functions if name not in ("to_float", "absolute")]
 KNOWN = {"absolute": "abs", "true_divide": "divide"} | {n: n for n in (*OPERATORS, *FUNCTIONS)}
-
-
-class UnknownOperationError(Exception):
-    """Something that a tape cannot hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An operation on earlier nodes, and whether it depends on the weight and the datapoint."""
-
-    op: str
-    args: tuple[int, ...]
-    by_weight: bool
-    by_datapoint: bool
-
-
-class Tape:
-    """Nodes in the order in which they can be computed. The first are the weights."""
-
-    def __init__(self, inputs: int = 1) -> None:
-        self.nodes = [Node("weight", (), by_weight=True, by_datapoint=False)] * inputs
-        self.constants: dict[int, Any] = {}  # a number, or an array of shape (N,)
-        self.datapoints: int | None = None
-        self._index: dict[Any, int] = {}
-
-    def constant(self, value: Any) -> int:
-        """The node of a number (a float, a Fraction, a bool), or of an array of shape (N,)."""
-        many = isinstance(value, np.ndarray)
-        key = (value.dtype.str, value.tobytes()) if many else (type(value), str(value))
-        return self._node(key, Node("constant", (), by_weight=False, by_datapoint=many), value)
-
-    def operation(self, op: str, *args: int) -> int:
-        """The node of an operation; the trivial ones are their arguments."""
-        unit = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1}.get(op)
-        if unit is not None:
-            if self.number(args[1]) == unit:
-                return args[0]
-            if self.number(args[0]) == unit and op in ("add", "multiply"):
-                return args[1]
-            if op in ("add", "multiply"):
-                args = (min(args), max(args))
-        if op == "negative" and self.nodes[args[0]].op == "negative":
-            return self.nodes[args[0]].args[0]
-        parents = [self.nodes[i] for i in args]
-        node = Node(
-            op,
-            args,
-            by_weight=any(p.by_weight for p in parents),
-            by_datapoint=any(p.by_datapoint for p in parents),
-        )
-        return self._node((op, args), node)
-
-    def number(self, index: int) -> Any:
-        """The value of a node that is one number, the same for all, or None."""
-        value = self.constants.get(index)
-        return None if value is None or isinstance(value, np.ndarray) else value
-
-    def _node(self, key: Any, node: Node, value: Any = None) -> int:
-        found = self._index.setdefault(key, len(self.nodes))
-        if found == len(self.nodes):
-            self.nodes.append(node)
-            if value is not None:
-                self.constants[found] = value
-        return found
-
-    def captured(self, given: Any, axis: int) -> int:
-        """The node of a constant that meets weights on an axis (counted from the last, 1)."""
-        values = np.array(given)  # a copy: the function may go on to change it
-        if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
-            raise UnknownOperationError("a constant of another kind")
-        if values.dtype.kind in "iu" and values.size and np.abs(values).max() > 2 / EPSILON:
-            raise UnknownOperationError("an integer that is no double")
-        if values.ndim >= axis:
-            # The same for all weights, or else it was made for these ones.
-            values = np.moveaxis(values, values.ndim - axis, -1)
-            if values.shape[-1] != 1 and (values != values[..., :1]).any():
-                raise UnknownOperationError("a constant for each weight")
-            values = values[..., :1]
-        values = values.ravel() if values.size == max(values.shape, default=1) else values
-        if values.ndim > 1 or not values.size:
-            raise UnknownOperationError("a constant of two or more dimensions")
-        values = values if values.dtype == bool else values.astype(float)
-        flat = values.ravel()
-        if len(flat) > 1:
-            self.has_datapoints(len(flat))
-        if (flat == flat[0]).all():
-            return self.constant(flat[0].item())
-        return self.constant(flat)
-
-    def has_datapoints(self, count: int) -> None:
-        if self.datapoints not in (None, count):
-            raise UnknownOperationError("two numbers of datapoints")
-        self.datapoints = count
-
-    def recorded(self, op: str, inputs: tuple[Any, ...]) -> Symbol:
-        """An operation on symbols and constants, broadcast as NumPy would."""
-        if any(isinstance(x, Rows) for x in inputs):
-            raise UnknownOperationError("an operation on rows that were stacked")
-        axes = {x.axis for x in inputs if isinstance(x, Symbol) and x.axis}
-        if len(axes) > 1:
-            raise UnknownOperationError("weights along two axes")
-        axis = axes.pop() if axes else 0
-        shape = np.broadcast_shapes(*(np.shape(x) for x in inputs))
-        args = [x.index if isinstance(x, Symbol) else self.captured(x, axis or 1) for x in inputs]
-        return Symbol(self, self.operation(op, *args), shape, axis)
 
 
 class Symbol(NDArrayOperatorsMixin):
@@ -185,13 +81,26 @@ class Symbol(NDArrayOperatorsMixin):
         op = KNOWN.get(ufunc.__name__)
         if op is None or method != "__call__" or options:
             raise UnknownOperationError(ufunc.__name__)
-        return self.tape.recorded(op, inputs)
+        return recorded(self.tape, op, inputs)
 
     def __array_function__(self, function: Any, _: Any, args: Any, options: Any) -> Any:
         rule = _ARRAY_FUNCTIONS.get(function)
         if rule is None:
             raise UnknownOperationError(function.__name__)
         return rule(*args, **options)
+
+
+def recorded(tape: Tape, op: str, inputs: tuple[Any, ...]) -> Symbol:
+    """An operation on symbols and constants, broadcast as NumPy would."""
+    if any(isinstance(x, Rows) for x in inputs):
+        raise UnknownOperationError("an operation on rows that were stacked")
+    axes = {x.axis for x in inputs if isinstance(x, Symbol) and x.axis}
+    if len(axes) > 1:
+        raise UnknownOperationError("weights along two axes")
+    axis = axes.pop() if axes else 0
+    shape = np.broadcast_shapes(*(np.shape(x) for x in inputs))
+    args = [x.index if isinstance(x, Symbol) else tape.captured(x, axis or 1) for x in inputs]
+    return Symbol(tape, tape.operation(op, *args), shape, axis)
 
 
 class Rows:
@@ -219,7 +128,7 @@ def _stacked(arrays: Any, axis: int = 0) -> Rows:
 
 def _where(condition: Any, a: Any, b: Any) -> Symbol:
     tape = next(x.tape for x in (condition, a, b) if isinstance(x, Symbol))
-    return tape.recorded("where", (condition, a, b))
+    return recorded(tape, "where", (condition, a, b))
 
 
 def _broadcast_to(x: Symbol, shape: Any, subok: bool = False) -> Symbol:
@@ -275,7 +184,7 @@ class RecordingArithmetic:
         self.functions = {name: self._recorder(KNOWN[name]) for name in (*FUNCTIONS, "absolute")}
 
     def _recorder(self, op: str) -> Callable[..., Symbol]:
-        return lambda *inputs: self.tape.recorded(op, inputs)
+        return lambda *inputs: recorded(self.tape, op, inputs)
 
     @property
     def pi(self) -> Symbol:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.tape.recording import Recording, Tape
+from stationary.functions.tape.graph import Tape
+from stationary.functions.tape.recording import Recording
 from stationary.functions.tape.sharing import Factors, factors_of, without_shared
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import CACHE

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.tape.recording import Tape
+from stationary.functions.tape.graph import Tape
 from stationary.numbers.cost import CACHE
 
 
