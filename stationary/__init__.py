@@ -15,7 +15,7 @@ The rooms, in the order in which data passes through them; each imports only fro
 - `line` (the process sampled: rest points, ends, points without noise), `weight` (densities and
   what is integrated from them), `states` (the end state, its basins, first passage);
 - `questions` (what is asked beyond one end state: width bias, added noise, influence);
-- `chain` (SGD with the steps that it really takes), `evolution` (in time), `simulation` (walkers);
+- `chain` (SGD with the steps that it really takes), `simulation` (walkers), `evolution` (in time);
 - `plane` (two weights, and position with velocity);
 - `sgd` (what the finite step makes of an end state), `annealing` (what a schedule freezes in);
 - `analysis` (the whole pipe), `bias` (its minima compared), `checking` (the end state held against

@@ -1235,3 +1235,33 @@ def test_pulses_have_the_closed_moments_of_linear_drifts(rate, unit, shift):
     assert (np.abs(e.std - std) <= e.std_error + 1e-15 * std).all()
     assert (e.mean_error < 1e-11 * (unit + 0.1 * shift)).all()
     assert (e.std_error < 1e-11 * unit).all()
+
+
+def test_an_evolution_has_what_walkers_make_of_momentum_beside_the_limit_of_small_steps():
+    """Against walkers of our own, with other random numbers; the diffusion forgets too soon."""
+    k, c = np.array([0.16, 0.12, 0.2, 0.15, 0.17]), np.array([0.5, -0.6, 0.35, -0.37, 0.1])
+    sgd = Landscape(
+        losses=lambda w: [a * (w**2 - 1) ** 2 / 4 + b * w for a, b in zip(k, c, strict=True)],
+        learning_rate=0.08,
+        momentum=0.9,
+    )
+    found = evolve(sgd, -1.0, times=[0, 10, 40, 10**6])
+    own, rng = found.walkers, np.random.default_rng(7)
+    w, v = np.full(20_000, -1.0), np.zeros(20_000)
+    for step in range(1, 41):
+        drawn = rng.integers(0, 5, len(w))
+        v = 0.9 * v + k[drawn] * (w**2 - 1) * w + c[drawn]
+        w = w - 0.08 * v
+        if step in (10, 40):
+            at = 1 + (step == 40)
+            assert abs(own.mean[at] - w.mean()) < 4 * own.mean_error[at] < 0.15
+            assert abs(own.std[at] - w.std()) < 4 * own.std_error[at] < 0.1
+    share, error = own.probability(-INF, 0)
+    assert len(share) == 3  # a million steps take too long
+    assert abs(share[2] - (w < 0).mean()) < 4 * error[2] < 0.08
+    assert abs(found.mean[1] - own.mean[1]) > 10 * own.mean_error[1]
+    words = " ".join(str(found).split())
+    assert "limit of small steps, and SGD's own say otherwise: believe these." in words
+    assert "1,000 walkers with real minibatches, at rest at first, momentum 0.9." in words
+    assert found.to_dict()["walkers"]["walkers"] == 1000
+    assert evolve(ornstein_uhlenbeck(), 0.0, times=[1.0]).walkers is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from itertools import pairwise
 from pathlib import Path
@@ -21,6 +22,7 @@ from stationary import (
     load,
     mean_first_passage_time,
 )
+from stationary.simulation import passage as walkers_of
 
 INF = np.inf
 DIGITS = mpmath.MPContext()
@@ -651,15 +653,79 @@ def test_which_target_sgd_is_at_first_is_told_by_its_chain(batch):
     assert "at 0.5 or above with probability" in " ".join(str(passage).split())
 
 
-def test_steps_of_sgd_that_has_no_end_state_tell_no_time(run, write):
-    """(w - 0.5)^2 is a gradient that falls for ever: how far out to follow is not known."""
+def test_walkers_tell_a_passage_of_sgd_that_has_no_end_state(run, write):
+    """No step leads from below 0.5 beyond it, and (w - 0.5)^2 is a gradient that falls for ever.
+
+    How far out a chain is to be followed is not known.
+    """
     path = write(
         "learning_rate = 0.3\nbatch_size = 2\n"
         "def gradients(w):\n    return w - 0.5, w + 0.3, (w - 0.5)**2\n"
     )
     code, out, _ = run("passage", path, "--from", "0.3", "--to", "0.5")
     assert code == 0
-    assert "the exact chain's are not to be had" in " ".join(out.split())
+    assert "SGD runs away to infinity before a target in 1,000 cases" in " ".join(out.split())
+    code, out, _ = run("passage", path, "--from", "0.3", "--to", "0.5", "--json")
+    told = json.loads(out)
+    assert told["mean_of_exact_chain"] is None
+    assert told["mean_of_walkers"][0]["lost"] == 1000
+
+
+def heavy_ball(start, rate, momentum, out, walkers=4000):
+    """Steps, and where, of walkers of five double wells until `out` of w holds."""
+    k, c = FIVE[0][:, None], FIVE[1][:, None]
+    rng = np.random.default_rng(5)
+    w, v, time = np.full(walkers, start), np.zeros(walkers), np.zeros(walkers)
+    going = np.arange(walkers)
+    while len(going):
+        time[going] += 1
+        x, drawn = w[going], rng.integers(0, 5, len(going))
+        v[going] = momentum * v[going] + ((k * (x**2 - 1) * x) + c)[drawn, np.arange(len(x))]
+        w[going] -= rate * v[going]
+        going = going[~out(w[going])]
+    return time, w
+
+
+FIVE = np.array([[0.16, 0.12, 0.2, 0.15, 0.17], [0.5, -0.6, 0.35, -0.37, 0.1]])
+
+
+def with_momentum(rate, momentum):
+    return Landscape(
+        losses=lambda w: [k * (w**2 - 1) ** 2 / 4 + c * w for k, c in FIVE.T],
+        learning_rate=rate,
+        momentum=momentum,
+    )
+
+
+def test_walkers_tell_passages_of_sgd_with_momentum():
+    """Against walkers of our own; the diffusion has a half of the time and 40 times the risk."""
+    passage = first_passage(with_momentum(0.08, 0.9), -1.0, (-2, 1))
+    (told,) = passage.to_dict()["mean_of_walkers"]
+    time, w = heavy_ball(-1.0, 0.08, 0.9, lambda w: (w <= -2) | (w >= 1))
+    sure = math.hypot(told["mean_error"], time.std() / math.sqrt(len(time)))
+    assert abs(told["mean"] - time.mean()) < 4 * sure < 0.2 * time.mean()
+    assert abs(told["upper"] - (w >= 1).mean()) < 4 * told["upper_error"] < 0.01
+    assert passage.mean.value < 0.6 * told["mean"]
+    assert passage.probability.value[0] > 10 * (1 - told["upper"])
+    words = " ".join(str(passage).split())
+    assert "1,000 walkers from -1, at rest at first, momentum 0.9" in words
+    assert "believe the walkers" in words
+    law = first_passage(with_momentum(0.08, 0.9), "normal:-1,0.2", 1).to_dict()
+    assert law["mean_of_walkers"][0]["mean"] == pytest.approx(113, rel=0.1)
+
+
+def test_walkers_still_on_their_way_go_on_as_they_went_of_late(monkeypatch):
+    """After a thirtieth of the work half have arrived; without a rate a time is a lower bound."""
+    sgd, targets = with_momentum(0.02, 0.9), np.array([1.0])
+    few = walkers_of._from(sgd, -1.0, targets, walkers_of.WORK // 30)
+    assert few.arrived < 600
+    time, _ = heavy_ball(-1.0, 0.02, 0.9, lambda w: w >= 1, 1000)
+    sure = math.hypot(few.mean_error, time.std() / math.sqrt(len(time)))
+    assert abs(few.mean - time.mean()) < 3 * sure < 0.4 * time.mean()
+    rare = walkers_of._from(with_momentum(0.005, 0.9), -1.0, np.array([3.0]), 10**8)
+    assert rare.arrived == 0
+    assert rare.mean_error == math.inf
+    assert rare.mean == rare.steps
 
 
 def test_there_is_no_time_until_a_target_that_is_never_the_first():

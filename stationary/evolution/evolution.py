@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Result
+from stationary.simulation.ensemble import Ensemble, ensemble_of
 from stationary.states.distribution import EndState
 
 
@@ -111,6 +113,13 @@ class Evolution(Result, Seen):
     tolerance: float
     between: Between
     notes: tuple[str, ...]
+
+    @cached_property
+    def walkers(self) -> Ensemble | None:
+        """What SGD's own steps make of it, by walkers; None of a drift and a variance."""
+        if not isinstance(self.process, Landscape):
+            return None
+        return ensemble_of(self.process, self.initial, self.times)
 
     @property
     def cells(self) -> int:

@@ -276,18 +276,18 @@ def _answer(
     distance, distance_error, is_resolved = _distance_to_end(asked, between, seen, atoms)
     held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
     held |= {k: np.minimum(held[k], 1.0) for k in ("error", "mass_error")}
-    momentum = getattr(asked.process, "momentum", 0.0)
-    if momentum:
+    if isinstance(asked.process, Landscape):
+        momentum = asked.process.momentum
         notes += (
-            f"momentum {momentum:g} has no memory in this, the limit of small steps: SGD is "
-            f"elsewhere for some times 1 / (1 - beta) = {1 / (1 - momentum):.3g} steps at least. "
-            "`stationary simulate` takes its steps.",
-        )
-    elif isinstance(asked.process, Landscape):
-        notes += (
-            "this is the diffusion, the limit of small steps: where steps are large SGD may leave "
-            "a minimum far sooner, or never. `stationary analyze --steps N` goes by its own steps "
-            "(in Python `analysis.sgd.after(N)`).",
+            (
+                f"momentum {momentum:g} has no memory in this, the limit of small steps: SGD is "
+                f"elsewhere for some times 1 / (1 - beta) = {1 / (1 - momentum):.3g} steps at "
+                "least, and where its steps are large in the end, too."
+                if momentum
+                else "this is the diffusion, the limit of small steps: where steps are large SGD "
+                "may leave a minimum far sooner, or never. `stationary analyze --steps N` goes by "
+                "its own steps (in Python `analysis.sgd.after(N)`)."
+            ),
         )
     return Evolution(
         process=asked.process,

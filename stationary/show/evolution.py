@@ -27,10 +27,11 @@ from stationary.show.drawing import (
     symbol_of,
 )
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
-from stationary.wording import error_text, known_text, sentence, time_text
+from stationary.wording import error_text, known_text, sampled_text, sentence, time_text
 
 ATOMS = 2  # that have a column
 CURVES = 6  # times at which the density is drawn
+SURE, FAR = 4.0, 0.1  # standard errors, and deviations, beyond which walkers say otherwise
 SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
 DEEPEST = 1e-6  # of the highest density that such an axis shows
 LEVELS = (UNSEEN, 0.025, 0.25, 0.5, 0.75, 0.975, 1 - UNSEEN)  # the range, and the bands
@@ -45,6 +46,7 @@ def text(e: Evolution) -> Report:
                 f"From {e.initial.text}, to {unit} {e.times[-1]:g}. {_answer(e)}",
                 *_over_time(e),
             ],
+            "By SGD's own steps": _own_steps(e),
             f"Where it is at {unit} {e.times[-1]:g}": _shares(e),
             "How far to trust this": [_trust(e), *(sentence(n, e.diffusion.name) for n in e.notes)],
         }
@@ -60,8 +62,7 @@ def _over_time(e: Evolution) -> list[Line]:
     header += ["to the end"] * (to_end is not None)
     header += [f"at {a.position:.4g}" for a in e.atoms[:ATOMS]]
     moments = ((e.mean, e.mean_error), (e.std, e.std_error))
-    # At most `MOST_ROWS` of the times, evenly spread, the last among them.
-    chosen = range(len(e.times) - 1, -1, -math.ceil(len(e.times) / MOST_ROWS))[::-1]
+    chosen = _chosen(len(e.times))
     rows = [
         [
             f"{e.times[k]:.6g}",
@@ -98,6 +99,53 @@ def _over_time(e: Evolution) -> list[Line]:
     return lines
 
 
+def _chosen(times: int) -> range:
+    """At most `MOST_ROWS` of the times, evenly spread, the last among them."""
+    return range(times - 1, -1, -math.ceil(times / MOST_ROWS))[::-1]
+
+
+def _own_steps(e: Evolution) -> list[Line]:
+    """What walkers say at the same times."""
+    w = e.walkers
+    if w is None:
+        return []
+    header = [e.diffusion.time_unit, f"mean of {e.diffusion.variable}", "std. error"]
+    header += ["deviation", "std. error", *["ran away"] * bool(w.lost.any())]
+    rows = [
+        [
+            f"{e.times[k]:.6g}",
+            *(
+                text
+                for x, by in ((w.mean[k], w.mean_error[k]), (w.std[k], w.std_error[k]))
+                for text in (sampled_text(x, by, 7), f"{by:.2g}")
+            ),
+            *[f"{w.lost[k]:,}"] * bool(w.lost.any()),
+        ]
+        for k in _chosen(len(e.times))
+        if k < len(w.mean)
+    ]
+    momentum = getattr(e.process, "momentum", 0.0)
+    rest = f", at rest at first, momentum {momentum:g}" if momentum else ""
+    lines = [f"{w.walkers:,} walkers with real minibatches{rest}.", *tabulated(header, rows)]
+    if len(w.mean) < len(e.times):
+        lines += ["Later ones take too long; `stationary simulate` has them."]
+    return lines
+
+
+def _is_contradicted(e: Evolution) -> bool:
+    """Whether walkers say otherwise than the diffusion, by more than is worth a word."""
+    w = e.walkers
+    if w is None:
+        return False
+    pairs = ((w.mean, w.mean_error, e.mean, e.mean_error), (w.std, w.std_error, e.std, e.std_error))
+    for own, known, limit, error in pairs:
+        n = len(own)
+        far = np.maximum(SURE * known, FAR * w.std) + error[:n]
+        if (np.abs(own - limit[:n]) > far).any():
+            return True
+    return bool(w.lost.any())
+
+
 def _shares(e: Evolution) -> list[str]:
     """The probability between barriers and gates at the last time, where there are several."""
     found = e.end_state.anatomy
@@ -111,8 +159,18 @@ def _shares(e: Evolution) -> list[str]:
     return [
         f"{e.diffusion.variable} from {place(a)} to {place(b)}: "
         + _share(float(e.probability(a, b)[-1]), error)
+        + _walked(e, a if a > low else -math.inf, b if b < high else math.inf)
         for a, b in pairwise([low, *inner, high])
     ]
+
+
+def _walked(e: Evolution, lower: float, upper: float) -> str:
+    """What walkers say of a probability at the last time, if they have come there."""
+    w = e.walkers
+    if w is None or len(w.mean) < len(e.times):
+        return ""
+    share, error = w.probability(lower, upper)
+    return f" (walkers {sampled_text(share[-1], error[-1])}, standard error {error[-1]:.2g})"
 
 
 def _share(value: float, error: float) -> str:
@@ -151,6 +209,10 @@ def _answer(e: Evolution) -> str:
         words.append(f"At {unit} {e.times[-1]:g} the distance to the end state is {least}{left}.")
         if known and to_end[-1] > 0.01:
             words.append("The end state has not been reached: this is a state on the way.")
+    if _is_contradicted(e):
+        words.append(
+            "This is the limit of small steps, and SGD's own say otherwise: believe these."
+        )
     return " ".join(words)
 
 
@@ -192,8 +254,10 @@ def data(e: Evolution) -> dict[str, Any]:
         "masses notes",
     )
     relaxation = "time=relaxation_time log_time=log_relaxation_time log_error=relaxation_error"
+    w = e.walkers
     return known | {
         "schema": 1,
+        "walkers": w and picked(w, "walkers mean mean_error std std_error lost"),
         "mean": picked(e, "value=mean error=mean_error"),
         "standard_deviation": picked(e, "value=std error=std_error"),
         "relaxation": picked(e, relaxation),

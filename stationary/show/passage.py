@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary.chain.exit_time import ExitTime
 from stationary.chain.passage import steps_of
 from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
@@ -15,6 +16,7 @@ from stationary.questions.influence import passage_errors
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
 from stationary.show.influence import standard_error_text, unsure
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
+from stationary.simulation.passage import WalkedPassage, walked
 from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate
 from stationary.wording import (
@@ -25,11 +27,13 @@ from stationary.wording import (
     measured,
     probability_text,
     relative_error_text,
+    sampled_text,
     steps_text,
     time_text,
 )
 
 FAR = 0.1  # of the logarithms of two times, that is worth a word
+SURE = 3.0  # standard errors of a time: more is no chance
 QUANTITIES = "probability conditional_mean conditional_variance mean variance deviation approached"
 WIDEST = 20  # of a start in a column; a longer one is named above the table
 
@@ -50,7 +54,7 @@ def _of_sgd(p: FirstPassage) -> str:
     if not isinstance(p.process, Landscape):
         return ""
     words = ["These are probabilities and times of the diffusion, the limit of small steps."]
-    known = steps_of(p)
+    known = _own_steps(p)
     if known is None:
         words.append(
             "Where steps are large, or a target is far from where it mostly is, the times of SGD "
@@ -61,18 +65,16 @@ def _of_sgd(p: FirstPassage) -> str:
     for start, log, t in zip(_starts(p), logs, known or (), strict=known is not None):
         if t.log_time == -math.inf:
             continue
-        chain = "is never at a target"
-        if not math.isinf(t.log_time):
-            steps = steps_text(t.log_time, t.error)
-            chain = f"is at a target, or beyond it, after {steps} steps on average"
+        at = start if isinstance(start, str) else f"{float(start):.6g}"
+        if isinstance(t, WalkedPassage):
+            who, own, same = "walkers", _of_walkers(p.process, t, at), _is_alike(t, log)
+        else:
+            same = log == t.log_time or abs(log - t.log_time) <= max(FAR, t.error)
+            who, own = "chain", _of_chain(t, at)
         limit = f"after {time_text(log)}" if math.isfinite(log) else "never"
-        same = log == t.log_time or abs(log - t.log_time) <= max(FAR, t.error)
-        words.append(
-            f"From {float(start):.6g} the exact chain of SGD's own steps {chain}, the diffusion "
-            f"{limit}{'' if same else ': believe the chain'}."
-        )
-        if math.isfinite(t.upper) and math.isfinite(t.log_time):
-            low, high = (f"{float(x):g}" for x in _around(p, float(start)))
+        words.append(f"{own}, the diffusion {limit}{'' if same else f': believe the {who}'}.")
+        if math.isfinite(t.upper_error):
+            low, high = (f"{float(x):g}" for x in _around(p, start))
             words.append(
                 f"That is at {high} or above with probability {measured(t.upper, t.upper_error)}, "
                 f"else at {low} or below."
@@ -80,10 +82,48 @@ def _of_sgd(p: FirstPassage) -> str:
     return " ".join(words)
 
 
-def _around(p: FirstPassage, start: float) -> tuple[float, float]:
+def _own_steps(p: FirstPassage) -> tuple[ExitTime | WalkedPassage, ...] | None:
+    """By the exact chain, or by walkers where that is not to be had."""
+    return steps_of(p) or walked(p)
+
+
+def _of_chain(t: ExitTime, start: str) -> str:
+    chain = "is never at a target"
+    if not math.isinf(t.log_time):
+        steps = steps_text(t.log_time, t.error)
+        chain = f"is at a target, or beyond it, after {steps} steps on average"
+    return f"From {start} the exact chain of SGD's own steps {chain}"
+
+
+def _of_walkers(sgd: Landscape, t: WalkedPassage, start: str) -> str:
+    crew = f"By its own steps ({t.walkers:,} walkers from {start}"
+    crew += f", at rest at first, momentum {sgd.momentum:g})" if sgd.momentum else ")"
+    if t.lost:
+        return f"{crew} SGD runs away to infinity before a target in {t.lost:,} cases"
+    if math.isinf(t.mean_error):
+        return (
+            f"{crew} SGD is at a target, or beyond it, within {t.steps:,} steps in {t.arrived:,} "
+            f"cases only: after more than {t.mean:,.0f} on average"
+        )
+    mean, error = sampled_text(t.mean, t.mean_error), standard_error_text(t.mean_error)
+    return f"{crew} SGD is at a target, or beyond it, after {mean} +- {error} steps on average"
+
+
+def _is_alike(t: WalkedPassage, log_mean: float) -> bool:
+    """Whether the mean time of the diffusion is that of the walkers, as far as these know it."""
+    if t.lost:
+        return False
+    apart = t.log_time - log_mean
+    if math.isinf(t.mean_error):  # it is at least as much
+        return apart <= 0
+    return abs(apart) <= max(FAR, SURE * t.mean_error / t.mean)
+
+
+def _around(p: FirstPassage, start: Any) -> tuple[float, float]:
     """The targets below and above a start."""
     targets = [float(t) for t in p.targets]
-    return max(t for t in targets if t <= start), min(t for t in targets if t >= start)
+    at = float(p.start.ppf(0.5) if isinstance(start, str) else start)
+    return max(t for t in targets if t <= at), min(t for t in targets if t >= at)
 
 
 def _starts(p: FirstPassage) -> list[Any]:
@@ -177,6 +217,7 @@ def data(p: FirstPassage) -> dict[str, Any]:
     """Each estimate with its value, its logarithm and the error of that."""
     numbers = {n: picked(_plain(p, n), "value log error_of_log=error") for n in QUANTITIES.split()}
     steps, names = steps_of(p), "value=time log=log_time error_of_log=error upper upper_error"
+    walkers = None if steps else walked(p)
     return {
         "schema": 1,
         "name": p.diffusion.name,
@@ -185,6 +226,7 @@ def data(p: FirstPassage) -> dict[str, Any]:
         "targets": [float(t) for t in p.targets],
         "times_of": "diffusion",
         "mean_of_exact_chain": steps and [picked(t, names) for t in steps],
+        "mean_of_walkers": walkers and [vars(t) for t in walkers],
         "standard_error_of_log_mean": passage_errors(p),
     } | numbers
 

@@ -42,7 +42,14 @@ class Block:
     rng: np.random.Generator
     fate: Array  # int8
     label: Array  # the basin in whose core each was last seen; -1 for none
+    since: Array  # the step in which each met its fate, int64
     velocity: Array | None = None  # with momentum; None at rest
+
+    def part(self, some: Array) -> Block:
+        """Some of the walkers, with the random numbers of all."""
+        v = None if self.velocity is None else self.velocity[some]
+        x, fate, label, since = self.x[some], self.fate[some], self.label[some], self.since[some]
+        return Block(x, self.rng, fate, label, since, v)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Outcome:
 
 def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome:
     """Carry out the plan."""
-    x, fate, label = block.x.copy(), block.fate.copy(), block.label.copy()
+    x, fate, label, since = (v.copy() for v in (block.x, block.fate, block.label, block.since))
     walkers, rng = len(x), block.rng
     walls = replace(plan.walls, folded=np.zeros_like(plan.walls.folded))
     stepper: SgdStepper | SdeStepper
@@ -109,6 +116,7 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
                 walls.apply(x, fate)
             ends = np.flatnonzero(fate)
             if len(ends) != len(gone):
+                since[ends[~np.isin(ends, gone)]] = t
                 gone, held, present = ends, x[ends], _present(fate)
         if sees is not None:
             sees.see(x, present)
@@ -117,7 +125,7 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
             if plan.keep:
                 positions.append(np.where(fate == ESCAPED, np.nan, x))
     return Outcome(
-        Block(x, rng, fate, label, velocity),
+        Block(x, rng, fate, label, since, velocity),
         walls.folded,
         Record.empty(Watch(0.0), walkers) if sees is None else sees.finished(),
         Moments.stacked(moments),
@@ -244,7 +252,7 @@ def blocks_at(x: Array, seeds: Sequence[Any], size: int, walls: Walls) -> list[B
         fate = np.zeros(len(part), dtype=np.int8)
         part = part.copy()
         walls.apply(part, fate)
-        blocks.append(Block(part, rng, fate, np.full(len(part), -1)))
+        blocks.append(Block(part, rng, fate, np.full(len(part), -1), np.zeros(len(part), np.int64)))
     return blocks
 
 

@@ -1,0 +1,77 @@
+"""`ensemble_of`: where walkers are at given steps of SGD, with momentum at rest at first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.errors import StationaryError
+from stationary.numbers.cost import BY_WORK, CACHE
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.simulation.blocks import ESCAPED, Crew
+from stationary.simulation.departure import WALKERS
+from stationary.simulation.run import Run
+from stationary.simulation.sgd import gradients_per_step
+from stationary.simulation.streams import Moments
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Walkers that take SGD's own steps, at the first of the times that were asked for.
+
+    Attributes
+    ----------
+    positions
+        (times, walkers), ascending in time; nan of what has run away to infinity. Times are those
+        of the evolution, the last ones left out where steps would take too long.
+    mean, mean_error, std, std_error
+        (times,), with standard errors; of those that have not run away.
+    lost
+        (times,): how many have.
+    """
+
+    positions: Array
+    mean: Array
+    mean_error: Array
+    std: Array
+    std_error: Array
+    lost: Array
+
+    @property
+    def walkers(self) -> int:
+        return int(self.positions.shape[1])
+
+    def probability(self, lower: float, upper: float) -> tuple[Array, Array]:
+        """P(lower < X <= upper) at each time, and its standard error: at least 1 / walkers."""
+        n = self.walkers
+        p = ((lower < self.positions) & (self.positions <= upper)).mean(axis=1)
+        return p, np.maximum(np.sqrt(p * (1 - p) / n), 1 / n)
+
+
+def ensemble_of(landscape: Landscape, start: Initial, times: Array) -> Ensemble | None:
+    """None where no walker can take its steps in time."""
+    try:
+        run = Run(landscape, Crew(landscape), start, WALKERS, 0, None, None, None, False, _untold)
+    except StationaryError:
+        return None
+    each = WALKERS * gradients_per_step(landscape) + CACHE * len(run.blocks)
+    within = times[times <= BY_WORK // each]
+    rows, moments = [], []
+    for step in within.astype(int):
+        if step > run.done:
+            run.advance(int(step) - run.done)
+        present = run.fate != ESCAPED
+        moments.append(Moments.of(run.x[present]))
+        rows.append(np.where(present, run.x, np.nan))
+    if not rows:
+        return None
+    m = Moments.stacked(moments)
+    lost = WALKERS - m.n.astype(int)
+    return Ensemble(np.array(rows), m.mean, m.mean_error, m.std, m.std_error, lost)
+
+
+def _untold(done: int, total: int) -> None:
+    """How far they are is not told: they are there in a second."""

@@ -1,0 +1,187 @@
+"""`walked`: a first passage of SGD by walkers that take its own steps, with momentum, too.
+
+They tell what no chain on the line does: with momentum a step depends on the one before, and many
+datapoints or a start that is a law have no chain that is cheap. Those that are still on their way
+when the work is done go on as they went of late, if that was at an even rate and within one basin.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.errors import StationaryError
+from stationary.functions.given import Boundary
+from stationary.numbers.cost import BY_WORK, CACHE
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
+from stationary.simulation.blocks import ESCAPED, Block, Plan, advance, blocks_at, with_labels
+from stationary.simulation.departure import WALKERS, ends_of, seeds_from, starting_positions
+from stationary.simulation.mixing import STILL
+from stationary.simulation.sgd import block_size, gradients_per_step
+from stationary.simulation.streams import Watch
+from stationary.simulation.terrain import survey_terrain
+from stationary.simulation.walkers import Walls
+from stationary.states.first_passage import FirstPassage
+
+MOST_STARTS = 9  # among which the work is shared: as many as the exact chain tells of
+WORK = 5 * BY_WORK  # gradients: two to five seconds
+FIRST = 64  # steps of the first round; each is as long as all before
+FEWEST = 16  # that arrive in the last round: a rate is known to a quarter then
+EVEN = 3.0  # standard errors by which the rates of its two halves may differ
+
+ARRIVED = -2  # in place of a basin, of which -1 is none
+BY_CHANCE = 3  # seen of what is as good as never there, in 95 of 100 cases at most
+
+
+@dataclass(frozen=True)
+class WalkedPassage:
+    """What walkers say of a passage from one start; errors are standard errors.
+
+    Attributes
+    ----------
+    mean
+        Steps until a target is reached or passed: inf where some walkers ran away to infinity. If
+        `mean_error` is inf it is at least as much: not enough of them arrived.
+    upper
+        The probability that it is the target above; nan without a target on either side.
+    arrived, lost
+        How many came to a target, and how many ran away.
+    steps
+        That the longest way has taken.
+    """
+
+    walkers: int
+    arrived: int
+    lost: int
+    steps: int
+    mean: float
+    mean_error: float
+    upper: float
+    upper_error: float
+
+    @property
+    def log_time(self) -> float:
+        return math.log(self.mean) if self.mean else -math.inf
+
+
+@lru_cache(maxsize=4)
+def walked(found: FirstPassage) -> tuple[WalkedPassage, ...] | None:
+    """What walkers say, from each start.
+
+    None where the process is not SGD, or they are not to be had: on a ring, from many starts or
+    from one on both sides of a target, or where steps take too many gradients.
+    """
+    sgd = found.process
+    starts = np.ravel(found.start) if np.ndim(found.mean.log) else [found.start]
+    if not isinstance(sgd, Landscape) or len(starts) > MOST_STARTS or found.diffusion.is_periodic:
+        return None
+    try:
+        targets = np.array([float(t) for t in found.targets])
+        work = WORK // len(starts)
+        return tuple(_from(sgd.at_last_rate, start, targets, work) for start in starts)
+    except StationaryError:
+        return None
+
+
+def _from(sgd: Landscape, start: Any, targets: Array, work: int) -> WalkedPassage:
+    """By so many steps of walkers."""
+    terrain, sequence = survey_terrain(sgd), seeds_from(0, sgd.name)
+    rng = np.random.Generator(np.random.SFC64(sequence.spawn(1)[0]))
+    initial = start if isinstance(start, Initial) else float(start)
+    x, _ = starting_positions(sgd, terrain, initial, WALKERS, rng)
+    first, last = float(x.min()), float(x.max())
+    if ((first < targets) & (targets < last)).any():
+        raise StationaryError("no target is the next on either side")
+    ends, kinds = list(sgd.domain), list(ends_of(sgd, terrain)[0])
+    for side, beyond in enumerate((targets[targets <= first], targets[targets >= last])):
+        if len(beyond):
+            ends[side] = float(beyond.min() if side else beyond.max())
+            kinds[side] = Boundary.ABSORBING
+    limit = max(terrain.scale, abs(first), abs(last)) / STILL
+    walls = Walls((ends[0], ends[1]), (kinds[0], kinds[1]), limit, shelter=float(np.median(x)))
+    size = block_size(sgd)
+    crew = blocks_at(x, sequence.spawn(-(-len(x) // size)), size, walls)
+    told = _followed(sgd, crew, walls, Watch(0.0, cores=terrain.cores), work)
+    return told if all(walls.absorbing) else replace(told, upper=math.nan, upper_error=math.nan)
+
+
+def _followed(
+    sgd: Landscape, crew: list[Block], walls: Walls, watch: Watch, work: int
+) -> WalkedPassage:
+    """Until all have arrived, or the work is done."""
+    done, each, within = 0, gradients_per_step(sgd), True
+    times, fates = [np.empty(0)], [np.empty(0)]
+    crew = [with_labels(b, watch) for b in crew]
+    while crew:
+        steps, left = done or FIRST, sum(len(b.x) for b in crew)
+        work -= steps * (left * each + CACHE * len(crew))
+        if work < 0:
+            break
+        plan, moved = Plan(steps, done, walls, None, False), []
+        for k, block in enumerate(crew):
+            after = with_labels(advance(sgd, block, plan).block, watch)
+            gone, going = np.flatnonzero(after.fate), np.flatnonzero(after.fate == 0)
+            times.append(after.since[gone])
+            fates.append(after.fate[gone])
+            moved.append([block.label, np.where(after.fate, ARRIVED, after.label)])
+            crew[k] = after.part(going)
+        crew = [b for b in crew if len(b.x)]
+        done, within = done + steps, _is_within(*np.hstack(moved))
+    if not done:
+        raise StationaryError("no walker can take a step in time")
+    left = sum(len(b.x) for b in crew)
+    return _told(np.concatenate(times), np.concatenate(fates), left, done, within)
+
+
+def _is_within(before: Array, after: Array) -> bool:
+    """Whether walkers with these basins keep to one: those that were in others did not stay there,
+    nor are many more there now."""
+    home = np.bincount(before + 1).argmax() - 1
+    away, now = before != home, (after != home) & (after != ARRIVED)
+    return bool(2 * (away & now).sum() <= away.sum() and now.sum() <= 2 * away.sum() + BY_CHANCE)
+
+
+def _told(times: Array, fates: Array, left: int, steps: int, within: bool) -> WalkedPassage:
+    """What those that arrived say, where so many others are on their way."""
+    n, lost, up = len(times) + left, int((fates == ESCAPED).sum()), fates == 1
+    early, after, unsure = times >= 0, float(steps), math.inf if left else 0.0
+    if left and within:
+        rate, unsure = _rate(times[times > steps / 2], left, steps)
+        if unsure < math.inf:  # from the middle on all that are on their way are alike
+            early, after = times <= steps / 2, steps / 2 + 1 / rate
+    late = n - int(early.sum())
+    chance = float(up[~early].mean()) if late > left else 0.0
+    passed = np.append(times[early], np.full(late, after))
+    above = np.append(up[early], np.full(late, chance))
+    doubt = math.sqrt(chance * (1 - chance) / (late - left)) if late > left else unsure
+    at_random = math.sqrt(n)
+    return WalkedPassage(
+        walkers=n,
+        arrived=len(times) - lost,
+        lost=lost,
+        steps=steps,
+        mean=math.inf if lost else float(passed.mean()),
+        mean_error=math.hypot(passed.std() / at_random, late / n * after * unsure),
+        upper=float(above.mean()),
+        upper_error=max(math.hypot(above.std() / at_random, late / n * doubt), 1 / n),
+    )
+
+
+def _rate(times: Array, left: int, steps: int) -> tuple[float, float]:
+    """How many arrive in each step, in the second half of so many; and its relative error."""
+    counts, spent = np.empty(2), np.empty(2)
+    for k in range(2):
+        low, high = (2 + k) / 4 * steps, (3 + k) / 4 * steps
+        counts[k] = ((low < times) & (times <= high)).sum()
+        spent[k] = (np.clip(times, low, high) - low).sum() + left * (high - low)
+    rates, whole = counts / spent, counts.sum() / spent.sum()
+    apart, sure = abs(rates[0] - rates[1]), math.sqrt((counts / spent**2).sum())
+    if counts.sum() < FEWEST or apart > EVEN * sure:
+        return 1.0, math.inf
+    return whole, math.hypot(1 / math.sqrt(counts.sum()), apart / (2 * whole))
