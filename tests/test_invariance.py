@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from stationary import Diffusion, analyze, end_state, first_passage
+from stationary import Diffusion, Status, analyze, end_state, first_passage
 
 INF = math.inf
 
@@ -155,3 +155,54 @@ def test_a_line_is_looked_at_as_far_as_its_functions_have_values():
         assert other.position == pytest.approx(0.04 * one.position, rel=1e-13)
         assert other.log_exit_time == pytest.approx(one.log_exit_time, abs=1e-11)
         assert abs(other.exit_time_error) < 1e-11
+
+
+# Ends that are rounded: c + h misses the zero of the variance, as it is computed, by some 1e-16.
+ROUNDED = {
+    "by what is typed": (1.7, 1.0, lambda x: 0.3 * (x - 1.7) - 0.3 * (x - 1.7) ** 2),
+    "inside": (5.0, 1e-3, lambda x: 3e-7 * ((x - 5) / 1e-3) * (1 - (x - 5) / 1e-3)),
+    "outside": (2.0, 1e-3, lambda x: 3e-7 * ((x - 2) / 1e-3) * (1 - (x - 2) / 1e-3)),
+    "by terms that cancel": (5.0, 0.37, lambda x: -0.3 * x * x + 0.3 * 10.37 * x - 0.3 * 5 * 5.37),
+}
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_an_end_that_is_rounded_is_the_zero_of_the_variance_that_is_meant(name):
+    c, h, variance = ROUNDED[name]
+    home = Diffusion(lambda y: 0.3 * (1 - y) - 0.2 * y, lambda y: 0.3 * y * (1 - y), (0, 1))
+    known = first_passage(home, 0.25, 0.5).mean
+    p = Diffusion(
+        drift=lambda x: 0.3 * h * (1 - (x - c) / h) - 0.2 * (x - c),
+        variance=variance,
+        domain=(c, c + h),
+    )
+    time = first_passage(p, c + h / 4, c + h / 2).mean
+    assert abs(time.log - known.log) <= time.error + known.error + 1e-9
+    state = end_state(p)
+    assert state.status is Status.CONVERGED
+    assert abs(state.mean() - c - 0.6 * h) <= state.mean_error + 1e-12 * h
+
+
+@pytest.mark.parametrize("name", ROUNDED)
+def test_what_comes_to_a_rounded_end_where_the_drift_vanishes_stays_there(name):
+    c, h, variance = ROUNDED[name]
+    for side in (0, 1):
+        at = c + side * h
+        p = Diffusion(
+            drift=lambda x, s=side: 0.3 * h * (s - (x - c) / h),
+            variance=variance,
+            domain=(c, c + h),
+        )
+        assert [a.position for a in end_state(p, c + h / 4).atoms] == [at]
+
+
+def test_what_is_waited_next_to_a_rounded_end_has_its_power_in_its_error():
+    """A density like r^-0.996 next to 2, where doubles know r down to 3e-8: its power is off by
+    1e-13, its integral by 1e-13 / 0.004."""
+    p = Diffusion(
+        drift=lambda x: 0.002 * (32 - x) - 0.01 * (x - 2),
+        variance=lambda x: (x - 2) * (32 - x),
+        domain=(2, 32),
+    )
+    time, exact = (first_passage(p, 11, 20, digits=digits).mean for digits in (None, 15))
+    assert abs(time.log - float(exact.log)) <= time.error < 1e-9

@@ -73,7 +73,6 @@ class Exponents:
     rounding: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the three, as it states them
     change: float = 1e-3  # from octave to octave, beyond which they have no limit
     averaged: bool = False  # means over many octaves, around which they oscillate for ever
-    displaced: bool = False  # whether rounding put the zero of the variance beside the end
     period: float | None = None  # after which drift and variance repeat themselves, for ever
 
     def of(self, s: Any, k: float) -> Exponent:
@@ -127,7 +126,7 @@ class Exponents:
     def _below_infinity(self, power: Exponent) -> bool | None:
         towards = -power.value if self.outward else power.value
         if math.isnan(towards) or (power.error > CRITICAL and abs(towards) <= power.error):
-            return False if self.displaced else None  # the border case, to all that is known
+            return None
         return bool(towards > CRITICAL)
 
     @property

@@ -22,6 +22,7 @@ from stationary.line.closer import Zero
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium
+from stationary.line.exact_ends import with_exact_ends
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
 from stationary.line.poles import pole_next_to, require_bounded
 from stationary.line.sampled import NO_NOISE, VanishingVarianceError
@@ -138,6 +139,7 @@ def partition(
 
 
 def _partition(diffusion: Diffusion, max_panels: int, digits: int | None) -> Partition:
+    diffusion = with_exact_ends(diffusion)
     try:
         return _cut_at_poles(diffusion, max_panels, digits)
     except (EndlessZerosError, VanishingVarianceError) as far:

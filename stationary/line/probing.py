@@ -6,14 +6,17 @@ outermost octaves, its mean over many of them, or its period.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.line.chart import CORE, OCTAVES, Chart
+from stationary.line.exact_ends import ROUNDED
 from stationary.line.feller import BEYOND, PROBE, SETTLED, Exponents, Feller, limit_of
 from stationary.line.reshape import extended
 from stationary.line.sampled import sampled
@@ -34,16 +37,12 @@ DOUBLINGS = 20  # a million periods are looked at: doubles still tell places wit
 
 def exponents_at(found: Sampling, side: int) -> Exponents:
     """How potential and variance go at the lower (side 0) or upper (1) end of a sampled process."""
-    exponents, displaced = None, False
+    exponents = None
     if found.diffusion.affords_digits:
-        try:
+        with contextlib.suppress(StationaryError, OverflowError, MemoryError):
             exponents = _in_digits(found, side)
-        except _DisplacedError:
-            displaced = True
-        except (StationaryError, OverflowError, MemoryError):
-            pass
     if exponents is None:
-        exponents = _as_sampled(_closer(found, side), side, displaced=displaced)
+        exponents = _as_sampled(_closer(found, side), side)
     if exponents.feller is Feller.UNDECIDED:
         for other in (_on_average(found, side), _over_periods(found, side)):
             if other is not None and other.feller is not Feller.UNDECIDED:
@@ -62,10 +61,6 @@ def _closer(found: Sampling, side: int) -> Sampling:
     here = float(chart.distance(found.lower if side == 0 else found.upper))
     least = math.sqrt(found.diffusion.grain) * abs(end) if end else here * 2.0**-OCTAVES
     return extended(found, side, max(0, math.floor(math.log2(here / least))))
-
-
-class _DisplacedError(OverflowError):
-    """The variance is not positive next to an end: its zero is some roundings away from it."""
 
 
 def _in_digits(found: Sampling, side: int) -> Exponents:
@@ -99,10 +94,9 @@ def _probed(
     if not chart.outward:
         radii = 1 / radii
     f, a = found.diffusion.coefficients(chart.at(radii), many)
-    if not (many.isfinite(f).all() and many.isfinite(a).all()):
+    if not (many.isfinite(f).all() and many.isfinite(a).all() and (a > 0).all()):
         raise OverflowError("not a process there")
-    if not (a > 0).all():
-        raise _DisplacedError
+    f = f - _rounded_away(found, chart, many)
     log_r = many.log(radii).reshape(3, -1)
     steps = log_r[1:] - log_r[0]
     potentials = (2 * f / a * radii).reshape(3, -1) * chart.sign
@@ -124,6 +118,16 @@ def _probed(
         slopes = np.diff(many.log(many.abs(drift)), axis=0)[0] / steps[0]
     ahead = bool(drift[1, -1] * chart.sign > 0)
     return Exponents(potential, order, slopes, ahead, chart.outward, c, found.arithmetic, log_r[0])
+
+
+def _rounded_away(found: Sampling, chart: Chart, many: Arithmetic) -> Any:
+    """What the drift is at a finite end if it vanishes within a rounding of it; else 0."""
+    spacing = 0.0 if chart.outward else float(np.spacing(abs(float(chart.anchor))))
+    if chart.anchor != 0 and spacing:
+        here, beside = found.diffusion.coefficients(chart.at(many.array([0.0, spacing])), many)[0]
+        if many.isfinite(here) and abs(here) <= ROUNDED * abs(beside - here):
+            return here
+    return many.zero
 
 
 def _slopes(found: Sampling, chart: Chart, probe: int, powers: Array) -> tuple[Array, Array]:
@@ -206,7 +210,7 @@ def _over_periods(found: Sampling, side: int) -> Exponents | None:
     )
 
 
-def _as_sampled(found: Sampling, side: int, *, displaced: bool = False) -> Exponents:
+def _as_sampled(found: Sampling, side: int) -> Exponents:
     """The same from two panels an octave apart, where the functions run in doubles only."""
     r, p = rule(len(found.samples.values[0])), found.panels
     chart = Chart.of(found.diffusion, side)
@@ -227,8 +231,7 @@ def _as_sampled(found: Sampling, side: int, *, displaced: bool = False) -> Expon
     of_slope = 2 * cut_ell / np.abs(across)
     of_drift = of_slope + 2 * cut_h / np.maximum(np.abs(h).max(axis=0), TINY) / np.abs(across)
     shift = np.zeros(2)
-    displaced &= not chart.outward
-    if displaced or (found.diffusion.is_rounded and found.diffusion.exact_ends[side] is not None):
+    if found.diffusion.is_rounded and found.diffusion.exact_ends[side] is not None:
         # A zero of the variance that was found is where a zoom came to its end.
         shift = 64 * found.diffusion.grain * abs(float(chart.anchor)) / distance.min(axis=0)
     errors = (
@@ -248,7 +251,6 @@ def _as_sampled(found: Sampling, side: int, *, displaced: bool = False) -> Expon
         rounding=(of_potential, of_variance, of_f),
         # A sampling of rounded functions stops further from the end.
         change=max(1e-3, 64 * math.sqrt(found.diffusion.grain)),
-        displaced=displaced,
     )
 
 

@@ -25,6 +25,7 @@ from stationary.numbers.arithmetic import many_digits
 from stationary.panels.pieces import Samples
 from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
+from stationary.process.ends import beside
 
 MOST_PER_RUN = 96  # points of a run of zeros that are tried again in many digits
 FEWEST_PER_RUN = 24  # the same, where each of them takes many datapoints,
@@ -102,9 +103,8 @@ def dips_of_variance(
     if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
         beyond = is_out_of_reach(diffusion, x)
     log_a, exact = _log_variance(diffusion, x, beyond)
-    if diffusion.is_rounded:
-        keep = _apart_from_ends(diffusion, x, log_a)
-        x, log_a, beyond = x[keep], log_a[keep], beyond[keep]
+    keep = _apart_from_ends(diffusion, x, log_a)
+    x, log_a, beyond = x[keep], log_a[keep], beyond[keep]
     zero, distance = np.isneginf(log_a), np.abs(x - middle_of(diffusion))
     closely = Look(diffusion, exact and diffusion.affords_digits)
     lower, upper = diffusion.domain
@@ -202,7 +202,9 @@ def _unseen(look: Samples, clear: Array, x: Array) -> tuple[Array, Array]:
 
 def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> Array:
     """Which points rounding tells from the ends of the domain."""
-    keep = np.ones(len(x), dtype=bool)
+    keep = ~beside(diffusion.domain, diffusion.exact_ends, x)
+    if not diffusion.is_rounded:
+        return keep
     for end in diffusion.domain:
         if math.isfinite(end):
             keep &= np.abs(x - end) > 256 * diffusion.grain * abs(end)

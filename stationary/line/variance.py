@@ -102,7 +102,7 @@ class Variance:
             if not near[1] > 0:
                 return True
             # From 1e-100 to 1e-200, and on to where the point is if not exactly there.
-            logs = many.log(np.append(near, here))
+            logs = many.log(np.append(near, np.abs(here)))  # beyond an end it may be negative
             decades = -np.diff(logs) / math.log(10)
             return bool(decades[0] > 100 * FLAT) and (exactly or bool(decades[1] > 60 * FLAT))
 
@@ -164,7 +164,8 @@ class Variance:
         """The zero near x to `POSITION_DIGITS` digits, or None if it is not found.
 
         With a = (x - z)^m times something smooth, a / a' = (x - z) / m + ... has a simple zero at z
-        whatever m is: the secant method finds it where the functions have a derivative.
+        whatever m is: the secant method finds it where the functions have a derivative. It comes
+        from above, or from below if `width` is negative.
         """
         many = many_digits(DIGITS[1], ENOUGH)
         goal = many.array([f"1e-{POSITION_DIGITS}"])[0] * max(abs(float(x)), self.whole)
@@ -174,7 +175,7 @@ class Variance:
             a, slope = yield Ask([x], many, slope=True)
             return a[0] / slope[0] if a[0] != 0 else many.zero
 
-        first, last = x - width, x + width
+        first, last = sorted((x - width, x + width))
         try:
             before, here = x + width, x + width / 3
             r_before = yield from ratio(before)

@@ -30,6 +30,7 @@ from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
 from stationary.numbers.cost import IN_DIGITS
+from stationary.process.ends import beside
 from stationary.process.forms import FORMS, Convention, not_its_own, settled
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds, Sample
@@ -205,8 +206,7 @@ class Diffusion(Data, metaclass=BySpace):
     def coefficients(self, x: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
         """f and a at the points x (one-dimensional), unchecked: they may be inf or nan."""
         if self.pair is not None:
-            f, a = self.pair(x, arithmetic)
-            return f, a
+            return self.pair(x, arithmetic)
         (f,) = evaluate(self.drift, x, arithmetic=arithmetic)
         (a,) = evaluate(self.variance, x, arithmetic=arithmetic)
         if f.ndim != 1 or a.ndim != 1:
@@ -238,8 +238,9 @@ class Diffusion(Data, metaclass=BySpace):
                     f"{values[i]:g}{beyond}. Shrink the domain, or mend the function there.",
                     float(x[i]),
                 )
-        if (a < 0).any():
-            i = int(np.argmin(a))
+        negative = (a < 0) & ~beside(self.domain, self.exact_ends, x)
+        if negative.any():
+            i = int(np.argmin(np.where(negative, a, 0)))
             raise LandscapeError(
                 f"{self.name}: variance({v}) must not be negative, but variance({x[i]:.6g}) = "
                 f"{a[i]:.3g} (on [{self.domain[0]:g}, {self.domain[1]:g}]). Return the square of "
@@ -368,9 +369,8 @@ class Diffusion(Data, metaclass=BySpace):
 
     def _is_still(self, side: int) -> bool:
         """Whether the variance vanishes at a finite end of the domain."""
-        if self.exact_ends[side] is not None:
-            return True
-        return bool(self.coefficients(np.array([self.domain[side]]))[1][0] == 0)
+        known = self.exact_ends[side] is not None
+        return known or bool(self.coefficients(np.array([self.domain[side]]))[1][0] == 0)
 
     def restricted(self, lower: float, upper: float) -> Diffusion:
         """The same process on a smaller domain, without its start; new ends reflect."""

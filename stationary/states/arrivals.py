@@ -232,18 +232,21 @@ def _loses_distance(parts: Partition, points: list[Any]) -> bool:
     """Whether doubles lose the distance to a singular end that the way to a point depends on.
 
     They know x - e to a rounding of e: panels follow the process to the root of that, and what is
-    left of the way, relative to the whole, is its square off where no power describes it.
+    left of the way, relative to the whole, is its square off where no power describes it; or that
+    itself, where e is no double.
     """
     pieces = [p for p in parts.pieces if p.sampling.arithmetic is DOUBLE]
-    ends = [
-        end.position
+    exact = {
+        end.position: piece.sampling.diffusion.exact_ends[side]
         for piece in pieces
-        for end, is_open in zip(piece.ends, piece.sampling.open_ends, strict=True)
-        if is_open and math.isfinite(end.position)
-    ]
-    away = np.abs(np.subtract.outer(np.array(ends), np.array(points)))
+        for side, end in enumerate(piece.ends)
+        if piece.sampling.open_ends[side] and math.isfinite(end.position)
+    }
+    ends = np.array(list(exact))
+    away = np.abs(np.subtract.outer(ends, np.array(points)))
     nearest = np.where(away > 0, away, math.inf).min(axis=1, initial=math.inf)
     lost = (np.abs(ends) > FAR * nearest).any()
+    lost |= any(at is not None and at != end for end, at in exact.items())
     return bool(lost) and all(can_be_raised(p.sampling.diffusion) for p in pieces)
 
 

@@ -105,10 +105,10 @@ class Network(Data):
             done |= (here := np.asarray(x == t, dtype=bool))
             if here.any():
                 self._at(len(self.outcomes) + i, arithmetic).placed(here, law)
-        for g in range(len(self.groups)):
+        for g, group in enumerate(self.groups):
             for i, stretch in enumerate(self._stretches(g)):
                 low, high = stretch.interval
-                inside = np.asarray((x > low) & (x < high), dtype=bool) & ~done
+                inside = np.asarray((x > low) & (x < high) & group.within(x), dtype=bool) & ~done
                 if inside.any():
                     found = self._from_stretch(g, i, x[inside], moments)
                     found.in_arithmetic(arithmetic).placed(inside, law)
@@ -145,7 +145,7 @@ class Network(Data):
             group = self.groups[g]
             pieces = self.partition.pieces[group.first : group.last + 1]
             lower, upper = (pieces[0].sampling.interval[0], pieces[-1].sampling.interval[1])
-            inside = [t for t in self.targets if lower < t < upper]
+            inside = [t for t in self.targets if lower < t < upper and group.within(t)]
             inner = [(True, True)] * len(inside)
             leaves = pairwise([self._leaves(group, 0), *inner, self._leaves(group, 1)])
             ends = pairwise([None, *inside, None])
@@ -283,9 +283,9 @@ class Network(Data):
         if self._target_at(x) is not None:
             return
         if up is None:
-            for g in range(len(self.groups)):
+            for g, group in enumerate(self.groups):
                 for i, s in enumerate(self._stretches(g)):
-                    if s.interval[0] < x < s.interval[1]:
+                    if s.interval[0] < x < s.interval[1] and group.within(x):
                         yield from self._legs_from(g, i, converted(x, s.positions), chance)
                         return
             f, lowest = self._drift(x), x == self.groups[0].lower

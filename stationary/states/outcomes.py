@@ -34,6 +34,10 @@ class Group:
     upper: float
     sides: tuple[Side, Side]
 
+    def within(self, x: Any) -> Any:
+        """Whether points are not those that its ends are given as, which may be digits away."""
+        return (x != self.lower) & (x != self.upper)
+
     @property
     def leaks(self) -> tuple[bool, bool]:
         """Whether the process can leave at the lower and at the upper end."""

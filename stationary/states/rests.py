@@ -151,9 +151,9 @@ def rest_of(mesh: Mesh, f: Log, panel: int, end: Any, *, at_lower: bool) -> Rest
         power = number(rises[0])
     if outward:
         power = -power
-    scale = abs(power + 1)
-    error = number(error / scale + rounding) if scale else 0.0
-    noise = rounding * (1 + abs(one))
+    scale, noise = abs(power + 1), rounding * (1 + abs(one))
+    # The power is 3 v_1 - 2 v_0 - v_2 of the values v, over log 2.
+    error = number((error + 6 * noise / log_2) / scale + rounding) if scale else 0.0
     doubt = 4 * noise + (0 if tilt else abs(bend))
     # One that falls by less than the root of two in an octave may be that of a logarithm.
     bend = abs(bend) if abs(bend) > 16 * noise and not ratio > math.sqrt(2) else 0.0
