@@ -549,6 +549,21 @@ def test_moments_of_weight_and_velocity_on_parabolas_are_exact_however_heavy_the
         assert (np.abs(found.walkers.values - truth) < 5 * found.walkers.errors).all()
 
 
+def test_momentum_is_judged_by_deviations_and_not_by_how_weight_and_last_step_go_together():
+    """The variance is that of the diffusion times 1 / (1 - T h / (2 (1 + beta)))."""
+    small, large = (
+        check(parabolas((1, 1), (1, -1), rate, beta), simulation=False)
+        for rate, beta in ((0.02, 0.95), (0.4, 0.7))
+    )
+    assert small.chain.values[4] > 0.07  # half the ratio of the deviations, whatever the law is
+    assert small.outcome == "holds"
+    apart, _, what = large.off
+    assert what == "deviation 2"
+    assert apart == pytest.approx(0.596285 / 0.516398 - 1, rel=1e-4)
+    assert large.outcome == "roughly"
+    assert "is not judged" in " ".join(str(large).split())
+
+
 def test_many_minibatches_of_parabolas_in_the_plane_need_no_grid():
     rng = np.random.default_rng(3)
     n, size, rate = 40, 3, 0.2

@@ -38,7 +38,10 @@ from stationary.wording import capital
 STEPS = 20_000
 FEWEST_WALKERS, FEWEST_STEPS = 100, 1000
 GRADIENTS = 2 * 10**9  # evaluated by the walkers at most, if nothing is said: 10 to 30 seconds
-VELOCITY = "With momentum the chain is that of the weight, 1, and its velocity, 2, in w per step."
+VELOCITY = (
+    "With momentum the chain is that of the weight, 1, and its last step, 2. Their correlation is "
+    "half the ratio of their deviations for whatever is stationary, and is not judged."
+)
 
 
 def check(
@@ -102,7 +105,7 @@ def check(
         how: Any = {"walkers": walkers or WALKERS, "steps": steps, "simulation": simulation}
         held: Any = plane_check(analysis, seed=seed, **how)
         if momentum:
-            held = replace(held, notes=(VELOCITY, *held.notes))
+            held = replace(held, notes=(VELOCITY, *held.notes), given=("correlation",))
         return held  # type: ignore[no-any-return]
     landscape = None if analysis.landscape is None else analysis.landscape.at_last_rate
     if landscape is None:

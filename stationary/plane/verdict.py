@@ -50,6 +50,8 @@ class PlaneCheck(Result):
     kept
         The basins that no minibatch leads out of, as far as that was found; it is looked for where
         SGD's steps lead from one to another so rarely that what they hold is not told.
+    given
+        What follows from the rest for any steps, and is not judged.
     """
 
     state: PlaneState
@@ -61,6 +63,7 @@ class PlaneCheck(Result):
     notes: tuple[str, ...] = ()
     diverges: bool = False
     kept: tuple[int, ...] = ()
+    given: tuple[str, ...] = ()
 
     interrupted = False  # as a `Check` can be
 
@@ -88,7 +91,9 @@ class PlaneCheck(Result):
         alike = endless[0] & endless[1]
         aparts, knowns = np.where(alike, 0.0, aparts), np.where(alike, 0.0, knowns)
         lost = np.isnan(aparts) | np.isnan(knowns)
-        return np.where(lost, 0.0, aparts), np.where(lost, np.inf, knowns)
+        given = np.isin(self.names, self.given)
+        knowns = np.where(given, 0.0, np.where(lost, np.inf, knowns))
+        return np.where(lost | given, 0.0, aparts), knowns
 
     @property
     def off(self) -> tuple[float, float, str]:
