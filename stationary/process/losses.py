@@ -67,8 +67,16 @@ class Losses(Settings):
         if self.losses is None:
             return None
         w = np.asarray(w, dtype=float)
-        (table,) = evaluate(self.losses, w)
+        table = self._losses_at(w, evaluate(self.losses, w)[0])
         return np.atleast_2d(table) + self.weight_decay / 2 * w * w
+
+    def _losses_at(self, w: Array, found: Array) -> Array:
+        """The losses at w without weight decay, where `found` may have overflowed on the way."""
+        assert self.losses is not None
+        if np.isfinite(found).all():
+            return found
+        by_tape = self.tapes.values(w)
+        return evaluate(self.losses, w, order=1)[0] if by_tape is None else by_tape
 
     def mean_loss(self, w: Array) -> tuple[Array, Array] | None:
         """The mean loss at w and the largest loss in size, shape (M,) each; None without losses."""
@@ -142,9 +150,7 @@ class Losses(Settings):
             return Written.tried(self.gradients, "gradients", self.name, self.domain, rows=True)
         losses, tape = Written(self.losses, "losses", self.name, rows=True), self.tapes(0)
         values = evaluate(losses, x, order=int(tape is None))[0]
-        if not np.isfinite(values).all():  # what overflows on the way does not, with derivatives
-            values = evaluate(losses, x, order=1)[0]
-        self._check_finite("losses", x, values)
+        self._check_finite("losses", x, self._losses_at(x, values))
         return Written.derived(losses, x, None if tape is None else tape.n)
 
     @cached_property

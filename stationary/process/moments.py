@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array, Function
+from stationary.errors import StationaryError
 from stationary.functions.evaluation import composed, evaluate
-from stationary.functions.tape.recording import record
+from stationary.functions.tape.recording import Recording, record
 from stationary.functions.tape.running import (
     Moments,
     TapeMoments,
@@ -26,12 +27,13 @@ from stationary.functions.tape.running import (
 from stationary.functions.taylor import Taylor
 from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
 from stationary.numbers.cost import CACHE, SHARED
-from stationary.numbers.elementary import arithmetic_of, magnitude
+from stationary.numbers.elementary import arithmetic_of, magnitude, to_float
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
 
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
 DIGIT_STEP = 128  # digits are added by as many, so that few arithmetics are made
+MORE_DIGITS = 40  # of a function as it is written, where doubles tell it from its recording
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 
 
@@ -46,6 +48,12 @@ class Tapes:
     def __init__(self, function: Function | None, derivatives: int, probe: Array) -> None:
         self.function, self.derivatives, self.probe = function, derivatives, probe
         self._made: dict[int, TapeMoments | None] = {}
+        self._recorded: Recording | None = None
+
+    def values(self, x: Array) -> Array | None:
+        """What the function gives at x, (N, M), by the tape, on which less overflows, if any."""
+        found = None if self(0) is None else self._recorded
+        return None if found is None else rows_of(found, 0, x)
 
     def __call__(self, order: int) -> TapeMoments | None:
         if order not in self._made:
@@ -54,6 +62,7 @@ class Tapes:
                 recording = _recorded(self.function, self.derivatives + order, self.probe)
             made = None if recording is None else TapeMoments(recording, self.derivatives)
             self._made[order] = made
+            self._recorded = self._recorded or recording
         return self._made[order]
 
 
@@ -178,7 +187,7 @@ class GradientMoments:
                 tried[here] = more.digits
 
 
-def _recorded(function: Function, order: int, probe: Array) -> Any:
+def _recorded(function: Function, order: int, probe: Array) -> Recording | None:
     """A recording that gives what the function gives, or None."""
     try:
         recording = record(function, order)
@@ -188,9 +197,19 @@ def _recorded(function: Function, order: int, probe: Array) -> Any:
     plain = np.atleast_2d(evaluate(function, probe)[0])
     if plain.shape != values.shape:
         return None
+    if _agree(values, plain):
+        return recording
+    try:  # as it is written, it may lose digits that it does not lose as it was recorded
+        exact = evaluate(function, probe, arithmetic=many_digits(MORE_DIGITS))[0]
+    except (StationaryError, OverflowError):
+        return None
+    known = np.where(np.isfinite(plain), to_float(exact), plain)
+    return recording if _agree(values, known) else None
+
+
+def _agree(values: Array, known: Array) -> bool:
+    """Whether they are the same wherever they are known: what overflowed is not."""
     with np.errstate(all="ignore"):
-        off = np.abs(values - plain) > SAME * np.abs(plain).max(
-            initial=0.0, where=np.isfinite(plain)
-        )
-        same = ~off | (values == plain) | ~np.isfinite(plain)  # which a tape may well know
-    return recording if same.all() else None
+        finite = np.isfinite(known)
+        most = np.abs(known).max(initial=0.0, where=finite)
+        return bool((np.abs(values - known) <= SAME * most)[finite].all())

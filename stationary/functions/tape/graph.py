@@ -1,8 +1,9 @@
 """The tape itself: a graph of elementary operations, in which equal ones are one node.
 
-Sums of two exponentials, as those of logistic losses, are kept as logistic functions of what is in
-the exponents: log(1 + e^z) is `logaddexp`, and its derivatives, or 1 / (1 + e^-z) and its own, have
-the form (e^p ...) / (e^p + e^q). As they were written they are inf / inf where e^z overflows.
+Sums of exponentials are kept as functions of what is in the exponents: log(1 + e^z), as of logistic
+losses, is `logaddexp`, and its derivatives, or 1 / (1 + e^-z) and its own, have the form
+(e^p ...) / (e^p + e^q), as those of log(cosh(z)) have sinh(z) / cosh(z). As they were written they
+are inf / inf where e^z overflows.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Tape:
                 args = (min(args), max(args))
         if op == "negative" and self.nodes[args[0]].op == "negative":
             return self.nodes[args[0]].args[0]
-        rule = _OF_EXPONENTIALS.get(op)
+        rule = _BOUNDED.get(op)
         bounded = None if rule is None else rule(self, *args)
         if bounded is not None:
             return bounded
@@ -115,82 +116,129 @@ class Tape:
         self.datapoints = count
 
 
-def _exponents(tape: Tape, index: int) -> dict[int, int] | None:
-    """The terms of e^p + e^q, 1 being e^0, each with the node in its exponent; or None."""
-    if tape.nodes[index].op != "add":
+def _log_of_sum(tape: Tape, index: int) -> int | None:
+    """The logarithm of a sum of exponentials, of which 1 is one; None if it is no such sum."""
+    node = tape.nodes[index]
+    if node.op == "exp":
+        return node.args[0]
+    if tape.number(index) == 1:
+        return tape.constant(0.0)
+    if node.op != "add":
         return None
-    found = {}
-    for term in tape.nodes[index].args:
-        node = tape.nodes[term]
-        if node.op == "exp":
-            found[term] = node.args[0]
-        elif tape.number(term) == 1:
-            found[term] = tape.constant(0.0)
+    logs = [log for i in node.args if (log := _log_of_sum(tape, i)) is not None]
+    return tape.operation("logaddexp", *logs) if len(logs) == 2 else None
+
+
+def _shares(tape: Tape, below: int) -> dict[int, int]:
+    """What each term of a sum of exponentials is of it, and sinh of cosh, whatever it is of itself.
+
+    Nothing of what does not overflow, or become 0, on its own.
+    """
+    node, one = tape.nodes[below], tape.constant(1.0)
+    if node.op == "cosh":
+        return {tape.operation("sinh", *node.args): tape.operation("tanh", *node.args), below: one}
+    if node.op in ("exp", "logistic"):
+        return {below: one}
+    if node.op != "add" or (whole := _log_of_sum(tape, below)) is None:
+        return {}
+    terms, waiting = [], [below]
+    while waiting:
+        i = waiting.pop()
+        if tape.nodes[i].op == "add":
+            waiting += tape.nodes[i].args
         else:
-            return None
-    return found if len(found) == 2 else None
+            terms.append(i)
+    logs = {i: _log_of_sum(tape, i) for i in terms}
+    if len(logs) < len(terms):
+        return {}
+    if len(terms) > 2:
+        return {i: tape.operation("exp", _apart(tape, log, whole)) for i, log in logs.items()}
+    others = reversed(logs.values())
+    return {
+        i: tape.operation("logistic", _apart(tape, log, other))
+        for (i, log), other in zip(logs.items(), others, strict=True)
+    }
+
+
+def _apart(tape: Tape, one: Any, other: Any) -> int:
+    if tape.number(one) == 0:
+        return tape.operation("negative", other)
+    return tape.operation("subtract", one, other)
 
 
 def _log(tape: Tape, index: int) -> int | None:
-    terms = _exponents(tape, index)
-    return None if terms is None else tape.operation("logaddexp", *terms.values())
+    node = tape.nodes[index]
+    if node.op == "logistic":
+        return tape.operation("negative", _softplus(tape, tape.operation("negative", *node.args)))
+    if node.op == "cosh":
+        (z,) = node.args
+        twice = tape.operation("logaddexp", z, tape.operation("negative", z))
+        return tape.operation("subtract", twice, tape.operation("log", tape.constant(2.0)))
+    return _log_of_sum(tape, index) if node.by_weight else None
 
 
 def _log1p(tape: Tape, index: int) -> int | None:
     node = tape.nodes[index]
-    if node.op != "exp":
+    return _softplus(tape, *node.args) if node.op == "exp" else None
+
+
+def _softplus(tape: Tape, index: int) -> int:
+    return tape.operation("logaddexp", index, tape.constant(0.0))
+
+
+def _subtract(tape: Tape, one: int, other: int) -> int | None:
+    """1 - logistic(z) is logistic(-z)."""
+    node = tape.nodes[other]
+    if node.op != "logistic" or tape.number(one) != 1:
         return None
-    return tape.operation("logaddexp", node.args[0], tape.constant(0.0))
+    return tape.operation("logistic", tape.operation("negative", *node.args))
 
 
 def _divide(tape: Tape, above: int, below: int) -> int | None:
-    terms = _exponents(tape, below)
-    return None if terms is None else _share(tape, above, terms, DEPTH)
+    return _share(tape, above, _shares(tape, below), DEPTH)
 
 
 def _multiply(tape: Tape, one: int, other: int) -> int | None:
     """x (y / s) as (x / s) y; e^z logistic(-z) is logistic(z)."""
     for i, j in ((one, other), (other, one)):
         node = tape.nodes[j]
-        share, rest = None, None
-        if node.op == "divide" and (terms := _exponents(tape, node.args[1])) is not None:
-            share, rest = _share(tape, i, terms, DEPTH), node.args[0]
+        if node.op == "divide":
+            share = _share(tape, i, _shares(tape, node.args[1]), DEPTH)
+            if share is not None:
+                return tape.operation("multiply", share, node.args[0])
         elif node.op == "logistic":
-            z = tape.operation("negative", node.args[0])
-            terms = {tape.operation("exp", z): z, tape.constant(1.0): tape.constant(0.0)}
+            z = tape.operation("negative", *node.args)
+            terms = {tape.operation("exp", z): tape.operation("logistic", z), tape.constant(1.0): j}
             share = _share(tape, i, terms, DEPTH)
-        if share is not None:
-            return share if rest is None else tape.operation("multiply", share, rest)
+            if share is not None:
+                return share
     return None
 
 
-def _share(tape: Tape, above: int, terms: dict[int, int], depth: int) -> int | None:
-    """The node of `above` / (e^p + e^q), where each of its terms has one of the two as a factor."""
-    if above in terms:
-        own = terms[above]
-        (other,) = (exponent for term, exponent in terms.items() if term != above)
-        apart = ("negative", other) if tape.number(own) == 0 else ("subtract", own, other)
-        return tape.operation("logistic", tape.operation(*apart))
+def _share(tape: Tape, above: int, shares: dict[int, int], depth: int) -> int | None:
+    """The node of `above` over a sum, where each of its terms has one of those of the sum as a
+    factor; else None. `shares` are what these are of the sum."""
+    if not shares or above in shares:
+        return shares.get(above)
     node = tape.nodes[above]
     if not depth or node.op not in ("add", "subtract", "multiply", "divide", "negative"):
         return None
-    first = _share(tape, node.args[0], terms, depth - 1)
-    if node.op == "negative":
-        return None if first is None else tape.operation("negative", first)
+    first = _share(tape, node.args[0], shares, depth - 1)
     if node.op == "multiply" and first is None:
-        second = _share(tape, node.args[1], terms, depth - 1)
+        second = _share(tape, node.args[1], shares, depth - 1)
         return None if second is None else tape.operation("multiply", node.args[0], second)
+    if first is None or node.op == "negative":
+        return None if first is None else tape.operation("negative", first)
     if node.op in ("multiply", "divide"):
-        return None if first is None else tape.operation(node.op, first, node.args[1])
-    second = None if first is None else _share(tape, node.args[1], terms, depth - 1)
-    if first is None or second is None:
-        return None
-    return tape.operation(node.op, first, second)
+        return tape.operation(node.op, first, node.args[1])
+    second = _share(tape, node.args[1], shares, depth - 1)
+    return None if second is None else tape.operation(node.op, first, second)
 
 
-_OF_EXPONENTIALS: dict[str, Callable[..., int | None]] = {
+_BOUNDED: dict[str, Callable[..., int | None]] = {
     "log": _log,
     "log1p": _log1p,
+    "subtract": _subtract,
     "divide": _divide,
     "multiply": _multiply,
 }
