@@ -11,7 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.cost import CACHE
-from stationary.plane.boxes import clipped
+from stationary.plane.boxes import clipped, sides_of
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE
 from stationary.plane.mesh import basis
@@ -19,6 +19,7 @@ from stationary.process.plane import PlaneDiffusion
 
 ORDER = 8  # cosines of each coordinate; those of both together are of a lower order
 WIDE = 5.0  # deviations from the mean to either end of the first cosine
+HELD, PLACES = 30.0, 201  # in -log P at places of a wall: functions are to be flat where P is not 0
 DECIDED = 1e-3  # of the fastest: slower combinations, such as masses of basins, are left alone
 
 
@@ -26,7 +27,12 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     """The density with its means of all that is smooth in balance."""
     mean, covariance = density.moments
     reach = WIDE * np.sqrt(np.diag(covariance))
-    low, high = np.array(clipped(mean - reach, mean + reach, process.domain)).T
+    ends = np.array([mean - reach, mean + reach])
+    for axis, side, x in sides_of(density.box, PLACES):
+        wall = density.box[axis][side]
+        if wall == process.domain[axis][side] and density.depth(x).min() < HELD:
+            ends[side, axis] = wall
+    low, high = np.array(clipped(ends[0], ends[1], process.domain)).T
     waves = np.pi * np.arange(ORDER)[:, None] / (high - low)[:, None, None]  # (axis, ORDER, 1)
 
     def cosines(x: Array) -> tuple[Array, Array, Array]:

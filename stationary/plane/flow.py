@@ -267,6 +267,8 @@ def _trap(
 ) -> tuple[Array, float]:
     """An ellipse around an attractor that the drift crosses inwards everywhere."""
     balanced, (unit, _) = matrix_balance(e.jacobian, permute=False, separate=True)
+    if (np.diag(np.diag(balanced)) == balanced).all():  # directions share no unit
+        unit = np.diff(box)[:, 0]
     p = solve_continuous_lyapunov(balanced.T, -np.eye(2)) / unit / unit[:, None]
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     root = np.linalg.inv(np.linalg.cholesky((p + p.T) / 2)).T
@@ -277,12 +279,15 @@ def _trap(
         default=width,
     )
     size = 0.4 * min(nearest, width) / np.abs(ring / unit[:, None]).max()
+    room = ends_of(process.domain)
     for _ in range(40):
         shells = size * np.linspace(0.05, 1, SHELLS)
         x = (e.position[:, None, None] + shells[:, None] * ring[:, None, :]).reshape(2, -1)
-        d = x - e.position[:, None]
-        inward = np.einsum("im,ij,jm->m", d, p, process.velocity(x))
-        if (inward < 0).all():
+        x = np.clip(x, *room)
+        d, f = x - e.position[:, None], process.velocity(x)
+        stopped = [(x == end) & (way * f > 0) for end, way in zip(room, (-1, 1), strict=True)]
+        inward = np.einsum("im,ij,jm->m", d, p, np.where(np.any(stopped, axis=0), 0.0, f))
+        if (inward[d.any(axis=0)] < 0).all():
             break
         size *= 0.7
     return p, float(size**2)

@@ -105,7 +105,7 @@ def _start(
         except LandscapeError:  # with as much noise tails are heavy, which the process's are not
             break
         low, high = ends_of(rough.box)
-        top = np.abs(rough.at(x)).max() if ((x > low) & (x < high)).all() else np.inf
+        top = np.abs(rough.at(x)).max() if ((x >= low) & (x <= high)).all() else np.inf
         louder_by = 1.5 if np.isinf(top) else top / CLOSE / 1.5  # -log P falls like 1 / noise
         if top < CLOSE:
             density = spectral(louder, rough).density
@@ -172,8 +172,9 @@ class _Problem:
         saddles: list[tuple[Equilibrium, tuple[int, ...]]],
     ) -> None:
         self.process, self.mesh = process, mesh
-        self.f, self.a, self.div = Coefficients(process).at(mesh)
         self.nodes = mesh.points(basis(DEGREE).nodes).reshape(2, mesh.count, -1)
+        self.f, self.a, self.div = Coefficients(process).at(mesh)
+        self.cut = mesh.outer & ~self._walls()
         self.pins = [self._node(e.position) for e in attractors]
         self.joined = [sides for _, sides in saddles]
         self.lines = [self._line(e) for e, _ in saddles]
@@ -183,6 +184,19 @@ class _Problem:
         d = ((self.nodes - x[:, None, None]) ** 2).sum(axis=0)
         d[:, sides_and_inside(DEGREE)[1]] = np.inf
         return tuple(int(k) for k in np.unravel_index(np.argmin(d), d.shape))  # type: ignore[return-value]
+
+    def _walls(self) -> Array:
+        """(2, 2, E): the sides at ends of the domain that the drift leads into. Nothing crosses
+        these; where it leads away from walls P changes there in layers narrower than rectangles."""
+        made = np.zeros_like(self.mesh.outer)
+        for axis, side in itertools.product((0, 1), (0, 1)):
+            if self.mesh.box[axis][side] == self.process.domain[axis][side]:
+                for e in np.flatnonzero(self.mesh.outer[axis, side]):
+                    x = self.nodes[:, e, sides_and_inside(DEGREE)[0]]
+                    x = x[:, x[axis] == (x[axis].max() if side else x[axis].min())]
+                    f = self.process.velocity(x)[axis]
+                    made[axis, side, e] = ((2 * side - 1) * f > 0).all()
+        return made
 
     def _line(self, saddle: Equilibrium) -> Any:
         """Points of a line through a saddle along which -log P rises from it on both sides, the
@@ -258,7 +272,7 @@ class _Problem:
         def equations(some: Array) -> tuple[Array, Array]:
             flat = assembled([(which, c[some]) for which, c in terms], weight[some], DEGREE)
             right = loads[some]
-            self._freeze(flat, right, mesh.outer[..., some], frozen)
+            self._freeze(flat, right, self.cut[..., some], frozen)
             return flat, right
 
         parts = Parts.of(count, DEGREE, equations)

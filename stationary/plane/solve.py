@@ -24,6 +24,7 @@ from stationary.plane.rough import Rough, found_on_grid
 from stationary.plane.spectral import CUT, RESOLVED, spectral
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import FARTHEST, Chart, Stretched, power_of
+from stationary.plane.walls import ends_at_walls
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 
@@ -85,15 +86,44 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
 
 
 def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> PlaneState:
+    """With what the drift leads into walls as attractors, where that can be followed."""
+    at_walls = ends_at_walls(diffusion)
+    if at_walls:
+        try:
+            state = _around(diffusion, equilibria, at_walls)
+            if state.error < WORST:
+                return state
+        except StationaryError:
+            pass
+    state = _around(diffusion, equilibria, ())
+    low, high = ends_of(state.box)
+    out = [e for e in at_walls if ((e.position < low[:, 0]) | (e.position > high[:, 0])).any()]
+    if not out:
+        return state
+    where = " and ".join(point_text(e.position) for e in out)
+    note = (
+        f"The drift also leads into walls, at {diffusion.variable} = {where}: how much ends there "
+        "could not be followed, and is left out."
+    )
+    return replace(state, notes=(*state.notes, note))
+
+
+def _around(
+    diffusion: PlaneDiffusion,
+    equilibria: tuple[Equilibrium, ...],
+    at_walls: tuple[Equilibrium, ...],
+) -> PlaneState:
+    """The end state around equilibria, and what ends at walls."""
+    ends = (*equilibria, *at_walls)
     try:
-        rough = found_on_grid(diffusion, equilibria, CUT)
+        rough = found_on_grid(diffusion, ends, CUT)
     except LandscapeError as error:
         return _with_heavy_tails(diffusion, equilibria, error)
-    rough = _around_all(diffusion, equilibria, rough)
-    hull = joined(rough.box, around(diffusion, equilibria, 0.0)) if equilibria else rough.box
+    rough = _around_all(diffusion, ends, rough)
+    hull = joined(rough.box, around(diffusion, ends, 0.0)) if ends else rough.box
     equilibria = equilibria_of(diffusion, hull, equilibria)
     tested = curl_test(diffusion, rough.box, rough.at)
-    solved = _solved(diffusion, rough, equilibria, tested, hull)
+    solved = _solved(diffusion, rough, (*equilibria, *at_walls), tested, hull)
     density = solved.density
     if solved.road != "newton":  # which tells by a smaller box what its sides do
         density = density.in_domain(diffusion.domain)
@@ -143,9 +173,13 @@ def _solved(
     failed: ConvergenceError | None = None
     if follows and (not fits or heights.max(initial=0.0) > HIGH):
         try:
-            return low_noise(diffusion, equilibria, hull)
+            made = low_noise(diffusion, equilibria, hull)
+            if _error(diffusion, made, equilibria, tested) < WORST:
+                return made
+            failed = ConvergenceError(UNRESOLVED.format(name=diffusion.name, error="too large"))
         except ConvergenceError as error:
             failed = error
+        fits = inside  # elements start from a rough chain that parts the basins, too
     if fits:
         solved, lost = _by_elements(diffusion, rough, equilibria)
         if lost < (RESOLVED if follows and failed is None else WORST):
@@ -204,10 +238,15 @@ def _closer(
         _require_held(diffusion, made.density, made.road)
     except StationaryError:
         return None
-    found = PlaneState(
+    return made if _error(diffusion, made, equilibria, tested) < lost else None
+
+
+def _error(
+    diffusion: PlaneDiffusion, made: Solved, equilibria: tuple[Equilibrium, ...], tested: Curl
+) -> float:
+    return PlaneState(
         diffusion, diffusion, made.density, made.others, equilibria, tested, made.road
-    )
-    return made if found.error < lost else None
+    ).error
 
 
 def _with_heavy_tails(

@@ -251,7 +251,8 @@ class PlaneState(Bare, Result):
             made.append(PlaneBasin(e, float(logs[i]), error, barriers, i))
         rest = 1 - sum(b.mass for b in made)
         if rest > 1e-6 and -1 in borders.pixels:
-            made.append(PlaneBasin(None, float(np.log(rest)), float("nan"), (), -1, *self._beyond))
+            error = sum(b.mass * b.mass_error for b in made) / rest
+            made.append(PlaneBasin(None, float(np.log(rest)), error, (), -1, *self._beyond))
         return tuple(made)
 
     @property
