@@ -170,7 +170,8 @@ def exit_of(b: Basin) -> Passage | None:
     if not any(inner):
         return None
     ends = low if inner[0] else None, high if inner[1] else None
-    passage = Stretch((piece,), ends, inner).exit_from(position)
+    reach = (position, position)
+    passage = Stretch((piece,), ends, inner, reach=reach).exit_from(position)
     passage = replace(passage, error=passage.error + _of_borders(piece, ends))
     return passage if b.state.digits is not None else passage.rounded()
 
