@@ -99,7 +99,8 @@ def text(f: Fit) -> Report:
             "The ladder of lags": [
                 *tabulated(("observations", "time", "speed", "std. error"), ladder),
                 "Speed: how fast the process runs by steps over so many observations, against the "
-                "fit. A diffusion runs equally fast at every lag.",
+                "fit. A diffusion runs equally fast at every lag. How far another one is from the "
+                "first is known better than either: the same observations are in both.",
                 f"Its two halves are {lags.halves[0]:.2g} standard errors apart in the mean, and "
                 f"{lags.halves[1]:.2g} in speed (above 4: not stationary).",
                 f"Less its linear trend of {lags.trend[0]:.2g} per unit of time it is "

@@ -95,14 +95,15 @@ def lags_of(found: Fitted) -> Lags:
         if min(map(len, runs.values)) <= 4 * lag:
             break
         speed, error = chain.speed(cells.counts(runs.classes(lag)))
-        error *= math.sqrt(lag)  # steps over the same observations are not independent
-        if not error < UNTOLD * speed:
+        if not error * math.sqrt(lag) < UNTOLD * speed:  # of steps that share nothing
             reversing = _correlation(runs, chain, lag) < -SURE
             break
         lags.append(lag)
         times.append(float(runs.steps(lag)[2].mean()))
         speeds.append(speed)
-        errors.append(error)
+        # Of squared sums of so many increments, one for each observation: those of steps that share
+        # k of them have the correlation (k / lag)^2.
+        errors.append(error * math.sqrt((2 * lag * lag + 1) / (3 * lag)))
     halves, trend = _halves(runs, chain), _trend(found)
     return Lags(
         tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves, trend,
@@ -165,10 +166,14 @@ def _verdict(
 ) -> Verdict:
     if max(halves) > SURE + 1:
         return Verdict.NOT_STATIONARY
+    if memories <= ENOUGH and len(speeds) > 1:
+        return Verdict.SHORT  # its end state, which speeds are fitted with, is not known
     for speed, error in zip(speeds[1:], errors[1:], strict=True):
         apart = math.log(speed / speeds[0])
-        if abs(apart) > max(SURE * math.hypot(error / speed, errors[0] / speeds[0]), WORTH):
+        # The first is as well known as can be: what another one is off by is independent of it.
+        more = (error / speed) ** 2 - (errors[0] / speeds[0]) ** 2
+        if abs(apart) > max(SURE * math.sqrt(max(more, 0.0)), WORTH):
             return Verdict.NOISE if apart < 0 else Verdict.INERTIA
     if reversing or len(speeds) < 2:
         return Verdict.REVERSING if reversing else Verdict.UNDECIDED
-    return Verdict.DIFFUSION if memories > ENOUGH else Verdict.SHORT
+    return Verdict.DIFFUSION
