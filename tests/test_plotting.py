@@ -952,6 +952,27 @@ def test_the_border_of_two_phases_is_no_staircase():
     assert np.abs(on_border).max() < 2e-3  # half-way between the values it would be 0.025
 
 
+def test_phases_end_where_masses_are_the_same_however_few_the_learning_rates():
+    """Logarithms of masses fall like one over the rate: over two rates, taken for straight, the
+    border lay at 0.043 where both hold the same at 0.030, on the line beside it."""
+    from stationary import sweep
+
+    sharpness = [100.0, 300.0, 1000.0]
+    found = sweep(
+        Path(__file__).parent.parent / "examples/family.py",
+        parameters={"sharpness": sharpness},
+        learning_rate=[0.01, 0.05],
+    )
+    axes = found.plot().axes[0]
+    borders = [p.vertices for c in axes.collections for p in c.get_paths() if len(p.vertices)]
+    x, y = np.concatenate(borders).T
+    assert [c.fixed["sharpness"] for c in found.crossovers] == sharpness
+    _, inner, _ = found.crossovers
+    at = (np.abs(np.log(y / 300)) < 0.01) & (x > 0.0101) & (x < 0.0499)
+    assert at.any()
+    assert np.abs(x[at] - inner.value).max() < 5e-4
+
+
 def test_a_sweep_with_a_single_minimum_shows_its_deviation():
     from stationary import sweep
 

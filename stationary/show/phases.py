@@ -22,7 +22,7 @@ from stationary.show.drawing import (
     spans_decades,
 )
 from stationary.show.sweep import value_text
-from stationary.sweeps.arrhenius import rate_of
+from stationary.sweeps.arrhenius import RATES, rate_of
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import known_text
 
@@ -234,7 +234,7 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
         by = np.array([columns[f"mass_error_{label}"][n] for label in sweep.labels])
         sure = np.isfinite(logs[:, j, i]).any() and np.nanmax(by, initial=0.0) < SURE
         known[j, i] = sure or columns["dominant"][n] >= 0
-    fine_x, fine_y, ahead = _ahead(x, y, logs)
+    fine_x, fine_y, ahead = _ahead((up, across), (y, x), logs)
     for k, label in enumerate(sweep.labels):
         if (ahead[k] > 0).any():
             shade: dict[str, Any] = {"colors": [colour_of(label)], "alpha": 0.75}
@@ -255,12 +255,15 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     return len(sweep.labels)
 
 
-def _ahead(x: Array, y: Array, logs: Array) -> tuple[Array, Array, Array]:
+def _ahead(
+    names: tuple[str, str], values: tuple[Array, Array], logs: Array
+) -> tuple[Array, Array, Array]:
     """By how much the log of each mass is ahead of the next one, on a grid as fine as is seen.
 
-    Logarithms of masses are smooth, and dominance is not: so it is them that are interpolated.
+    Logarithms of masses are smooth, and dominance is not: so it is them that are interpolated, by
+    straight lines, of which those of differences are the differences.
     """
-    from scipy.interpolate import PchipInterpolator
+    from scipy.interpolate import make_interp_spline
 
     best = np.nanmax(np.where(np.isnan(logs), -math.inf, logs), axis=0)
     best = np.where(np.isfinite(best), best, 0.0)
@@ -270,11 +273,14 @@ def _ahead(x: Array, y: Array, logs: Array) -> tuple[Array, Array, Array]:
     if len(behind) == 1:
         behind = np.concatenate([behind, behind - 1])
     known, fine = behind, []
-    for axis, v in enumerate((y, x), start=1):
+    for axis, (name, v) in enumerate(zip(names, values, strict=True), start=1):
         to, back = _scale(v)
-        fine.append(np.linspace(to(v[0]), to(v[-1]), ACROSS))
-        known = PchipInterpolator(to(v), known, axis=axis)(fine[-1])
-        fine[-1] = back(fine[-1])
+        fine.append(back(np.linspace(to(v[0]), to(v[-1]), ACROSS)))
+        fine[-1][[0, -1]] = v[[0, -1]]
+        # Logarithms are barriers over the rate, times the size of batches.
+        even = {"batch_size": np.asarray} | dict.fromkeys(RATES, lambda t: -1 / t)
+        way, at = (even.get(name, to)(t) for t in (v, fine[-1]))
+        known = make_interp_spline(way, known, 1, axis=axis)(at)
     order = np.sort(known, axis=0)
     return fine[1], fine[0], known - np.where(known == order[-1], order[-2], order[-1])
 
