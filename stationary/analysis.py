@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,7 @@ class Analysis(Result):
     min_barrier: float = MIN_BARRIER  # in the exponent, below which minima are one basin
     chain: bool | None = None  # whether reports hold `sgd`; None: where it costs no more than this
     run_length: int | None = None  # steps of the run that reports speak of
+    exact: Analysis | None = field(default=None, compare=False)  # of which all is rounded here
 
     @property
     def diffusion(self) -> Diffusion:
@@ -149,6 +150,8 @@ class Analysis(Result):
         None where a basin has no border with another one, and, where there are very many, for
         all but the `MOST_EXITS` heaviest.
         """
+        if self.exact is not None:
+            return tuple(None if p is None else p.rounded() for p in self.exact.exits)
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
         return tuple(exit_of(b) if b in heavy else None for b in self.basins)
 
@@ -187,7 +190,7 @@ class Analysis(Result):
         """The same with all numbers rounded to doubles; itself if they are."""
         if self.end_state.digits is None:
             return self
-        return replace(self, end_state=self.end_state.rounded)
+        return replace(self, end_state=self.end_state.rounded, exact=self)
 
     def __repr__(self) -> str:
         shares = ", ".join(f"{b.mass:.4g} at {b.position:.6g}" for b in self.basins)

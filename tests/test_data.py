@@ -57,9 +57,17 @@ def test_every_answer_is_pickled_and_copied_as_its_equal(answers, again):
         assert hash(type(answer)) == hash(type(again(answer)))
 
 
-@pytest.mark.parametrize("example", ["pit", "wright_fisher", "tilted_washboard", "two_weights"])
+TURNING = st.Diffusion(
+    drift=lambda p: (p[0] - p[0] ** 3 + 0.3 * p[1], -p[1] - 0.3 * p[0]),
+    variance=0.5,
+    domain=((-2.5, 2.5), (-2.5, 2.5)),
+)
+
+
+@pytest.mark.parametrize("example", ["pit", "wright_fisher", "tilted_washboard", TURNING])
 def test_what_was_computed_when_it_was_asked_for_makes_no_difference(example):
-    fresh, used = (analyze(EXAMPLES / f"{example}.py") for _ in range(2))
+    process = EXAMPLES / f"{example}.py" if isinstance(example, str) else example
+    fresh, used = (analyze(process) for _ in range(2))
     before = copy.deepcopy(used)
     str(used), used.to_dict()
     if isinstance(used, st.Analysis):

@@ -62,10 +62,15 @@ def test_the_end_state_is_narrower_than_doubles_can_tell(analysis, rate):
     assert (shown["value"], shown["offset"]) == (2.0, pytest.approx(float(CENTRE), rel=1e-12))
 
 
+@pytest.fixture(scope="module")
+def exact():
+    return analyze(PIT, digits=120)
+
+
 @pytest.mark.parametrize("digits", [None, 40])
-def test_errors_of_what_leaves_as_doubles_hold_their_rounding(digits):
+def test_errors_of_what_leaves_as_doubles_hold_their_rounding(digits, exact):
     """A position is what is handed out with its offset: 32 digits where 75 were computed."""
-    answer, exact = analyze(PIT, digits=digits), analyze(PIT, digits=120)
+    answer = analyze(PIT, digits=digits)
     said, mpf = answer.to_dict(), EXACT.mpf
 
     def both(entry, name):
