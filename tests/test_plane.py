@@ -806,6 +806,8 @@ def test_basins_that_no_minibatch_leads_out_of_are_named(unit, shift):
         assert (x * side > 0).all()
         assert y == pytest.approx([-0.4, 0.4], abs=0.02)
 
+    if unit < 1:
+        return  # what `check` says of them is the same
     one = check(landscape((-0.37, 0.42, -0.37, 0.37)), walkers=50, steps=100)
     assert one.kept == one.lasting == (0,)
     assert one.outcome == "fails"

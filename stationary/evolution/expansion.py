@@ -21,6 +21,8 @@ STAGES = 6  # of Radau's method IIA, of order 11
 IN_TIME = 1e-12  # of m and v, relative, in each step
 PROBES = np.array([-6.0, -4.0, -2.0, 2.0, 4.0, 6.0])  # where Taylor polynomials are held to f and a
 FLOOR = 1e-15  # of x: a point is as wide as its rounding
+MOST_STEPS = 1500  # in time: some seconds
+LONGER = 10.0  # times as long as it is, which a step becomes at most later on, after so many
 ESCAPE = 12.0  # e^(-z^2 / 12) bounds the flux to an unstable point z deviations away: z^2 / 8 is
 # that of a double well, z^2 / 6 that of a cubic
 
@@ -147,7 +149,7 @@ def followed(
         short = min(1e-4 * first, until, 1 / fastest if fastest > 0 else math.inf)
         solver = DOP853(rates, 0.0, y, until, rtol=IN_TIME, atol=atol, first_step=short)
         settled = False
-        while solver.status == "running" and len(steps) < 1500:
+        while solver.status == "running" and len(steps) < MOST_STEPS:
             solver.max_step = max(float(solver.t), short)  # v no more than doubles or so
             if solver.step() is not None or not np.isfinite(solver.y).all():
                 break
@@ -187,7 +189,9 @@ def followed(
             z = np.abs(m - exits[:, None]) / np.sqrt(v)
             shift += outside * float((z * z).max(initial=0.0))
             steps.append(Step(t0, t1, path, powers, size, error, sharp + others, shift, grown))
-            before = apart
+            before, left = apart, MOST_STEPS - len(steps)
+            if left < 0.75 * MOST_STEPS and t1 + LONGER * (t1 - t0) * left < first:
+                break  # nothing would come of all the others
             moving = rates(t1, solver.y)
             still = np.abs(moving[:count]) * until <= IN_TIME * np.sqrt(v) + 1e-15 * span
             still &= np.abs(moving[count:]) * until <= IN_TIME * v
