@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import runpy
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 from stationary import Diffusion, Landscape
 from stationary.__main__ import main
 
+# As the command line does: to search all that is there for cycles more often takes an eighth.
+gc.set_threshold(50_000, 20, 20)
 EXAMPLES = Path(__file__).parent.parent / "examples"
 loss = runpy.run_path(str(EXAMPLES / "two_minima.py"))["loss"]
 
