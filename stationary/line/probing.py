@@ -124,8 +124,11 @@ def _rounded_away(found: Sampling, chart: Chart, many: Arithmetic) -> Any:
     """What the drift is at a finite end if it vanishes within a rounding of it; else 0."""
     spacing = 0.0 if chart.outward else float(np.spacing(abs(float(chart.anchor))))
     if chart.anchor != 0 and spacing:
-        here, beside = found.diffusion.coefficients(chart.at(many.array([0.0, spacing])), many)[0]
-        if many.isfinite(here) and abs(here) <= ROUNDED * abs(beside - here):
+        near = chart.at(many.array([0.0, spacing, 2 * spacing]))
+        here, one, two = found.diffusion.coefficients(near, many)[0]
+        slope = abs(two - one)
+        jumps = not abs(here - 2 * one + two) <= slope  # to the value of the other side
+        if many.isfinite(here) and abs(here) <= ROUNDED * slope and not jumps:
             return here
     return many.zero
 
