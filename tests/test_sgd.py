@@ -20,6 +20,7 @@ from stationary import (
     simulate,
     table,
 )
+from stationary.chain.run import run_of
 from stationary.sgd.basins import SgdBasin
 from stationary.sgd.finite_step import Belief
 
@@ -644,22 +645,46 @@ def test_check_says_what_sgd_loses_as_its_walkers_do():
     assert "444" in str(found)
 
 
-@pytest.mark.parametrize("shift", [0.0, 3000.0])
-def test_what_is_lost_of_a_start_does_not_depend_on_where_zero_is(shift):
-    """Of a quartic double well from 2: by all paths of its four datapoints."""
-    slopes = np.array([0.4, -0.1, -0.35, 0.05])
+SLOPES = np.array([0.4, -0.1, -0.35, 0.05])
 
+
+def quartic_wells(shift=0.0, unit=1.0, **more):
     def losses(w):
-        x = w - shift
-        return [0.5 * x**4 - 0.6 * x * x + c * x for c in slopes]
+        x = (w - shift) / unit
+        return [unit**2 * (0.5 * x**4 - 0.6 * x * x + c * x) for c in SLOPES]
 
+    return Landscape(losses, learning_rate=0.3, **more)
+
+
+@pytest.mark.parametrize(("shift", "unit"), [(0.0, 1.0), (3000.0, 1.0), (1.0, 1e-6)])
+def test_what_is_lost_of_a_start_does_not_depend_on_where_zero_is(shift, unit):
+    """Of a quartic double well from 2: by all paths of its four datapoints."""
     x, p, lost = np.array([2.0]), np.array([1.0]), 0.0
     for _ in range(8):
-        x = (x - 0.3 * (2 * x**3 - 1.2 * x + slopes[:, None])).ravel()
+        x = (x - 0.3 * (2 * x**3 - 1.2 * x + SLOPES[:, None])).ravel()
         p = np.tile(p / 4, 4)
         gone, back = np.abs(x) > 2.5, np.abs(x) < 1.5
         lost += p[gone].sum()
         x, p = x[~gone & ~back], p[~gone & ~back]
-    found = exact_chain(Landscape(losses, learning_rate=0.3, initial=shift + 2.0))
+    sgd = quartic_wells(shift, unit, initial=shift + 2 * unit)
+    run = run_of(sgd, 40, [[(-math.inf, math.inf)]], [shift + unit], sgd.initial)
+    assert lost - 2e-5 < math.exp(run.log_lost[0]) < lost + p.sum() + 2e-5
+    found = exact_chain(sgd, cells=300)
     assert lost - 2e-5 < found.lost < lost + p.sum() + 2e-5
     assert found.weight_error < 1e-4
+
+
+def test_what_is_lost_of_a_wide_start_is_known_as_that_of_a_narrow_one():
+    """Against walkers: what is beyond where every step leads on is lost, and takes no cells."""
+    sgd, rng = quartic_wells(initial="normal:0,3"), np.random.default_rng(3)
+    x = rng.normal(0, 3, 40_000)
+    with np.errstate(all="ignore"):
+        for _ in range(30):
+            x = x - 0.3 * (2 * x**3 - 1.2 * x + rng.choice(SLOPES, len(x)))
+    lost = (~np.isfinite(x)).mean()
+    found = exact_chain(sgd, cells=500)
+    assert found.weight_error < 1e-4
+    assert abs(found.lost - lost) < 4 * math.sqrt(lost * (1 - lost) / len(x))
+    run = run_of(sgd, 100, [[(-math.inf, 0.0)], [(0.0, math.inf)]], [-0.8, 0.8], sgd.initial)
+    assert run.lost_errors[0] < 0.01
+    assert abs(run.log_lost[0] - math.log(found.lost)) < 2 * run.lost_errors[0]

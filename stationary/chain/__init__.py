@@ -1,6 +1,7 @@
 """The exact chain: SGD with the steps that it really takes.
 
-`batches` (every minibatch), `far` (what steps do far out, and the interval to work on), `cells`
+`batches` (every minibatch), `region` (where the minima are), `far` (what steps do far out, and the
+interval to work on), `cells`
 (where they lie), `links`, `elimination` and `multilevel` (stationary vectors), `tilt` (how density
 leans within a cell), `deposits` and `transfer` (the operator on cells), `ground` (these together),
 `closed_class`, `linear` (moments in closed form), `points` and `lattice` (walks that keep to few

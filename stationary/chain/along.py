@@ -95,13 +95,15 @@ def _along(
     held, _ = followed(batches, start)
     ground, edges = ground_of(batches, held, borders, start)
     begin: Callable[[Array], Array] = partial(spread_on, start=start)
+    left = partial(_of_those_left, run=f"{batches.landscape.name}: from {start.text}")
     known = list[Array]()
     steps = (batches_of(at(rate)) if rate else None for rate in rates.tolist())
     if start.law is None:
         weights = start.weights / start.weights.sum()
         known.append(np.append(weights @ columns(start.points, start.points), 0.0))
     for x, p in walked(steps, batches, start, held):
-        known.append(np.append(p @ columns(x, x), 0.0))
+        stay = np.isfinite(x)
+        known.append(left(p[stay], columns(x[stay], x[stay])))
         begin = partial(placed, x=x, p=p)
     taken = max(len(known) - 1, 0)
     cuts = _stretches(rates[taken:]) + taken
@@ -120,19 +122,23 @@ def _along(
             for _ in range(b - a):
                 if whole:
                     rows = matrix.after(rows)
-                stay = rows[:-2].sum() / rows.sum()
-                if not stay > 0:
-                    raise DivergedError(
-                        f"{batches.landscape.name}: from {start.text} every run leads ever farther "
-                        "away: it diverges. Give a start nearer to a minimum, or a lower first "
-                        "learning rate."
-                    )
-                found.append(np.append(rows[:-2] @ of / rows[:-2].sum(), 1 - stay))
+                found.append(left(rows[:-2] / rows.sum(), of))
         return np.array(found)
 
     halves = np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) // 2))
     levels = [law(halves, edges), law(cuts, edges[::2])]
     return levels + [law(cuts, edges[::2], k) for k in range(len(batches.others))]
+
+
+def _of_those_left(p: Array, columns: Array, run: str) -> Array:
+    """Means over the runs that stay, and how much of all is lost."""
+    stay = float(p.sum())
+    if not stay > 0:
+        raise DivergedError(
+            f"{run} every run leads ever farther away: it diverges. Give a start nearer to a "
+            "minimum, or a lower first learning rate."
+        )
+    return np.append(p @ columns / stay, 1 - stay)
 
 
 def _stretches(rates: Array) -> Array:

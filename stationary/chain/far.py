@@ -26,22 +26,17 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.distant import NEUTRAL, STEEPEST, Distant
+from stationary.chain.region import DISTANCES, NARROW, region_of
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
 from stationary.process.landscape import Landscape
 
-DISTANCES = (1e2, 1e4, 1e6)  # times the region of the minima, at which the steps are asked; minima
-# are looked for as far as to the last, where a domain is infinite
 VERY_FAR = 1e12  # the same, where steps are in proportion to the distance
 ALIKE = 0.01  # by which they are: those like its power 0.99 differ by more
 POWERS = 2.0 ** np.arange(-8, 14)  # by which a law may fall, with chords between them
-ENDLESS = 0.5  # of how far out minima are looked for: there they go on and on
-TURNS = 8  # of one gradient: fewer may be minima that lie far out
-FAINT = 1e-12  # of the largest gradient: those below do not say where minima are
 TRIMMED = 14  # decades of probability beyond which a tail is not followed
 WIDER = 2.0  # than what is followed of a law: from there on cells of one width are too wide
-NARROW = 1e-9  # of how far minima are from 0: as narrow as what lies there is told apart
 LONGEST = 1e100  # a step whose square, and a few times more, doubles hold
 FARTHEST = 12  # decades: how far out a tail is followed at most, times the region of the minima
 
@@ -137,9 +132,8 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
     ends = ends_of(batches.landscape)
     if math.isfinite(lower) and math.isfinite(upper):
         return Held(lower, upper, ends, Far(Fate.RETURNS))
-    low, high, least = _region(batches, lower, upper)
-    if start is not None:
-        low, high = min(low, start[0]), max(high, start[1])
+    first, last, least = region_of(batches, lower, upper, start or ())
+    low, high = (min(first, *start), max(last, *start)) if start else (first, last)
     w = np.clip([low, (low + high) / 2, high], lower, upper)
     led = np.abs(w - batches.images(w))
     if not led.max() < LONGEST:
@@ -166,6 +160,8 @@ def held_by(batches: Batches, start: tuple[float, float] | None) -> Held:
         wide = max(low - found[0], found[1] - high) > WIDER * law
         return Held(*found, kinds, far, wide=wide)
     if far.fate is Fate.DIVERGES:
+        if (lost := _lost_from(batches, first, last)) is not None:
+            return Held(min(low, lost[0]), max(high, lost[1]), ("leave", "leave"), far)
         return Held(*_where_finite(batches, *around(20 * size, "leave"), (low + high) / 2), far)
     if far.fate is Fate.SPREADS:
         return Held(*around(20 * size, "fold"), far)
@@ -179,10 +175,7 @@ def _closed(
     lower, upper = batches.landscape.domain
     reach = size * (1e-3 + np.append(0.0, 2.0 ** np.arange(-5, 9, 1 / 16)))
     w = np.stack([np.maximum(low - reach, lower), np.minimum(high + reach, upper)])
-    with np.errstate(all="ignore"):
-        steps = batches.rate * np.abs(evaluate(batches.landscape.gradient, w.ravel())[0])
-    short = (steps < LONGEST).reshape(-1, *w.shape).all(axis=(0, 1))
-    count = int(np.logical_and.accumulate(short).sum())
+    count = _short(batches, w)
     if not count:
         return None
     left, right = w = w[:, :count]
@@ -203,6 +196,32 @@ def _closed(
         if kept(*covered(batches, *ends), *ends):
             return ends
     return None
+
+
+def _lost_from(batches: Batches, low: float, high: float) -> tuple[float, float] | None:
+    """Where it begins that every step leads farther away from the minima; None where it does not.
+
+    What comes there is lost, whatever is farther out: nothing of it has to be followed.
+    """
+    if not batches.whole or np.isfinite(batches.landscape.domain).any() or not low < high:
+        return None
+    middle, half = (low + high) / 2, (high - low) / 2
+    reach = half * 2.0 ** np.arange(0, math.log2(DISTANCES[-1]), 1 / 16)
+    reach = reach[: _short(batches, np.stack([middle - reach, middle + reach]))]
+    away = np.abs(batches.images(np.append(middle - reach, middle + reach)) - middle)
+    stay = (away <= np.tile(reach, 2)).reshape(-1, 2, len(reach)).any(axis=(0, 1))
+    k = int(np.flatnonzero(np.append(True, stay))[-1])  # beyond the last that does
+    if k >= len(reach):
+        return None
+    return float(middle - reach[k]), float(middle + reach[k])
+
+
+def _short(batches: Batches, w: Array) -> int:
+    """On how many columns of points, one after the other, steps are no longer than doubles hold."""
+    with np.errstate(all="ignore"):
+        steps = batches.rate * np.abs(evaluate(batches.landscape.gradient, w.ravel())[0])
+    short = (steps < LONGEST).reshape(-1, *w.shape).all(axis=(0, 1))
+    return int(np.logical_and.accumulate(short).sum())
 
 
 def _reach(batches: Batches, middle: float, size: float) -> float:
@@ -269,58 +288,6 @@ def covered(batches: Batches, low: float, high: float) -> tuple[float, float]:
                 best += (right - left) ** 2 / (8 * bend)
         ends.append(sign * best)
     return ends[0], ends[1]
-
-
-def _region(batches: Batches, lower: float, upper: float) -> tuple[float, float, float]:
-    """Where the gradients of the datapoints change sign, and their mean does, and its least size.
-
-    That is 2 where none of theirs do.
-    """
-    out = np.geomspace(1e-4, DISTANCES[-1], 1201)
-    if math.isfinite(lower):
-        w = lower + np.append(0.0, out)
-    elif math.isfinite(upper):
-        w = upper - np.append(0.0, out)[::-1]
-    else:
-        w = np.concatenate([-out[::-1], [0.0], out])
-    known = np.sort([p for p in batches.landscape.breakpoints if lower < p < upper])
-    w = np.unique(np.concatenate([w, known]))
-    with np.errstate(all="ignore"):
-        g = batches.landscape.stepped(evaluate(batches.landscape.gradient, w)[0], w)
-        g = np.concatenate([g, g.mean(axis=0)[None]])
-    good = np.isfinite(g).all(axis=0)
-    moved = np.flatnonzero((g != 0).any(axis=0))
-    if len(moved):  # beyond all gradients SGD stays where it arrives, if one leads there
-        start = int(moved[0]) - bool((g[:, moved[0]] > 0).any())
-        stop = int(moved[-1]) + bool((g[:, moved[-1]] < 0).any())
-        at = np.arange(len(w))
-        good &= (start <= at) & (at <= stop)
-    w, sign = w[good], _signs(g[:, good])
-    changes = sign[:, 1:] * sign[:, :-1] < 0
-    far_out = changes[:, np.abs(w[1:]) > ENDLESS * DISTANCES[-1]].any(axis=1)
-    if (far_out & (changes.sum(axis=1) > TURNS)).any():
-        raise LandscapeError(
-            f"{batches.landscape.name}: the gradients change sign again and again as far out as "
-            "was looked, so that no chain of cells tells where SGD ends up. Give a finite domain, "
-            'as in domain = (-10, 10), or one period of it with boundaries = "periodic".'
-        )
-    turns = (sign[:, 1:] != sign[:, :-1]) | (sign[:, 1:] == 0)
-    least = 1e-9 if turns[:-1].any() else 2.0
-    i = np.flatnonzero(turns.any(axis=0))
-    if len(i):
-        return float(w[i[0]]), float(w[i[-1] + 1]), least
-    middle = next((end for end in (lower, upper) if math.isfinite(end)), 0.0)
-    return middle - 1, middle + 1, least
-
-
-def _signs(g: Array) -> Array:
-    """Of the gradients, (N, M): those that fade beside others keep the sign that they had."""
-    largest = np.abs(g).max(axis=0)
-    told = (np.abs(g) > FAINT * largest) | (largest == 0)
-    at = np.where(told, np.arange(g.shape[1]), -1)
-    before = np.maximum.accumulate(at, axis=1)
-    first = np.argmax(told, axis=1)[:, None]
-    return np.asarray(np.sign(np.take_along_axis(g, np.where(before < 0, first, before), 1)))
 
 
 def _where_finite(

@@ -12,8 +12,10 @@ from stationary.cells import shares_of
 from stationary.chain.cells import bisected, capture, graded
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import absorbed
+from stationary.chain.far import Held
 from stationary.chain.ground import FEW_CELLS, Ground
 from stationary.numbers.limit import limit
+from stationary.process.landscape import Landscape
 from stationary.states.mixture import Escape
 
 MOST_CELLS = 1000  # on the way to a closed class; the errors come from half of twice as many
@@ -151,26 +153,50 @@ class _Passage:
         stays = np.isin(start.points, resting)
         weights = start.weights / start.weights.sum()
         x, p = start.points[~stays], weights[~stays]
-        if walked:
-            x, p = self._stepped(x, p, edges, table)
-        values = np.stack([np.interp(x, middle, column) for column in table.T], axis=1)
+        if not walked:
+            return np.asarray(p @ _interpolated(middle, table, x))
+        x, p = self._stepped(x, p, edges, table)
+        lost = np.zeros((2, table.shape[1]))
+        for j, k in enumerate(k for k in (1, 0) if self.ground.held.ends[k] == "leave"):
+            lost[k, -1 - j] = 1.0
+        known = np.concatenate([table, lost])[cells_of(edges, x)]
         # Whole where a cell belongs to one outcome, so that classes end where they end.
-        cell = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(middle) - 1)
-        sure = table[cell].max(axis=1) == 1.0 if walked else np.zeros(len(x), dtype=bool)
-        return np.asarray(p @ np.where(sure[:, None], table[cell], values))
+        sure = known.max(axis=1) == 1.0
+        return np.asarray(p @ np.where(sure[:, None], known, _interpolated(middle, table, x)))
 
     def _stepped(self, x: Array, p: Array, edges: Array, table: Array) -> tuple[Array, Array]:
         """Points with their probabilities after as many steps as can be taken one by one."""
-        batches, lower, upper = self.ground.batches, self.ground.held.lower, self.ground.held.upper
+        batches, held = self.ground.batches, self.ground.held
+        left = np.append(table.max(axis=1) < 1.0, [False, False])
         while len(x) * len(batches) <= TREE:
-            cell = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
-            going = table[cell].max(axis=1) < 1.0
+            going = left[cells_of(edges, x)]
             if not going.any():
                 break
-            images = batches.images(x[going])
-            if not ((lower <= images) & (images <= upper)).all():
+            images = left_behind(batches.images(x[going]).ravel(), held, batches.landscape)
+            if images is None:
                 break
-            weights = batches.probability[:, None] * p[going]
-            x = np.concatenate([x[~going], images.ravel()])
-            p = np.concatenate([p[~going], weights.ravel()])
+            x = np.concatenate([x[~going], images])
+            p = np.append(p[~going], np.outer(batches.probability, p[going]))
         return x, p
+
+
+def _interpolated(middle: Array, table: Array, x: Array) -> Array:
+    """The columns of a table, known in the middle of cells, at points."""
+    return np.stack([np.interp(x, middle, column) for column in table.T], axis=1)
+
+
+def cells_of(edges: Array, x: Array) -> Array:
+    """The cell of each point, or the end, after all cells, if it is at infinity."""
+    n = len(edges) - 1
+    cell = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, n - 1)
+    return np.where(np.isfinite(x), cell, np.where(x < 0, n, n + 1))
+
+
+def left_behind(x: Array, held: Held, landscape: Landscape) -> Array | None:
+    """Points, at infinity where they are lost beyond what is followed; None if that is not sure."""
+    beyond = (x < held.lower, -math.inf), (x > held.upper, math.inf)
+    for (gone, end), kind, wall in zip(beyond, held.ends, landscape.domain, strict=True):
+        if gone.any() and (kind != "leave" or math.isfinite(wall)):
+            return None
+        x = np.where(gone, end, x)
+    return x

@@ -23,7 +23,7 @@ from stationary.chain.cells import bisected, graded
 from stationary.chain.far import Held
 from stationary.chain.ground import Ground, followed
 from stationary.chain.lattice import ALIKE, is_rigid, lattices_of
-from stationary.chain.outcomes import TREE
+from stationary.chain.outcomes import TREE, cells_of, left_behind
 from stationary.chain.points import walks_from
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.initial import Initial
@@ -196,7 +196,8 @@ def walked(
 ) -> Iterator[tuple[Array, Array]]:
     """Points with their probabilities after each step, as long as these can be taken one by one.
 
-    That is from points, within what is followed; none of the steps has more maps than `most`.
+    That is from points, within what is followed; none of the steps has more maps than `most`. What
+    is lost is at infinity.
     """
     if start.law is not None or not most.exact:
         return
@@ -205,10 +206,12 @@ def walked(
         if len(x) * len(most) > TREE:
             return
         if batches is not None:
-            led, p = batches.images(x).ravel(), np.outer(batches.probability, p).ravel()
-            if not ((held.lower <= led) & (led <= held.upper)).all():
+            here = np.isfinite(x)
+            led = left_behind(batches.images(x[here]).ravel(), held, most.landscape)
+            if led is None:
                 return
-            x, place = np.unique(led, return_inverse=True)  # some steps are alike
+            p = np.append(p[~here], np.outer(batches.probability, p[here]))
+            x, place = np.unique(np.append(x[~here], led), return_inverse=True)  # some are alike
             p = np.bincount(place.ravel(), p)
         yield x, p
 
@@ -248,9 +251,8 @@ def spread_on(edges: Array, start: Initial) -> Array:
 
 
 def placed(edges: Array, x: Array, p: Array) -> Array:
-    """Points with their probabilities, as cells see them."""
-    cell = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
-    return np.bincount(cell, p, len(edges) + 1)
+    """Points with their probabilities, as cells see them, and the two ends."""
+    return np.bincount(cells_of(edges, x), p, len(edges) + 1)
 
 
 @dataclass(frozen=True, eq=False)
