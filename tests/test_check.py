@@ -561,7 +561,7 @@ def test_momentum_is_judged_by_deviations_and_not_by_how_weight_and_last_step_go
     assert what == "deviation 2"
     assert apart == pytest.approx(0.596285 / 0.516398 - 1, rel=1e-4)
     assert large.outcome == "roughly"
-    assert "is not judged" in " ".join(str(large).split())
+    assert "for whatever is stationary, and not judged" in " ".join(str(large).split())
 
 
 def test_many_minibatches_of_parabolas_in_the_plane_need_no_grid():

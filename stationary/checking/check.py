@@ -39,8 +39,8 @@ STEPS = 20_000
 FEWEST_WALKERS, FEWEST_STEPS = 100, 1000
 GRADIENTS = 2 * 10**9  # evaluated by the walkers at most, if nothing is said: 10 to 30 seconds
 VELOCITY = (
-    "With momentum the chain is that of the weight, 1, and its last step, 2. Their correlation is "
-    "half the ratio of their deviations for whatever is stationary, and is not judged."
+    "With momentum the chain is that of the weight, 1, and its velocity, 2, in w per step. Their "
+    "correlation is half the ratio of their deviations for whatever is stationary, and not judged."
 )
 
 
