@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from scipy import special
 
 from stationary import (
     Landscape,
@@ -120,10 +121,8 @@ def test_losses_with_a_python_if_are_refused_with_a_way_out():
 
 
 def test_losses_that_leave_numpy_are_refused_by_name():
-    from scipy.special import expit
-
-    with pytest.raises(NotDifferentiableError, match=r"expit"):
-        Landscape(losses=lambda w: (expit(w), expit(-w)), learning_rate=0.1, domain=(-3, 3))
+    with pytest.raises(NotDifferentiableError, match=r"gammaln"):
+        Landscape(lambda w: (special.gammaln(w + 9), w), learning_rate=0.1, domain=(-3, 3))
     with pytest.raises(NotDifferentiableError, match=r"math\.cosh"):
         Landscape(losses=lambda w: (math.cosh(w), w), learning_rate=0.1, domain=(-3, 3))
 
@@ -338,3 +337,69 @@ def test_losses_that_overflow_on_their_way_have_their_slopes_all_the_same():
     )
     rows = landscape.gradient(np.array([-1921.0, -800.0, 0.0, 2000.0]))
     assert rows.tolist() == [[-1, -1, -0.5, 0], [0, 0, 1, 2]]
+
+
+X = np.array([0.3, -0.8, 1.2, -0.1])
+SPECIAL = {  # as SciPy has them, and as they are written without it
+    "expit": (
+        lambda w: [(special.expit(a * w) - 0.3) ** 2 + 0.06 * (w - a) ** 2 for a in X],
+        lambda w: [(1 / (1 + np.exp(-a * w)) - 0.3) ** 2 + 0.06 * (w - a) ** 2 for a in X],
+    ),
+    "log_expit": (
+        lambda w: [-special.log_expit(a * w) for a in X],
+        lambda w: [np.log(1 + np.exp(-a * w)) for a in X],
+    ),
+    "xlogy": (
+        lambda w: [
+            special.xlogy(t - 1, special.expit(-w - a)) - special.xlogy(t, special.expit(w + a))
+            for a, t in zip(X, (0.0, 0.3, 1.0, 0.5), strict=True)
+        ],
+        lambda w: [
+            np.log(1 + np.exp(w + a)) - t * (w + a)
+            for a, t in zip(X, (0.0, 0.3, 1.0, 0.5), strict=True)
+        ],
+    ),
+    "logit": (
+        lambda w: [special.logit(0.1 + 0.8 * special.expit(w)) ** 2 * a**2 + a * w for a in X],
+        lambda w: [
+            np.log((0.1 + 0.9 * np.exp(w)) / (0.9 + 0.1 * np.exp(w))) ** 2 * a**2 + a * w for a in X
+        ],
+    ),
+    "erf": (
+        lambda w: [special.erf(w - a) + 0.1 * w**2 for a in X],
+        lambda w: [1 - special.erfc(w - a) + 0.1 * w**2 for a in X],
+    ),
+    "log_ndtr": (
+        lambda w: [-special.log_ndtr(2 * a * w) for a in X],
+        lambda w: [-np.log(special.ndtr(2 * a * w)) for a in X],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+def test_special_functions_of_scipy_are_differentiated_in_as_many_digits_as_it_takes(name):
+    given = {"learning_rate": 0.2, "domain": (-3, 3)}
+    w = np.linspace(-2.5, 2.5, 21)
+    one, other = (end_state(Landscape(losses, **given)) for losses in SPECIAL[name])
+    exact = end_state(Landscape(SPECIAL[name][0], **given), digits=25)
+    assert one.status is Status.CONVERGED
+    for state in (one, other):
+        off = np.abs(state.logpdf(w) - np.array([float(v) for v in exact.logpdf(w)]))
+        assert off.max() < 1e-12
+
+
+def test_slopes_of_the_normal_distribution_are_those_of_its_density():
+    given = {"learning_rate": 0.1, "domain": (-9, 3)}
+    w = np.array([-8.0, -2.0, 0.3, 2.5])
+    density = np.exp(-w * w / 2) / math.sqrt(2 * math.pi)
+    losses = [special.erf, special.erfc, special.ndtr, special.log_ndtr]
+    slopes = [2 * np.exp(-w * w) / math.sqrt(math.pi)] * 2 + [density, density / special.ndtr(w)]
+    slopes[1] = -slopes[1]
+    for loss, slope in zip(losses, slopes, strict=True):
+        rows = Landscape(lambda w, f=loss: (f(w), w * f(w)), **given).gradient(w)
+        np.testing.assert_allclose(rows, [slope, w * slope + loss(w)], rtol=1e-12)
+
+
+def test_what_scipy_makes_of_arrays_has_a_way_out():
+    with pytest.raises(NotDifferentiableError, match=r"logsumexp(.|\n)*Sums of np.exp"):
+        end_state(Landscape(lambda w: [special.logsumexp([w, -w], axis=0), w], learning_rate=0.1))

@@ -120,6 +120,8 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
         text = f"{where}: {text}" + (f"\n{line}" if line else "")
     if name := _of_scipy(error):
         text += f"\n{name} of SciPy may have no derivative here. {WAY_OUT}"
+        if "softmax" in name or name == "logsumexp":
+            text += " Sums of np.exp, and np.log of them, do not overflow here."
     elif "truth value" in str(error):
         text += (
             "\nIt is called with all points at once: use np.where in place of a Python `if`, or "

@@ -24,7 +24,7 @@ from stationary.functions.source_lines import refusal
 from stationary.numbers.arithmetic import Arithmetic
 
 Rule = Callable[..., Any]
-UFUNCS: dict[Any, Rule] = {}  # np.exp, ...
+UFUNCS: dict[Any, Rule] = {}  # np.exp, ...; those of other packages by name
 UFUNC_METHODS: dict[Any, Rule] = {}  # (np.add, "reduce"), ...
 FUNCTIONS: dict[Any, Rule] = {}  # np.where, ...
 METHODS: dict[str, Rule] = {}  # array.sum, ..., and what NumPy asks the entries of object arrays
@@ -243,12 +243,12 @@ class Taylor:
             del options["dtype"]
         target = out[0] if out is not None and method == "__call__" else None
         if target is not None and target is inputs[0] and isinstance(target, np.ndarray):
-            # `total += w` of a plain array: Python binds `total` to what is returned here. The
-            # old array becomes nan, so that another name for it cannot be misread.
+            # `total += w` of a plain array: the old array becomes nan, not to be misread.
             made = self.__array_ufunc__(ufunc, method, target.copy(), *inputs[1:], **options)
             target[...] = np.nan
             return made
-        rule = UFUNCS.get(ufunc) if method == "__call__" else UFUNC_METHODS.get((ufunc, method))
+        rule = UFUNCS.get(ufunc, UFUNCS.get(ufunc.__name__))
+        rule = rule if method == "__call__" else UFUNC_METHODS.get((ufunc, method))
         if rule is None or out is not None or (options and method == "__call__"):
             name = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
             name = f"np.{name}" if getattr(np, ufunc.__name__, None) is ufunc else name

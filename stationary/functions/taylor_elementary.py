@@ -75,7 +75,16 @@ _DERIVATIVES: dict[str, Callable[[Taylor], Taylor]] = {
     "arcsinh": lambda u: 1 / (1 + u * u).sqrt(),
     "arccosh": lambda u: 1 / ((u - 1).sqrt() * (u + 1).sqrt()),
     "arctanh": lambda u: 1 / ((1 - u) * (1 + u)),
+    "erf": lambda u: _normal(u * u),
+    "erfc": lambda u: -_normal(u * u),
 }
+
+
+def _normal(square: Any) -> Any:
+    """2 e^-u^2 / sqrt(pi)."""
+    f = square.arithmetic
+    return smooth("exp", -square) * (2 / f.sqrt(f.array(f.pi)))
+
 
 # g together with the functions that its derivatives consist of, and the derivative of each.
 _SYSTEMS: dict[str, tuple[tuple[str, ...], Callable[..., tuple[Any, ...]]]] = {
@@ -151,6 +160,35 @@ def _logaddexp2(u: Any, v: Any) -> Any:
     u, v = lifted(u, v)
     log_2 = u.arithmetic.log(u.arithmetic.array(2))
     return _logaddexp(u * log_2, v * log_2) / log_2
+
+
+def _logistic(u: Taylor) -> Taylor:
+    """1 / (1 + e^-u): 1 - y would cancel in y' = y (1 - y)."""
+    f = u.arithmetic
+    return _from_system(
+        [f.logistic(u.value), f.logistic(-u.value)], u, lambda y, rest: (y * rest, -y * rest)
+    )
+
+
+def _log_ndtr(u: Taylor) -> Taylor:
+    """y = log of the normal distribution function: y' = e^(-u^2 / 2 - y) / sqrt(2 pi)."""
+    f = u.arithmetic
+
+    def rule(y: Taylor) -> tuple[Taylor]:
+        lower = Taylor(u.coefficients[: y.order + 1], f)
+        return (smooth("exp", -square(lower) / 2 - y) / f.sqrt(f.array(2 * f.pi)),)
+
+    return _from_system([f.log_ndtr(u.value)], u, rule)
+
+
+def _ndtr(u: Taylor) -> Any:
+    return smooth("erfc", -u / u.arithmetic.sqrt(u.arithmetic.array(2))) / 2
+
+
+def _times_log(name: str, x: Any, y: Any) -> Any:
+    """x log(y), or x log(1 + y), which is 0 where x is."""
+    x, y = lifted(x, y)
+    return where(np.equal(x.value, 0), 0 * y, x * smooth(name, y))
 
 
 def _arctan2(y: Any, x: Any) -> Taylor:
@@ -257,13 +295,28 @@ _UNARY: dict[str, Callable[..., Any]] = {
     "isinf": lambda u: np.equal(u.arithmetic.abs(u.value), np.inf),
     "signbit": lambda u: np.less(u.value, 0),
 }
+# Those of SciPy, by their names: it need not be imported.
+_OF_SCIPY: dict[str, Callable[..., Any]] = {
+    "erf": _UNARY["erf"],
+    "erfc": _UNARY["erfc"],
+    "ndtr": _ndtr,
+    "log_ndtr": _log_ndtr,
+    "expit": _logistic,
+    "log_expit": lambda u: -_logaddexp(0, -u),
+    "softplus": lambda u: _logaddexp(u, 0),
+    "logit": lambda u: smooth("log", u) - smooth("log1p", -u),
+    "xlogy": functools.partial(_times_log, "log"),
+    "xlog1py": functools.partial(_times_log, "log1p"),
+    "entr": lambda u: -_times_log("log", u, u),
+}
 _COMPARISONS = (
     "greater greater_equal less less_equal equal not_equal logical_and logical_or logical_not "
     "logical_xor"
 )
 
 METHODS.update(_UNARY, arctan2=_arctan2, hypot=_hypot, conj=_UNARY["conjugate"])
-UFUNCS.update({getattr(np, name): rule for name, rule in _UNARY.items()})
+UFUNCS.update({getattr(np, name): rule for name, rule in _UNARY.items() if hasattr(np, name)})
+UFUNCS.update(_OF_SCIPY)
 UFUNCS.update({f: on_values(f) for f in (getattr(np, name) for name in _COMPARISONS.split())})
 UFUNCS.update(
     {

@@ -137,6 +137,16 @@ def _log2_size(values: Any) -> Any:
         return np.log2(np.abs(values))
 
 
+def _of_scipy(name: str) -> Function:
+    def function(x: Any) -> Any:
+        from scipy import special  # seldom needed, and large
+
+        return getattr(special, name)(x)
+
+    return function
+
+
+_SCIPY_NAMES = ("erf", "erfc", "log_ndtr")
 _NUMPY_NAMES = (
     "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan arctan2 "
     "arcsinh arccosh arctanh sqrt cbrt abs sign floor ceil trunc rint divide power maximum minimum "
@@ -153,6 +163,7 @@ DOUBLE = Arithmetic(
     one=np.float64(1),
     functions=_with_composites(
         {name: getattr(np, name) for name in _NUMPY_NAMES.split()}
+        | {name: _of_scipy(name) for name in _SCIPY_NAMES}
         | {"to_float": _same, "exact_sum": np.add, "magnitude": _log2_size}
     ),
     dtype=np.dtype(float),
@@ -294,6 +305,9 @@ def _exact_functions(context: Any) -> dict[str, tuple[int, Function]]:
         "ceil": context.ceil,
         "trunc": lambda x: context.floor(x) if x > 0 else context.ceil(x),
         "rint": context.nint,
+        "erf": context.erf,
+        "erfc": context.erfc,
+        "log_ndtr": lambda x: context.log(context.erfc(-x / context.sqrt(2)) / 2),
     }
     binary: dict[str, Function] = {
         "divide": divide,

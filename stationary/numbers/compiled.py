@@ -114,6 +114,8 @@ _METHODS: dict[str, Any] = {
     **{name: getattr(arb, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
     **{f"arc{name}": getattr(arb, f"a{name}") for name in ("sin", "cos", "tan")},
     **{f"arc{name}": getattr(arb, f"a{name}") for name in ("sinh", "cosh", "tanh")},
+    "erf": arb.erf,
+    "erfc": arb.erfc,
     "floor": arb.floor,
     "ceil": arb.ceil,
     "sign": arb.sgn,
