@@ -22,6 +22,7 @@ from stationary.errors import LandscapeError
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.process.landscape import Landscape
+from stationary.sgd.finite_step import Belief
 from stationary.show.density import draw_density, draw_zoom
 from stationary.show.drawing import (
     BLUE,
@@ -58,14 +59,14 @@ def figure(
         Which of "loss", "gradient", "density" and "outcomes" (where the end depends on the start);
         all that there are if left out, the density on axes that are given.
     """
-    analysis = analysis.rounded
+    asked, analysis = analysis, analysis.rounded
     state = analysis.end_state
     view = View(state)
     chosen = _chosen(panels, sheet, state.kind == "classes")
     draw: dict[str, Callable[[Axes], None]] = {
         "loss": lambda axes: _draw_losses(axes, analysis, view),
         "gradient": lambda axes: _draw_gradients(axes, analysis, view),
-        "density": lambda axes: draw_density(axes, state, analysis.basins, view, log=log),
+        "density": lambda axes: _draw_limit(axes, asked, view, log=log),
         "outcomes": lambda axes: draw_outcomes(axes, state, view),
     }
     if sheet.ax is not None:
@@ -99,6 +100,15 @@ def figure(
     for axes in zooms[1:]:
         if axes.get_ylabel() == zooms[0].get_ylabel():
             axes.set_ylabel("")
+
+
+def _draw_limit(axes: Axes, asked: Analysis, view: View, *, log: bool) -> None:
+    """The density, with a word where SGD's own chain ends up elsewhere."""
+    state = asked.rounded.end_state
+    draw_density(axes, state, asked.rounded.basins, view, log=log)
+    sgd = asked.shown_sgd
+    if sgd is not None and sgd.believed is Belief.CHAIN and not axes.get_title("right"):
+        axes.set_title("the limit of small steps: SGD ends up elsewhere", loc="right")
 
 
 def _chosen(panels: Any, sheet: Sheet, by_start: bool) -> list[str]:

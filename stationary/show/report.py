@@ -14,6 +14,7 @@ from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.sgd.finite_step import Belief
 from stationary.show.answer import distance_text, interval_text, places
 from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
@@ -66,7 +67,7 @@ def text(analysis: Analysis) -> Report:
             "Closed classes": _classes(analysis),
             "Basins": basin_lines(analysis, asked.shown_sgd),
             "Where the density has no bound": _unbounded(analysis),
-            "End state": _moments(analysis),
+            "End state": [*_of_limit(asked), *_moments(analysis)],
             "Ends of the domain": _ends(analysis),
             "How sure the sample makes this": errors_of(analysis),
             "How far to trust this": _trust(analysis),
@@ -85,6 +86,14 @@ def _head(analysis: Analysis) -> list[str]:
     if status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         more.insert(0, f"Not converged: {status.value}.")
     return [first, *more]
+
+
+def _of_limit(analysis: Analysis) -> list[Line]:
+    """A word where the first lines say that SGD ends up elsewhere."""
+    sgd = analysis.shown_sgd
+    if sgd is None or sgd.believed is not Belief.CHAIN:
+        return []
+    return ["Numbers of the small-step limit, which SGD with this step is not in."]
 
 
 # -- the model -------------------------------------------------------------------------------------
