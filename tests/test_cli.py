@@ -13,8 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import special
 
-from stationary import Diffusion, analyze, first_passage, mean_first_passage_time
+from stationary import (
+    Diffusion,
+    Landscape,
+    analyze,
+    end_state,
+    first_passage,
+    mean_first_passage_time,
+)
 from stationary.bias import width_bias
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -309,6 +317,15 @@ def test_a_process_is_typed_as_formulas(run):
     assert code == 0
     noise = Diffusion(lambda x: -x, lambda x: np.where(x >= 0.2, 2, 1), (-2, 2))
     assert json.loads(out)["moments"] == analyze(noise).to_dict()["moments"]
+    logistic = "log_expit(-3*w) - logaddexp(0, 3*w), clip(w, -1, 1) * erf(w)"
+    code, out, _ = run("analyze", "--losses", logistic, "-T", 0.1, "--domain", -2, 2, "--json")
+    assert code == 0
+    same = Landscape(
+        lambda w: (-2 * np.log(1 + np.exp(3 * w)), np.clip(w, -1, 1) * special.erf(w)),
+        learning_rate=0.1,
+        domain=(-2, 2),
+    )
+    assert json.loads(out)["moments"]["mean"]["value"] == pytest.approx(end_state(same).mean())
     code, out, _ = run("sweep", "--drift", "t - x", "--variance", "1", "--set", "t=0:1:3",
                        "--domain", -9, 9, "--json")  # fmt: skip
     assert code == 0

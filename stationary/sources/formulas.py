@@ -21,10 +21,13 @@ from stationary.process.potential import NOISES
 
 LONGEST = 2000  # characters: what is longer is a program, and belongs into a file
 CONSTANTS = {"pi": math.pi, "e": math.e}
-FUNCTIONS = frozenset(
+NUMPY = frozenset(
     "sin cos tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh exp expm1 log log1p "  # noqa: SIM905
-    "log2 log10 sqrt cbrt abs square sign minimum maximum hypot arctan2 where".split()
+    "log2 log10 logaddexp sqrt cbrt abs square sign minimum maximum clip hypot arctan2 "
+    "where".split()
 )
+SCIPY = frozenset(("expit", "log_expit", "logit", "xlogy", "erf", "erfc", "ndtr", "log_ndtr"))
+FUNCTIONS = NUMPY | SCIPY
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -43,9 +46,9 @@ OPERATORS: dict[type, Callable[..., Any]] = {
 class Formula:
     """A function of a variable and of parameters, which are all other names in its text.
 
-    That is arithmetic with + - * / **, numbers, pi and e, and functions of NumPy by their names,
-    where(x < 1, a, b) among them; commas separate several values. The `option` is where it was
-    given, for errors: "--drift".
+    That is arithmetic with + - * / **, numbers, pi and e, and functions by their names in NumPy
+    and scipy.special, where(x < 1, a, b) among them; commas separate several values. The `option`
+    is where it was given, for errors: "--drift".
     """
 
     def __init__(self, text: str, variable: str, option: str) -> None:
@@ -141,10 +144,18 @@ def _value(node: ast.AST, names: Mapping[str, Any]) -> Any:
         case ast.Compare(left=left, ops=[op], comparators=[right]):
             return OPERATORS[type(op)](_value(left, names), _value(right, names))
         case ast.Call(func=ast.Name(id=name), args=args):
-            return getattr(np, name)(*(_value(a, names) for a in args))
+            return _function(name)(*(_value(a, names) for a in args))
         case ast.Tuple(elts=parts):
             return tuple(_value(p, names) for p in parts)
     raise AssertionError(node)  # the tree was checked
+
+
+def _function(name: str) -> Callable[..., Any]:
+    if name in NUMPY:
+        return getattr(np, name)  # type: ignore[no-any-return]
+    from scipy import special  # only where one of these is asked for
+
+    return getattr(special, name)  # type: ignore[no-any-return]
 
 
 class Inline(str):
