@@ -4,6 +4,7 @@ import io
 import re
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -526,3 +527,11 @@ def test_a_report_says_at_how_many_values_a_table_was_known():
     assert "known at 31 values of x: a feature narrower than the gap" in said
     assert "3.3 % of the domain at most" in said
     assert "breakpoints" not in said
+
+
+def test_the_first_lines_stop_at_the_standard_errors_of_a_sample():
+    """ "0.999594 ... holds 2463 times as much" stood beside a log ratio of 7.8 +- 1.9."""
+    path = Path(__file__).parent.parent / "examples/data/gradients.csv"
+    first = " ".join(str(analyze(path, learning_rate=0.1, batch_size=2)).split())
+    assert "with probability 0.99959 and around w = 0.9744643 with probability 0.0004." in first
+    assert "The first minimum holds 2,500 times as much as the second." in first

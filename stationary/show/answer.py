@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stationary.analysis import Analysis
-from stationary.errors import Status
+from stationary.errors import StationaryError, Status
 from stationary.questions.spreading import circular_deviation
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
@@ -130,9 +130,25 @@ def _turning(state: EndState) -> str:
     )
 
 
-def _known(share: Basin | Peak) -> str:
-    """A probability with the digits that its error leaves."""
-    return probability_text(share.log_mass, digits_left(share.mass_error, 6))
+def _known(share: Basin | Peak, of_sample: float = 0.0) -> str:
+    """A probability with the digits that its error leaves, and that of a sample."""
+    return probability_text(share.log_mass, digits_left(max(share.mass_error, of_sample), 6))
+
+
+def _of_sample(analysis: Analysis, basins: Sequence[Basin]) -> tuple[list[float], float]:
+    """What a sample leaves unsure of masses, and of the ratio of the first two: as errors that
+    stop numbers at the second digit of their standard errors; 0 where that is not known."""
+    try:
+        known = analysis.standard_errors
+    except StationaryError:
+        known = None
+    if known is None:
+        return [0.0] * len(basins), 0.0
+    index = [analysis.basins.index(b) for b in basins]
+    of_ratio = float(known.log_ratios[index[0]][index[1]])
+    unsure = [0.01 * float(e) for e in (*(known.log_masses[k] for k in index), of_ratio)]
+    *of_masses, of_ratio = (0.0 if math.isnan(e) else e for e in unsure)
+    return of_masses, of_ratio
 
 
 def _where(analysis: Analysis, said: str) -> str:
@@ -165,7 +181,9 @@ def _where(analysis: Analysis, said: str) -> str:
             at = joined([f"{v} = {place(m.position)}" for m in sorted(tops, key=lambda m: m.place)])
             spread += f"; P is largest at {at}"
         return f"{said} is {where} ({spread})."
-    shares = [f"{_at(b, v, place)} with probability {_known(b)}" for b in basins[:4]]
+    of_masses, of_ratio = _of_sample(analysis, basins)
+    named = list(zip(basins, of_masses, strict=True))[:4]
+    shares = [f"{_at(b, v, place)} with probability {_known(b, e)}" for b, e in named]
     listed = joined(shares)
     if len(basins) > 4:
         listed = f"{', '.join(shares)}, and in {len(basins) - 4} more minima with the rest"
@@ -173,8 +191,12 @@ def _where(analysis: Analysis, said: str) -> str:
     gain = first.log_mass - second.log_mass
     error = first.mass_error + second.mass_error
     times = (
-        f"{math.exp(gain):.{min(digits_left(error, 4) + 1, 4)}g}" if gain < 13 else power_text(gain)
+        f"{math.exp(gain):.{min(digits_left(error + of_ratio, 4) + 1, 4)}g}"
+        if gain < 13
+        else power_text(gain)
     )
+    if gain < 13 and "e+" in times:
+        times = f"{float(times):,.0f}"
     what = "basin" if first.parts or second.parts else "minimum"
     compared = f"The first {what} holds {times} times as much as the second."
     if abs(gain) < max(1e-9, error):
