@@ -129,38 +129,30 @@ def _log_of_sum(tape: Tape, index: int) -> int | None:
     return tape.operation("logaddexp", *logs) if len(logs) == 2 else None
 
 
-def _shares(tape: Tape, below: int) -> dict[int, int]:
-    """What each term of a sum of exponentials is of it, and sinh of cosh, whatever it is of itself.
+def _shares(tape: Tape, below: int) -> tuple[dict[int, int], int | None]:
+    """What each term of a sum of exponentials is of it, and the logarithm of the sum.
 
-    Nothing of what does not overflow, or become 0, on its own.
+    Or what sinh is of cosh, and whatever may overflow or become 0 of itself; nothing otherwise.
     """
     node, one = tape.nodes[below], tape.constant(1.0)
     if node.op == "cosh":
-        return {tape.operation("sinh", *node.args): tape.operation("tanh", *node.args), below: one}
+        ratio = tape.operation("tanh", *node.args)
+        return {tape.operation("sinh", *node.args): ratio, below: one}, None
     if node.op in ("exp", "logistic"):
-        return {below: one}
+        return {below: one}, None
     if node.op != "add" or (whole := _log_of_sum(tape, below)) is None:
-        return {}
-    terms, waiting = [], [below]
-    while waiting:
-        i = waiting.pop()
-        if tape.nodes[i].op == "add":
-            waiting += tape.nodes[i].args
-        else:
-            terms.append(i)
-    logs = {i: _log_of_sum(tape, i) for i in terms}
-    if len(logs) < len(terms):
-        return {}
-    if len(terms) > 2:
-        return {i: tape.operation("exp", _apart(tape, log, whole)) for i, log in logs.items()}
+        return {}, None
+    logs = {i: log for i in node.args if (log := _log_of_sum(tape, i)) is not None}
+    if len(logs) < 2 or any(tape.nodes[i].op == "add" for i in logs):
+        return {}, whole
     others = reversed(logs.values())
     return {
         i: tape.operation("logistic", _apart(tape, log, other))
         for (i, log), other in zip(logs.items(), others, strict=True)
-    }
+    }, whole
 
 
-def _apart(tape: Tape, one: Any, other: Any) -> int:
+def _apart(tape: Tape, one: int, other: int) -> int:
     if tape.number(one) == 0:
         return tape.operation("negative", other)
     return tape.operation("subtract", one, other)
@@ -195,7 +187,7 @@ def _subtract(tape: Tape, one: int, other: int) -> int | None:
 
 
 def _divide(tape: Tape, above: int, below: int) -> int | None:
-    return _share(tape, above, _shares(tape, below), DEPTH)
+    return _share(tape, above, *_shares(tape, below), DEPTH)
 
 
 def _multiply(tape: Tape, one: int, other: int) -> int | None:
@@ -203,35 +195,39 @@ def _multiply(tape: Tape, one: int, other: int) -> int | None:
     for i, j in ((one, other), (other, one)):
         node = tape.nodes[j]
         if node.op == "divide":
-            share = _share(tape, i, _shares(tape, node.args[1]), DEPTH)
+            share = _share(tape, i, *_shares(tape, node.args[1]), DEPTH)
             if share is not None:
                 return tape.operation("multiply", share, node.args[0])
         elif node.op == "logistic":
             z = tape.operation("negative", *node.args)
             terms = {tape.operation("exp", z): tape.operation("logistic", z), tape.constant(1.0): j}
-            share = _share(tape, i, terms, DEPTH)
+            share = _share(tape, i, terms, None, DEPTH)
             if share is not None:
                 return share
     return None
 
 
-def _share(tape: Tape, above: int, shares: dict[int, int], depth: int) -> int | None:
-    """The node of `above` over a sum, where each of its terms has one of those of the sum as a
-    factor; else None. `shares` are what these are of the sum."""
-    if not shares or above in shares:
+def _share(
+    tape: Tape, above: int, shares: dict[int, int], whole: int | None, depth: int
+) -> int | None:
+    """The node of `above` over a sum, where all of it has exponentials, or those of `shares`, as
+    factors; else None. `shares` are what these are of the sum, and `whole` its logarithm."""
+    if above in shares or (whole is None and not shares):
         return shares.get(above)
     node = tape.nodes[above]
+    if whole is not None and node.op == "exp":
+        return tape.operation("exp", _apart(tape, node.args[0], whole))
     if not depth or node.op not in ("add", "subtract", "multiply", "divide", "negative"):
         return None
-    first = _share(tape, node.args[0], shares, depth - 1)
+    first = _share(tape, node.args[0], shares, whole, depth - 1)
     if node.op == "multiply" and first is None:
-        second = _share(tape, node.args[1], shares, depth - 1)
+        second = _share(tape, node.args[1], shares, whole, depth - 1)
         return None if second is None else tape.operation("multiply", node.args[0], second)
     if first is None or node.op == "negative":
         return None if first is None else tape.operation("negative", first)
     if node.op in ("multiply", "divide"):
         return tape.operation(node.op, first, node.args[1])
-    second = _share(tape, node.args[1], shares, depth - 1)
+    second = _share(tape, node.args[1], shares, whole, depth - 1)
     return None if second is None else tape.operation(node.op, first, second)
 
 
