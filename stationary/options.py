@@ -294,6 +294,9 @@ class Output:
             with nullcontext() if bar else waiting(click.get_current_context().info_name or ""):
                 found = find()
                 report = found.to_json() if self.as_json else found.summary(brief=self.brief)
+                if "influence" in self.files and not (self.as_json or self.brief):
+                    with contextlib.suppress(StationaryError, AttributeError):  # `written` tells
+                        report += f"\n\n{found.influence.summary()}"
         wrong: list[str] = []
         empty = {"csv": lambda: not has_table(found), "minima": lambda: not found.basins}
         files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}

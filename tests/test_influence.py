@@ -195,7 +195,8 @@ def test_interpolated_datapoints_have_the_same_influence(found):
 
 def test_the_command_line_writes_influence(tmp_path, run):
     file = tmp_path / "influence.csv"
-    code, _, _ = run("analyze", "examples/two_minima.py", "--influence", file)
+    code, out, _ = run("analyze", "examples/two_minima.py", "--influence", file)
+    assert "These 4 of 4 have 100 % of it." in out
     assert code == 0
     header, *rows = file.read_text().splitlines()
     assert header.startswith("datapoint,ratio,log_mass_")
