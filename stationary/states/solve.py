@@ -41,8 +41,6 @@ from stationary.states.ring import anatomy_of_ring, classes_of_ring, component_o
 from stationary.weight.component import Component
 from stationary.weight.focus import component_on
 
-FEW = 8  # panels, or places, that are not resolved
-COARSE = 2.0**-26  # of a position: closer than this to it doubles lose half of the digits
 SPARE = 12  # digits that what is too blurred is computed in, beyond those that it lacked
 
 
@@ -159,9 +157,7 @@ def _component(piece: Anatomy, max_panels: int) -> tuple[Anatomy, Component]:
         return best
     if best is not None and found.arithmetic is not DOUBLE:
         return _in_more_digits(*best, max_panels)
-    # What ran out of panels next to a few places will not.
-    share = found.samples.resolved.mean() if best is not None else 1.0
-    if can_be_raised(diffusion, int(share * found.samples.evaluations)):
+    if can_be_raised(diffusion, found.samples.evaluations):
         if best is not None:
             sharp = component_on(piece, sharp=True)
             if sharp[1].error <= TOLERANCE:
@@ -200,17 +196,12 @@ def _in_more_digits(
 
 
 def _is_rough(found: Sampling) -> bool:
-    """Whether kinks, jumps or what is known limit a sampling, which more digits would not mend.
-
-    They do mend a few places next to which doubles are too coarse, however many panels end there.
-    """
+    """Whether kinks, jumps or what is known limit a sampling, which more digits would not mend."""
     if found.diffusion.uncertainty is not None:
         return True
     p = found.panels
-    rough = ~found.samples.resolved & (p.lower > found.lower) & (p.upper < found.upper)
-    begins, ends = (np.flatnonzero(rough & ~np.roll(rough, k)) for k in (1, -1))
-    wide = p.upper[ends] - p.lower[begins] > COARSE * np.abs(p.upper[ends])
-    return bool(rough.sum() > FEW and (len(begins) > FEW or wide.any()))
+    inner = (p.lower > found.lower) & (p.upper < found.upper)
+    return bool((~found.samples.resolved & inner).sum() > 8)
 
 
 def _regularised(diffusion: Diffusion, eps: float) -> Diffusion:
