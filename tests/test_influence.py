@@ -292,7 +292,8 @@ def test_a_bias_has_the_standard_error_of_its_logarithm_beside_it(found):
     told = " ".join(str(found.bias).split())
     error = found.standard_errors.log_ratios[0, 1]
     assert f"beside the numerical errors below, is {error:.2g}." in told
-    assert "estimated from a sample" not in str(analyze(landscape(sample=False), chain=False).bias)
+    few = analyze(landscape(slice(30), sample=False), chain=False)
+    assert "estimated from a sample" not in str(few.bias)
 
 
 def test_numbers_of_a_sample_stop_where_it_does():
