@@ -160,6 +160,9 @@ def test_moments_alone_do_not_make_steps():
     assert "curvature is at most 0.1" in str(analyze(landscape).steps)
     with pytest.raises(LandscapeError, match="do not say what a single step of SGD does"):
         stationary.simulate(landscape, walkers=10, steps=10)
+    # Nor do walkers say anything beside what the small-step limit says.
+    assert stationary.evolve(landscape, 0.5, [10.0]).walkers is None
+    assert "walkers" not in str(stationary.first_passage(landscape, -1, 1))
     with pytest.raises(LandscapeError, match="do not say how sure they are"):
         table(student(W)).landscape(learning_rate=0.1, sample=True)
     with pytest.raises(LandscapeError, match="give datapoints=N"):

@@ -55,6 +55,7 @@ def _draws_alone(landscape: Landscape) -> bool:
 
 def block_size(landscape: Landscape) -> int:
     """How many walkers are stepped together: as many as keep their gradients in the cache."""
+    landscape.require_datapoints()  # without which there is nothing to draw
     drawn = min(landscape.batch_size, OFTEN * landscape.datapoints)
     if _draws_alone(landscape):
         return max(256, CACHED // drawn)

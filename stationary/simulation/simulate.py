@@ -125,8 +125,6 @@ def simulate(
     if schedule is not None:  # where it ends is what is asked for
         burn_in = max(len(schedule) - 1, 0) if burn_in is None else burn_in
         steps = 1 if steps is None else steps
-    if isinstance(given, Landscape):
-        given.require_datapoints()
     steps = checked_whole(10_000 if steps is None else steps, "steps", given.name)
     walkers, burn_in, every, jobs = (
         None if value is None else checked_whole(value, name, given.name, least)
