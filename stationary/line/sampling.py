@@ -28,7 +28,7 @@ from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.cost import BY_WORK
 from stationary.numbers.elementary import as_array, log, number, spacing, to_float
-from stationary.panels.pieces import MOST_PANELS, Panels, Samples, sums_between
+from stationary.panels.pieces import MOST_PANELS, Panels, Samples, summed_from, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import squares_of
 
@@ -210,11 +210,9 @@ class Sampling:
         wide: Any = np.longdouble if rise.dtype == float else object
         peak = int(np.argmax(s * np.cumsum(rise) - lowered))  # a first guess, blurred or not
         for _ in range(len(rise)):
-            # Summed outwards from the peak, so that rounding is least where the density is
-            # greatest; far from the first guess the sum may be too blurred to see the peak.
-            right = np.cumsum(rise[peak:-1], dtype=wide)
-            left = -np.cumsum(rise[:peak][::-1], dtype=wide)[::-1]
-            inside[0] = start + np.concatenate([left, [0.0], right])
+            # So that rounding is least where the density is greatest; far from the first guess
+            # the sum may be too blurred to see the peak.
+            inside[0] = start + summed_from(peak, rise[:-1], wide)
             found = int(np.argmax(s * inside[0] - lowered))
             if found == peak:
                 break

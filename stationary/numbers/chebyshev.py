@@ -219,6 +219,12 @@ def rule_of(c: Array) -> Rule:
     return rule(len(c) + len(c) % 2, arithmetic_of(c))
 
 
+def ends_of(c: Array) -> tuple[Array, Array]:
+    """The values at -1 and at 1 of columns of coefficients."""
+    even, odd = c[::2].sum(axis=0), c[1::2].sum(axis=0)
+    return as_array(even - odd), as_array(even + odd)
+
+
 def derived(c: Array) -> Array:
     """The derivative on [-1, 1] of columns of coefficients, as coefficients."""
     if c.dtype is FLOAT:

@@ -9,7 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME
-from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, ends_of
 from stationary.numbers.elementary import FLOAT, as_array
 from stationary.panels.pieces import Panels, sums_between
 from stationary.panels.roots import sign_changes, without_ripples
@@ -36,9 +36,7 @@ class PiecewiseLog:
     @cached_property
     def edge_values(self) -> tuple[Array, Array]:
         """Its values at the left and the right edge of every panel, from inside it."""
-        c = self.coefficients
-        odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
-        return even - odd, even + odd
+        return ends_of(self.coefficients)
 
     def inside(self, x: Array, offset: Array | None = None) -> Array:
         """Its values at points x + offset that the panels cover."""

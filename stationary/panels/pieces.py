@@ -23,7 +23,14 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import NEXT_TO_AN_END, Rule, chebyshev_sum, nodes_of, rule
+from stationary.numbers.chebyshev import (
+    NEXT_TO_AN_END,
+    Rule,
+    chebyshev_sum,
+    ends_of,
+    nodes_of,
+    rule,
+)
 from stationary.numbers.elementary import (
     FLOAT,
     arithmetic_of,
@@ -146,8 +153,7 @@ class Samples:
     @cached_property
     def at_edges(self) -> tuple[tuple[Array, Array], ...]:
         """Each output at the lower and at the upper edge of each panel, from inside it."""
-        sums = ((c[::2].sum(axis=0), c[1::2].sum(axis=0)) for c in self.coefficients)
-        return tuple((even - odd, even + odd) for even, odd in sums)
+        return tuple(map(ends_of, self.coefficients))
 
     def only(self, chosen: Array) -> Samples:
         """Some of the panels."""
@@ -354,6 +360,16 @@ def sample(
     lower, upper, *rest = halved(judge, lower, upper, carried, max_panels=max_panels)
     values, cs, tails = (tuple(rest[i : i + outputs]) for i in range(0, 3 * outputs, outputs))
     return Samples.joined([*done, Samples(lower, upper, values, cs, tails, rest[-1], evaluations)])
+
+
+def summed_from(k: int, steps: Array, wide: Any) -> Array:
+    """What the steps between neighbours add up to from the k-th of them on, either way.
+
+    So the sums are least rounded next to it; `wide` is the dtype that they are taken in.
+    """
+    above = np.cumsum(steps[k:], dtype=wide)
+    below = -np.cumsum(steps[:k][::-1], dtype=wide)[::-1]
+    return np.concatenate([below, [0.0], above])
 
 
 def sums_between(values: Array, start: Array, stop: Array) -> Array:

@@ -21,7 +21,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.line.ends import Anatomy
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import Rule, chebyshev_sum
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, ends_of
 from stationary.numbers.elementary import (
     as_array,
     converted,
@@ -348,5 +348,5 @@ def _capped(error: Array, numbers: Arithmetic) -> Array:
 
 def _everywhere(r: Rule, c: Array) -> Array:
     """Values at the lower edge, at the nodes and at the upper edge."""
-    odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
-    return np.concatenate([(even - odd)[None], r.at_nodes @ c[: r.n], (even + odd)[None]])
+    low, high = ends_of(c)
+    return np.concatenate([low[None], r.at_nodes @ c[: r.n], high[None]])

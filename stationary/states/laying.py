@@ -26,7 +26,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
-from stationary.panels.pieces import Panels
+from stationary.panels.pieces import Panels, summed_from
 from stationary.states.scales import BY_PANEL, LEVEL, STEEPEST, SUDDEN, Mesh, among
 
 SPARE = 30  # digits of levels beyond the largest exponent
@@ -105,9 +105,7 @@ def _levels(rises: Array, jumps: Array, leaves: tuple[bool, bool], arithmetic: A
     wide: Any = np.longdouble if arithmetic is DOUBLE else object
 
     def summed(start: int) -> Array:
-        up = np.cumsum(rises[start:-1] + jumps[start + 1 :], dtype=wide)
-        down = -np.cumsum((rises[:start] + jumps[1 : start + 1])[::-1], dtype=wide)[::-1]
-        return np.concatenate([down, [0 * rises[start]], up]).astype(rises.dtype)
+        return summed_from(start, rises[:-1] + jumps[1:], wide).astype(rises.dtype)
 
     first, last = 0, len(rises)
     if not all(leaves):

@@ -119,10 +119,7 @@ class Mixture:
             for c in self.components
         ]
         parts += [log(a.weight) for a in self.lumps if lower < a.position <= upper]
-        top = max(parts, default=-math.inf)
-        if infinite(top):
-            return -math.inf
-        return min(top + log(sum(exp(p - top) for p in parts)), 0.0)
+        return min(logsumexp(np.array(parts)), 0.0)
 
     def log_between_error(self, lower: Any, upper: Any) -> Any:
         """The error of that: relative of the probability itself."""
@@ -383,8 +380,7 @@ def _exponent_at(parts: Anatomy, c: Component, end: int) -> tuple[Any, Any]:
     """s int 2 f / a at an end, in the normalisation of its log-weight; and its error."""
     found = parts.sampling
     side = -1 if end else 0
-    signs = np.ones(len(found.ell)) if end else (-1.0) ** np.arange(len(found.ell))
-    log_a, h = signs @ found.ell[:, side], signs @ found.h[:, side]
+    h, log_a = (at[end][side] for at in found.samples.at_edges)
     at_edge = c.density.edge_values[end][side] + c.density.k * log_a
     edge = found.upper if end else found.lower
     way = edge - found.diffusion.end(end, found.arithmetic)

@@ -17,7 +17,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, rule
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, ends_of, rule
 from stationary.numbers.elementary import as_array, depth_of, exp, log, logaddexp, number, to_float
 from stationary.panels.roots import find_roots
 from stationary.states.scales import SUDDEN
@@ -137,9 +137,8 @@ def course_on(
 
 def _extended(values: Array, r: Rule) -> tuple[Any, Any]:
     """A polynomial's values at -1 and 1, from those at the nodes."""
-    c = (r.coefficients @ values[:, None])[:, 0]
-    odd, even = c[1::2].sum(), c[::2].sum()
-    return number(even - odd), number(even + odd)
+    low, high = ends_of((r.coefficients @ values[:, None])[:, 0])
+    return number(low), number(high)
 
 
 def _crossing(values: Array, low: Any, high: Any, r: Rule) -> Any:
@@ -196,10 +195,8 @@ def slowest_of(slopes: Array, half: Array, r: Rule) -> tuple[Array, Array, Array
             return as_array(1 - derivatives(r.coefficients @ unit, r) / first - relative * unit)
 
         unit = _corrected(unit, left, inverse, r)
-    c = r.coefficients @ unit
-    scale = half / first
-    odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
-    return scale * (even - odd), scale * unit, scale * (even + odd)
+    scale, (low, high) = half / first, ends_of(r.coefficients @ unit)
+    return scale * low, scale * unit, scale * high
 
 
 def _corrected(d: Array, left: Callable[[Array], Array], inverse: Array, r: Rule) -> Array:

@@ -17,7 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.line.sampled import nodes_in
 from stationary.numbers.arithmetic import Arithmetic
-from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
+from stationary.numbers.chebyshev import Rule, chebyshev_sum, ends_of, nodes_of, rule
 from stationary.numbers.elementary import (
     arithmetic_of,
     as_array,
@@ -244,8 +244,7 @@ def _refined(
         size = np.abs(c)
         cut = size[-3:].max(axis=0)
         # Next to the ends there is no node.
-        odd, even = c[1::2].sum(axis=0), c[::2].sum(axis=0)
-        off = np.abs(np.stack([even - odd, even + odd]) - exp(ends - top)).max(axis=0)
+        off = np.abs(np.stack(ends_of(c)) - exp(ends - top)).max(axis=0)
         with np.errstate(divide="ignore"):
             below = top + log(upper - lower) - most[piece]
         limit = (22.5 * epsilon + 2 * epsilon * np.abs(top)) * size.max(axis=0)

@@ -12,7 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.line.chart import OCTAVES, Chart
 from stationary.numbers.arithmetic import DOUBLE, HUGE, SAME, TINY
-from stationary.numbers.chebyshev import nodes_of, rule
+from stationary.numbers.chebyshev import ends_of, nodes_of, rule
 from stationary.numbers.elementary import (
     as_array,
     converted,
@@ -227,8 +227,7 @@ def _product(
         infinite = np.isinf(to_float(table))
         with np.errstate(invalid="ignore", over="ignore"):
             q = r.coefficients @ product
-            odd, even = q[1::2].sum(axis=0), q[::2].sum(axis=0)
-            off = np.maximum(np.abs(near[0] - even + odd), np.abs(near[1] - even - odd))
+            off = np.abs(near - np.stack(ends_of(q))).max(axis=0)
             most = np.abs(q).max(axis=0)
             small = np.where(most > 0, np.minimum(off, 4 * most), off)
             off = np.where(off > 1e-6 * most, small, 0.0)

@@ -9,8 +9,9 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.sampling import Sampling
-from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
+from stationary.numbers.chebyshev import chebyshev_sum, ends_of, nodes_of, rule
 from stationary.numbers.elementary import exp, log, possible_growth, smallest_of, spacing, sqrt
+from stationary.panels.pieces import summed_from
 from stationary.weight.weight import density_power
 
 TOLERANCE = 1e-12  # of a mass, that panels and polynomials may leave out
@@ -82,9 +83,8 @@ class Stretches:
         self.rise[0] = 0
         at = np.array(centres, dtype=found.panels.edges.dtype)
         panel, t = found.quieter(np.clip(at, found.lower, found.upper))
-        sign = ((-1) ** np.arange(len(phi)))[:, None]
-        right, left = self.rise.sum(axis=0), (sign * self.rise).sum(axis=0)
-        step = np.concatenate([right[:1] * 0, right[:-1] - left[1:]])  # of the coefficients [0]
+        left, right = ends_of(self.rise)
+        step = right[:-1] - left[1:]  # of the coefficients [0]
         climbed, unknown = found.climb_errors, found.unknown[0]
         levels, errors, unsure = [], [], []
 
@@ -93,8 +93,7 @@ class Stretches:
             return np.concatenate([near[:-1], far])
 
         for k, start in zip(panel, chebyshev_sum(self.rise, t, panel), strict=True):
-            up, down = np.cumsum(step[k + 1 :]), -np.cumsum(step[1 : k + 1][::-1])[::-1]
-            levels.append(np.concatenate([down, step[:1] * 0, up]) - start)
+            levels.append(summed_from(k, step, step.dtype) - start)
             errors.append(outwards(climbed, k))
             unsure.append(np.sqrt(outwards(unknown, k)))
         self.levels, self.errors = np.array(levels), np.array(errors)  # (stretches, panels)
