@@ -24,15 +24,18 @@ class End:
     feller: Feller
     reflects: bool  # whether probability that arrives is sent back
     assumed: bool  # whether that is an assumption rather than something given
-    exponent: float | None  # P ~ r^exponent; +-inf beyond all powers; None at a wall
-    room: float | None  # exponent + 1, whose sign decides, without its rounding
-    exponent_error: float
-    order: float | None  # a ~ r^order
-    integrable: bool | None  # whether P can be integrated up to here; None: not decided
+    room: float | None = None  # that of `exponent` + 1, whose sign decides, without its rounding
+    order: float | None = None  # a ~ r^order
+    integrable: bool | None = True  # whether P can be integrated up to here; None: not decided
     push: int = 0  # the drift at a finite singular end: +1 inwards, -1 outwards, 0 if it vanishes
     absorbs: bool = False  # because that was asked for
     exponents: Exponents | None = field(default=None, repr=False, compare=False)  # None at a wall
     logarithm: tuple[float, float] | None = None  # b and c, where P ~ 1 / (r (|log r| + c)^b)
+
+    @property
+    def exponent(self) -> float | None:
+        """P ~ r^exponent; +-inf beyond all powers; None at a wall."""
+        return None if self.room is None else self.room - 1
 
     @property
     def period(self) -> float | None:
@@ -113,65 +116,44 @@ def onwards(order: float, reach: Any, here: Any, further: Any) -> tuple[Any, Any
 
 def anatomy(found: Sampling) -> Anatomy:
     """Find the equilibria and classify the ends of a sampled process."""
-    lower, upper = found.diffusion.domain
     return Anatomy(
         sampling=found,
         equilibria=equilibria_of(found),
-        ends=(
-            _end(found, lower, "lower", found.open_ends[0]),
-            _end(found, upper, "upper", found.open_ends[1]),
-        ),
+        ends=(_end(found, 0, "lower"), _end(found, 1, "upper")),
     )
 
 
-def _end(found: Sampling, position: float, side: str, is_open: bool) -> End:
+def _end(found: Sampling, index: int, side: str) -> End:
     diffusion = found.diffusion
-    given = diffusion.boundaries[0 if side == "lower" else 1]
+    position, given = diffusion.domain[index], diffusion.boundaries[index]
     if given is Boundary.PERIODIC:
-        return End(position, side, Feller.JOINED, False, False, None, None, 0.0, None, True)
-    if not is_open:
+        return End(position, side, Feller.JOINED, reflects=False, assumed=False)
+    absorbs = given is Boundary.ABSORBING
+    if not found.open_ends[index]:
         if given is Boundary.NATURAL:
             raise LandscapeError(
                 f"{diffusion.name}: the {side} end {diffusion.variable} = {position:g} cannot be "
                 "natural: the variance is positive there, so the process reaches it. Use "
                 '"reflecting", or move the end to where the process does not come.'
             )
-        absorbs = given is Boundary.ABSORBING
-        return End(
-            position,
-            side,
-            Feller.WALL,
-            reflects=not absorbs,
-            assumed=given is None,
-            exponent=None,
-            room=None,
-            exponent_error=0.0,
-            order=None,
-            integrable=True,
-            absorbs=absorbs,
-        )
-    index = 0 if side == "lower" else 1
+        return End(position, side, Feller.WALL, not absorbs, given is None, absorbs=absorbs)
     e = exponents_at(found, index)
     density = (1, 1 - diffusion.convention.value)
     feller, integrable = e.feller, e.converges(*density)
     if integrable is None and found.fallen[index]:
         integrable = True  # as it was sampled, the density has fallen to nothing on its way there
-    absorbs = given is Boundary.ABSORBING
     keeps = feller in (Feller.ENTRANCE, Feller.NATURAL)
     push = 0 if e.outward else e.push
-    room, error = e.of(*density)
-    logarithm = e.logarithm(*density)
+    room, logarithm = e.of(*density).value, e.logarithm(*density)
     if logarithm is not None:
-        room, error, logarithm = 0.0, 0.0, (float(logarithm[0]), float(logarithm[1]))
+        room, logarithm = 0.0, (float(logarithm[0]), float(logarithm[1]))
     return End(
         position,
         side,
         feller,
         reflects=keeps or (feller is Feller.REGULAR and not absorbs),
         assumed=feller is Feller.REGULAR and given is None and push <= 0,
-        exponent=None if math.isnan(room) else room - 1,
         room=None if math.isnan(room) else room,
-        exponent_error=error if math.isfinite(room) else 0.0,
         order=None if math.isnan(e.order) else e.order,
         integrable=integrable,
         push=push,

@@ -64,11 +64,11 @@ class Exponents:
 
     potential: Array  # d Phi / d log r, Phi = int 2 f / a
     variance: Array  # d log a / d log r
-    drift: Array | None  # d log |f| / d log r of the drift in its Ito form; None where it is zero
-    ahead: bool  # whether that drift points to larger r at the last probe
     outward: bool
     convention: float
-    arithmetic: Arithmetic | None  # of the probes; None: octaves of a sampling in doubles
+    drift: Array | None = None  # d log |f| / d log r of the drift in its Ito form; None where zero
+    ahead: bool = False  # whether that drift points to larger r at the last probe
+    arithmetic: Arithmetic | None = None  # of the probes; None: octaves of a sampling in doubles
     log_r: Array | None = None  # at the probes, where they lie far apart
     rounding: tuple[float, float, float] = (0.0, 0.0, 0.0)  # of the three, as it states them
     change: float = 1e-3  # from octave to octave, beyond which they have no limit

@@ -23,7 +23,7 @@ from stationary.line.sampled import sampled
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic, many_digits
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import log, to_float
+from stationary.numbers.elementary import as_array, log, to_float
 from stationary.panels.pieces import MOST_PANELS
 from stationary.panels.roots import bisected
 
@@ -79,7 +79,7 @@ def _in_digits(found: Sampling, side: int) -> Exponents:
     if near is not None:
         return near
     lost, chart = np.full(2, math.nan), Chart.of(found.diffusion, side, many)
-    return Exponents(lost, lost, None, False, chart.outward, found.diffusion.convention.value, None)
+    return Exponents(lost, lost, chart.outward, found.diffusion.convention.value)
 
 
 def _probed(
@@ -89,10 +89,7 @@ def _probed(
     each point to what is next to it."""
     chart, c = Chart.of(found.diffusion, side, many), found.diffusion.convention.value
     powers = np.array([10 ** round(k * probe) for k in PROBES], dtype=object)
-    near, step = many.array(powers), 1 / many.array([10**apart])[0]
-    radii = np.concatenate([near, near * (1 + step), near * (1 - step)])
-    if not chart.outward:
-        radii = 1 / radii
+    radii = _beside(powers, apart, chart, many)
     f, a = found.diffusion.coefficients(chart.at(radii), many)
     if not (many.isfinite(f).all() and many.isfinite(a).all() and (a > 0).all()):
         raise OverflowError("not a process there")
@@ -117,7 +114,14 @@ def _probed(
     if not (drift == 0).any():
         slopes = np.diff(many.log(many.abs(drift)), axis=0)[0] / steps[0]
     ahead = bool(drift[1, -1] * chart.sign > 0)
-    return Exponents(potential, order, slopes, ahead, chart.outward, c, found.arithmetic, log_r[0])
+    return Exponents(potential, order, chart.outward, c, slopes, ahead, found.arithmetic, log_r[0])
+
+
+def _beside(powers: Array, apart: int, chart: Chart, many: Arithmetic) -> Array:
+    """Distances, and those 10^-apart further and less far from each, in proportion."""
+    r, step = many.array(powers), 1 / many.array([10**apart])[0]
+    r = np.concatenate([r, r * (1 + step), r * (1 - step)])
+    return as_array(r if chart.outward else 1 / r)
 
 
 def _rounded_away(found: Sampling, chart: Chart, many: Arithmetic) -> Any:
@@ -137,9 +141,7 @@ def _slopes(found: Sampling, chart: Chart, probe: int, powers: Array) -> tuple[A
     """The same where they grow beyond all powers, as with e^(-1 / r^2): so closely that what is
     left of one beside the other is known."""
     many = many_digits(8 * probe)
-    r, step = many.array(powers), 1 / many.array([10 ** (5 * probe // 2)])[0]
-    r = np.concatenate([r, r * (1 + step), r * (1 - step)])
-    r = r if chart.outward else 1 / r
+    r = _beside(powers, 5 * probe // 2, chart, many)
     f, a = found.diffusion.coefficients(chart.at(r), many)
     (_, *log_a), (_, *log_r) = (many.log(v).reshape(3, -1) for v in (a, r))
     potential = (2 * f / a * r * chart.sign)[: len(powers)]
@@ -177,19 +179,12 @@ def _on_average(found: Sampling, side: int) -> Exponents | None:
     across = np.diff(log_r[order][k])
     if not (across != 0).all():
         return None
-    means = [np.diff(v[order][k]) / across for v in (phi, log_a)]
-    steps = [np.diff(v) for v in means]
+    potential, variance = (np.diff(v[order][k]) / across for v in (phi, log_a))
+    steps = np.diff(potential), np.diff(variance)
     if any(((s > 0).all() or (s < 0).all()) for s in steps):
         return None  # they do not oscillate but are on their way, slowly
     return Exponents(
-        potential=means[0],
-        variance=means[1],
-        drift=None,
-        ahead=False,
-        outward=chart.outward,
-        convention=found.diffusion.convention.value,
-        arithmetic=None,
-        averaged=True,
+        potential, variance, chart.outward, found.diffusion.convention.value, averaged=True
     )
 
 
@@ -204,11 +199,10 @@ def _over_periods(found: Sampling, side: int) -> Exponents | None:
     return Exponents(
         potential=np.copysign([1.0, 2.0], ahead) * (BEYOND if ahead else 0.0),
         variance=np.zeros(2),
-        drift=np.zeros(2),
-        ahead=ahead > 0,
         outward=True,
         convention=found.diffusion.convention.value,
-        arithmetic=None,
+        drift=np.zeros(2),
+        ahead=ahead > 0,
         period=length,
     )
 
@@ -246,11 +240,10 @@ def _as_sampled(found: Sampling, side: int) -> Exponents:
     return Exponents(
         potential=potential,
         variance=variance,
-        drift=slopes if np.isfinite(slopes).all() else None,
-        ahead=bool(h[:, 1].mean() * chart.sign > 0),
         outward=chart.outward,
         convention=found.diffusion.convention.value,
-        arithmetic=None,
+        drift=slopes if np.isfinite(slopes).all() else None,
+        ahead=bool(h[:, 1].mean() * chart.sign > 0),
         rounding=(of_potential, of_variance, of_f),
         # A sampling of rounded functions stops further from the end.
         change=max(1e-3, 64 * math.sqrt(found.diffusion.grain)),
