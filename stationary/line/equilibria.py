@@ -10,27 +10,36 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.rounding import STEPS
+from stationary.errors import StationaryError
+from stationary.functions.evaluation import evaluate
+from stationary.functions.rounding import STEPS, scatter
 from stationary.line.chart import CORE
 from stationary.line.sampled import coefficients_at
 from stationary.line.sampling import Sampling
-from stationary.line.slopes import blurred, drift_and_slope
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.chebyshev import derived
+from stationary.numbers.cost import BY_LOOK
 from stationary.numbers.elementary import (
     apart,
+    arithmetic_of,
     as_array,
     compact,
+    exp,
+    finite,
     number,
     spacing,
     to_float,
 )
 from stationary.panels.roots import SignChanges, find_roots, sign_changes, without_ripples
+from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
 NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000
 SCAN = 30.0  # factor between the distances at which a root is tried
 ALONE = 1.4  # times as far off may be what is known at one place as what adds up over many
 AROUND = 17  # points from knot to knot at which the error of an interpolated drift is looked at
+ROUNDINGS = 8.0  # of the drift's scatter about a cubic: one value is a few deviations off at most
+HALVINGS = np.arange(5.0, 45.0)  # of the reach, over which a slope is taken by differences
 
 
 @dataclass(frozen=True)
@@ -123,33 +132,21 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     # Of the wrong sign beyond its panel: others are about, in what was not resolved.
     unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * half)
     many = found.arithmetic is not DOUBLE
-    slope_errors = tilt + _of_slopes(found, roots, error, ~(flat | cornered))
+    smooth = ~(flat | cornered)
+    slope_errors = np.where(smooth, tilt + _of_slopes(found, roots, error, smooth), 0.0)
     return tuple(
         Equilibrium(
-            position=float(root),
-            error=compact(e),
-            stable=bool(attracts),
-            slope=None if corner or stretch else compact(slope),
-            slope_error=0.0 if corner or stretch else float(of_slope),
-            interval=(float(low), float(high)) if stretch else None,
-            offset=compact(root - float(root)) if many else 0.0,
-            exact_position=root if many else None,
-            exact_slope=slope if many and not (corner or stretch) else None,
+            position=float(roots[i]),
+            error=compact(error[i]),
+            stable=bool(stable[i]),
+            slope=compact(slopes[i]) if smooth[i] else None,
+            slope_error=float(slope_errors[i]),
+            interval=(float(left[i]), float(right[i])) if flat[i] else None,
+            offset=compact(roots[i] - float(roots[i])) if many else 0.0,
+            exact_position=roots[i] if many else None,
+            exact_slope=slopes[i] if many and smooth[i] else None,
         )
-        for root, e, low, high, attracts, slope, of_slope, corner, stretch, lost in zip(
-            roots,
-            error,
-            left,
-            right,
-            stable,
-            slopes,
-            slope_errors,
-            cornered,
-            flat,
-            unseen,
-            strict=True,
-        )
-        if not lost
+        for i in np.flatnonzero(~unseen)
     )
 
 
@@ -284,3 +281,84 @@ def _significant(found: Sampling, roots: Array) -> Array:
             if abs(rises[to_wall].sum()) <= noise[to_wall].max():
                 keep = np.delete(keep, -side)
     return keep
+
+
+# -- slopes ----------------------------------------------------------------------------------------
+# Where the functions can be differentiated they are known to rounding. Else panels have them, and
+# noise of a size eta at their nodes makes up to n eta / sqrt(1 - t^2) of a slope at t, by
+# Bernstein's inequality; at a zero of the variance, which no panel reaches across, differences do.
+
+
+def drift_slope(diffusion: Diffusion, x: float) -> float | None:
+    """f' at one point, or None where the drift cannot be differentiated exactly."""
+    try:
+        slope = float(evaluate(diffusion.drift, np.array([x]), order=1)[1][0])
+    except StationaryError:
+        return None
+    return slope if np.isfinite(slope) else None
+
+
+def drift_and_slope(found: Sampling, x: Array) -> tuple[Array, Array, Array]:
+    """f, f' and its error near zeros of f: exact where the functions have slopes, else from h."""
+    arithmetic = arithmetic_of(x)
+    try:
+        if len(x) * found.diffusion.cost > BY_LOOK:
+            raise StationaryError("too many to differentiate at once")
+        value, slope = evaluate(found.diffusion.drift, x, order=1, arithmetic=arithmetic)
+        if slope.shape == x.shape and finite(slope).all():
+            return value, slope, ROUNDINGS * arithmetic.grain * np.abs(slope)
+    except StationaryError:
+        pass
+    k, t = found.panels.locate(x)
+    half, half_a = found.panels.half[k], exp(found.panels.evaluate(found.ell, x)) / 2
+    slope = found.panels.evaluate(derived(found.h), x) / half * half_a
+    n = len(found.h)
+    steepest = np.minimum(n / np.sqrt(np.maximum(1 - to_float(t) ** 2, 1 / n**2)), n**2)
+    noise = 4 * found.samples.tails[0][k] + arithmetic.grain * np.abs(found.h).max(axis=0)[k]
+    error = steepest * noise / half * half_a + 4 * found.samples.tails[1][k] * np.abs(slope)
+    return coefficients_at(found.diffusion, x)[0], np.asarray(slope), np.asarray(error)
+
+
+def blurred(diffusion: Diffusion, x: Array, reach: Array, slopes: Array) -> Array:
+    """How far the rounding of a drift in fewer digits than doubles moves its zeros.
+
+    By the floor that was measured over the domain, and by what is seen within `reach` of them.
+    """
+    if not diffusion.is_rounded or not len(x):
+        return np.zeros(len(x))
+
+    def drift(x: Array) -> Array:
+        return as_array(diffusion.coefficients(x)[0])
+
+    rounding, at, reach = diffusion.rounding[0], to_float(x), to_float(reach)
+    with np.errstate(all="ignore"):
+        noise = ROUNDINGS * scatter(drift, at, reach)
+        noise += 0.0 if rounding is None else rounding.step
+        shift = diffusion.grain * np.abs(at) + np.nan_to_num(noise / np.abs(to_float(slopes)))
+    return np.asarray(np.minimum(shift, reach))
+
+
+def slope_beside(diffusion: Diffusion, x: float, reach: float) -> tuple[float | None, float]:
+    """f' at a zero of f from its values on both sides, and its error; None where these differ.
+
+    Differences over ever smaller steps come closer to it until rounding takes them apart again:
+    the steps at which they agree best are taken, and by how much they do.
+    """
+    step = reach * 2.0**-HALVINGS
+    with np.errstate(all="ignore"):
+        right = diffusion.coefficients(x + step)[0] / ((x + step) - x)
+        left = diffusion.coefficients(x - step)[0] / ((x - step) - x)
+        slopes, apart = (left + right) / 2, np.abs(right - left)
+        change = np.abs(np.diff(slopes))
+        # Three in a row: two may agree by chance.
+        doubt = np.maximum(np.maximum(change[:-2], change[1:-1]), change[2:])
+    doubt = np.where(np.isfinite(doubt), doubt, math.inf)
+    if not np.isfinite(doubt).any():
+        return None, 0.0
+    best = int(np.argmin(doubt))
+    error = 2 * float(doubt[best]) + diffusion.grain * abs(float(slopes[best + 1]))
+    # Both sides of what is smooth come together with the step; those of a corner do not.
+    wide, near = float(apart[0]), float(apart[best + 1])
+    if not near <= max(wide / 2, 4 * error):
+        return None, 0.0
+    return float(slopes[best + 1]), error

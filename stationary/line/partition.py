@@ -21,13 +21,12 @@ from stationary.errors import LandscapeError, NotFiniteError
 from stationary.line.closer import Zero
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
-from stationary.line.equilibria import Equilibrium
+from stationary.line.equilibria import ROUNDINGS, Equilibrium, drift_slope, slope_beside
 from stationary.line.exact_ends import with_exact_ends
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
 from stationary.line.poles import pole_next_to, require_bounded
 from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look
-from stationary.line.slopes import ROUNDINGS, drift_slope, slope_beside
 from stationary.line.vanishing import EndlessZerosError, dips_of_variance, without_endless_zeros
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.panels.pieces import MOST_PANELS

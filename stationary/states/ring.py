@@ -26,13 +26,12 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import evaluate
 from stationary.line.ends import Anatomy, anatomy
-from stationary.line.equilibria import Equilibrium
+from stationary.line.equilibria import ROUNDINGS, Equilibrium
 from stationary.line.junction import Behaviour, Side
 from stationary.line.partition import Partition
 from stationary.line.reshape import focused
 from stationary.line.sampled import NODES, VanishingVarianceError
 from stationary.line.sampling import ALIKE, Sampling, sampling
-from stationary.line.slopes import ROUNDINGS
 from stationary.line.vanishing import zeros_of_variance
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
