@@ -11,9 +11,17 @@ from stationary.aliases import Array
 from stationary.errors import NotFiniteError
 from stationary.line.chart import OCTAVES, Chart
 from stationary.line.sampled import coefficients_at, is_essential, sampled, usable
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
-from stationary.numbers.elementary import arithmetic_of, depth_of, finite, log, number, sqrt
+from stationary.numbers.elementary import (
+    arithmetic_of,
+    as_array,
+    depth_of,
+    finite,
+    log,
+    number,
+    sqrt,
+)
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
@@ -167,12 +175,13 @@ def _last_usable(diffusion: Diffusion, inside: Any, outside: Any) -> Array:
     return first + (inside - first) * (np.arange(9) / 8) if inside != first else np.array([first])
 
 
-def _log_density_at_edges(
-    diffusion: Diffusion, pieces: list[Samples], side: int, strength: float
-) -> tuple[Array, Array]:
-    """log P, up to a constant, at the edges of all panels (from the left at each).
+def _log_mass_inwards(
+    diffusion: Diffusion, pieces: list[Samples], anchor: Any, side: int, strength: float
+) -> Array:
+    """log of what an octave of the distance holds, at the edges of panels from an end inwards.
 
-    It is summed from the end on, where its changes are not to be lost beside those elsewhere.
+    log P, up to a constant, is summed from the end on, where its changes are not to be lost beside
+    those elsewhere.
     """
     rises = np.concatenate([p.integrals[0] for p in pieces])
     if side == 0:
@@ -181,18 +190,15 @@ def _log_density_at_edges(
         phi = -np.concatenate([0 * rises[:1], np.cumsum(rises[::-1])])[::-1]
     last = pieces[-1].at_edges[1][1][-1:]
     log_a = np.concatenate([*(p.at_edges[1][0] for p in pieces), last])
-    edges = np.concatenate([*(p.lower for p in pieces), pieces[-1].upper[-1:]])
-    return edges, strength * phi - (1 - diffusion.convention.value) * log_a
-
-
-def _log_mass_inwards(
-    diffusion: Diffusion, pieces: list[Samples], anchor: Any, side: int, strength: float
-) -> Array:
-    """log of what an octave of the distance holds, at the edges of panels from an end inwards."""
-    x, log_density = _log_density_at_edges(diffusion, pieces, side, strength)
+    x = np.concatenate([*(p.lower for p in pieces), pieces[-1].upper[-1:]])
+    log_density = strength * phi - (1 - diffusion.convention.value) * log_a
     log_mass = log_density + log(np.maximum(np.abs(x - anchor), 2.0**-1000))
-    inwards: Array = log_mass if side == 0 else log_mass[::-1]
-    return inwards
+    return as_array(log_mass if side == 0 else log_mass[::-1])
+
+
+def depth_to_nothing(arithmetic: Arithmetic) -> float:
+    """How far the density has fallen where nothing is left that the arithmetic could show."""
+    return max(FALLEN, depth_of(arithmetic) + MARGIN)
 
 
 def _has_fallen(log_mass: Array, outward: bool) -> bool:
@@ -203,5 +209,4 @@ def _has_fallen(log_mass: Array, outward: bool) -> bool:
     if not outward:  # the nearest peak may be e^-750 of another, and yet be left by way of the end
         nearest = log_mass[int(np.argmax(np.append(np.diff(log_mass) < 0, True)))]
         falling &= log_mass[0] < nearest - depth_of(arithmetic)
-    fallen = max(FALLEN, depth_of(arithmetic) + MARGIN)
-    return bool(falling and log_mass[0] < log_mass.max() - fallen)
+    return bool(falling and log_mass[0] < log_mass.max() - depth_to_nothing(arithmetic))

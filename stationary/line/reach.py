@@ -11,10 +11,10 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
 from stationary.line.chart import CORE, OCTAVES, Chart, middle_of
-from stationary.line.octaves import FALLEN, MARGIN
+from stationary.line.octaves import FALLEN, MARGIN, depth_to_nothing
 from stationary.line.sampled import DIGITS, NODES, coefficients_at, open_ends, sampled
 from stationary.numbers.arithmetic import Arithmetic, many_digits
-from stationary.numbers.elementary import depth_of, finite, log
+from stationary.numbers.elementary import finite, log
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
@@ -177,7 +177,7 @@ def _scanned(
     fine = np.linspace(*core, diffusion.scan_panels * NODES + 1)
     drift = diffusion.coefficients(fine)[0]
     h, log_a = 2 * strength * f / a, log(a)
-    enough = max(FALLEN, depth_of(arithmetic) + MARGIN)
+    enough = depth_to_nothing(arithmetic)
     for side in (0, 1):
         end = diffusion.domain[side]
         if (opened[side] and math.isfinite(end)) or diffusion.boundaries[side] not in FREE:

@@ -26,7 +26,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.ends import Anatomy, anatomy
-from stationary.line.octaves import FALLEN, MARGIN
+from stationary.line.octaves import depth_to_nothing
 from stationary.line.reshape import focused, reaching
 from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
@@ -34,7 +34,6 @@ from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import (
     compact,
     converted,
-    depth_of,
     exp,
     log,
     log1p,
@@ -339,7 +338,7 @@ def nearer(piece: Anatomy, side: int, start: Any) -> Anatomy:
     order = slice(None, None, 1 if side == 0 else -1)  # from the end inwards
     inner = (min if side == 0 else max)(first, int(np.argmax(level)))
     outside = level[: inner + 1] if side == 0 else level[inner:][::-1]
-    depth = max(FALLEN, depth_of(found.arithmetic) + MARGIN)
+    depth = depth_to_nothing(found.arithmetic)
     lost = max(int(np.argmax(outside > outside.max() - depth)) - 1, 0)
     kept = np.ones(len(level), dtype=bool)
     kept[order][:lost] = False

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.elementary import converted, exp, expm1, infinite, log, logaddexp, number
+from stationary.numbers.elementary import converted, exp, infinite, log, logaddexp, number
 from stationary.states.scales import Log, Mesh
-from stationary.weight.tail import SLIGHT, Tail
+from stationary.weight.tail import MOST_TILT, SLIGHT, Tail
 
-MOST_TILT = 5.0  # of a power, that its series sums in doubles: e^10 roundings
 STRAIGHT = 1e-3  # what a fifth point may be off by, of a correction that is not small
 NOTHING = 1e4  # e-folds below which a part is none: beyond them an exponential costs its exponent
 
@@ -64,20 +63,7 @@ class Rest(Tail):
         """log of the integral between the panels and x, beyond them, on the way to the end."""
         if self.is_steep:
             return np.full(x.shape, -math.inf, dtype=x.dtype)
-        with np.errstate(divide="ignore"):
-            octaves = log(np.abs(x - self.anchor) / self.reach)
-
-        def taken(e: Any) -> Any:  # (1 - u^e) / e
-            return -expm1(e * octaves) / e if e else -octaves
-
-        e, d, reach = self.room, self.direction, -self.reach if self.outward else self.reach
-        whole = taken(e)
-        if abs(self.tilt) > SLIGHT:
-            whole = self._series(lambda k: taken(e + k * d))
-        elif self.tilt:
-            whole = whole + self.tilt * (taken(e + d) - taken(e))
-        with np.errstate(divide="ignore"):
-            return np.asarray(self.level + log(reach * whole))
+        return self.log_part(np.array([self.reach]), np.abs(x - self.anchor))
 
     def beyond(self, x: Array) -> Array:
         """log of the integral between x, beyond the panels, and the end."""

@@ -16,7 +16,8 @@ from stationary.aliases import Array
 from stationary.numbers.elementary import exp, expm1, infinite, log, log1p, number
 
 SLIGHT = 0.5  # a tilt up to which its second order will do
-TERMS = 40  # of its series, of which those of a tilt of 5 are below 1e-19 from then on
+MOST_TILT = 5.0  # that its series sums in doubles: e^10 roundings
+TERMS = 40  # of the series, which are below 1e-19 from then on
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ class Tail:
 
             def taken(k: int) -> Any:
                 e = self.room + k * d
-                return u ** (k * d) * sign * expm1(e * way) / e
+                return u ** (k * d) * sign * (expm1(e * way) / e if e else way)
 
             return np.asarray(start + log(self._series(taken) if self.tilt else taken(0)))
 

@@ -46,10 +46,9 @@ from stationary.numbers.elementary import (
     zeros,
 )
 from stationary.panels.logarithm import PiecewiseLog
-from stationary.weight.tail import LogarithmicTail, Tail
+from stationary.weight.tail import MOST_TILT, LogarithmicTail, Tail
 
 LEAST_BASE, LARGEST_BASE = 1.05, 8.0  # 2^d of corrections r^d that are told from measurement
-MOST_TILT = 5.0  # of which the series of a tail (`tail.TERMS`) is known
 LEVEL = 1e-6  # of a jump: what goes beyond its sides by no more has no spike
 MOST_POLISHED = 64  # modes; more are kinks of the noise, not worth evaluating again
 MOST_OCTAVES = 2100  # beyond all doubles
