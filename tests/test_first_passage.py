@@ -881,7 +881,7 @@ def test_a_side_that_nobody_comes_to_costs_nothing():
     near = first_passage(process(1.0, (-8, 8)), -1.0, 0.1).mean
     far = first_passage(process(1e-4), -1e-4, 1e-5)
     assert abs(far.mean.log - near.log) <= far.mean.error + near.error < 1e-12
-    below = far._line.network._memory["stretches", 0][0]
+    below = far._line.network._stretches[0][0]
     assert below.whole[0].sampling.lower > -1e-3 > 1e3 * below.pieces[0].sampling.lower
 
 

@@ -107,10 +107,7 @@ class Basin(Data):
     @property
     def exit_time(self) -> float | None:
         """That time; inf where doubles overflow."""
-        log_time = self.log_exit_time
-        if type(log_time) is float:
-            return math.exp(log_time) if log_time < 709 else math.inf
-        return None if log_time is None else exp(log_time)
+        return None if self._exit is None else self._exit.time
 
     @property
     def exit_time_error(self) -> Any:

@@ -80,7 +80,7 @@ class Network(Data):
     @cached_property
     def error(self) -> float:
         """The error of every probability, relative to itself or to what it lacks to 1."""
-        through = (self._stretches(g)[0] for g, group in enumerate(self.groups) if all(group.leaks))
+        through = (s[0] for s, g in zip(self._stretches, self.groups, strict=True) if all(g.leaks))
         return max((float(stretch.scale_error) for stretch in through), default=0.0)
 
     def error_from(self, x: Any) -> Any:
@@ -106,7 +106,7 @@ class Network(Data):
             if here.any():
                 self._at(len(self.outcomes) + i, arithmetic).placed(here, law)
         for g, group in enumerate(self.groups):
-            for i, stretch in enumerate(self._stretches(g)):
+            for i, stretch in enumerate(self._stretches[g]):
                 low, high = stretch.interval
                 inside = np.asarray((x > low) & (x < high) & group.within(x), dtype=bool) & ~done
                 if inside.any():
@@ -139,32 +139,28 @@ class Network(Data):
         """The outcome that a target at x is."""
         return next((len(self.outcomes) + i for i, t in enumerate(self.targets) if t == x), None)
 
-    def _stretches(self, g: int) -> tuple[Stretch, ...]:
-        """A group, cut at the targets in it."""
-        if ("stretches", g) not in self._memory:
-            group = self.groups[g]
-            pieces = self.partition.pieces[group.first : group.last + 1]
-            lower, upper = (pieces[0].sampling.interval[0], pieces[-1].sampling.interval[1])
-            inside = [t for t in self.targets if lower < t < upper and group.within(t)]
-            inner = [(True, True)] * len(inside)
-            leaves = pairwise([self._leaves(group, 0), *inner, self._leaves(group, 1)])
-            ends = pairwise([None, *inside, None])
-            self._memory["stretches", g] = tuple(
-                Stretch(
-                    tuple(
-                        p
-                        for p in pieces
-                        if (low is None or p.sampling.interval[1] > low)
-                        and (high is None or p.sampling.interval[0] < high)
-                    ),
-                    (low, high),
-                    (below[0], above[0]),
-                    (below[1], above[1]),
-                    self.reach,
-                )
-                for (low, high), (below, above) in zip(ends, leaves, strict=True)
+    @cached_property
+    def _stretches(self) -> tuple[tuple[Stretch, ...], ...]:
+        """Each group, cut at the targets in it."""
+        return tuple(map(self._cut, self.groups))
+
+    def _cut(self, group: Group) -> tuple[Stretch, ...]:
+        pieces = self.partition.pieces[group.first : group.last + 1]
+        lower, upper = (pieces[0].sampling.interval[0], pieces[-1].sampling.interval[1])
+        inside = [t for t in self.targets if lower < t < upper and group.within(t)]
+        leaves = [self._leaves(group, 0), *[(True, True)] * len(inside), self._leaves(group, 1)]
+        found = []
+        ends = pairwise([None, *inside, None])
+        for (low, high), (below, above) in zip(ends, pairwise(leaves), strict=True):
+            held = tuple(
+                p
+                for p in pieces
+                if (low is None or p.sampling.interval[1] > low)
+                and (high is None or p.sampling.interval[0] < high)
             )
-        return self._memory["stretches", g]  # type: ignore[no-any-return]
+            by, when = (below[0], above[0]), (below[1], above[1])
+            found.append(Stretch(held, (low, high), by, when, self.reach))
+        return tuple(found)
 
     def _leaves(self, group: Group, end: int) -> tuple[bool, bool]:
         """Whether the process leaves a group at an end, and whether in finite time."""
@@ -176,7 +172,7 @@ class Network(Data):
         return leaves, reached
 
     def _from_stretch(self, g: int, i: int, x: Array, moments: int) -> Law:
-        stretches = self._stretches(g)
+        stretches = self._stretches[g]
         stretch = stretches[i]
         x = converted(x, stretch.positions)
         if not any(stretch.leaves):
@@ -235,7 +231,7 @@ class Network(Data):
         g = self._group_at(edge, from_below)
         if g is None:
             return self._nowhere()
-        group, stretches = self.groups[g], self._stretches(g)
+        group, stretches = self.groups[g], self._stretches[g]
         here = self._target_at(group.lower if from_below else group.upper)
         if here is not None:
             return self._at(here)
@@ -284,7 +280,7 @@ class Network(Data):
             return
         if up is None:
             for g, group in enumerate(self.groups):
-                for i, s in enumerate(self._stretches(g)):
+                for i, s in enumerate(self._stretches[g]):
                     if s.interval[0] < x < s.interval[1] and group.within(x):
                         yield from self._legs_from(g, i, converted(x, s.positions), chance)
                         return
@@ -304,13 +300,13 @@ class Network(Data):
                     return
         g_next = self._group_at(goal, up)
         if self._target_at(goal) is None and g_next is not None:
-            i = 0 if up else len(self._stretches(g_next)) - 1
-            start = self._stretches(g_next)[i].interval[0 if up else 1]
+            i = 0 if up else len(self._stretches[g_next]) - 1
+            start = self._stretches[g_next][i].interval[0 if up else 1]
             yield from self._legs_from(g_next, i, start, chance)
 
     def _legs_from(self, g: int, i: int, x: Any, chance: Value) -> Iterator[Leg]:
         """A stretch that it comes into at x, and what follows it."""
-        group, stretches = self.groups[g], self._stretches(g)
+        group, stretches = self.groups[g], self._stretches[g]
         stretch = stretches[i]
         yield chance, stretch, x, stretch.interval
         for end, part in enumerate(stretch.probabilities(stretch.positions.array([x]))):

@@ -12,7 +12,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME, TINY
-from stationary.numbers.elementary import exp, log, logsumexp, to_float
+from stationary.numbers.elementary import logsumexp
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.regularisation.places import Place, places_of
@@ -98,7 +98,8 @@ def followed(
     for k in usable:
         state, width = states[k], _Widths(states[k])
         for i, place in enumerate(places):
-            found["log_masses"][k, i], found["errors"][k, i] = _mass(state, place)
+            found["log_masses"][k, i] = state.log_probability(*place.reach)
+            found["errors"][k, i] = state.log_probability_error(*place.reach)
             found["widths"][k, i] = width(place.position, place.reach, place.span)
         weight = 1 - state.diffusion.convention.value
         with np.errstate(all="ignore"):
@@ -118,24 +119,6 @@ def followed(
     asked: dict[str, Any] = {"process": process, "exact": exact, "epsilons": epsilons}
     asked |= {"basins": places, "centre": centre, "states": tuple(states), "stopped": stopped}
     return Followed(**asked, **found)
-
-
-def _mass(state: EndState, place: Place) -> tuple[float, float]:
-    """log of the probability of a place, and its error."""
-    log_mass = state.log_probability(*place.reach)
-    if math.isinf(log_mass):
-        return log_mass, state.mass_error
-    error = state.mass_error + 4e-16 * abs(log_mass)
-    for c in state.components:
-        # What is lighter than the peak hangs on the exponent between the two.
-        p = c.density.panels
-        inside = (p.upper > place.lower) & (p.lower < place.upper)
-        if inside.any():
-            height = np.maximum(*c.density.edge_values)[inside] + log(p.half[inside])
-            share = to_float(exp(height - height.max()))
-            rough = np.minimum(to_float(c.density.errors[inside]), 1.0)
-            error += float(share @ rough / share.sum())
-    return log_mass, error
 
 
 class _Widths:

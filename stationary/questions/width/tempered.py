@@ -49,13 +49,6 @@ STRIP = math.pi / 3
 HALVINGS = 4  # of a band, where that does not hold
 
 
-def _beside(parts: list[tuple[Array, Shares]]) -> Shares:
-    """Results for some strengths each, put together in the order of the strengths."""
-    order = np.argsort(np.concatenate([index for index, _ in parts]))
-    names = Shares.__dataclass_fields__
-    return Shares(**{n: np.concatenate([getattr(s, n) for _, s in parts])[order] for n in names})
-
-
 class _Band:
     """What is held at the strengths between two powers of two, as polynomials in log q."""
 
@@ -126,15 +119,10 @@ class Tempered:
         process = self.reaching(2.0 ** (start + length * int(band.min())))
         if process is None:
             return None
-        parts = []
-        for k in np.unique(band):
-            index = np.flatnonzero(band == k)
-            low, high = float(start + length * k), float(start + length * (k + 1))
-            shares = process._shares(low, high, q[index], HALVINGS)
-            if shares is None:
-                return None
-            parts.append((index, shares))
-        return _beside(parts) if len(parts) > 1 else parts[0][1]
+        bands = [
+            (start + length * k, start + length * (k + 1), band == k) for k in set(band.tolist())
+        ]
+        return process._beside(bands, q, HALVINGS)
 
     def reaching(self, weakest: float) -> Tempered | None:
         """This with a sampling as far out as the weakest strength needs."""
@@ -163,14 +151,25 @@ class Tempered:
         if halvings == 0 or (band.cut < TOLERANCE / 2).all():
             return band.relative.together(q, band.at(q))
         middle = (low + high) / 2
+        below = q < 2.0**middle
+        return self._beside([(low, middle, below), (middle, high, ~below)], q, halvings - 1)
+
+    def _beside(
+        self, bands: list[tuple[float, float, Array]], q: Array, halvings: int
+    ) -> Shares | None:
+        """The same in several bands, each with those strengths that lie in it, put together."""
         parts = []
-        for ends, chosen in (((low, middle), q < 2.0**middle), ((middle, high), q >= 2.0**middle)):
+        for low, high, chosen in bands:
             if chosen.any():
-                half = self._shares(*ends, q[chosen], halvings - 1)
-                if half is None:
+                shares = self._shares(low, high, q[chosen], halvings)
+                if shares is None:
                     return None
-                parts.append((np.flatnonzero(chosen), half))
-        return _beside(parts)
+                parts.append((np.flatnonzero(chosen), shares))
+        order = np.argsort(np.concatenate([index for index, _ in parts]))
+        names = Shares.__dataclass_fields__
+        return Shares(
+            **{n: np.concatenate([getattr(s, n) for _, s in parts])[order] for n in names}
+        )
 
     def _band(self, low: float, high: float) -> _Band | None:
         if (low, high) not in self._memory:
