@@ -1237,6 +1237,19 @@ def test_pulses_have_the_closed_moments_of_linear_drifts(rate, unit, shift):
     assert (e.std_error < 1e-11 * unit).all()
 
 
+def test_distances_to_the_end_follow_no_tail_however_little_is_left_in_it():
+    """Where cells end next to nothing is left: 340,000 weights in many digits told how little."""
+    asked = []
+
+    def losses(w):
+        asked.append(0 if isinstance(w, np.ndarray) else np.size(w))
+        return [0.075 * (w**2 - 1) ** 2 + c * w for c in (-0.5, 0.3)]
+
+    found = evolve(Landscape(losses, learning_rate=0.05, clip=0.3), 1.25, times=[10])
+    assert found.total_variation_to_end[0] == pytest.approx(0.6164233, abs=1e-6)
+    assert sum(asked) < 10_000
+
+
 def test_an_evolution_has_what_walkers_make_of_momentum_beside_the_limit_of_small_steps():
     """Against walkers of our own, with other random numbers; the diffusion forgets too soon."""
     k, c = np.array([0.16, 0.12, 0.2, 0.15, 0.17]), np.array([0.5, -0.6, 0.35, -0.37, 0.1])

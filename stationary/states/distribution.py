@@ -279,9 +279,11 @@ class EndState(Numbers, Distribution, Result):
     # -- held against others --------------------------------------------------------------------
 
     def below(self, x: Array) -> Array:
-        """P(X <= x) at points, in doubles."""
+        """P(X <= x) at points, in doubles; without the digits of what is next to none."""
         if self.arithmetic is DOUBLE:
-            return np.asarray(self.cdf(x), dtype=float)
+            at = self._points(x)
+            below = in_full(self._parts.log_tail(at.ravel(), left=True, tiny=False))
+            return np.asarray(below, dtype=float).reshape(at.shape)
         return self._parts.below(np.asarray(x, dtype=float))
 
     def reach(self, tail: float, levels: ArrayLike) -> Array:
