@@ -22,6 +22,7 @@ from stationary import (
     load,
     mean_first_passage_time,
 )
+from stationary.chain.passage import steps_of
 from stationary.simulation import passage as walkers_of
 
 INF = np.inf
@@ -712,6 +713,26 @@ def test_walkers_tell_passages_of_sgd_with_momentum():
     assert "believe the walkers" in words
     law = first_passage(with_momentum(0.08, 0.9), "normal:-1,0.2", 1).to_dict()
     assert law["mean_of_walkers"][0]["mean"] == pytest.approx(113, rel=0.1)
+
+
+def test_walkers_that_miss_rare_long_ways_do_not_claim_their_mean():
+    """Two of 100,000 fall into the other well, for 20 million steps: a half of the mean.
+
+    Momentum that is next to none leaves the exact chain of none as the truth.
+    """
+
+    def losses(w):
+        return [0.25 * (w**2 - 1) ** 2 + 0.9 * s * w for s in (1, -1)]
+
+    with_some = Landscape(losses=losses, learning_rate=0.05, momentum=1e-9)
+    (told,) = walkers_of.walked(first_passage(with_some, 0.7, 1.2))
+    exact = steps_of(first_passage(Landscape(losses=losses, learning_rate=0.05), 0.7, 1.2))[0].time
+    assert told.arrived == 1000
+    assert told.mean < exact / 3
+    assert abs(told.mean - exact) < told.mean_error
+    words = " ".join(str(first_passage(with_some, 0.7, 1.2)).split())
+    assert "ways too rare for so many to see decide" in words
+    assert "believe" not in words
 
 
 def test_walkers_still_on_their_way_go_on_as_they_went_of_late(monkeypatch):

@@ -3,6 +3,8 @@
 They tell what no chain on the line does: with momentum a step depends on the one before, and many
 datapoints or a start that is a law have no chain that is cheap. Those that are still on their way
 when the work is done go on as they went of late, if that was at an even rate and within one basin.
+What all of them missed, as a deep well that one in 100,000 falls into, only the law of the
+diffusion knows: its deviation says how far the mean of so many may be off.
 """
 
 from __future__ import annotations
@@ -81,12 +83,25 @@ def walked(found: FirstPassage) -> tuple[WalkedPassage, ...] | None:
     starts = np.ravel(found.start) if np.ndim(found.mean.log) else [found.start]
     if not isinstance(sgd, Landscape) or len(starts) > MOST_STARTS or found.diffusion.is_periodic:
         return None
+    spreads = np.ravel(found.deviation.log - found.mean.log).astype(float)
     try:
         targets = np.array([float(t) for t in found.targets])
         work = WORK // len(starts)
-        return tuple(_from(sgd.at_last_rate, start, targets, work) for start in starts)
+        return tuple(
+            _unsure(_from(sgd.at_last_rate, start, targets, work), spread)
+            for start, spread in zip(starts, spreads, strict=True)
+        )
     except StationaryError:
         return None
+
+
+def _unsure(told: WalkedPassage, log_spread: float) -> WalkedPassage:
+    """With the error that a law leaves whose deviation is so many times its mean."""
+    if math.isnan(log_spread) or told.lost:
+        return told
+    with np.errstate(over="ignore"):
+        least = told.mean * float(np.exp(log_spread)) / math.sqrt(told.walkers)
+    return replace(told, mean_error=max(told.mean_error, least))
 
 
 def _from(sgd: Landscape, start: Any, targets: Array, work: int) -> WalkedPassage:
