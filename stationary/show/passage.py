@@ -106,8 +106,9 @@ def _of_walkers(sgd: Landscape, t: WalkedPassage, start: str) -> str:
             f"cases{' only' * (t.arrived < t.walkers)}: after more than {t.mean:,.0f} on average"
         )
     mean, error = sampled_text(t.mean, t.mean_error), standard_error_text(t.mean_error)
-    rare = ", where ways too rare for so many to see decide" if t.mean_error > t.mean else ""
-    return f"{crew} SGD is at a target, or beyond it, after {mean} +- {error} steps on average{rare}"
+    told = f"{crew} SGD is at a target, or beyond it, after {mean} +- {error} steps on average"
+    unseen = t.mean_error > t.mean
+    return f"{told}, where ways too rare for so many to see decide" if unseen else told
 
 
 def _is_alike(t: WalkedPassage, log_mean: float) -> bool:
