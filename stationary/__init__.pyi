@@ -25,6 +25,7 @@ from stationary.errors import UserFunctionError as UserFunctionError
 from stationary.evolution.evolution import Evolution as Evolution
 from stationary.evolution.evolve import evolve as evolve
 from stationary.plane.basin import PlaneBasin as PlaneBasin
+from stationary.plane.basin import PlaneBasins as PlaneBasins
 from stationary.plane.doors import end_state as end_state
 from stationary.plane.doors import equilibria as equilibria
 from stationary.plane.doors import mean_exit_time as mean_exit_time

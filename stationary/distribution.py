@@ -19,10 +19,10 @@ from stationary.distance import Distance, Foreign, Grid, distance_between
 from stationary.errors import LandscapeError
 from stationary.numbers.elementary import finite
 from stationary.points import drawing, numbers_only, pointwise
-from stationary.result import Shown
+from stationary.result import Result
 
 
-class Distribution(Shown, ABC):
+class Distribution(Result, ABC):
     """A law on the line, with the methods of `scipy.stats`, that can be held against another."""
 
     error: Any  # absolute, of the distribution function where it is worst

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import local
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 
@@ -200,8 +200,8 @@ def _constants(code: Any) -> list[Any]:
     return [(c.co_code, _constants(c)) if hasattr(c, "co_code") else c for c in code.co_consts]
 
 
-class Shown(Data):
-    """What `show` can set in some form: which ones, it says by the name of the class."""
+class Result(Data):
+    """The base of all answers: `print(answer)` gives what a person reads."""
 
     def render(self, form: str, *args: Any, **settings: Any) -> Any:
         """This answer as "text", "dict", "table", "figure" or "html", by what shows its class."""
@@ -218,10 +218,6 @@ class Shown(Data):
         """
         drawn: Figure = self.render("figure", path, **settings)
         return drawn
-
-
-class Result(Shown):
-    """The base of all answers: `print(answer)` gives what a person reads."""
 
     def summary(self, *, brief: bool = False) -> str:
         """The answer in words and numbers, at most 80 columns wide; `brief`: in ten lines."""
@@ -285,3 +281,16 @@ class Result(Shown):
         Numbers, report and tables are kept; functions are not.
         """
         self.render("saved", path)
+
+
+Each = TypeVar("Each")
+
+
+class Several(tuple[Each, ...], Result):
+    """Answers in a row, which can be shown as a table."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)(copy.deepcopy(tuple(self), memo))

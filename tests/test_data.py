@@ -357,3 +357,23 @@ def test_how_many_points_a_table_has_is_a_whole_number(points):
     state = st.end_state(Diffusion(lambda x: -x, 1.0))
     with pytest.raises(st.LandscapeError, match="points = "):
         state.to_csv(points=points)
+
+
+def test_a_changed_basin_prints_what_the_command_does_and_is_a_table():
+    changed = st.dilation_bias(TWO_MINIMA, 1, [1, 2])
+    bias = st.width_bias(TWO_MINIMA, minimum=1, dilate=[1, 2])
+    assert str(changed) == str(bias).replace(str(bias).split("\n\n")[1] + "\n\n", "")
+    assert changed.to_dict() == bias.to_dict()["dilation"]
+    assert list(changed.to_frame()["lambda"]) == [1, 2]
+    assert "<table" in changed._repr_html_()
+
+
+def test_basins_of_the_plane_are_a_table_too():
+    level = 0.5
+    state = st.end_state(Diffusion(lambda w: (w[0] - w[0] ** 3, -w[1]), level, weights=2))
+    basins = state.basins
+    assert str(basins) in str(state)
+    assert basins.to_frame()["mass"].tolist() == pytest.approx([0.5, 0.5])
+    assert basins.to_dict()["basins"] == state.to_dict()["basins"]
+    for answer in (basins, state.metric):
+        assert pickle.loads(pickle.dumps(answer)) == copy.deepcopy(answer) == answer

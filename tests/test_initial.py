@@ -107,7 +107,7 @@ def test_a_domain_far_out_in_a_tail_keeps_its_digits(sign):
     begin = start("normal:0,1", domain)
     value, error = begin.expectation(lambda x: np.exp(-np.abs(x)), [sign * 5.5])
     assert abs(value[0] - float(exact)) <= error < 1e-12
-    assert begin.probability(-6, 6) == pytest.approx(1 - ndtr(-6) / ndtr(-5), abs=1e-14)
+    assert begin.between(-6, 6) == pytest.approx(1 - ndtr(-6) / ndtr(-5), abs=1e-14)
 
 
 def test_a_heavy_tail_is_integrated():
@@ -165,7 +165,7 @@ def test_an_atom_in_a_law_has_the_value_at_the_cut(domain):
     value, error = begin.expectation(lambda x: (x == 1) * 1.0, [1.0])
     assert abs(value[0] - 0.25 / mass) <= error < 1e-13
     assert begin.mass_at(1) == pytest.approx(0.25 / mass, abs=1e-15)
-    assert begin.probability(1, 1.25) == pytest.approx(
+    assert begin.between(1, 1.25) == pytest.approx(
         0.375 * 0.25 / mass if upper > 1 else 0, abs=1e-15
     )
     draws = begin.rvs(4000, 1)
@@ -183,9 +183,9 @@ def test_probabilities_and_draws_of_a_law():
     begin = start("normal:0.5,0.175", (0.4, 0.9))
     z = [(b - 0.5) / 0.175 / math.sqrt(2) for b in (0.4, 0.6, 0.9)]
     exact = (erf(z[1]) - erf(z[0])) / (erf(z[2]) - erf(z[0]))
-    assert begin.probability(0, 0.6) == pytest.approx(exact, rel=1e-14)
-    assert begin.probability(-1, 4) == 1
-    assert begin.probability(0.6, 0.6) == begin.probability(0.7, 0.6) == begin.mass_at(0.6) == 0
+    assert begin.between(0, 0.6) == pytest.approx(exact, rel=1e-14)
+    assert begin.between(-1, 4) == 1
+    assert begin.between(0.6, 0.6) == begin.between(0.7, 0.6) == begin.mass_at(0.6) == 0
     draws = begin.rvs((40, 100), np.random.default_rng(1))
     assert draws.shape == (40, 100)
     assert (draws.min() >= 0.4) & (draws.max() <= 0.9)
@@ -230,7 +230,7 @@ def test_a_point_is_a_point_however_it_is_written(given):
     assert (begin.text, begin.point, begin.exact) == ("w = 0.25", 0.25, None)
     value, error = begin.expectation(lambda x: np.stack([x, 1 - x]), [0.25])
     assert (value.tolist(), error) == ([0.25, 0.75], 0)
-    assert (begin.mass_at(0.25), begin.probability(0, 0.25), begin.probability(0, 1)) == (1, 0, 1)
+    assert (begin.mass_at(0.25), begin.between(0, 0.25), begin.between(0, 1)) == (1, 0, 1)
     assert begin.rvs(3, 1).tolist() == [0.25] * 3
     assert begin.standard_error(lambda x: x) is None
 
@@ -263,7 +263,7 @@ def test_samples_are_averaged_exactly(kind):
     assert (begin.text, begin.samples, begin.point) == ("4 samples given as numbers", 4, None)
     value, error = begin.expectation(lambda x: np.stack([x, x <= 1]), [1.0])
     assert (value.tolist(), error) == ([1.0, 0.75], 0)
-    assert (begin.mass_at(0.5), begin.probability(0.5, 2)) == (0.5, 0.25)
+    assert (begin.mass_at(0.5), begin.between(0.5, 2)) == (0.5, 0.25)
     assert set(begin.rvs(100, 1)) == {0.5, 1.0, 2.0}
 
 

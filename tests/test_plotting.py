@@ -15,13 +15,16 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import stationary
 from stationary import (
     Analysis,
     Diffusion,
     Landscape,
     LandscapeError,
     analyze,
+    evolve,
     exact_chain,
+    simulate,
     width_bias,
 )
 from stationary.show.drawing import INK, save
@@ -1083,3 +1086,17 @@ def test_a_chain_without_a_density_is_drawn_in_bins_of_cells(unit, shift):
         low, high = axes.get_ylim()
         assert high < 4 * height.max()
         assert not log or low > height.min() / 4
+
+
+def test_any_law_is_drawn_with_what_it_holds():
+    """Marginals, rows of an evolution, walkers and starts: bars over all of it, and its atoms."""
+    trap = Diffusion(0, lambda x: x * (1 - x), (0, 1), initial=0.3)
+    normal = stationary.end_state(Diffusion(lambda w: (-w[0], -w[1]), 1.0, weights=2)).marginal(0)
+    walkers = simulate(trap, dt=0.01, walkers=500, steps=20, seed=1).distribution
+    for law in (normal, evolve(trap, times=[0.5]).at(0.5), walkers, trap.initial):
+        figure = law.plot()
+        bars = [p for axes in figure.axes for p in axes.patches]
+        data = (bar.get_data() for bar in bars)
+        held = sum(float(values @ np.diff(edges)) for values, edges, _ in data)
+        held += sum(atom["probability"] for atom in law.to_dict()["atoms"])
+        assert held == pytest.approx(1, abs=3e-4)

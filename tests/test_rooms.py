@@ -63,7 +63,7 @@ def test_a_room_imports_only_rooms_before_it():
 def test_each_answer_has_a_renderer_for_every_form_that_it_is_listed_with():
     from stationary.show.renderers import KINDS, renderer
 
-    laws = {"ChainState", "EndState"}  # which are drawn
+    laws = {"ChainState", "Distribution", "EndState"}  # which are drawn
     assert laws < KINDS.keys()
     for name in KINDS:
         kind = getattr(stationary, name)

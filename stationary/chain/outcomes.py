@@ -140,7 +140,7 @@ class _Passage:
         if start is None or start.law is None:
             return 0.0
         near = [(p, capture(self.ground.point(p), held.upper - held.lower)) for p in self.points]
-        return math.fsum(start.probability(p - d, p + d) for p, d in near)
+        return math.fsum(start.between(p - d, p + d) for p, d in near)
 
     def from_start(self, edges: Array, table: Array, *, walked: bool = True) -> Array:
         """The mean of each column; where it starts at points, by steps as long as these are few."""

@@ -23,12 +23,11 @@ from stationary.errors import LandscapeError, Status
 from stationary.points import pointwise
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
-from stationary.result import Result
 from stationary.states.mixture import Atom, Escape
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ChainState(Distribution, Result):
+class ChainState(Distribution):
     """The end state of SGD with its finite step, and how far to trust it.
 
     Attributes

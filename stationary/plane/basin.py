@@ -9,7 +9,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.plane.local import Equilibrium
 from stationary.process.plane import point_text
-from stationary.result import Data
+from stationary.result import Data, Several
 from stationary.wording import joined
 
 
@@ -67,3 +67,7 @@ class PlaneBasin(Data):
 
     def __repr__(self) -> str:
         return f"<PlaneBasin of {self.name}: {self.mass:.6g}>"
+
+
+class PlaneBasins(Several[PlaneBasin]):
+    """The basins of an end state in the plane: a tuple that can be shown as a table."""

@@ -13,7 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number
-from stationary.plane.basin import PlaneBasin
+from stationary.plane.basin import PlaneBasin, PlaneBasins
 from stationary.plane.boxes import even
 from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Bare, Region
@@ -24,11 +24,11 @@ from stationary.plane.regions import Nodes
 from stationary.points import drawing
 from stationary.process.plane import Box, PlaneDiffusion, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
-from stationary.result import Result
+from stationary.result import Data, Result
 
 
 @dataclass(frozen=True, eq=False)
-class Metric:
+class Metric(Data):
     """The metric a^-1, in which the noise is the same in all directions and everywhere."""
 
     diffusion: PlaneDiffusion
@@ -226,13 +226,13 @@ class PlaneState(Bare, Result):
         return np.where(known, made, -1).reshape(np.shape(x)[1:])[()]
 
     @cached_property
-    def basins(self) -> tuple[PlaneBasin, ...]:
+    def basins(self) -> PlaneBasins:
         """What each stable equilibrium holds, in the order of `equilibria`."""
         if not self._attractors:
-            return (PlaneBasin(None, 0.0, 0.0, (), -1, *self._beyond),)
+            return PlaneBasins([PlaneBasin(None, 0.0, 0.0, (), -1, *self._beyond)])
         borders = self.borders[1]
         if borders is None:
-            return (PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0),)
+            return PlaneBasins([PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0)])
         saddles = [(k, e) for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
         logs = self._log_masses
         errors = np.full(len(logs), 0.1)  # of what the pixels along a border hold, for all known
@@ -253,7 +253,7 @@ class PlaneState(Bare, Result):
         if rest > 1e-6 and -1 in borders.pixels:
             error = sum(b.mass * b.mass_error for b in made) / rest
             made.append(PlaneBasin(None, float(np.log(rest)), error, (), -1, *self._beyond))
-        return tuple(made)
+        return PlaneBasins(made)
 
     @property
     def _beyond(self) -> tuple[tuple[tuple[int, float], ...], bool]:

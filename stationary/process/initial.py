@@ -188,10 +188,10 @@ class Initial(Distribution):
             total += w.sum()
         return np.asarray(sums / total)
 
-    def probability(self, lower: float, upper: float) -> float:
+    def between(self, lower: float, upper: float) -> float:
         """P(lower < X < upper), without what starts at the two points themselves."""
         if self.law is not None:
-            return self.law.probability(lower, upper)
+            return self.law.between(lower, upper)
         return self._share(lambda x: (lower < x) & (x < upper))
 
     @pointwise

@@ -173,7 +173,7 @@ class Truncated:
         ((before, after),) = self.levels(np.array([x]))
         return before.upto(after) / self.total
 
-    def probability(self, lower: float, upper: float) -> float:
+    def between(self, lower: float, upper: float) -> float:
         """P(lower < X < upper)."""
         first, last = self.ends
         if lower >= self.lower:

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from stationary.questions.influence import standard_errors
-from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import Ratio, WidthBias
+from stationary.show import changed
 from stationary.show.answer import Place, places
+from stationary.show.changed import answer, section, times_text, to_the
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.listing import in_doubles
 from stationary.wording import (
@@ -32,21 +33,12 @@ def text(bias: WidthBias) -> Report:
     answer = [*_answer(bias, place), last_rate_text(bias.process)]
     first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place)}
     if bias.changed:
-        return report(first | dict(_changed(c, bias, place) for c in bias.changed))
+        return report(first | dict(section(c) for c in bias.changed))
     pairs = {
         "Minimum {} over minimum {}".format(*r.indices): _ratio(r, place)
         for r in bias.ratios[:MOST_PAIRS]
     }
     return report(first | pairs | {"What the words mean": _words(bias)})
-
-
-def times_text(log_ratio: float) -> str:
-    """A ratio from its natural logarithm: 35.4, 10^33.2, or 1 + 2e-05."""
-    if math.isinf(log_ratio):
-        return "more than 10^(1e+307)" if log_ratio > 0 else "less than 10^(-1e+307)"
-    if 0 < abs(log_ratio) < 5e-4:
-        return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
-    return f"{math.exp(log_ratio):.3g}" if abs(log_ratio) < 11.5 else power_text(log_ratio)
 
 
 # -- what is said first ----------------------------------------------------------------------------
@@ -55,7 +47,7 @@ def times_text(log_ratio: float) -> str:
 def _answer(bias: WidthBias, place: Place) -> list[Line]:
     state, basins, v = bias.state, bias.basins, bias.state.diffusion.variable
     if bias.changed:
-        return [_changed_answer(c, bias, place) for c in bias.changed]
+        return [answer(c) for c in bias.changed]
     if not basins:
         why = state.reason if state.kind == "none" else "No minimum has a density around it."
         return [f"There is nothing to compare. {why}"]
@@ -221,18 +213,11 @@ def _stretch(r: Ratio) -> str:
             )
         return words
     density, mass, found, held = map(power_text, (*r.predicted, r.log_density, r.log_mass))
-    law = _to_the("lambda", 2 * (1 - r.state.diffusion.convention.value))
+    law = to_the("lambda", 2 * (1 - r.state.diffusion.convention.value))
     return (
         f"{words}. For an exact copy the law {law}exp((lambda^2 - 1) I) gives {density} for the "
         f"density (found: {found}) and {mass} for the mass (found: {held})."
     )
-
-
-def _to_the(name: str, power: float) -> str:
-    """A factor of a law: nothing, name or name^power, and a space."""
-    if power == 0:
-        return ""
-    return f"{name} " if power == 1 else f"{name}^{power:g} "
 
 
 def _words(bias: WidthBias) -> list[Line]:
@@ -258,64 +243,6 @@ def _words(bias: WidthBias) -> list[Line]:
     return lines
 
 
-# -- a minimum that was changed --------------------------------------------------------------------
-
-
-def _changed_answer(c: BasinBias, bias: WidthBias, place: Place) -> str:
-    v, factor = bias.state.diffusion.variable, float(c.factors[-1])
-    what = f"stretched by {factor:g}" if c.is_dilation else f"with {factor:g} times the noise"
-    mass, density = float(c.log_mass_ratios[-1]), float(c.log_density_ratios[-1])
-    sentence = (
-        f"A copy of the minimum at {v} = {place(float(c.position))} {what} holds "
-        f"{times_text(mass)} times its mass ({times_text(density)} times its density)."
-    )
-    if c.log_shares is None:
-        return sentence
-    logs = c.log_shares[-1], bias.basins[c.index].log_mass
-    share, now = (probability_text(float(log), 6) for log in logs)
-    return (
-        f"{sentence} So changed where it is, it would hold {share} of {_whole(bias)} instead of "
-        f"{now}."
-    )
-
-
-def _whole(bias: WidthBias) -> str:
-    return "its closed class" if bias.state.kind == "classes" else "all probability"
-
-
-def _changed(c: BasinBias, bias: WidthBias, place: Place) -> tuple[str, list[Line]]:
-    name, power = ("lambda" if c.is_dilation else "kappa"), 1 - c.convention
-    header = [name, "ln density", "ln mass", "mass ratio", "error of ln"]
-    chosen, more = first_of(range(len(c.factors)), "and {n} more; --csv and --json list them all.")
-    rows = []
-    for i in chosen:
-        density, mass = float(c.log_density_ratios[i]), float(c.log_mass_ratios[i])
-        by = float(c.density_errors[i]), float(c.mass_errors[i])
-        known = known_text(density, by[0]), known_text(mass, by[1])
-        rows.append([c.factors[i], *known, times_text(mass), error_text(max(by))])
-        if c.log_shares is not None:
-            rows[-1].append(probability_text(float(c.log_shares[i]), 6))
-    noise = f" / {_to_the('a', power).strip()}" if power else ""
-    if c.is_dilation:
-        title = f"Minimum {c.index} stretched by lambda"
-        factor, own = _to_the("lambda", 2 * power), _to_the("lambda", 1 + 2 * power)
-        law = f"Density: {factor}exp((lambda^2 - 1) I); mass: {own}R(lambda^2) / R(1)"
-    else:
-        title = f"Minimum {c.index} with its noise scaled by kappa"
-        factor = _to_the("kappa", -power)
-        law = f"Density: {factor}exp((1 / kappa - 1) I); mass: {factor}R(1 / kappa) / R(1)"
-    more.append(
-        f"{law}, with R(q) the integral over the basin of e^(q I(u)){noise}, I(u) being the "
-        "exponent from u to the top. The copy meets the basin at "
-        f"{bias.state.diffusion.variable} = {place(float(c.top))}, where the exponent is I = "
-        f"{known_text(c.exponent, c.exponent_error)} (error {error_text(c.exponent_error)})."
-    )
-    if c.log_shares is not None:
-        header.append("share")
-        more.append(f"Share: of {_whole(bias)}, if the basin were so changed where it is.")
-    return title, [*tabulated(header, rows), *more]
-
-
 # -- data ------------------------------------------------------------------------------------------
 
 PAIR_COLUMNS = (
@@ -333,8 +260,8 @@ def data(bias: WidthBias) -> dict[str, Any]:
             for i, b in enumerate(in_doubles(bias.basins))
         ],
         "ratios": [_pair(r) for r in bias.ratios],
-        "dilation": _changes(bias.dilation),
-        "noise": _changes(bias.noise),
+        "dilation": bias.dilation and changed.data(bias.dilation),
+        "noise": bias.noise and changed.data(bias.noise),
         "notes": bias.state.notes,
     }
 
@@ -357,12 +284,6 @@ def _pair(r: Ratio) -> dict[str, Any]:
         r,
         "log_mass mass_error log_density density_error top exponents exponent noise width laplace",
     )
-
-
-def _changes(c: BasinBias | None) -> dict[str, Any] | None:
-    if c is None:
-        return None
-    return {"minimum": c.index, **picked(c, "position top exponent exponent_error"), **c.columns}
 
 
 def table(bias: WidthBias) -> dict[str, Any]:

@@ -6,21 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import WidthBias
 from stationary.show.bias import MOST_PAIRS
 from stationary.show.drawing import BLUE, GREEN, GREY, INK, RED, Axes, Sheet, add_legend, draw_curve
 from stationary.wording import LN10
 
 
-def figure(bias: WidthBias, sheet: Sheet) -> None:
+def figure(bias: WidthBias | BasinBias, sheet: Sheet) -> None:
     """The changed basin, if one was changed, else the parts of the heaviest pairs."""
-    if not bias.changed:
+    changed = (bias,) if isinstance(bias, BasinBias) else bias.changed
+    if isinstance(bias, WidthBias) and not changed:
         pairs = min(len(bias.ratios), MOST_PAIRS)
         _draw_parts(bias, sheet.axes(1.4 + 0.55 * max(pairs, 1)))
         return
-    count = sum(1 if c.log_shares is None else 2 for c in bias.changed)
+    count = sum(1 if c.log_shares is None else 2 for c in changed)
     panels = iter([sheet.axes(2.4)] if count == 1 else sheet.panels(*[2.3] * count))
-    for c in bias.changed:
+    for c in changed:
         ax, x = next(panels), c.factors
         density, mass = (
             np.asarray(v, dtype=float) / LN10 for v in (c.log_density_ratios, c.log_mass_ratios)

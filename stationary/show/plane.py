@@ -14,19 +14,18 @@ from stationary.plane.boxes import lattice
 from stationary.plane.state import PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
+from stationary.show import plane_basins
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, shades
 from stationary.show.layout import LEVELS, Report, picked, report, tabulated
+from stationary.show.plane_basins import basin_lines, mass_text
 from stationary.weight.component import VISIBLE
 from stationary.wording import (
     MOST_NAMED,
-    digits_left,
     error_text,
     joined,
     known_text,
     measured,
     power_text,
-    probability_text,
-    relative_error_text,
 )
 
 ROADS = {
@@ -56,7 +55,7 @@ def text(state: PlaneState) -> Report:
             "The model": _model(state),
             "Is there an energy?": [state.curl.words, *_curl(state), state.curl.noise.words],
             "Equilibria": _equilibria(state),
-            "Basins": _basins(state),
+            "Basins": basin_lines(state.basins),
             "End state": _moments(state),
             "How far to trust this": _trust(state),
         }
@@ -68,7 +67,7 @@ def _headline(state: PlaneState) -> str:
     v = state.diffusion.variable
     basins = sorted(state.basins, key=lambda b: -b.log_mass)
     shown = basins[:MOST_NAMED]
-    said = joined([f"{_place(b, v)} with probability {_mass(b)}" for b in shown])
+    said = joined([f"{_place(b, v)} with probability {mass_text(b)}" for b in shown])
     if len(basins) == 1:
         spread = " and ".join("infinite" if math.isinf(s) else f"{s:.4g}" for s in state.std())
         said = f"{_place(basins[0], v)} (standard deviations {spread})"
@@ -81,11 +80,6 @@ def _headline(state: PlaneState) -> str:
             way = "neither way, as far as is known"
         turns = f" Probability circulates, on the whole {way}."
     return f"In the long run {who} is {said}.{turns}{_overshooting(state)}"
-
-
-def _mass(b: PlaneBasin) -> str:
-    known = math.isfinite(b.mass_error)
-    return probability_text(b.log_mass, digits_left(b.mass_error, 6) if known else 6)
 
 
 def _overshooting(state: PlaneState) -> str:
@@ -154,28 +148,6 @@ def _equilibria(state: PlaneState) -> list[str]:
     return lines or ["The drift vanishes nowhere that was looked."]
 
 
-def _basins(state: PlaneState) -> list[str]:
-    rows = []
-    for b in state.basins:
-        saddle, lowest = min(b.barriers, key=lambda x: x[1], default=(None, None))
-        rows.append(
-            (
-                b.name,
-                _mass(b),
-                None if math.isnan(b.mass_error) else relative_error_text(b.mass_error, b.log_mass),
-                lowest,
-                saddle,
-            )
-        )
-    lines = tabulated(("basin of", "mass", "rel. error", "barrier", "saddle"), rows)
-    if len(rows) > 1:
-        lines.append(
-            "Barrier: log P at the minimum less log P at the lowest saddle on the border of its "
-            "basin; saddle: its number above. Basins are those of the drift."
-        )
-    return lines
-
-
 def _moments(state: PlaneState) -> list[str]:
     def quantities(s: PlaneState) -> Array:
         quantiles = [s.marginal(k).ppf(LEVELS) for k in (0, 1)]
@@ -235,11 +207,6 @@ def data(state: PlaneState) -> dict[str, Any]:
         | {"eigenvalues": [[float(v.real), float(v.imag)] for v in e.eigenvalues]}
         for e in state.equilibria
     ]
-    basins = [
-        picked(b, "mass log_mass log_mass_error=mass_error position=attractor.position walls")
-        | {"barriers": [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers]}
-        for b in state.basins
-    ]
     return {
         "schema": 1,
         "kind": "plane",
@@ -247,7 +214,7 @@ def data(state: PlaneState) -> dict[str, Any]:
         "mean": state.mean(),
         "covariance": state.cov(),
         "equilibria": equilibria,
-        "basins": basins,
+        **plane_basins.data(state.basins),
         **picked(state.diffusion, "name equation domain parameters"),
         **picked(state, "status road error notes entropy_production circulation circulation_error"),
     }
@@ -270,10 +237,7 @@ def window(state: PlaneState) -> tuple[tuple[float, float], ...]:
 def table(state: PlaneState, points: int = 101, *, of: str = "density") -> dict[str, Any]:
     """The density and its current on a grid, a row for each point; or, for "minima", the basins."""
     if of == "minima":
-        kept = [b for b in state.basins if b.position is not None]
-        at = np.array([b.position for b in kept]).reshape(-1, 2)
-        names = ("mass", "log_mass", "mass_error")
-        return {"x": at[:, 0], "y": at[:, 1]} | {n: [getattr(b, n) for b in kept] for n in names}
+        return plane_basins.table(state.basins)
     axes = [np.linspace(*ends, points) for ends in window(state)]
     x = lattice(*axes)
     current = state.current(x)

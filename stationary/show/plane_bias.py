@@ -8,7 +8,7 @@ import numpy as np
 
 from stationary.plane.width import PlaneWidthBias
 from stationary.process.plane import point_text
-from stationary.show.bias import times_text
+from stationary.show.changed import times_text
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.plane import figure as draw_state

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +14,7 @@ from stationary.line.reshape import unrolled
 from stationary.line.sampled import coefficients_at
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import exp, to_float
-from stationary.result import Data, Result
+from stationary.result import Data, Several
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
 from stationary.states.passage import Stretch
@@ -146,14 +145,8 @@ class Basin(Data):
         return density
 
 
-class Basins(tuple[Basin, ...], Result):
+class Basins(Several[Basin]):
     """The basins of an analysis, left to right: a tuple that can be shown as a table."""
-
-    def __copy__(self) -> Basins:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Basins:
-        return Basins(copy.deepcopy(tuple(self), memo))
 
 
 def exit_of(b: Basin) -> Passage | None:

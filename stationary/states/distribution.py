@@ -22,7 +22,6 @@ from stationary.numbers.elementary import compact, exp, infinite, sqrt, to_float
 from stationary.points import pointwise
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-from stationary.result import Result
 from stationary.states.mixture import Atom, Escape, Mixture, in_full
 from stationary.states.network import Network
 from stationary.states.numbers import Numbers
@@ -32,7 +31,7 @@ from stationary.weight.modes import Mode, modes_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EndState(Numbers, Distribution, Result):
+class EndState(Numbers, Distribution):
     """The end state of one process, and how far to trust it.
 
     Attributes

@@ -42,7 +42,7 @@ def staying(classes: Network, start: Initial) -> tuple[list[Atom], list[Componen
         if p.interval is not None:
             low, high = p.interval
             stays = classes.probabilities(along(low, high)[1:-1:20]).sum(axis=0) < 0.5
-            held = start.probability(low, high)
+            held = start.between(low, high)
             if stays.sum() > 1 and held > 0:  # more than an unstable zero of the drift
                 if not stays.all():
                     raise _unknown(classes.partition.diffusion, held, p, PARTLY)

@@ -224,7 +224,7 @@ def _from_within(
         f"whatever starts beyond {v} = {lower:.6g} or {upper:.6g} comes in for good, so that the "
         "domain ends there."
     )
-    if start is None or start.probability(lower, upper) >= 1 - 1e-12:
+    if start is None or start.between(lower, upper) >= 1 - 1e-12:
         return start, (note,)
     if start.point is None:
         raise LandscapeError(

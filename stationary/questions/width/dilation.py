@@ -27,7 +27,7 @@ from stationary.functions.given import whole
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import exp, log, logaddexp, number, to_float
 from stationary.questions.width.tempered import Tempered, of_basin
-from stationary.result import Data
+from stationary.result import Result
 from stationary.sources.loading import ProcessLike
 from stationary.sources.ranges import MOST_VALUES
 from stationary.states.basin import Basin
@@ -41,7 +41,7 @@ LARGEST = 1e6  # of a factor, and 1 / LARGEST the smallest
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class BasinBias(Data):
+class BasinBias(Result):
     """One basin changed by a range of factors, compared with itself as it is.
 
     All arrays have one entry per factor; logarithms are natural, and errors are absolute for
@@ -49,10 +49,9 @@ class BasinBias(Data):
     """
 
     kind: str  # "dilation" or "noise"
-    name: str
-    convention: float  # c
+    state: EndState
+    basin: Basin
     index: int  # of the basin, left to right from 0
-    position: float
     top: float  # where the basin and its copy meet
     exponent: float  # I = int 2 f / a from the centre to the top
     exponent_error: float
@@ -68,6 +67,20 @@ class BasinBias(Data):
         n = len(self.factors)
         what = "stretched" if self.is_dilation else "with its noise scaled"
         return f"<BasinBias of {self.name!r}: minimum {self.index} {what} by {n} factors>"
+
+    @property
+    def name(self) -> str:
+        return self.state.diffusion.name
+
+    @property
+    def convention(self) -> float:
+        """c, from 0 for Ito noise to 1."""
+        return float(self.state.diffusion.convention.value)
+
+    @property
+    def position(self) -> float:
+        """Of the minimum."""
+        return self.basin.position
 
     @property
     def is_dilation(self) -> bool:
@@ -239,10 +252,9 @@ def _changed(
     log_mass = gain + mass_gain
     return BasinBias(
         kind=kind,
-        name=state.diffusion.name,
-        convention=float(state.diffusion.convention.value),
+        state=state,
+        basin=one,
         index=index,
-        position=state.given(one.position),
         top=state.given(top),
         exponent=state.given(climb),
         exponent_error=float(to_float(number(error + rounding * abs(climb)))),

@@ -1,0 +1,94 @@
+"""The figure of a law by itself: an end state, that of SGD's own chain, or any other."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.chain.state import ChainState
+from stationary.distribution import Distribution
+from stationary.errors import LandscapeError
+from stationary.show.density import Stem, draw_density, draw_stems
+from stationary.show.distribution import atoms_of
+from stationary.show.drawing import BLUE, RED, UNSEEN, Axes, Sheet, symbol_of
+from stationary.show.outcomes import draw_outcomes
+from stationary.show.view import View
+from stationary.states.basins import basins_of
+from stationary.states.distribution import EndState
+
+BINS = 161  # edges of bins for what has no density that cells show
+
+
+def figure(law: Distribution, sheet: Sheet, *, log: bool = False, panel: str = "density") -> None:
+    """The density (logarithmic with `log`); of an end state, or "outcomes" by the start."""
+    axes = sheet.axes(2.4)
+    if isinstance(law, ChainState):
+        _draw_cells(axes, law, log=log)
+        return
+    if not isinstance(law, EndState):
+        _draw_law(axes, law, log=log)
+        return
+    view = View(law)
+    if panel == "outcomes":
+        draw_outcomes(axes, law, view)
+    elif panel == "density":
+        draw_density(axes, law, basins_of(law), view, log=log)
+    else:
+        raise LandscapeError(f'{sheet.name}: plot(panel={panel!r:.40}): "density" or "outcomes".')
+
+
+def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
+    """The density of each cell, or of bins of cells, and atoms as stems on an axis of their own."""
+    edges, log_mass = law.edges, np.asarray(law.log_mass)
+    if len(edges):
+        below = np.cumsum(np.exp(log_mass))
+        seen = np.flatnonzero((below > UNSEEN) & (below < below[-1] - UNSEEN))
+        shown = slice(seen[0], seen[-1] + 2) if len(seen) else slice(None)
+        log_mass = log_mass[shown]
+        edges = edges[shown.start or 0 :][: len(log_mass) + 1]
+        if law.has_density is not True:  # finer cells only tower higher: what they hold together
+            bins = np.linspace(edges[0], edges[-1], BINS)[:-1]
+            starts = np.unique(np.searchsorted(edges, bins))
+            log_mass = np.logaddexp.reduceat(log_mass, starts)
+            edges = np.append(edges[starts], edges[-1])
+    atoms = [(float(a.position), a.weight) for a in law.atoms if a.weight]
+    _draw_bins(axes, edges, log_mass, atoms, log=log)
+    if len(edges) or not atoms:
+        axes.set_ylabel("density of the chain")
+    axes.set_xlabel(symbol_of("w"))
+    if not math.isfinite(law.error):
+        axes.set_title("its error is not known", loc="right")
+
+
+def _draw_law(axes: Axes, law: Distribution, *, log: bool) -> None:
+    """Any law, by its distribution function: what bins hold, and what its atoms do."""
+    grid, (low, high) = law._grid, law.interval(1 - 2 * UNSEEN)
+    edges = np.linspace(low, high, BINS) if low < high else np.empty(0)
+    own = grid.edges[(low < grid.edges) & (grid.edges < high)]
+    if grid.rank and 0 < len(own) < BINS:  # of cells and of bins of samples no more is known
+        edges = np.concatenate([[low], own, [high]])
+    atoms = list(zip(*atoms_of(law), strict=True))
+    mass = np.array([law.probability(*ends) for ends in pairwise(edges)])
+    for x, p in atoms:
+        mass[(edges[:-1] < x) & (x <= edges[1:])] -= p
+    with np.errstate(divide="ignore"):
+        _draw_bins(axes, edges, np.log(np.maximum(mass, 0)), atoms, log=log)
+    if len(edges) or not atoms:
+        axes.set_ylabel("density")
+
+
+def _draw_bins(
+    axes: Axes, edges: Array, log_mass: Array, atoms: list[tuple[float, float]], *, log: bool
+) -> None:
+    if len(edges):
+        height = np.exp(log_mass - np.log(np.diff(edges)))
+        axes.stairs(height, edges, color=BLUE, fill=not log, alpha=None if log else 0.6)
+        axes.set_xlim(edges[0], edges[-1])
+        axes.set(yscale="log") if log else axes.set_ylim(bottom=0)
+    if atoms:
+        alone = not len(edges)
+        stems = [Stem(x, math.log(p), RED) for x, p in atoms]
+        draw_stems(axes if alone else axes.twinx(), stems, log=False, alone=alone)

@@ -1,0 +1,57 @@
+"""The basins of an end state in the plane, in its report and by themselves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from stationary.plane.basin import PlaneBasin, PlaneBasins
+from stationary.show.layout import Line, Report, picked, report, tabulated
+from stationary.wording import digits_left, probability_text, relative_error_text
+
+
+def text(basins: PlaneBasins) -> Report:
+    return report({"Basins": basin_lines(basins)})
+
+
+def basin_lines(basins: PlaneBasins) -> list[Line]:
+    """What each holds, and what separates it from the others."""
+    rows = []
+    for b in basins:
+        saddle, lowest = min(b.barriers, key=lambda x: x[1], default=(None, None))
+        known = not math.isnan(b.mass_error)
+        error = relative_error_text(b.mass_error, b.log_mass) if known else None
+        rows.append((b.name, mass_text(b), error, lowest, saddle))
+    lines = tabulated(("basin of", "mass", "rel. error", "barrier", "saddle"), rows)
+    if len(rows) > 1:
+        lines.append(
+            "Barrier: log P at the minimum less log P at the lowest saddle on the border of its "
+            "basin; saddle: its number among the equilibria. Basins are those of the drift."
+        )
+    return lines
+
+
+def mass_text(b: PlaneBasin) -> str:
+    known = math.isfinite(b.mass_error)
+    return probability_text(b.log_mass, digits_left(b.mass_error, 6) if known else 6)
+
+
+def data(basins: PlaneBasins) -> dict[str, Any]:
+    held = "mass log_mass log_mass_error=mass_error position=attractor.position walls"
+    return {
+        "basins": [
+            picked(b, held)
+            | {"barriers": [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers]}
+            for b in basins
+        ]
+    }
+
+
+def table(basins: PlaneBasins) -> dict[str, Any]:
+    """A row for each that has a minimum."""
+    kept = [b for b in basins if b.position is not None]
+    at = np.array([b.position for b in kept]).reshape(-1, 2)
+    names = ("mass", "log_mass", "mass_error")
+    return {"x": at[:, 0], "y": at[:, 1]} | {n: [getattr(b, n) for b in kept] for n in names}
