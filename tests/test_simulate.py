@@ -105,7 +105,7 @@ def test_without_replacement_every_batch_is_equally_likely(n, batch):
     stepper, rng = SgdStepper(p, x), np.random.default_rng(1)
     for _ in range(steps):
         x[:] = 0
-        stepper.step(rng)
+        stepper.step(rng, 1)
         sums.append(np.rint(-x * batch).astype(int))
     found, counts = np.unique(np.concatenate(sums), return_counts=True)
     wanted = sorted(int(sum(c)) for c in combinations(powers, batch))

@@ -139,16 +139,21 @@ def anneal(
         Begun.at_once(begin),
         found.masses_of(found.state(schedule.last)),
     )
-    sgd, notes = None, []
-    single = len(found.minima) == 1
-    if given.momentum:
-        rates = "the rates are those of the small-step limit"
-        what = "mean and deviation over time are not told" if single else rates
-        notes.append(
-            f"With momentum {what}; `simulate` follows the schedule with the steps that are taken."
-        )
-    elif not single:  # else nothing moves between basins
-        try:
+    times = np.append(looks.steps[looks.cuts[:-1]], len(schedule))
+    sgd, spread, notes, single = None, None, [], len(found.minima) == 1
+    untold = "The steps of SGD could not be followed"
+    if single:
+        untold = "Mean and deviation over time are not told"
+    try:
+        if given.momentum:
+            what = untold.lower() if single else "the rates are those of the small-step limit"
+            notes.append(
+                f"With momentum {what}; `simulate` follows the schedule with the steps that are "
+                "taken."
+            )
+        elif single:  # nothing moves between basins
+            spread = _spread(found, schedule, times, start, cells)
+        else:
             law, settled = start, None
             if start is None and (chain := found.chain(first, cells)) is not None:
                 law, settled = Initial.of_process(given, chain), found.masses_of(chain)
@@ -171,19 +176,10 @@ def anneal(
                     "What becomes of it then is not followed: the shares are those of runs that "
                     "stay."
                 )
-        except DivergedError:
-            raise
-        except (ConvergenceError, LandscapeError) as error:
-            notes.append(f"The steps of SGD could not be followed: {error}")
-    times = np.append(looks.steps[looks.cuts[:-1]], len(schedule))
-    spread = None
-    if single and not given.momentum:
-        try:
-            spread = _spread(found, schedule, times, start, cells)
-        except DivergedError:
-            raise
-        except (ConvergenceError, LandscapeError) as error:
-            notes.append(f"Mean and deviation over time are not told: {error}")
+    except DivergedError:
+        raise
+    except (ConvergenceError, LandscapeError) as error:
+        notes.append(f"{untold}: {error}")
     return Annealing(
         landscape=given,
         schedule=schedule,

@@ -6,8 +6,6 @@ import math
 from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
-
 from stationary.chain.batches import CELLS, batches_of, is_cheap
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import ExitTime, refined_exit_time
@@ -29,11 +27,10 @@ def steps_of(found: FirstPassage) -> tuple[ExitTime, ...] | None:
     starts or minibatches, a periodic domain, or a target at a wall, which steps never pass.
     """
     sgd = found.process
-    starts = np.ravel(found.start) if np.ndim(found.mean.log) else [found.start]
-    if not isinstance(sgd, Landscape) or len(starts) > MOST_STARTS:
+    if not isinstance(sgd, Landscape) or len(found.starts) > MOST_STARTS:
         return None
     try:
-        at, targets = [float(x) for x in starts], [float(x) for x in found.targets]
+        at, targets = [float(x) for x in found.starts], [float(x) for x in found.targets]
         walled = found.diffusion.is_periodic or set(targets) & set(sgd.domain)
         if walled or not is_cheap(sgd):
             return None

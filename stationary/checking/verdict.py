@@ -80,9 +80,7 @@ class Check(Result):
         if chain.kind == "none":
             return "holds" if state.kind == "none" and state.escapes else "fails"
         apart = self.diffusion_and_chain
-        if apart is None:
-            return "not decided"
-        if self._untold:
+        if apart is None or self._untold:
             return "not decided"
         if self._structural:
             return "fails"

@@ -161,7 +161,7 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
             if worst <= tolerance or hopeless or 2 * len(grids.runs[-1].chain.width) > most:
                 break
         run = run_on(state, start, grid.edges(level), times, within)
-        grids.add(run)
+        grids = replace(grids, runs=[*grids.runs[1 - GRIDS :], run])
         if level < GRIDS or len(run.chain.width) <= ENOUGH:  # for a relaxation time
             chains = [*chains[1 - GRIDS :], run.chain]
     found, runs = grids.refined(), grids.runs

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.generator import Chain
-from stationary.evolution.grid import BLUR, GRIDS
+from stationary.evolution.grid import BLUR
 from stationary.evolution.propagation import Run, current_of
 
 Intervals = Sequence[tuple[float, float]]
@@ -73,46 +74,51 @@ class Refined:
     moment_errors: Array  # (times, 2): the same of E|X - origin| and E(X - origin)^2
 
 
+@dataclass(frozen=True, eq=False)
 class Refinement:
-    """Grids, coarse to fine: what the last `GRIDS` of them make of cells of no width.
+    """Five grids, coarse to fine, and what they make of cells of no width.
 
     All cells of an interval that is `blurred` count as one. `needed` cells it takes for the noise
     to spread what the drift carries over one: with fewer, where one is as strong as the other
     moves with the cells, and what is left there falls with their width alone.
     """
 
-    def __init__(self, blurred: Intervals, needed: float) -> None:
-        self.blurred, self.needed = blurred, needed
-        self.runs: list[Run] = []
-        self.error: Array = np.ones(1)  # (times,), as in `Refined`; once there are enough grids
-        self._cells: list[Cells] = []
-        self._states: list[Array] = []
-        self._limits: list[Limit] = []
-        self._differences: list[Array] = []
+    blurred: Intervals
+    needed: float
+    runs: Sequence[Run] = ()
 
-    def add(self, run: Run) -> None:
-        cells = _cells_of(run.chain, self.blurred)
-        states = _onto(cells, _cells_of(run.chain, ()), run.states)
-        self.runs = [*self.runs[1 - GRIDS :], run]
-        self._cells = [*self._cells[1 - GRIDS :], cells]
-        self._states = [*self._states[1 - GRIDS :], states]
-        if len(self.runs) >= 3:
-            latest = _combined(self._cells[-3:], self._states[-3:])
-            self._limits = [*self._limits[-2:], latest]
-        if len(self.runs) == GRIDS:
-            (first, second, third, _, last), (coarse, middle, fine) = self._cells, self._limits
-            self._differences = [
-                _onto(first, second, middle.value) - coarse.value,
-                _onto(second, third, fine.value) - middle.value,
-                fine.value - _onto(third, last, self._states[-1]),
-            ]
-            grids = (first, second, third)
-            sums = [_apart(c, d) for c, d in zip(grids, self._differences, strict=True)]
-            best = BEST if self.needed < len(run.chain.width) else WITH_CELLS
-            error = _error(*sums, best=best)
-            if best == WITH_CELLS:
-                error = np.where(self._rough(), np.maximum(error, SAFETY * sums[2]), error)
-            self.error = _unless_vague(error + 2 * fine.error)
+    @cached_property
+    def _cells(self) -> list[Cells]:
+        return [_cells_of(run.chain, self.blurred) for run in self.runs]
+
+    @cached_property
+    def _states(self) -> list[Array]:
+        pairs = zip(self._cells, self.runs, strict=True)
+        return [_onto(cells, _cells_of(run.chain, ()), run.states) for cells, run in pairs]
+
+    @cached_property
+    def _limits(self) -> list[Limit]:
+        return [_combined(self._cells[k : k + 3], self._states[k : k + 3]) for k in range(3)]
+
+    @cached_property
+    def _differences(self) -> list[tuple[Cells, Array]]:
+        """Of neighbouring limits, and of the last one from the finest grid."""
+        (first, second, third, _, last), (coarse, middle, fine) = self._cells, self._limits
+        return [
+            (first, _onto(first, second, middle.value) - coarse.value),
+            (second, _onto(second, third, fine.value) - middle.value),
+            (third, fine.value - _onto(third, last, self._states[-1])),
+        ]
+
+    @cached_property
+    def error(self) -> Array:
+        """(times,), as in `Refined`."""
+        sums = [_apart(*pair) for pair in self._differences]
+        best = BEST if self.needed < len(self.runs[-1].chain.width) else WITH_CELLS
+        error = _error(*sums, best=best)
+        if best == WITH_CELLS:
+            error = np.where(self._rough(), np.maximum(error, SAFETY * sums[2]), error)
+        return _unless_vague(error + 2 * self._limits[-1].error)
 
     def _rough(self) -> Array:
         """Whether the last grids differ by little less than those before, (times,)."""
@@ -122,13 +128,9 @@ class Refinement:
         return np.asarray(before < ROUGH * after)
 
     def refined(self) -> Refined:
-        runs, differences = self.runs, self._differences
-        found, fine = self._cells[2], self._limits[-1]
-        totals = [np.abs(d).sum(axis=1) / 2 for d in differences]
-        lumps = [
-            np.abs(d[:, ~c.is_cell])
-            for d, c in zip(differences, (*self._cells[:2], found), strict=True)
-        ]
+        runs, found, fine = self.runs, self._cells[2], self._limits[-1]
+        totals = [np.abs(d).sum(axis=1) / 2 for _, d in self._differences]
+        lumps = [np.abs(d[:, ~c.is_cell]) for c, d in self._differences]
         first_moment, second_moment = runs[4].moments.T
         mean = limit_of([r.mean for r in runs], first_moment)
         variance = _of_variance([r.variance for r in runs], second_moment)

@@ -130,7 +130,7 @@ def _around(p: FirstPassage, start: Any) -> tuple[float, float]:
 
 def _starts(p: FirstPassage) -> list[Any]:
     """The points where it starts, or its law."""
-    return list(np.ravel(p.start)) if np.ndim(p.mean.log) else [getattr(p.start, "text", p.start)]
+    return [getattr(start, "text", start) for start in p.starts]
 
 
 def _rows(p: FirstPassage) -> list[Line]:

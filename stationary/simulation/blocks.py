@@ -22,10 +22,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
+from stationary.numbers.cost import CACHE
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import processes
-from stationary.simulation.sgd import SgdStepper
+from stationary.simulation.sgd import SgdStepper, block_size
 from stationary.simulation.streams import Moments, Observation, Record, Watch
 from stationary.simulation.walkers import RootEnd, SdeStepper, Walls
 from stationary.sources.loading import load
@@ -85,30 +86,22 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     walls = replace(plan.walls, folded=np.zeros_like(plan.walls.folded))
     stepper: SgdStepper | SdeStepper
     if isinstance(process, Landscape):
-        stepper = SgdStepper(process, x)
+        stepper = SgdStepper(process, x, block.velocity)
     else:
         stepper = SdeStepper(process, plan.dt or math.nan, plan.milstein, x, plan.ends)
-    velocity = stepper.velocity if isinstance(stepper, SgdStepper) else None
-    if velocity is not None and block.velocity is not None:
-        np.copyto(velocity, block.velocity)
+    velocity = stepper.velocity
     sees = None if plan.watch is None else Observation(plan.watch, walkers, label)
-    bridges = isinstance(stepper, SdeStepper) and any(walls.absorbing)
     moments: list[Moments] = []
     positions: list[Array] = []
     gone = np.flatnonzero(fate)
     held = x[gone]
     present = _present(fate)
-    schedule = process.schedule if isinstance(process, Landscape) else None
     for t in range(plan.start + 1, plan.start + plan.steps + 1):
-        if schedule is not None and isinstance(stepper, SgdStepper):
-            stepper.rate = schedule[t - 1]
-        stepper.step(rng)
+        stepper.step(rng, t)
         x[gone] = held
         inside = walls.all_inside(x)
-        if bridges:
-            assert isinstance(stepper, SdeStepper)
-            spread = stepper.variance * stepper.dt
-            walls.touch(stepper.before, x, spread, fate, rng)
+        if bridges := any(walls.absorbing) and isinstance(stepper, SdeStepper):
+            walls.touch(stepper.before, x, stepper.variance * stepper.dt, fate, rng)
         if bridges or not inside:
             if not inside:
                 if velocity is not None and not walls.periodic:  # walls turn it back
@@ -127,7 +120,7 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
     return Outcome(
         Block(x, rng, fate, label, since, velocity),
         walls.folded,
-        Record.empty(Watch(0.0), walkers) if sees is None else sees.finished(),
+        Record.empty(Watch(0.0), walkers) if sees is None else sees.record,
         Moments.stacked(moments),
         np.array(positions).reshape(-1, walkers),
     )
@@ -243,11 +236,13 @@ def _remote(recipe: bytes, block: Block, plan: Plan) -> Outcome:
     return advance(_made(recipe), block, plan)
 
 
-def blocks_at(x: Array, seeds: Sequence[Any], size: int, walls: Walls) -> list[Block]:
+def blocks_at(
+    process: Landscape | Diffusion, x: Array, sequence: np.random.SeedSequence, walls: Walls
+) -> list[Block]:
     """Walkers at the positions x, in blocks of almost equal size."""
-    count = -(-len(x) // size)
+    count = -(-len(x) // (block_size(process) if isinstance(process, Landscape) else CACHE))
     blocks = []
-    for part, seed in zip(np.array_split(x, count), seeds, strict=True):
+    for part, seed in zip(np.array_split(x, count), sequence.spawn(count), strict=True):
         rng = np.random.Generator(np.random.SFC64(seed))
         fate = np.zeros(len(part), dtype=np.int8)
         part = part.copy()

@@ -8,7 +8,6 @@ import numpy as np
 
 from stationary.errors import ConvergenceError
 from stationary.process.landscape import Landscape
-from stationary.simulation.blocks import ESCAPED
 from stationary.simulation.mixing import STILL
 from stationary.simulation.result import Ending, Simulation
 from stationary.simulation.run import Run
@@ -20,8 +19,7 @@ SEVERAL = 32  # walkers, whose spread is known to 13 per cent
 
 def finished(run: Run, seconds: float) -> Simulation:
     """What it came to."""
-    p, fate = run.process, run.fate
-    present = fate != ESCAPED
+    p, fate, present = run.process, run.fate, run.present
     escaped = int((~present).sum())
     if present.sum() < 2:
         raise ConvergenceError(
@@ -73,7 +71,7 @@ def finished(run: Run, seconds: float) -> Simulation:
         stds=m.std,
         std_errors=m.std_error,
         snapshots=np.concatenate(run.kept) if run.kept else None,
-        positions=np.where(present, run.x, np.nan),
+        positions=run.seen,
         folded=(int(run.folded[0]), int(run.folded[1])),
         absorbed=(int((fate == -1).sum()), int((fate == 1).sum())),
         escaped=escaped,

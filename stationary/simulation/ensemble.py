@@ -11,7 +11,7 @@ from stationary.errors import StationaryError
 from stationary.numbers.cost import BY_WORK, CACHE
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
-from stationary.simulation.blocks import ESCAPED, Crew
+from stationary.simulation.blocks import Crew
 from stationary.simulation.departure import WALKERS
 from stationary.simulation.run import Run
 from stationary.simulation.sgd import gradients_per_step
@@ -54,7 +54,7 @@ class Ensemble:
 def ensemble_of(landscape: Landscape, start: Initial, times: Array) -> Ensemble | None:
     """None where no walker can take its steps in time."""
     try:
-        run = Run(landscape, Crew(landscape), start, WALKERS, 0, None, None, None, False, _untold)
+        run = Run(landscape, Crew(landscape), start, WALKERS, seed=0)
     except StationaryError:
         return None
     each = WALKERS * gradients_per_step(landscape) + CACHE * len(run.blocks)
@@ -63,15 +63,10 @@ def ensemble_of(landscape: Landscape, start: Initial, times: Array) -> Ensemble 
     for step in within.astype(int):
         if step > run.done:
             run.advance(int(step) - run.done)
-        present = run.fate != ESCAPED
-        moments.append(Moments.of(run.x[present]))
-        rows.append(np.where(present, run.x, np.nan))
+        moments.append(Moments.of(run.x[run.present]))
+        rows.append(run.seen)
     if not rows:
         return None
     m = Moments.stacked(moments)
     lost = WALKERS - m.n.astype(int)
     return Ensemble(np.array(rows), m.mean, m.mean_error, m.std, m.std_error, lost)
-
-
-def _untold(done: int, total: int) -> None:
-    """How far they are is not told: they are there in a second."""

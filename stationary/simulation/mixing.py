@@ -8,13 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.simulation.streams import (
-    Record,
-    Watch,
-    potential_scale_reduction,
-    reduction,
-    total,
-)
+from stationary.simulation.streams import Record, Watch, total
 
 LARGEST_R_HAT = 1.05  # of walkers that have mixed: 5 per cent in a deviation
 CONFINED_R_HAT = 1.25  # above it walkers differ by more than slow wandering explains
@@ -70,13 +64,36 @@ def _spread(records: Sequence[Record], present: Array) -> tuple[float, float]:
 
 
 def split_r_hat(slots: Sequence[Record], present: Array, scale: float) -> float:
-    """R-hat of position; inf where there are too few steps to tell."""
+    """R-hat of position: the whole spread over that within halves; 1 if well mixed [1]_.
+
+    inf where there are too few steps to tell.
+
+    References
+    ----------
+    .. [1] A. Gelman et al., *Bayesian Data Analysis*, 3rd ed., 2013, section 11.4.
+    """
     halves = halves_of(slots)
     if halves is None or present.sum() < 2:
         return math.inf
     if _spread([total(slots)], present)[0] <= (STILL * scale) ** 2:
         return 1.0
-    return potential_scale_reduction(halves, present)
+    least = min(h.steps for h in halves)
+    if least < 2:
+        return math.inf
+    averages = [h.averages(present) for h in halves]
+    within = [
+        float(np.mean(q - m * m)) * (h.steps / (h.steps - 1))
+        for h, (m, q) in zip(halves, averages, strict=True)
+    ]
+    between = float(np.concatenate([m for m, _ in averages]).var(ddof=1))
+    return _reduction(sum(within) / 2, between, least)
+
+
+def _reduction(within: float, between: float, n: int) -> float:
+    """sqrt(whole / within), with (1 - 1/n) of the variance within and the one between."""
+    if between == 0:
+        return 1.0
+    return math.sqrt(1 - 1 / n + between / within) if within > 0 else math.inf
 
 
 def reasons_against(
@@ -117,7 +134,7 @@ def reasons_against(
         shares = whole.occupied[:, present] / whole.looks
         for x, share in zip(stable, shares, strict=True):
             p, between = float(share.mean()), float(share.var(ddof=1))
-            ratio = reduction(p * (1 - p) - between, between, whole.looks)
+            ratio = _reduction(p * (1 - p) - between, between, whole.looks)
             place = f"{variable} = {x:.6g}"
             if ratio > CONFINED_R_HAT:
                 confined = True

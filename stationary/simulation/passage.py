@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.chain.passage import MOST_STARTS
 from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_WORK, CACHE
@@ -25,14 +26,13 @@ from stationary.process.landscape import Landscape
 from stationary.simulation.blocks import ESCAPED, Block, Plan, advance, blocks_at, with_labels
 from stationary.simulation.departure import WALKERS, ends_of, seeds_from, starting_positions
 from stationary.simulation.mixing import STILL
-from stationary.simulation.sgd import block_size, gradients_per_step
+from stationary.simulation.sgd import gradients_per_step
 from stationary.simulation.streams import Watch
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
 from stationary.states.first_passage import FirstPassage
 
-MOST_STARTS = 9  # among which the work is shared: as many as the exact chain tells of
-WORK = 5 * BY_WORK  # gradients: two to five seconds
+WORK = 5 * BY_WORK  # gradients, shared among the starts: two to five seconds
 FIRST = 64  # steps of the first round; each is as long as all before
 FEWEST = 16  # that arrive in the last round: a rate is known to a quarter then
 EVEN = 3.0  # standard errors by which the rates of its two halves may differ
@@ -79,8 +79,7 @@ def walked(found: FirstPassage) -> tuple[WalkedPassage, ...] | None:
     None where the process is not SGD, or they are not to be had: on a ring, from many starts or
     from one on both sides of a target, or where steps take too many gradients.
     """
-    sgd = found.process
-    starts = np.ravel(found.start) if np.ndim(found.mean.log) else [found.start]
+    sgd, starts = found.process, found.starts
     if not isinstance(sgd, Landscape) or len(starts) > MOST_STARTS or found.diffusion.is_periodic:
         return None
     spreads = np.ravel(found.deviation.log - found.mean.log).astype(float)
@@ -120,8 +119,7 @@ def _from(sgd: Landscape, start: Any, targets: Array, work: int) -> WalkedPassag
             kinds[side] = Boundary.ABSORBING
     limit = max(terrain.scale, abs(first), abs(last)) / STILL
     walls = Walls((ends[0], ends[1]), (kinds[0], kinds[1]), limit, shelter=float(np.median(x)))
-    size = block_size(sgd)
-    crew = blocks_at(x, sequence.spawn(-(-len(x) // size)), size, walls)
+    crew = blocks_at(sgd, x, sequence, walls)
     told = _followed(sgd, crew, walls, Watch(0.0, cores=terrain.cores), work)
     return told if all(walls.absorbing) else replace(told, upper=math.nan, upper_error=math.nan)
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.given import Boundary
-from stationary.numbers.cost import BY_LOOK, CACHE, LASTING
+from stationary.numbers.cost import BY_LOOK, LASTING
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.blocks import ESCAPED, Crew, Plan, blocks_at, with_labels
@@ -25,7 +25,7 @@ from stationary.simulation.departure import (
 from stationary.simulation.mixing import STILL, agree, halves_of, reasons_against, split_r_hat
 from stationary.simulation.rest import Rests
 from stationary.simulation.result import Ending
-from stationary.simulation.sgd import block_size, table_read
+from stationary.simulation.sgd import table_read
 from stationary.simulation.streams import Moments, Record, Watch, estimate, joined, total
 from stationary.simulation.tabulated import TOLERANCE, Table
 from stationary.simulation.terrain import survey_terrain
@@ -46,11 +46,11 @@ class Run:
         initial: Any,
         walkers: int | None,
         seed: Any,
-        dt: float | None,
-        method: str | None,
-        every: int | None,
-        keep: bool,
-        tell: Callable[[int, int], None],
+        dt: float | None = None,
+        method: str | None = None,
+        every: int | None = None,
+        keep: bool = False,
+        tell: Callable[[int, int], Any] = lambda done, total: None,
     ) -> None:
         self.process, self.crew, self.tell = process, crew, tell
         self.terrain = survey_terrain(process)
@@ -83,13 +83,10 @@ class Run:
             every=every,
             keep=keep,
         )
-        size = block_size(process) if isinstance(process, Landscape) else CACHE
-        seeds = sequence.spawn(-(-len(x) // size))
         ring = Boundary.PERIODIC in kinds
         self.watch = Watch(float(x.mean()), cores=np.empty(0) if ring else self.terrain.cores)
-        self.blocks = [
-            with_labels(b, self.watch) for b in blocks_at(x, seeds, size, self.plan.walls)
-        ]
+        blocks = blocks_at(process, x, sequence, self.plan.walls)
+        self.blocks = [with_labels(b, self.watch) for b in blocks]
         self.visited = np.zeros(self.watch.basins, dtype=bool)
         self._visit()
         self.done = self.burned = 0
@@ -102,10 +99,9 @@ class Run:
         self.unsettled = False
         self.rests = Rests(process, len(x), scale)
         if every:
-            present = self.fate != ESCAPED
-            self.moments.append(Moments.of(self.x[present]))
+            self.moments.append(Moments.of(self.x[self.present]))
             if keep:
-                self.kept.append(np.where(present, self.x, np.nan)[None])
+                self.kept.append(self.seen[None])
 
     @property
     def x(self) -> Array:
@@ -114,6 +110,16 @@ class Run:
     @property
     def fate(self) -> Array:
         return np.concatenate([b.fate for b in self.blocks])
+
+    @property
+    def present(self) -> Array:
+        """Which walkers have not escaped."""
+        return np.asarray(self.fate != ESCAPED)
+
+    @property
+    def seen(self) -> Array:
+        """Where they are; nan of those that have escaped."""
+        return np.where(self.present, self.x, np.nan)
 
     def _visit(self) -> None:
         for block in self.blocks:
@@ -159,9 +165,8 @@ class Run:
                 raise
             self.ending, self.unsettled = Ending.INTERRUPTED, True
         self.burned, self.folded = self.done, np.zeros_like(self.folded)
-        present = self.x[self.fate != ESCAPED]
-        if len(present):
-            self.watch = replace(self.watch, reference=float(present.mean()))
+        if self.present.any():
+            self.watch = replace(self.watch, reference=float(self.x[self.present].mean()))
 
     def _settle(self, most: int) -> None:
         """Windows that double in length, until the two halves of one agree."""
@@ -170,8 +175,8 @@ class Run:
             if self.done + 2 * half > most:
                 self.unsettled = True
                 return
-            present = self.x[self.fate != ESCAPED]
-            watch = replace(self.watch, reference=float(present.mean()), thin=max(1, half // 256))
+            centre = float(self.x[self.present].mean())
+            watch = replace(self.watch, reference=centre, thin=max(1, half // 256))
             records = []
             for _ in range(2):
                 parts: list[Record] = []
@@ -234,10 +239,9 @@ class Run:
             self.ending = Ending.TARGET_MISSED
 
     def _met(self, target_error: float, target: str) -> bool:
-        present = self.fate != ESCAPED
-        if present.sum() < 2 or len(self.slots) < 2:
+        if self.present.sum() < 2 or len(self.slots) < 2:
             return False
-        e = estimate(total(self.slots), self.watch, present)
+        e = estimate(total(self.slots), self.watch, self.present)
         error = {
             "mean": e.mean_error,
             "var": e.var_error,

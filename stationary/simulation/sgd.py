@@ -20,7 +20,7 @@ from stationary.functions.tape.running import ROWS
 from stationary.numbers.cost import CACHE, MEMORY, SHARED
 from stationary.process.landscape import Landscape
 from stationary.process.optimiser import StepRule
-from stationary.simulation.tabulated import Drawn, Table, table_of
+from stationary.simulation.tabulated import Look, table_of
 
 Generator = np.random.Generator
 
@@ -43,7 +43,7 @@ def _counts(landscape: Landscape) -> bool:
     return bool(landscape.replacement) and landscape.batch_size > OFTEN * landscape.datapoints
 
 
-def table_read(landscape: Landscape) -> Table | Drawn | None:
+def table_read(landscape: Landscape) -> Look | None:
     """The table that gradients come from, if they do."""
     return None if _counts(landscape) or _is_single(landscape) else table_of(landscape)
 
@@ -83,15 +83,17 @@ class SgdStepper:
     ----------
     x
         The walkers, changed in place by each step.
-
-    With momentum `velocity` is the average over steps, which belongs to the walkers.
+    velocity
+        With momentum the average over steps, which belongs to the walkers, too; None at rest.
     """
 
-    def __init__(self, landscape: Landscape, x: Array) -> None:
+    def __init__(self, landscape: Landscape, x: Array, velocity: Array | None = None) -> None:
         self.landscape, self.x = landscape, x
         self.n, self.b = landscape.datapoints, landscape.batch_size
         self.rate = float(landscape.learning_rate or 0.0)
-        self.velocity = np.zeros(len(x)) if landscape.momentum else None
+        if landscape.momentum:
+            velocity = np.zeros(len(x)) if velocity is None else velocity.copy()
+        self.velocity = velocity
         self.simple = landscape.rule == StepRule() and not landscape.label_noise
         self.simple &= self.velocity is None
         self.counts, self.single = _counts(landscape), _is_single(landscape)
@@ -108,8 +110,10 @@ class SgdStepper:
         self.ahead: Array = self.index[:0]
         self.order: Array | None = None
 
-    def step(self, rng: Generator) -> None:
-        """One step of every walker."""
+    def step(self, rng: Generator, t: int) -> None:
+        """Step number t of every walker."""
+        if self.landscape.schedule is not None:
+            self.rate = self.landscape.schedule[t - 1]
         with np.errstate(all="ignore"):
             change = self._update(rng)
             change *= self.rate

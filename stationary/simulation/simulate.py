@@ -20,7 +20,7 @@ from stationary.functions.given import checked_whole, number
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import Progress, told
-from stationary.simulation.blocks import ESCAPED, Crew, pool
+from stationary.simulation.blocks import Crew, pool
 from stationary.simulation.departure import edges_from
 from stationary.simulation.ending import finished
 from stationary.simulation.result import Simulation
@@ -120,7 +120,9 @@ def simulate(
     .. [1] P. E. Kloeden, E. Platen, *Numerical Solution of Stochastic Differential Equations*,
        Springer 1992, chapter 10.
     """
-    given, source = _process(process, changes)
+    changes = {name: value for name, value in changes.items() if value is not None}
+    given = as_process(process, "simulate", **changes)
+    source = process if isinstance(process, (str, os.PathLike)) else None
     schedule = getattr(given, "schedule", None)
     if schedule is not None:  # where it ends is what is asked for
         burn_in = max(len(schedule) - 1, 0) if burn_in is None else burn_in
@@ -152,7 +154,7 @@ def simulate(
         watch = replace(
             run.watch,
             edges=edges_from(
-                edges, run.x[run.fate != ESCAPED], given, None if run.burned else run.terrain.region
+                edges, run.x[run.present], given, None if run.burned else run.terrain.region
             ),
             even=not np.iterable(edges),
             intervals=pairs,
@@ -163,14 +165,6 @@ def simulate(
 
 
 # What was given.
-
-
-def _process(process: Any, changes: dict[str, Any]) -> tuple[Landscape | Diffusion, Any]:
-    """The process, and the path that it was read from, if it was."""
-    for name in [name for name, value in changes.items() if value is None]:
-        del changes[name]
-    path = process if isinstance(process, (str, os.PathLike)) else None
-    return as_process(process, "simulate", **changes), path
 
 
 def _check(

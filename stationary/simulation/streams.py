@@ -54,7 +54,7 @@ class Watch:
         return len(self.cores) // 2
 
 
-@dataclass(frozen=True)
+@dataclass
 class Record:
     """Sums over some steps of some walkers: M walkers, K intervals, B basins, H bins."""
 
@@ -116,7 +116,6 @@ class Observation:
     def __init__(self, watch: Watch, walkers: int, label: Array) -> None:
         self.watch, self.record = watch, Record.empty(watch, walkers)
         self.label = label  # (M,) the basin in whose core each was last seen; -1 for none yet
-        self.steps = self.looks = self.changes = 0
         self.d = np.empty(walkers)
         edges = watch.edges
         self.columns = np.arange(walkers)
@@ -127,17 +126,17 @@ class Observation:
     def see(self, x: Array, present: Array | None) -> None:
         """The positions after one more step; `present` tells which have not escaped, if any."""
         d, record = self.d, self.record
-        self.steps += 1
+        record.steps += 1
         np.subtract(x, self.watch.reference, out=d)
         record.first[...] += d
         d *= d
         record.second[...] += d
-        if self.steps % self.watch.thin == 0:
+        if record.steps % self.watch.thin == 0:
             self._look(x, present)
 
     def _look(self, x: Array, present: Array | None) -> None:
-        self.looks += 1
         record, edges = self.record, self.watch.edges
+        record.looks += 1
         for row, (low, high) in zip(record.inside, self.watch.intervals, strict=True):
             row += (x >= low) & (x <= high)
         if len(edges):
@@ -157,11 +156,8 @@ class Observation:
         at = np.searchsorted(self.watch.cores, x)
         core = at >> 1
         moved = (at & 1 == 1) & (core != self.label)
-        self.changes += int((moved & (self.label >= 0)).sum())
+        self.record.changes += int((moved & (self.label >= 0)).sum())
         self.label[moved] = core[moved]
-
-    def finished(self) -> Record:
-        return replace(self.record, steps=self.steps, looks=self.looks, changes=self.changes)
 
 
 def bin_of(x: Array, edges: Array, even: bool, work: Array) -> Array:
@@ -261,33 +257,6 @@ def _masses(record: Record) -> tuple[Array, Array, float]:
     )
     mass_error = np.where((rest != 0).any(axis=0), error, 1 / walkers)
     return mass, mass_error, float(below.max(initial=1 / walkers))
-
-
-def potential_scale_reduction(halves: Sequence[Record], present: Array) -> float:
-    """R-hat of half-chains: the whole spread over that within them; 1 if well mixed [1]_.
-
-    References
-    ----------
-    .. [1] A. Gelman et al., *Bayesian Data Analysis*, 3rd ed., 2013, section 11.4.
-    """
-    within, means = 0.0, []
-    for half in halves:
-        if half.steps < 2:
-            return math.inf
-        m, q = half.averages(present)
-        within += float(np.mean(q - m * m)) * (half.steps / (half.steps - 1))
-        means.append(m)
-    within /= len(halves)
-    between = float(np.concatenate(means).var(ddof=1))
-    return reduction(within, between, min(h.steps for h in halves))
-
-
-def reduction(within: float, between: float, n: int) -> float:
-    """sqrt(whole / within), with (1 - 1/n) of the variance within and the one between."""
-    size = max(abs(within), between)
-    if size == 0 or between == 0:
-        return 1.0
-    return math.sqrt(1 - 1 / n + between / within) if within > 0 else math.inf
 
 
 # Moments of the ensemble at one time.

@@ -1,6 +1,6 @@
 """`Table`: the gradients of many datapoints on even cells, so that only those drawn cost.
 
-Of more datapoints than fit in memory so, interpolated gradients are had as they are (`Drawn`).
+Of more datapoints than fit in memory so, interpolated gradients are had as they are.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ FEWEST = 16  # datapoints, from which on all their gradients cost more than a lo
 CELLS = 64  # at first
 MOST_ROUGH = 0.1  # of the cells, that may have a kink
 
+# From datapoints, (..., M), and weights, (M,), to their gradients, and where these are not had.
+Look = Callable[[Array, Array], tuple[Array, Array]]
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -33,7 +36,6 @@ class Table:
     rough: Array  # (cells,): where they are not right to the tolerance
 
     def __call__(self, index: Array, x: Array) -> tuple[Array, Array]:
-        """The gradients of datapoints `index`, (..., M), at x, (M,), and where they are not had."""
         at = (x - self.low) / self.width
         cell = np.clip(np.nan_to_num(at), 0, self.cells - 1).astype(np.intp)
         t = at - cell
@@ -42,25 +44,15 @@ class Table:
         return ((c[..., 3] * t + c[..., 2]) * t + c[..., 1]) * t + c[..., 0], lost
 
 
-@dataclass(frozen=True, eq=False)
-class Drawn:
-    """The same of gradients that are interpolated: as these are, and had everywhere."""
-
-    drawn: Callable[[Array, Array], Array]
-
-    def __call__(self, index: Array, x: Array) -> tuple[Array, Array]:
-        return self.drawn(index, x), np.zeros(len(x), dtype=bool)
-
-
-def table_of(landscape: Landscape) -> Table | Drawn | None:
+def table_of(landscape: Landscape) -> Look | None:
     """The table of a landscape, made once; None where it does not pay."""
     if "_step_table" not in landscape.__dict__:
         object.__setattr__(landscape, "_step_table", _tabulated(landscape))
-    found: Table | Drawn | None = landscape.__dict__["_step_table"]
+    found: Look | None = landscape.__dict__["_step_table"]
     return found
 
 
-def _tabulated(landscape: Landscape) -> Table | Drawn | None:
+def _tabulated(landscape: Landscape) -> Look | None:
     n, known = landscape.datapoints, landscape.known
     if n < FEWEST:
         return None
@@ -86,4 +78,6 @@ def _tabulated(landscape: Landscape) -> Table | Drawn | None:
         if not rough.any() or (2 * cells > most and rough.mean() <= MOST_ROUGH):
             return Table(low, width, cells, powers.reshape(-1, 4), rough)
         cells *= 2
-    return None if known is None or known.drawn is None else Drawn(known.drawn)
+    if known is None or (drawn := known.drawn) is None:
+        return None
+    return lambda index, x: (drawn(index, x), np.zeros(len(x), dtype=bool))

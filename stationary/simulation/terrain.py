@@ -101,23 +101,18 @@ def survey_terrain(process: Landscape | Diffusion) -> Terrain:
             f, a = diffusion.coefficients(x)
             inside = np.ones(len(x), dtype=bool)
         slopes = np.abs(np.diff(f[inside]) / np.diff(x[inside]))
+    slopes = slopes[np.isfinite(slopes)]
+    # Above what is usual by far is only a jump between two points.
+    most = JUMP * float(np.quantile(slopes, 0.98)) if len(slopes) else 0.0
     scale = max([abs(end) for end in region], default=1.0)
     return Terrain(
         stable=_with_walls(diffusion, roots[falling], f),
         unstable=roots[~falling],
         region=region,
         scale=max(scale, region[1] - region[0]),
-        fastest=_fastest(slopes[np.isfinite(slopes)]),
+        fastest=float(np.max(slopes[slopes <= most], initial=0.0)),
         noisiest=float(np.max(a[inside & np.isfinite(a)], initial=0.0)),
     )
-
-
-def _fastest(slopes: Array) -> float:
-    """The largest slope, but for what only a jump between two points can be."""
-    if not len(slopes):
-        return 0.0
-    usual = float(np.quantile(slopes, 0.98))
-    return float(np.max(slopes[slopes <= JUMP * usual], initial=0.0))
 
 
 def _grid(lower: float, upper: float, marks: Array, points: int) -> Array:

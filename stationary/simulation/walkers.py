@@ -85,9 +85,10 @@ class SdeStepper:
         self.ends = ends
         self.c = float(diffusion.convention.value)
         self.noise, self.before, self.variance = (np.empty(len(x)) for _ in range(3))
+        self.velocity = None
 
-    def step(self, rng: Generator) -> None:
-        """One step of every walker."""
+    def step(self, rng: Generator, t: int) -> None:
+        """A step of every walker, which are all alike."""
         rng.standard_normal(out=self.noise)
         self.noise *= math.sqrt(self.dt)
         np.copyto(self.before, self.x)

@@ -65,6 +65,11 @@ class FirstPassage(Result):
         return self._line.digits
 
     @property
+    def starts(self) -> list[Any]:
+        """The points where it starts, or the law."""
+        return list(np.ravel(self.start)) if np.ndim(self.mean.log) else [self.start]
+
+    @property
     def deviation(self) -> Estimate:
         """The standard deviation of the time, in its unit."""
         return Estimate(self.variance.log / 2, self.variance.error / 2)
