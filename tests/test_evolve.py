@@ -1128,7 +1128,7 @@ def test_a_start_that_is_left_far_behind_at_once_is_on_the_cells_all_the_same():
 def test_a_start_without_a_mean_leaves_none_unless_it_is_brought_down():
     """X_t = e^-kt X_0 and noise; of x' = -x^3 every start is within 1 / sqrt(2 t)."""
     pull = Diffusion(lambda x: -0.7 * (x - 1), 0.5)
-    path = evolve(pull, stats.cauchy(), [0, 0.1, 1])
+    path = evolve(pull, stats.cauchy(), [0, 0.1, 1], cells=400)
     assert np.isnan(path.mean).all()
     assert np.isnan(path.std).all()
     assert np.isinf(path.mean_error).all()
@@ -1136,7 +1136,7 @@ def test_a_start_without_a_mean_leaves_none_unless_it_is_brought_down():
     path = evolve(pull, stats.t(3), [0.1, 1])  # warnings count as failures
     exact = 1 - np.exp(-0.7 * path.times)
     assert (np.abs(path.mean - exact) <= path.mean_error).all()
-    path = evolve(Diffusion(lambda x: -(x**3), 0.5), stats.cauchy(), [0, 1])
+    path = evolve(Diffusion(lambda x: -(x**3), 0.5), stats.cauchy(), [0, 1], cells=400)
     assert np.isnan(path.mean).tolist() == [True, False]
     assert abs(path.mean[1]) <= path.mean_error[1] < 0.3
 
