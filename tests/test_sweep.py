@@ -905,6 +905,22 @@ def test_every_quantity_that_has_a_name_can_be_sent_to_another_process():
     assert pickle.loads(pickle.dumps(QUANTITIES)).keys() == QUANTITIES.keys()
 
 
+def test_moments_are_columns_and_curves_with_errors_that_hold():
+    """Of x^(k - 1) e^-x: skewness 2 / sqrt(k), excess kurtosis 6 / k, at any distance from 0."""
+    shift, k = 1e4, np.array([0.7, 3.0])
+    found = sweep(
+        lambda k: Diffusion(lambda x: k + shift - x, lambda x: 2 * (x - shift), (shift, math.inf)),
+        {"k": k},
+        quantities=["mean", "skewness", "kurtosis"],
+    )
+    table = found.table()
+    for name, truth in (("mean", shift + k), ("skewness", 2 / np.sqrt(k)), ("kurtosis", 6 / k)):
+        off = np.abs(table[name] - truth)
+        assert (off <= table[f"{name}_error"]).all()
+        assert (table[f"{name}_error"] < 1e-9).all()
+    assert found.plot().axes[0].get_ylabel() == "mean"
+
+
 def test_a_quantity_is_any_function_of_an_analysis():
     spread = {"spread": lambda a: (a.end_state.std(), a.end_state.std_error)}
     found = sweep(lambda k: Diffusion(lambda x: -k * x, 2.0, (-9, 9)), {"k": [1, 4]},
@@ -917,8 +933,8 @@ def test_a_quantity_is_any_function_of_an_analysis():
     assert found.table()["second"][1] == 1
     assert "second is not known" in found.table()["reason"][0]
     assert "IndexError" in found.table()["reason"][0]
-    with pytest.raises(LandscapeError, match="Mean and standard deviation are always told"):
-        sweep(lambda k: Diffusion(0, k, (0, 1)), {"k": [1]}, quantities="mean")
+    with pytest.raises(LandscapeError, match="mean is also the name of a column"):
+        sweep(lambda k: Diffusion(0, k, (0, 1)), {"k": [1]}, quantities={"mean": lambda a: 1.0})
     with pytest.raises(LandscapeError, match="Did you mean exit_time"):
         sweep(lambda k: Diffusion(0, k, (0, 1)), {"k": [1]}, quantities="exit_tim")
     with pytest.raises(LandscapeError, match="must take the parameters by name"):

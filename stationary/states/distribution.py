@@ -18,7 +18,7 @@ from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import compact, exp, infinite, sqrt, to_float
+from stationary.numbers.elementary import compact, exp, finite, infinite, sqrt, to_float
 from stationary.points import pointwise
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -266,6 +266,11 @@ class EndState(Numbers, Distribution):
         if order == 1:
             return self.mean() - centre
         return self.given(self._parts.moment(order, self._number(centre))[0])
+
+    def moment_error(self, order: int, centre: Any = 0.0) -> Any:
+        """The estimated absolute error of `moment(order, centre)`; nan where that is infinite."""
+        value, error = self._parts.moment(order, self._number(centre))
+        return compact(error + self.lost(value)) if finite(value) else math.nan
 
     def support(self) -> tuple[float, float]:
         """The ends of the smallest interval that holds all probability."""

@@ -27,7 +27,7 @@ from stationary.sources.ranges import checked_values
 from stationary.sources.running import source_text
 from stationary.states.basins import checked_barrier
 from stationary.sweeps.family import Recipe
-from stationary.sweeps.quantities import quantities_from
+from stationary.sweeps.quantities import QUANTITIES, quantities_from
 from stationary.sweeps.tasks import Grid
 
 MOST_POINTS = 1_000_000  # of a grid: more are a slip
@@ -112,7 +112,9 @@ def planned(
     base = _base(make, fields | named, source, named)
     base = as_process(base, "sweep")
     wanted = quantities_from(quantities)
-    for asked in wanted:
+    for asked, function in wanted.items():
+        if function is QUANTITIES.get(asked):  # a column of its own, which is to be drawn
+            continue
         if OWN_COLUMN.fullmatch(asked) or {asked, f"{asked}_error"} & {*named, *fields, *steps}:
             raise LandscapeError(
                 f"quantities: {asked} is also the name of a column of the results or of a "

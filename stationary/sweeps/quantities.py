@@ -41,8 +41,26 @@ def _spreading(analysis: Any) -> tuple[float, float]:
     return found.value, found.absolute_error
 
 
-def _shape(letter: str, analysis: Any) -> float:
-    return float(analysis.end_state.stats(letter))
+def _mean(analysis: Any) -> tuple[float, float]:
+    return analysis.end_state.mean(), analysis.end_state.mean_error
+
+
+def _std(analysis: Any) -> tuple[float, float]:
+    return analysis.end_state.std(), analysis.end_state.std_error
+
+
+def _shape(order: int, analysis: Any) -> tuple[float, float]:
+    """Skewness (3) or excess kurtosis (4): of moments around a mean that has an error, too."""
+    state = analysis.end_state
+    mean, std = state.mean(), state.std()
+    value = float(state.stats("sk"[order - 3]))
+    if not math.isfinite(value):
+        return value, math.nan
+    off = float(state.moment_error(order, mean) / std**order)
+    off += order * abs(float(state.moment(order, mean) / std**order)) * float(state.std_error / std)
+    below = float(state.moment(order - 1, mean) / std ** (order - 1))
+    off += order * abs(below) * float(state.mean_error / std)
+    return value, off + 2.0**-52 * (abs(value) + order)
 
 
 def _exit_times(analysis: Any) -> list[Any]:
@@ -86,8 +104,10 @@ QUANTITIES: dict[str, Quantity] = {
     "current": _flow,
     "mean_velocity": _velocity,
     "effective_diffusion": _spreading,
-    "skewness": partial(_shape, "s"),
-    "kurtosis": partial(_shape, "k"),
+    "mean": _mean,
+    "std": _std,
+    "skewness": partial(_shape, 3),
+    "kurtosis": partial(_shape, 4),
     "entropy": _entropy,
     "median": _median,
     "exit_time": _exit_times,
@@ -117,9 +137,9 @@ def quantities_from(given: Any) -> dict[str, Quantity]:
     strange = [str(name) for name in names if name not in QUANTITIES]
     if strange:
         raise LandscapeError(
-            f"quantities: there is no {strange[0]}. {way_out(strange[0], list(QUANTITIES))} Mean "
-            "and standard deviation are always told; from Python, any function of an Analysis is, "
-            'as in {"spread": lambda a: a.end_state.std()}.'
+            f"quantities: there is no {strange[0]}. {way_out(strange[0], list(QUANTITIES))} From "
+            "Python, any function of an Analysis is told, as in "
+            '{"spread": lambda a: a.end_state.std()}.'
         )
     return {name: QUANTITIES[name] for name in names}
 
