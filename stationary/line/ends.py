@@ -6,12 +6,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from stationary.errors import LandscapeError
 from stationary.functions.given import Boundary
 from stationary.line.equilibria import Equilibrium, equilibria_of
 from stationary.line.feller import Exponents, Feller
 from stationary.line.probing import exponents_at
 from stationary.line.sampling import Sampling
+from stationary.numbers.elementary import number
 from stationary.wording import place_text
 
 
@@ -101,15 +104,20 @@ class Anatomy:
         return f"<Anatomy from {low:g} to {high:g}: {len(self.equilibria)} equilibria>"
 
 
-def onwards(order: float, reach: Any, here: Any, further: Any) -> tuple[Any, Any]:
-    """int 2 f / a over the last `reach` before an end that is passed, where a ~ r^order; its error.
+def rise_beyond(parts: Anatomy, side: int) -> tuple[Any, Any]:
+    """int 2 f / a between the panels and an end that is passed, where a ~ r^order; and its error.
 
-    2 f / a goes on from `here` as r^-order; by how much it does not between there and twice as far
-    from the end, where it is `further`, is the error of the power.
+    2 f / a goes on as r^-order there; by how much it does not between the last panel and twice as
+    far from the end is the error of the power.
     """
-    rise = here * reach / (1 - order)
+    found, order = parts.sampling, parts.ends[side].order or 0.0
+    edge = (found.lower, found.upper)[side]
+    way = edge - found.diffusion.end(side, found.arithmetic)
+    here = number(found.samples.at_edges[0][side][-side])
+    rise = here * abs(way) / (1 - order)
     if not here:
         return rise, 0.0 * rise
+    further = number(found.panels.evaluate(found.h, np.array([edge + way]))[0])
     power = abs(float(further / here) * 2**order - 1) / math.log(2)
     return rise, abs(rise) * min(power / (1 - order), 1.0)
 

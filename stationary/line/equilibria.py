@@ -30,7 +30,7 @@ from stationary.numbers.elementary import (
     spacing,
     to_float,
 )
-from stationary.panels.roots import SignChanges, find_roots, sign_changes, without_ripples
+from stationary.panels.roots import SignChanges, find_roots, runs_of, sign_changes, without_ripples
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import SPREAD
 
@@ -221,15 +221,8 @@ def _around(
 
 def _stretches_of_zeros(found: Sampling) -> list[tuple[Any, Any]]:
     """Where the drift vanishes on whole panels."""
-    still = (found.samples.values[0] == 0).all(axis=0)
-    if not still.any():
-        return []
-    still = np.concatenate([[False], still, [False]])
-    starts = np.flatnonzero(~still[:-1] & still[1:])
-    stops = np.flatnonzero(still[:-1] & ~still[1:])
-    p = found.panels
-    pairs = zip(starts, stops, strict=True)
-    return [(number(p.lower[i]), number(p.upper[j - 1])) for i, j in pairs]
+    p, still = found.panels, (found.samples.values[0] == 0).all(axis=0)
+    return [(number(p.lower[i]), number(p.upper[j - 1])) for i, j in runs_of(still)]
 
 
 def _confirmed(found: Sampling, changes: SignChanges) -> SignChanges:

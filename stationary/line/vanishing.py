@@ -23,6 +23,7 @@ from stationary.line.side_by_side import CANNOT
 from stationary.line.variance import ENOUGH, LOST, cancelled
 from stationary.numbers.arithmetic import many_digits
 from stationary.panels.pieces import Samples
+from stationary.panels.roots import runs_of
 from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.ends import beside
@@ -109,10 +110,8 @@ def dips_of_variance(
     closely = Look(diffusion, exact and diffusion.affords_digits)
     lower, upper = diffusion.domain
     closely.zeros += [z for z in known if lower < float(z.lower) and float(z.upper) < upper]
-    flags = np.concatenate([[False], zero, [False]])
-    starts, stops = np.flatnonzero(~flags[:-1] & flags[1:]), np.flatnonzero(flags[:-1] & ~flags[1:])
     sides = [None, *x, None]  # of the place i of x: those at i and i + 2
-    runs = [(i, j) for i, j in zip(starts, stops, strict=True) if j - i > 1]
+    runs = [(i, j) for i, j in runs_of(zero) if j - i > 1]
     closely.collect([closely.on_stretch(sides[i], x[i], x[j - 1], sides[j + 1]) for i, j in runs])
     # A dip between two neighbours: lower than both, and not part of a stretch.
     inner = np.arange(1, len(x) - 1)

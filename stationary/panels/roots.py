@@ -27,6 +27,13 @@ class SignChanges:
     stretch: Array  # bool: exactly zero on a whole stretch, of which x is the middle
 
 
+def runs_of(flags: Array) -> list[tuple[int, int]]:
+    """From which index on, and before which, there is what is true, one after the other."""
+    steps = np.diff(np.concatenate([[False], flags, [False]]).astype(int))
+    first, last = (np.flatnonzero(steps == sign).tolist() for sign in (1, -1))
+    return list(zip(first, last, strict=True))
+
+
 def sign_changes(
     panels: Panels, c: Array, kept: Callable[[Array], Array] | None = None
 ) -> SignChanges:

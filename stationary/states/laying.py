@@ -12,7 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.line.chart import Chart
 from stationary.line.digits import ACCURACY
-from stationary.line.ends import Anatomy, onwards
+from stationary.line.ends import Anatomy, rise_beyond
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
 from stationary.numbers.elementary import (
@@ -64,7 +64,8 @@ def mesh_on(
             new = ~among(lower, upper, memory[i].lower, memory[i].upper)
         block = _block(p, lower[new], upper[new], first_and_last, arithmetic, numbers, n)
         memory[i] = block.beside(memory[i], lower, upper) if i in memory else block
-    blocks = [memory[i] for i in range(len(pieces)) if len(memory[i].lower)]
+    held = [i for i in range(len(pieces)) if len(memory[i].lower)]
+    blocks = [memory[i] for i in held]
     gaps: dict[int, Any] = {}
     count = 0
     jumps = []  # of Phi, before each panel
@@ -72,9 +73,12 @@ def mesh_on(
     for i, b in enumerate(blocks):
         jump = np.zeros_like(b.middle)
         if i:
-            # 2 f / a goes on as r^-order, with order below 1, on both sides of the point.
             gaps[count] = b.ends[0]
-            jump[0], doubts[count] = _across(pieces, blocks[i - 1], b)
+            (up, off), (on, more) = (
+                rise_beyond(pieces[held[k]], side) for k, side in ((i - 1, 1), (i, 0))
+            )
+            jump[0] = number(converted(np.array([up + on]), arithmetic)[0])
+            doubts[count] = number(converted(np.array([off + more]), numbers)[0])
         jumps.append(jump)
         count += len(b.lower)
     whole: dict[str, Any] = {
@@ -126,30 +130,6 @@ def _settled(found: Callable[[int], Any], most: int, start: int = 0) -> int:
             break
         start = one
     return start
-
-
-def _across(pieces: tuple[Anatomy, ...], left: Mesh, right: Mesh) -> tuple[Any, Any]:
-    """The rise of Phi between the panels on both sides of a point that is passed; and its error."""
-    z = right.ends[0]
-    total: Any = 0.0
-    off: Any = 0.0
-    for p in pieces:
-        lower, upper = p.sampling.interval
-        for block, edge, end, at_upper in (
-            (left, left.upper[-1], p.ends[1], True),
-            (right, right.lower[0], p.ends[0], False),
-        ):
-            if (upper if at_upper else lower) != z or end.order is None:
-                continue
-            x = np.array([edge, 2 * edge - z])
-            k, t = block.locate(np.clip(x, block.lower[0], block.upper[-1]))
-            k[0] = len(block.lower) - 1 if at_upper else 0
-            t[0] = 2 * at_upper - 1
-            here, further = chebyshev_sum(block.rule.coefficients @ block.slope[:, k], t)
-            rise, error = onwards(end.order, abs(z - edge), number(here), number(further))
-            total += rise
-            off += error
-    return total, number(converted(np.array([off]), right.numbers)[0])
 
 
 def _edges_on(

@@ -16,7 +16,7 @@ from stationary.aliases import Array
 from stationary.distance import LEVELS, Grid
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
-from stationary.line.ends import Anatomy, onwards
+from stationary.line.ends import Anatomy, rise_beyond
 from stationary.line.junction import SingularPoint
 from stationary.numbers.arithmetic import DOUBLE, HUGE, ROUNDING, Arithmetic, many_digits
 from stationary.numbers.elementary import (
@@ -378,12 +378,7 @@ def log_shares(solved: list[tuple[Anatomy, Component]]) -> list[tuple[Any, Any]]
 
 def _exponent_at(parts: Anatomy, c: Component, end: int) -> tuple[Any, Any]:
     """s int 2 f / a at an end, in the normalisation of its log-weight; and its error."""
-    found = parts.sampling
-    side = -1 if end else 0
-    h, log_a = (at[end][side] for at in found.samples.at_edges)
-    at_edge = c.density.edge_values[end][side] + c.density.k * log_a
-    edge = found.upper if end else found.lower
-    way = edge - found.diffusion.end(end, found.arithmetic)
-    further = found.panels.evaluate(found.h, np.array([edge + way]))[0]
-    rise, error = onwards(parts.ends[end].order or 0.0, abs(way), number(h), number(further))
+    log_a = parts.sampling.samples.at_edges[1][end][-end]
+    at_edge = c.density.edge_values[end][-end] + c.density.k * log_a
+    rise, error = rise_beyond(parts, end)
     return at_edge + c.density.s * (rise if end else -rise), abs(c.density.s) * error
