@@ -16,7 +16,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.line.chart import CORE, OCTAVES, Chart
-from stationary.line.exact_ends import ROUNDED
+from stationary.line.closer import ROUNDED
 from stationary.line.feller import BEYOND, PROBE, SETTLED, Exponents, Feller, limit_of
 from stationary.line.reshape import extended
 from stationary.line.sampled import sampled

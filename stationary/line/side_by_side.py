@@ -55,9 +55,12 @@ def side_by_side(diffusion: Diffusion, searches: Iterable[Search[T]]) -> list[T]
         sizes = [len(ask.points) for _, ask in group]
         if len(group) > 1 and sum(sizes) * diffusion.cost > IN_DIGITS:
             return by_halves(group)
-        points = [arithmetic.array(ask.points) for _, ask in group]
+        x = np.concatenate([arithmetic.array(ask.points) for _, ask in group])
         try:
-            values = _evaluated(diffusion, np.concatenate(points), arithmetic, slope)
+            if slope:
+                values = evaluate(diffusion.variance, x, order=1, arithmetic=arithmetic)
+            else:
+                values = diffusion.coefficients(x, arithmetic)
         except CANNOT as error:
             if len(group) > 1:
                 return by_halves(group)
@@ -81,12 +84,3 @@ def side_by_side(diffusion: Diffusion, searches: Iterable[Search[T]]) -> list[T]
         for group in groups.values():
             answer(group)
     return [found[k] for k in range(len(running))]
-
-
-def _evaluated(
-    diffusion: Diffusion, points: Array, arithmetic: Arithmetic, slope: bool
-) -> tuple[Array, Array]:
-    if not slope:
-        return diffusion.coefficients(points, arithmetic)
-    a, change = evaluate(diffusion.variance, points, order=1, arithmetic=arithmetic)
-    return a, change

@@ -222,7 +222,7 @@ def rule_of(c: Array) -> Rule:
 def ends_of(c: Array) -> tuple[Array, Array]:
     """The values at -1 and at 1 of columns of coefficients."""
     even, odd = c[::2].sum(axis=0), c[1::2].sum(axis=0)
-    return as_array(even - odd), as_array(even + odd)
+    return even - odd, even + odd
 
 
 def derived(c: Array) -> Array:

@@ -16,7 +16,6 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.sampled import nodes_in
-from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, ends_of, nodes_of, rule
 from stationary.numbers.elementary import (
     arithmetic_of,
@@ -33,7 +32,7 @@ from stationary.panels.halving import halved
 from stationary.weight.weight import Weight
 
 MOST_PANELS = 20_000  # beyond, what is not resolved is part of the error
-LEVEL = 0.2  # the fall of log P over a panel, per node: 4 in doubles
+LEVEL = 0.2  # the fall of log P over a panel that is not cut where it turns, per node: 4 in doubles
 DEEP = -10.0  # log of a part of the mass, below which it need not be right relative to itself
 AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
 
@@ -124,11 +123,6 @@ class Mesh:
         return logsumexp(logs[part == 1])
 
 
-def level_of(arithmetic: Arithmetic) -> float:
-    """How far log P may fall over a panel that is not cut where it turns."""
-    return LEVEL * nodes_in(arithmetic)
-
-
 def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> Mesh:
     """The mesh between `cuts`, ascending, which must include all turns of the density.
 
@@ -138,7 +132,7 @@ def monotone_mesh(density: Weight, cuts: Array, depth: float | None = None) -> M
     below, above = density.tails
     whole[0], whole[-1] = below is not None, whole[-1] or above is not None
     depth = depth_of(density.sampling.arithmetic) if depth is None else depth
-    level = level_of(density.sampling.arithmetic)
+    level = LEVEL * nodes_in(density.sampling.arithmetic)
     return _on_panels(density, cuts, np.where(whole, np.inf, depth), level)
 
 
