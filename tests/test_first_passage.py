@@ -122,6 +122,8 @@ def test_fixation_times_of_a_neutral_allele():
     fixed, lost = -2 * (1 - x) * np.log1p(-x) / x, -2 * x * np.log(x) / (1 - x)
     assert agrees(found.conditional_mean, [lost, fixed])
     assert agrees(found.mean, x * fixed + (1 - x) * lost)
+    # Although the speed measure is infinite at both ends.
+    assert mean_first_passage_time(process, x, (0, 1)) == pytest.approx(found.mean.value, rel=1e-12)
 
 
 def test_a_square_root_process_reaches_zero():
@@ -828,8 +830,8 @@ def test_a_zero_that_is_passed_joins_the_exponents_on_both_sides_of_it(k, c):
         truth = between(mpf(low), mpf(start)) / whole
         off = abs(found.value[1] / truth - 1)
     assert off <= found.error[1] < 1e-4
-    exact = first_passage(process, start, (low, high), digits=30).probability
-    assert abs(exact.value[1] / truth - 1) < 1e-25
+    exact = hitting_probability(process, start, (low, high), digits=30)
+    assert abs(exact[1] / truth - 1) < 1e-25
 
 
 def test_the_exponent_beside_a_zero_is_that_of_shifted_processes():

@@ -24,13 +24,6 @@ def double_well():
     )
 
 
-def beta(p, q):
-    """f = p (1 - x) - q x and a = 2 x (1 - x) give the beta law x^(p - 1) (1 - x)^(q - 1)."""
-    return Diffusion(
-        drift=lambda x: p * (1 - x) - q * x, variance=lambda x: 2 * x * (1 - x), domain=(0, 1)
-    )
-
-
 @pytest.mark.parametrize("digits", [30, 50, 100, 200])
 def test_a_tilted_double_well_is_right_to_all_digits(digits):
     """f = x - x^3 + 1/8 and a = 1/4 give P ~ exp(8 (x^2/2 - x^4/4 + x/8))."""
@@ -43,16 +36,6 @@ def test_a_tilted_double_well_is_right_to_all_digits(digits):
 
         left, right = mpmath.quad(density, [-3, -1.5, 0]), mpmath.quad(density, [0, 1.5, 3])
         assert abs(ratio - mpmath.log(left / right)) < mpmath.mpf(10) ** -digits
-
-
-@pytest.mark.parametrize("digits", [30, 60])
-def test_a_beta_law_is_right_to_all_digits(digits):
-    state = end_state(beta(2.5, 4.25), digits=digits)
-    with mpmath.workdps(digits + 20):
-        x = mpmath.mpf(3) / 8
-        exact = mpmath.betainc(2.5, 4.25, 0, x, regularized=True)
-        assert abs(state.cdf("0.375") - exact) < mpmath.mpf(10) ** -digits
-        assert abs(state.mean() - mpmath.mpf(2.5) / 6.75) < mpmath.mpf(10) ** -digits
 
 
 def test_threads_with_different_digits_do_not_disturb_each_other():

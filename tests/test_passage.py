@@ -88,14 +88,6 @@ def test_fixation_without_mutation_follows_kimura(strength):
     assert math.exp(lost) + math.exp(fixed) == pytest.approx(1, rel=1e-14)
 
 
-def test_the_time_to_fixation_or_loss_of_a_neutral_allele():
-    """-2 (x log x + (1 - x) log(1 - x)), although the speed measure is infinite at both ends."""
-    process = Diffusion(drift=0.0, variance=lambda x: x * (1 - x), domain=(0, 1))
-    x = 0.3
-    exact = -2 * (x * math.log(x) + (1 - x) * math.log(1 - x))
-    assert mean_first_passage_time(process, x, (0, 1)) == pytest.approx(exact, rel=1e-12)
-
-
 def test_a_bessel_process_enters_from_zero_and_never_returns():
     """In three dimensions: 0 is an entrance; from 2 it reaches 1 with probability 1 / 2."""
     process = Diffusion(drift=lambda x: 1 / x, variance=1.0, domain=(0, INF))

@@ -88,8 +88,9 @@ def test_errors_of_what_leaves_as_doubles_hold_their_rounding(digits, exact):
     for listed, own in zip(said["basins"], answer.basins, strict=True):  # in 120 digits: a minute
         off = abs(listed["log_exit_time"] - mpf(own.log_exit_time))
         assert off <= listed["exit_time_error"] < 1e-13 * abs(off + listed["log_exit_time"])
-    for b, true in zip(analyze(PIT).basins, exact.basins, strict=True):
-        assert abs(mpf(b.position) + b.offset - mpf(true.position)) <= b.position_error
+    if digits is None:
+        for b, true in zip(answer.basins, exact.basins, strict=True):
+            assert abs(mpf(b.position) + b.offset - mpf(true.position)) <= b.position_error
     state, moments = exact.end_state, said["moments"]
     for name, true in (("mean", state.mean()), ("standard_deviation", state.std())):
         entry = moments[name]
