@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cProfile
 import gc
 import os
 import runpy
@@ -68,6 +69,23 @@ def five_wells():
         batch_size=3,
         domain=(-5, 5),
     )
+
+
+@pytest.fixture
+def calls():
+    """How many functions a `with` block calls: what it costs, on any machine."""
+
+    class Calls:
+        def __enter__(self):
+            self.profile = cProfile.Profile()
+            self.profile.enable()
+            return self
+
+        def __exit__(self, *_):
+            self.profile.disable()
+            self.count = sum(entry.callcount for entry in self.profile.getstats())
+
+    return Calls()
 
 
 @pytest.fixture

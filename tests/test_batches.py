@@ -1,7 +1,6 @@
 """Many points in one call: the same numbers as one by one, whatever was asked before."""
 
 import math
-import time
 
 import mpmath
 import numpy as np
@@ -56,12 +55,12 @@ def test_the_cusp_in_closed_form():
         assert abs(state.logcdf(x) - log_mass) <= state.error
 
 
-def test_tens_of_thousands_of_points_deep_in_a_tail():
+def test_tens_of_thousands_of_points_deep_in_a_tail(calls):
     state = end_state(ornstein_uhlenbeck())
     x = np.random.default_rng(1).uniform(-38, -5, 30_000)
-    begin = time.process_time()
-    found = state.logcdf(x)
-    assert time.process_time() - begin < 2  # on an idle machine 0.1
+    with calls:
+        found = state.logcdf(x)
+    assert calls.count < len(x)
     np.testing.assert_allclose(found, stats.norm.logcdf(x), rtol=1e-15)
 
 

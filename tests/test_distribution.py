@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import pickle
-import time
 
 import mpmath
 import numpy as np
@@ -366,16 +365,14 @@ def test_what_lies_beyond_the_panels_is_in_the_error_of_what_little_there_is():
     assert state.log_probability_error(1, 1.1) < 1e-12
 
 
-def test_a_million_draws_take_no_longer_than_they_must(normal, student, gamma):
-    """They are interpolated: P(X <= x) is off by less than 1e-6, a sample shows 1e-3."""
+def test_a_million_draws_are_interpolated(normal, student, gamma):
+    """P(X <= x) is off by less than 1e-6, a sample shows 1e-3; Newton's method took 20 times as
+    long."""
     wells = end_state(Diffusion(lambda x: x - x**3, 0.1))
     for state in (normal, wells, student, gamma):
         few, many = state.rvs(9_999, rng=1), state.rvs(1_000_000, rng=1)
         assert np.abs(state.cdf(many[:9_999]) - state.cdf(few)).max() < 1e-6
         assert stats.kstest(many[-100_000:], state.cdf).pvalue > 1e-3
-    start = time.process_time()
-    normal.rvs(1_000_000, rng=2)
-    assert time.process_time() - start < 2  # 0.3 s, 7 by Newton's method
 
 
 def test_what_is_no_point_is_refused_in_words(normal):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -135,13 +134,13 @@ def test_probes_that_oscillate_decide_nothing():
         assert state.status.name == "NOT_DECIDED"
 
 
-def test_ripples_are_dropped_in_the_time_of_a_sort():
+def test_ripples_are_dropped_in_the_time_of_a_sort(calls):
     """From the least on: two of 1e-3, between which what stays is the rise of 40,000 steps."""
     rises = np.tile([1.0, -1e-3], 20_000) * np.linspace(1, 2, 40_000)
-    begun = time.process_time()
-    keep = without_ripples(rises, np.ones(40_000), fixed_ends=True)
+    with calls:
+        keep = without_ripples(rises, np.ones(40_000), fixed_ends=True)
     assert list(keep) == [0, 40_000]
-    assert time.process_time() - begun < 2
+    assert calls.count < 10 * len(rises)
 
 
 @pytest.mark.parametrize("unit", [1e4, 1.0, 1e-3])

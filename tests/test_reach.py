@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import pytest
@@ -19,10 +18,12 @@ from stationary.errors import LandscapeError, Status
         (lambda x: -np.tanh(x), lambda x: 1.5 + np.sin(x * x), 60),
     ],
 )
-def test_noise_that_oscillates_for_ever_matters_where_there_is_anything(drift, variance, reach):
-    begin = time.process_time()
-    state = end_state(Diffusion(drift, variance))
-    assert time.process_time() - begin < 6  # 8 s, and minutes, where every dip was looked at
+def test_noise_that_oscillates_for_ever_matters_where_there_is_anything(
+    drift, variance, reach, calls
+):
+    with calls:  # where every dip was looked at it took 8 s, and minutes
+        state = end_state(Diffusion(drift, variance))
+    assert calls.count < 1_000_000
     assert state.status is Status.CONVERGED
     cut = end_state(Diffusion(drift, variance, (-reach, reach)))
     x = np.linspace(-6, 6, 101)
@@ -98,11 +99,10 @@ def test_zeros_that_all_pass_inwards_end_the_line_where_the_bowl_wins():
         end_state(landscape, initial="normal:0,100")
 
 
-def test_zeros_that_go_on_for_ever_are_refused_within_seconds():
-    begin = time.process_time()
-    with pytest.raises(LandscapeError, match="vanishes again and again"):
+def test_zeros_that_go_on_for_ever_are_refused_within_seconds(calls):
+    with pytest.raises(LandscapeError, match="vanishes again and again"), calls:
         end_state(endless(1 / 5000))
-    assert time.process_time() - begin < 8
+    assert calls.count < 3_000_000
 
 
 @pytest.mark.parametrize("domain", [(-1e4, 1e4), (-1e5, 1.3e5), (-75.0, 3e4)])
@@ -148,7 +148,6 @@ def test_wells_that_flatten_out_are_found_in_domains_of_any_width(unit, shift, d
         narrow = np.exp(-900 * (w - 0.4) ** 2)
         return wide, wide - 0.7 * narrow, wide - 0.2 * narrow
 
-    begin = time.process_time()
     ends = sorted(shift + unit * end for end in domain)
     rate = 0.02 * unit**2
     state = end_state(Landscape(losses=losses, learning_rate=rate, domain=ends))
@@ -157,5 +156,4 @@ def test_wells_that_flatten_out_are_found_in_domains_of_any_width(unit, shift, d
     assert state.std() == pytest.approx(abs(unit) * 3.065779941748685e-140, rel=1e-13)
     (gate,) = state.anatomy.points
     assert gate.position == pytest.approx(shift + 0.4 * unit, rel=1e-15)
-    assert time.process_time() - begin < 10
     assert state.cdf(shift + 1.4 * unit) == (1 if unit > 0 else 0)

@@ -298,7 +298,7 @@ def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Ci
     keep = (log + np.log(np.maximum(u, TINY)) > -40) & (u > 0)
     x, mass = x[:, keep], np.exp(log[keep]) * u[keep]
     fields = process.fields(x, 1)
-    slope = density.slope_at(x)
+    slope = density.slopes[:, keep]
     driving = fields.f - fields.div / 2
     current = driving - np.einsum("ijm,jm->im", fields.a, slope) / 2
     mean = x @ mass / mass.sum()

@@ -59,6 +59,11 @@ class Law(Bare):
     _marginal: Any
 
     @property
+    def slopes(self) -> Array:
+        """The gradient of log P at the points of the quadrature, (2, K)."""
+        return np.asarray(self.slope_at(self.quadrature[0]))
+
+    @property
     def above(self) -> Array:
         """How much -log P is above its least, at the places of `height`."""
         return np.asarray(self.height - self.height.min())
@@ -230,8 +235,9 @@ class Density(Law):
                 break
         return end_to_end(done)
 
-    def tables(self, panels: Panels, *t: Array) -> tuple[Array, Array]:
-        """Phi and u at the tensor points of places along x and along y in each panel."""
+    def tables(self, panels: Panels, *t: Array, slope: int | None = None) -> tuple[Array, Array]:
+        """Phi and u, or their derivatives along an axis, at the tensor points of places along x
+        and along y in each panel."""
         rows = [
             low[:, None] + size[:, None] * (1 + v) / 2
             for low, size, v in zip(panels.low, panels.size, t, strict=True)
@@ -239,8 +245,14 @@ class Density(Law):
         made = []
         for tables in (self.phi, self.u):
             p = basis(tables.shape[1] - 1)
-            x, y = (p.at(v.ravel()).reshape(*v.shape, p.degree + 1) for v in rows)
-            made.append(x @ tables[panels.number] @ np.swapaxes(y, 1, 2))
+            x, y = (
+                (p.slope_at if k == slope else p.at)(v.ravel()).reshape(*v.shape, p.degree + 1)
+                for k, v in enumerate(rows)
+            )
+            values = x @ tables[panels.number] @ np.swapaxes(y, 1, 2)
+            if slope is not None:
+                values *= (2 / self.mesh.size[slope, panels.number])[:, None, None]
+            made.append(values)
         return made[0], made[1]
 
     def points(self, panels: Panels, t: Array) -> Array:
@@ -264,6 +276,16 @@ class Density(Law):
         area = (panels.size * self.mesh.size[:, panels.number] / 4).prod(axis=0)
         weight = np.log(np.outer(w, w))[None] + np.log(area)[:, None, None]
         return self.points(panels, t).reshape(2, -1), weight.ravel(), phi.ravel(), u.ravel()
+
+    @property
+    def slopes(self) -> Array:
+        t, _ = gauss(RULE)
+        _, u = self.tables(self.panels, t, t)
+        rises, growths = zip(
+            *(self.tables(self.panels, t, t, slope=k) for k in (0, 1)), strict=True
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.stack(growths) / u - np.stack(rises)).reshape(2, -1)
 
     @cached_property
     def log_total(self) -> float:
