@@ -292,7 +292,7 @@ def test_a_bias_has_the_standard_error_of_its_logarithm_beside_it(found):
     told = " ".join(str(found.bias).split())
     error = found.standard_errors.log_ratios[0, 1]
     assert f"beside the numerical errors below, is {error:.2g}." in told
-    few = analyze(landscape(slice(30), sample=False), chain=False)
+    few = analyze(landscape(slice(16), sample=False), chain=False)
     assert "estimated from a sample" not in str(few.bias)
 
 

@@ -101,22 +101,17 @@ class Look:
         """
         # The ends exactly, however far apart they are.
         inside = [low * (1 - share) + high * share for share in (0.0, 0.3, 0.5, 0.7, 1.0)]
+        left, right = self.diffusion.domain
         with contextlib.suppress(*CANNOT):
             if (yield from self.variance.vanishing(inside)).all():
-                return (yield from self.stretch(outside_left, low, high, outside_right))
+                if outside_left is not None:
+                    left = yield from self.variance.edge(outside_left, low)
+                if outside_right is not None:
+                    right = yield from self.variance.edge(outside_right, high)
+                if right - left <= CLOSEST * self.variance.whole:
+                    left = right = next(roundest(left, right))  # rounding makes it a stretch
+                return Zero(left, right, self.variance.exact)
         return None
-
-    def stretch(
-        self, outside_left: float | None, low: float, high: float, outside_right: float | None
-    ) -> Search[Zero]:
-        left, right = self.diffusion.domain
-        if outside_left is not None:
-            left = yield from self.variance.edge(outside_left, low)
-        if outside_right is not None:
-            right = yield from self.variance.edge(outside_right, high)
-        if right - left <= CLOSEST * self.variance.whole:
-            left = right = next(roundest(left, right))  # rounding makes it a stretch
-        return Zero(left, right, self.variance.exact)
 
     # -- points --------------------------------------------------------------------------------
 

@@ -182,8 +182,8 @@ def _scanned(
         end = diffusion.domain[side]
         if (opened[side] and math.isfinite(end)) or diffusion.boundaries[side] not in FREE:
             continue
-        outward = slice(None, None, -1 if side == 0 else 1)
-        sign = -1 if side == 0 else 1
+        sign = (-1, 1)[side]
+        outward = slice(None, None, sign)
         marks = [sign * b for b in diffusion.breakpoints]
         for points, values in ((fine, drift), (inner, f)):
             back = np.flatnonzero(~np.asarray(sign * values[outward] <= 0, dtype=bool))

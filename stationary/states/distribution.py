@@ -323,7 +323,7 @@ class EndState(Numbers, Distribution):
 
     @property
     def _current(self) -> Current:
-        still = Current(0.0, 0.0, -math.inf, 0.0, 0.0, 0.0)
+        still = Current(0.0, 0.0, -math.inf, 0.0, 0.0)
         return self.flow if self._parts and self.flow is not None else still
 
     @property

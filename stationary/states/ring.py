@@ -58,7 +58,6 @@ class Current:
     log_abs: float  # natural logarithm of |value|; -inf where there is none
     log_error: float  # of log_abs
     tilt: float  # Phi, the integral of 2 f / a once around
-    tilt_error: float
 
 
 def anatomy_of_ring(
@@ -161,7 +160,7 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
         log_all = logsumexp(log_masses(scale, scale.turns)) + scale.phi[0, 0] - density.phi[0, 0]
         log_unseen = math.log(max(tilt_error, 1e-300) / 2) - log_all - component.log_norm
         unseen = math.exp(min(log_unseen, 700.0))
-        current = Current(0.0, unseen, -math.inf, 0.0, tilt, tilt_error)
+        current = Current(0.0, unseen, -math.inf, 0.0, tilt)
         notes += (
             f"the integral of 2 f / a once around the ring is zero to its error ({tilt:.0e} +- "
             f"{tilt_error:.0e}): no current flows.",
@@ -175,7 +174,7 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
     )
     size = math.exp(min(log_abs, 709.0))
     value = math.copysign(size, tilt)
-    current = Current(value, size * relative, log_abs, relative, tilt, tilt_error)
+    current = Current(value, size * relative, log_abs, relative, tilt)
     return component, current, notes
 
 
