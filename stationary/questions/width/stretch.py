@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.chebyshev import rule
+from stationary.numbers.chebyshev import nodes_of, rule
+from stationary.panels.pieces import Panels
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.states.basin import Basin
@@ -58,18 +59,19 @@ def best_stretch(
     windows = [w for b in (first, second) if (w := _window(b, domain)) is not None]
     if len(windows) < 2:
         return None
-    every, signs = _rows(process, domain)
-
-    def rows(x: Array) -> Array:
-        return every(x).mean(axis=0, keepdims=True) if mean else every(x)
-
+    rows_on, signs = _rows(process)
     here = [float(b.position) for b in (first, second)]
     nodes = rule(NODES).nodes
-    tables, points = [], []
-    for at, (low, high) in zip(here, windows, strict=True):
-        u = (low + high) / 2 + (high - low) / 2 * nodes
-        points.append(u)
-        tables.append(_centred(rows(at + u)))
+    points = [(low + high) / 2 + (high - low) / 2 * nodes for low, high in windows]
+    every = [rows_on(at + u) for at, u in zip(here, points, strict=True)]
+
+    def centred(k: int, u: Array) -> Array:
+        """Those of a basin, at distances from its minimum, but for a constant each."""
+        table = every[k](here[k] + u)
+        table = table.mean(axis=0, keepdims=True) if mean else table
+        return np.asarray(table - table.mean(axis=1, keepdims=True))
+
+    tables = [centred(k, u) for k, u in enumerate(points)]
     sizes = [float((t**2).mean()) for t in tables]
     if not all(s > 0 and math.isfinite(s) for s in sizes):
         return None
@@ -85,7 +87,7 @@ def best_stretch(
             # Beyond its border a basin is taken to go on as it ends: what lies there is another.
             ends = np.sort(points[other][[0, -1]])
             u = np.clip(ratio * points[k], *ends)
-            stretched = _centred(rows(here[other] + u))
+            stretched = centred(other, u)
             if signs is not None and mirror < 0:
                 stretched = stretched * signs[:, None]
             rest = _matched(stretched, tables[k]) if free else stretched - tables[k]
@@ -142,10 +144,6 @@ def _window(basin: Basin, domain: tuple[float, float]) -> tuple[float, float] | 
     return low, high
 
 
-def _centred(table: Array) -> Array:
-    return np.asarray(table - table.mean(axis=1, keepdims=True))
-
-
 def _matched(table: Array, other: Array) -> Array:
     """table - other, with the rows of `table` in the order that fits best."""
     from scipy.optimize import linear_sum_assignment
@@ -158,12 +156,9 @@ def _matched(table: Array, other: Array) -> Array:
     return np.asarray(table[order] - other)
 
 
-def _rows(process: Landscape | Diffusion, domain: tuple[float, float]) -> tuple[Rows, Array | None]:
-    """What is compared, as rows over points; and, without datapoints, how a mirror changes it."""
-
-    def inside(x: Array) -> Array:
-        return np.clip(x, *domain)
-
+def _rows(process: Landscape | Diffusion) -> tuple[Callable[[Array], Rows], Array | None]:
+    """What is compared, as rows over points among some; and, without datapoints, how a mirror
+    changes it."""
     if not isinstance(process, Landscape):
         diffusion = process
 
@@ -171,12 +166,12 @@ def _rows(process: Landscape | Diffusion, domain: tuple[float, float]) -> tuple[
             f, a = diffusion.coefficients(w)
             return np.stack([-f, np.sqrt(np.maximum(a, 0))])
 
-        return lambda x: _antiderivative(of_coefficients, inside(x)), np.array([1.0, -1.0])
+        return lambda x: _integrated(of_coefficients, x), np.array([1.0, -1.0])
     count = min(process.datapoints, COMPARED)
     chosen = np.unique(np.linspace(0, process.datapoints - 1, count).astype(int))
 
     def losses(x: Array) -> Array:
-        table = process.loss_table(inside(x))
+        table = process.loss_table(x)
         assert table is not None
         return np.asarray(table[chosen])
 
@@ -184,15 +179,21 @@ def _rows(process: Landscape | Diffusion, domain: tuple[float, float]) -> tuple[
         return np.asarray(process.stepped(process.gradient(w)[chosen], w))
 
     if process.losses is not None and process.rule.linear:
-        return losses, None
-    return lambda x: _antiderivative(of_gradients, inside(x)), None
+        return lambda _: losses, None
+    return lambda x: _integrated(of_gradients, x), None
 
 
-def _antiderivative(function: Rows, x: Array) -> Array:
-    """The integrals of rows from the first of the points, monotone, to each of them."""
-    r = rule(16)
-    low, high = x[:-1], x[1:]
-    inner = (low + high) / 2 + (high - low) / 2 * r.nodes[:, None]
+def _integrated(function: Rows, edges: Array) -> Rows:
+    """The integrals of rows from the first of the edges, ascending, to points between them."""
+    r, panels = rule(16), Panels(edges)
+    inner = nodes_of(panels.lower, panels.upper, r)[0]
     values = np.asarray(function(inner.ravel())).reshape(-1, *inner.shape)
-    steps = np.einsum("i,kij->kj", r.quadrature, values) * (high - low) / 2
-    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(steps, axis=1)], axis=1)
+    c = panels.half * (r.antiderivative @ (r.coefficients @ values))  # (rows, n + 1, panels)
+    c[:, 0, 1:] += np.cumsum(c.sum(axis=1)[:, :-1], axis=1)
+
+    def rows(x: Array) -> Array:
+        k, t = panels.locate(x)
+        basis = np.cos(np.arange(r.n + 1)[:, None] * np.arccos(np.clip(t, -1, 1)))
+        return np.asarray(np.einsum("rjp,jp->rp", c[:, :, k], basis))
+
+    return rows
