@@ -660,6 +660,11 @@ def test_a_taylor_looks_like_an_array():
         w.nothing  # noqa: B018
 
 
+def softmax(x):
+    e = np.exp(np.stack([x, x**2]))
+    return e / e.sum(axis=0)
+
+
 def test_rearranging_and_summing_act_on_derivatives_alike():
     x = np.array([1.25, 1.5, 2.0])
     table = lambda w: np.stack([w, w**2])  # noqa: E731
@@ -683,6 +688,7 @@ def test_rearranging_and_summing_act_on_derivatives_alike():
         (lambda w: sum(table(w)), slope.sum(axis=0)),
         (lambda w: (w * np.ones((2, 1)))[1], np.ones(3)),
         (lambda w: np.multiply.outer([2.0], w), 2 * np.ones((1, 3))),
+        (lambda w: np.logaddexp.reduce(table(w), axis=0), (slope * softmax(x)).sum(axis=0)),
     ]:
         np.testing.assert_allclose(evaluate(f, x, order=1)[1], g)
         many = evaluate(f, x, order=1, arithmetic=FIFTY)[1]

@@ -270,3 +270,30 @@ def test_classifiers_without_a_domain_are_the_same_in_every_unit(kind):
         assert state.status is Status.CONVERGED
         means.append(state.mean() * scale)
     assert means[1] == pytest.approx(means[0], rel=1e-11)
+
+
+X_TIMES_W = {
+    "outer": np.outer,
+    "multiply.outer": np.multiply.outer,
+    "matmul": lambda x, w: x[:, None] @ w[None, :],
+    "dot": lambda x, w: np.dot(x[:, None], w[None, :]),
+    "einsum": lambda x, w: np.einsum("i, j -> ij", x, w),
+    "transposed": lambda x, w: np.outer(w, x).T,
+}
+
+
+@pytest.mark.parametrize("how", X_TIMES_W)
+def test_products_of_features_and_weights_are_recorded_however_they_are_written(how):
+    """What is not recorded overflows at features of 1e5, and takes seconds."""
+    rng = np.random.default_rng(11)
+    x, times = 1e5 * rng.normal(size=12), X_TIMES_W[how]
+    sgd = Landscape(lambda w: np.log(1 + np.exp(times(x, w))), learning_rate=1e-10)
+    plain = Landscape(lambda w: [np.logaddexp(0, a * w) for a in x], learning_rate=1e-10)
+    assert sgd.tapes(0) is not None
+    for w in (np.array([-2.0, -1e-5, 3e-6, 0.5]), np.array([1e-5])):
+        found, true = sgd.moments(w), plain.moments(w)
+        np.testing.assert_allclose(found[0], true[0], rtol=1e-12)
+        np.testing.assert_allclose(found[1], true[1], rtol=1e-12)
+    state = end_state(sgd)
+    assert state.status is Status.CONVERGED
+    assert state.mean() == pytest.approx(end_state(plain).mean(), rel=1e-10)

@@ -112,14 +112,20 @@ def _average(a: Any, axis: Any = None, weights: Any = None, **options: Any) -> A
     return total / each(np.sum, whole, axis=axis, **options)
 
 
-def _prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, **options: Any) -> Any:
+def _folded(
+    joined: Callable[[Any, Any], Any], a: Any, axis: Any = None, *_: Any, **options: Any
+) -> Any:
+    """All entries along an axis, joined one after the other."""
     (a,) = lifted(a)
     rows = each(np.ravel, a) if axis is None else each(np.moveaxis, a, axis, 0)
-    product = functools.reduce(operator.mul, rows)
+    whole = functools.reduce(joined, rows)
     if not options.get("keepdims"):
-        return product
+        return whole
     shape = tuple(1 if axis in (None, i, i - a.ndim) else n for i, n in enumerate(a.shape))
-    return each(np.reshape, product, shape)
+    return each(np.reshape, whole, shape)
+
+
+_prod = functools.partial(_folded, operator.mul)
 
 
 def _extreme(
@@ -228,6 +234,7 @@ UFUNC_METHODS.update(
     {
         (np.add, "reduce"): lambda a, axis=0, **options: each(np.sum, a, axis=axis, **options),
         (np.multiply, "reduce"): lambda a, axis=0, **options: _prod(a, axis, **options),
+        (np.logaddexp, "reduce"): lambda a, axis=0, **o: _folded(np.logaddexp, a, axis, **o),
         (np.maximum, "reduce"): lambda a, axis=0, **options: _largest(a, axis, **options),
         (np.minimum, "reduce"): lambda a, axis=0, **options: _smallest(a, axis, **options),
         (np.multiply, "outer"): functools.partial(product, np.multiply.outer),

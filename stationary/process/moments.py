@@ -33,7 +33,8 @@ from stationary.process.optimiser import StepRule
 
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
 DIGIT_STEP = 128  # digits are added by as many, so that few arithmetics are made
-MORE_DIGITS = 40  # of a function as it is written, where doubles tell it from its recording
+MORE_DIGITS = (40, 400)  # of a function as it is written, where doubles tell it from its recording:
+# then as many as 1 + e^z has that is no 1, though e^z has hardly any double
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 
 
@@ -199,12 +200,14 @@ def _recorded(function: Function, order: int, probe: Array) -> Recording | None:
         return None
     if _agree(values, plain):
         return recording
-    try:  # as it is written, it may lose digits that it does not lose as it was recorded
-        exact = evaluate(function, probe, arithmetic=many_digits(MORE_DIGITS))[0]
-    except (StationaryError, OverflowError):
-        return None
-    known = np.where(np.isfinite(plain), to_float(exact), plain)
-    return recording if _agree(values, known) else None
+    for digits in MORE_DIGITS:
+        try:  # as it is written, it may lose digits that it does not lose as it was recorded
+            exact = evaluate(function, probe, arithmetic=many_digits(digits))[0]
+        except (StationaryError, OverflowError):
+            return None
+        if _agree(values, np.where(np.isfinite(plain), to_float(exact), plain)):
+            return recording
+    return None
 
 
 def _agree(values: Array, known: Array) -> bool:

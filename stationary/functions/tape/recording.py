@@ -78,10 +78,12 @@ class Symbol(NDArrayOperatorsMixin):
         raise UnknownOperationError("a part of an array")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method == "__call__" and ufunc is np.matmul and not options:
+            return _dot(*inputs)
         op = KNOWN.get(ufunc.__name__)
-        if op is None or method != "__call__" or options:
+        if op is None or method not in ("__call__", "outer") or options:
             raise UnknownOperationError(ufunc.__name__)
-        return recorded(self.tape, op, inputs)
+        return recorded(self.tape, op, _crossed(*inputs) if method == "outer" else inputs)
 
     def __array_function__(self, function: Any, _: Any, args: Any, options: Any) -> Any:
         rule = _ARRAY_FUNCTIONS.get(function)
@@ -159,8 +161,37 @@ def _expanded(x: Symbol, axis: Any) -> Symbol:
     return x[None, :] if axis in (0, -2) else x[:, None]
 
 
+def _crossed(a: Any, b: Any) -> tuple[Any, Any]:
+    """A column and a row: what they are broadcast to has each entry with each."""
+    if np.ndim(a) != 1 or np.ndim(b) != 1:
+        raise UnknownOperationError("an outer product of tables")
+    return (a if isinstance(a, Symbol) else np.asarray(a))[:, None], b
+
+
+def _outer(a: Any, b: Any) -> Any:
+    tape = next(x.tape for x in (a, b) if isinstance(x, Symbol))
+    return recorded(tape, "multiply", _crossed(a, b))
+
+
+def _dot(a: Any, b: Any) -> Any:
+    """Of a column and a row, as X[:, None] @ w[None, :]: a sum over one index alone."""
+    if np.ndim(a) != 2 or np.ndim(b) != 2 or np.shape(a)[1] != 1 or np.shape(b)[0] != 1:
+        raise UnknownOperationError("a sum of products")
+    tape = next(x.tape for x in (a, b) if isinstance(x, Symbol))
+    return recorded(tape, "multiply", (a, b))
+
+
+def _einsum(subscripts: str, *operands: Any) -> Any:
+    if subscripts.replace(" ", "") != "i,j->ij" or len(operands) != 2:
+        raise UnknownOperationError("np.einsum")
+    return _outer(*operands)
+
+
 _ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
+    np.outer: _outer,
+    np.dot: _dot,
+    np.einsum: _einsum,
     np.broadcast_to: _broadcast_to,
     np.transpose: _transposed,
     np.reshape: _reshaped,
