@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from stationary.errors import LandscapeError
 
@@ -24,6 +25,16 @@ BINARY = getattr(os, "O_BINARY", 0)  # elsewhere all files are
 STANDARD = "-"  # standard output
 MOST_BYTES = 2**30  # that a pipe may hold
 PATIENCE = 5  # seconds that it may be silent
+
+
+def path_of(given: Any) -> Path:
+    """The path that a user gave."""
+    try:
+        return Path(given)
+    except TypeError:
+        raise LandscapeError(
+            f"{given!r:.60} is no path of a file. Give a string, such as 'answer.json' or 'a.png'."
+        ) from None
 
 
 def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = ()) -> None:

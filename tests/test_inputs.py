@@ -17,6 +17,8 @@ from stationary import (
     UserFunctionError,
     analyze,
     end_state,
+    evolve,
+    first_passage,
     load,
     simulate,
 )
@@ -885,3 +887,37 @@ def test_a_chain_is_asked_for_where_there_is_one():
 def test_basins_of_a_process_are_told_how_to_be_had():
     with pytest.raises(LandscapeError, match=r"basins_of\(end_state\(process\)\)"):
         stationary.basins_of(WELLS)
+
+
+SGD = Landscape(lambda w: ((w - 1) ** 2, (w + 1) ** 2), learning_rate=0.1, domain=(-3, 3))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (lambda: first_passage(WELLS, 0, [[1], [2]]), r"target = \[1\] is no point of the domain"),
+        (lambda: first_passage(WELLS, None, 1), "start = None is no point"),
+        (lambda: evolve(WELLS, 0.0, times=[1]).at("x"), "'x' is no number"),
+        (lambda: evolve(SGD, 0.0, times=[1]).walkers.probability("a", 1), "is no number"),
+        (lambda: end_state(WELLS).plot(3), "3 is no path of a file. Give a string"),
+        (lambda: end_state(WELLS).save(None), "None is no path of a file"),
+        (lambda: end_state(WELLS).expect(3), "3 came where a function is needed"),
+        (lambda: stationary.sampled(3, (-1, 1)), "3 came where a function is needed"),
+        (lambda: stationary.sampled(lambda w: None, (-1, 1)), r"Return the gradients .* \(N, M\)"),
+        (lambda: Landscape(lambda: 3, learning_rate=0.1), "called with one argument, an array"),
+        (lambda: Diffusion(lambda x: -well(x) * (lambda y: None)(x), 1), "ends without return"),
+        (lambda: stationary.peaks_of(WELLS), r"peaks_of\(end_state\(process\)\)"),
+        (
+            lambda: stationary.sweep(SGD, sharpness=[1, 2]),
+            r'no sharpness .* by its name: parameters={"sharpness": \[1.0, 2.0\]}',
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_told_with_what_is_expected(asked, words):
+    with pytest.raises(LandscapeError, match=words):
+        asked()
+
+
+def test_targets_may_be_a_range_or_an_array_of_none():
+    assert len(first_passage(WELLS, 0.5, range(2)).targets) == 2
+    assert first_passage(WELLS, 0.5, np.array(1.0)).targets == (1.0,)

@@ -12,6 +12,7 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
+from stationary.points import numbers_only
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -144,6 +145,8 @@ class Evolution(Result, Seen):
 
     def at(self, time: float) -> Cells:
         """Where the process is at one of the times, as a distribution."""
+        with numbers_only(time):
+            time = float(time)
         k = int(np.argmin(np.abs(self.times - time)))
         if not abs(self.times[k] - time) <= 1e-9 * max(abs(time), float(self.times[-1])):
             known = ", ".join(f"{t:g}" for t in self.times[:5])

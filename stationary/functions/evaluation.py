@@ -107,6 +107,8 @@ def call_user_function(function: Function, argument: Any) -> Any:
 
 def explained(function: Callable[..., Any], error: BaseException) -> str:
     """What went wrong, in the deepest of the user's own lines."""
+    if not callable(function):
+        return f"{function!r:.60} came where a function is needed, as in lambda x: x**2."
     text = f"{name_of(function)} raised {type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
         text = f"{name_of(function)} raised {type(error).__name__}: {error.msg}"
@@ -133,6 +135,10 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
             "array already, or one that carries its derivatives: collect rows with np.stack, or "
             "return a list of them."
         )
+    elif isinstance(error, TypeError) and "positional argument" in str(error) and not theirs:
+        text += "\nIt is called with one argument, an array of points, and its parameters by name."
+    elif isinstance(error, TypeError) and "NoneType" in str(error):
+        text += "\nA function gave None, as one that ends without return does."
     return text
 
 

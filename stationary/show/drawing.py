@@ -15,7 +15,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.files import FIGURES, probe, unwritable, write
+from stationary.files import FIGURES, path_of, probe, unwritable, write
 
 Axes = Any  # those of matplotlib, which nothing imports before something is drawn
 
@@ -225,7 +225,7 @@ def content_of(figure: Any, suffix: str) -> bytes:
 
 def save(figure: Any, path: str | Path) -> None:
     """Write a figure to `path`, as its suffix says; where that fails a file is left as it was."""
-    path = Path(path)
+    path = path_of(path)
     probe(path, suffixes=FIGURES)
     try:
         write(path, content_of(figure, path.suffix.lower()))

@@ -7,7 +7,7 @@ from operator import attrgetter
 from pathlib import Path
 
 from stationary.errors import StationaryError
-from stationary.files import probe, write
+from stationary.files import path_of, probe, write
 from stationary.result import Result, plain
 from stationary.show.layout import Report
 from stationary.sources.saved import FORMAT, Saved
@@ -25,7 +25,7 @@ def text(answer: Saved) -> Report:
 
 def save(answer: Result, path: str | Path) -> None:
     """What `stationary.load` reads again, in a file whose name ends in .json."""
-    path = Path(path)
+    path = path_of(path)
     probe(path, suffixes=(".json",))
     try:
         columns = {name: plain(column) for name, column in answer.render("table").items()}

@@ -9,6 +9,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.numbers.cost import BY_WORK, CACHE
+from stationary.points import numbers_only
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.simulation.blocks import Crew
@@ -47,6 +48,8 @@ class Ensemble:
     def probability(self, lower: float, upper: float) -> tuple[Array, Array]:
         """P(lower < X <= upper) at each time, and its standard error: at least 1 / walkers."""
         n = self.walkers
+        with numbers_only((lower, upper)):
+            lower, upper = float(lower), float(upper)
         p = ((lower < self.positions) & (self.positions <= upper)).mean(axis=1)
         return p, np.maximum(np.sqrt(p * (1 - p) / n), 1 / n)
 

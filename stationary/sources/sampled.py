@@ -212,7 +212,7 @@ class _Evaluated:
         if result.dtype.kind not in "fiu" and str(result.dtype) not in UNITS:
             raise LandscapeError(
                 f"{self.name}: {name_of(self.function)} returned {result.dtype} in place of "
-                f"numbers."
+                "numbers. Return the gradients of the datapoints, shape (N, M) for M weights."
             )
         if str(result.dtype) in UNITS:
             self.dtype = str(result.dtype)

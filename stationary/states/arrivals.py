@@ -35,7 +35,8 @@ class Arrivals:
         process = as_process(process, "first passage")
         diffusion = process.diffusion()
         self.diffusion, self.digits = diffusion, checked(digits, diffusion.name, diffusion)
-        self.asked = list(targets) if isinstance(targets, (tuple, list, np.ndarray)) else [targets]
+        targets = targets.tolist() if isinstance(targets, np.ndarray) else targets
+        self.asked = list(targets) if isinstance(targets, (tuple, list, range)) else [targets]
         if not self.asked:
             raise LandscapeError(
                 f"{diffusion.name}: first passage needs a target, as in targets = 1."
@@ -53,7 +54,7 @@ class Arrivals:
         else:
             self.starts = self.inside(start, "start")
             self._come_from_infinity()
-        self.targets = [self.inside(t, "target")[()] for t in self.asked]
+        self.targets = [self.inside(t, "target", one=True)[()] for t in self.asked]
         if any(t in self.targets[:i] for i, t in enumerate(self.targets)):
             raise LandscapeError(
                 f"{diffusion.name}: targets = {self.asked!r:.60} name a point twice, which can be "
@@ -69,9 +70,11 @@ class Arrivals:
             return np.asarray(x, dtype=float)
         return np.asarray(self.arithmetic.array(np.asarray(x, dtype=object)))
 
-    def inside(self, x: Any, what: str) -> Array:
+    def inside(self, x: Any, what: str, *, one: bool = False) -> Array:
         try:
             at = self.points(x)
+            if x is None or (one and at.ndim):
+                raise TypeError
         except (TypeError, ValueError):
             raise LandscapeError(
                 f"{self.diffusion.name}: {what} = {x!r:.40} is no point of the domain. Give a "

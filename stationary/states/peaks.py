@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary.errors import LandscapeError
 from stationary.numbers.elementary import compact, log, logaddexp, number
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component
@@ -35,6 +36,11 @@ def peaks_of(state: EndState) -> tuple[Peak, ...]:
 
     Returns () where the masses depend on a start that was not given, or there is no end state.
     """
+    if not isinstance(state, EndState):
+        raise LandscapeError(
+            f"peaks_of takes what end_state gives, not {state!r:.60}. Write "
+            "peaks_of(end_state(process))."
+        )
     if state.kind in ("none", "classes"):
         return ()
     found: list[Peak] = []

@@ -16,6 +16,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import explained
+from stationary.functions.given import meant, short
 from stationary.line.digits import checked
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention
@@ -25,6 +26,7 @@ from stationary.sources.columns import is_table
 from stationary.sources.loading import as_process, load_text
 from stationary.sources.ranges import checked_values
 from stationary.sources.running import source_text
+from stationary.sources.settings import KNOWN
 from stationary.states.basins import checked_barrier
 from stationary.sweeps.family import Recipe
 from stationary.sweeps.quantities import QUANTITIES, quantities_from
@@ -68,6 +70,12 @@ def planned(
             )
     named = {str(k): checked_values(v, str(k)) for k, v in (parameters or {}).items()}
     fields, changes = _fields(changes, named)
+    for name, value in changes.items():
+        if name not in KNOWN:
+            raise LandscapeError(
+                f"there is no {name} (= {short(value)}) to sweep. {meant(name, KNOWN, '')} A "
+                f'parameter of a file is swept by its name: parameters={{"{name}": [1.0, 2.0]}}.'
+            )
     if not given and not named and not fields:
         raise LandscapeError(
             "there is nothing to sweep. Give several values of something: learning_rate, "
