@@ -50,11 +50,13 @@ class Basins:
         slopes = [abs(e.slope) for e in state.equilibria if e.slope]
         # E-folds in a step, over T.
         self.slowest, self.fastest = (f(slopes, default=0.0) / last for f in (min, max))
-        self.why = self._why_not(state)
-        if self.why:
-            raise LandscapeError(
-                f"{landscape.name}: at T = {last:g} {self.why}, and no rates between basins can "
-                "be given. `simulate` follows the schedule all the same."
+        if not self.minima:
+            raise self._without(last, "no minimum is left")
+        if state.diffusion.is_periodic:
+            raise self._without(last, "the domain is periodic")
+        if len(state.components) != 1:
+            raise self._without(
+                last, "zeros of the noise part the basins, so that some are left for good"
             )
 
     def at(self, rate: float) -> Landscape:
@@ -67,21 +69,15 @@ class Basins:
         state = end_state(given)
         self._remember(given.diffusion())
         if state.kind != "density":
-            raise LandscapeError(
-                f"{self.landscape.name}: at T = {rate:g} there is no one density over all "
-                f"basins (it is of kind {state.kind!r}), and no rates between them can be given. "
-                "`simulate` follows the schedule all the same."
-            )
+            why = f"there is no one density over all basins (it is of kind {state.kind!r})"
+            raise self._without(rate, why)
         return state
 
-    def _why_not(self, state: EndState) -> str:
-        if not self.minima:
-            return "no minimum is left"
-        if state.diffusion.is_periodic:
-            return "the domain is periodic"
-        if len(state.components) != 1:
-            return "zeros of the noise part the basins, so that some are left for good"
-        return ""
+    def _without(self, rate: float, why: str) -> LandscapeError:
+        return LandscapeError(
+            f"{self.landscape.name}: at T = {rate:g} {why}, and no rates between basins can be "
+            "given. `simulate` follows the schedule all the same."
+        )
 
     def chain(self, rate: float, cells: int) -> ChainState | None:
         """The exact chain; None where it has no end state that no start decides."""

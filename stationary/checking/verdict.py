@@ -12,13 +12,12 @@ from stationary.chain.state import ChainState
 from stationary.distribution import Distribution
 from stationary.errors import Status
 from stationary.result import Result
-from stationary.sgd.basins import COMPARED, HELD, LEAST, SETTLED, SgdBasin
+from stationary.sgd.basins import COMPARED, FACTOR, HELD, SETTLED, SgdBasin, log_of
 from stationary.simulation.result import Simulation
 from stationary.wording import LN10, at_rest_text, power_text, probability_text, time_text
 
 HOLDS, ROUGHLY = 0.05, 0.2  # distances
-FACTOR = 2.0  # between two small probabilities, or
-SLOWER = 10.0  # between two times, that is worth a word
+SLOWER = 10.0  # times: a factor between two exit times, that is worth a word
 APART = 5.0  # standard errors between walkers and the chain that are no chance
 
 
@@ -205,23 +204,18 @@ class Check(Result):
         """Basins that hold little, but much more by one answer than by the other."""
         found = []
         for b in self.basins:
-            if b.diffusion is None or b.chain is None or b.log_diffusion is None or b.at_end:
+            if b.chain is None or b.at_end or b.parted or b.gap <= math.log(FACTOR):
+                continue  # what is parted is said already
+            mine, theirs = log_of(b.log_diffusion), log_of(b.log_chain)
+            if min(mine, theirs) > math.log(HELD):
                 continue
-            mine, theirs = b.log_diffusion, -math.inf if b.log_chain is None else b.log_chain
-            if not max(mine, theirs) > LEAST or min(mine, theirs) > math.log(HELD):
-                continue
-            if b.parted:  # said already
-                continue
-            most = b.chain[0] + b.chain[1]
             if math.isinf(theirs):
                 words = "nothing by the chain, which leaves it for good"
-            elif abs(mine - theirs) > math.log(FACTOR) + b.log_chain_error:
+            elif math.isfinite(b.log_chain_error):
                 about = "about " if b.log_chain_error > 0.1 else ""
                 words = f"{about}{probability_text(theirs, 2)} by the chain"
-            elif b.diffusion[0] > FACTOR * most:
-                words = f"no more than {most:.1g} by the chain"
             else:
-                continue
+                words = f"no more than {sum(b.chain):.1g} by the chain"
             found.append(
                 f"the minimum at w = {b.position:.4g} holds {probability_text(mine, 2)} by the "
                 f"diffusion and {words}"

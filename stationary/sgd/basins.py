@@ -33,6 +33,7 @@ CLOSE = 0.05  # difference of two masses, and relative of two deviations, up to 
 LEAST = math.log(TINY)  # of a probability below which none is worth a word
 MOST_EXITS = 30  # basins whose exit times are told: each is an integration of its own
 HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
+FACTOR = 2.0  # between two probabilities below that, that is worth a word
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class SgdBasin:
         mine, theirs = self.diffusion[0], self.chain[0]
         if abs(mine - theirs) > CLOSE:
             return False
-        return mine > HELD < theirs or self.gap <= math.log(2)
+        return mine > HELD < theirs or self.gap <= math.log(FACTOR)
 
     @property
     def gap(self) -> float:
