@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -33,13 +33,13 @@ from stationary.evolution.request import (
     FINER,
     MOST_CELLS,
     MOST_NUMBERS,
+    Asked,
     checked_cells,
     checked_times,
     checked_tolerance,
 )
 from stationary.evolution.window import leaks, near_the_unreached, windowed
 from stationary.numbers.arithmetic import SAME
-from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
@@ -106,25 +106,14 @@ def evolve(
             f"{name}: an evolution needs a start. Give initial: a point, as in initial = 0.3 (or "
             f"--initial 0.3), or a distribution of {diffusion.variable}, as in normal:0.5,0.175."
         )
-    found = _evolved(_Asked(process, end_state(process, start), start, at, tolerance), cells)
+    found = _evolved(Asked(process, end_state(process, start), start, at, tolerance), cells)
     if diffusion.uncertainty is None:
         return found
     state = end_state(pushed(diffusion), start)
-    return beside(found, _evolved(_Asked(process, state, start, at, tolerance), cells))
+    return beside(found, _evolved(Asked(process, state, start, at, tolerance), cells))
 
 
-@dataclass(frozen=True, eq=False)
-class _Asked:
-    """A process, its end state, and what is asked of it."""
-
-    process: Diffusion | Landscape
-    state: EndState
-    start: Initial
-    times: Array
-    tolerance: float
-
-
-def _evolved(asked: _Asked, cells: int | None) -> Evolution:
+def _evolved(asked: Asked, cells: int | None) -> Evolution:
     state, start, at, tolerance = asked.state, asked.start, asked.times, asked.tolerance
     diffusion, later = state.diffusion, at[at > 0]
     pulses = None
@@ -135,7 +124,7 @@ def _evolved(asked: _Asked, cells: int | None) -> Evolution:
         pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(ways), jumps)
     if pulses is not None and pulses.until >= later[-1]:
         return _of_pulses(asked, pulses)
-    grid = windowed(state, start, at, BASE if cells is None else cells // 4)
+    grid = windowed(asked, BASE if cells is None else cells // 4)
     if pulses is not None and grid.needed > MOST_NEEDED and pulses.until > 0.1 * later[0]:
         return _handed_over(asked, pulses)
     return _on_grids(asked, grid, cells)
@@ -144,7 +133,7 @@ def _evolved(asked: _Asked, cells: int | None) -> Evolution:
 # With a grid, with pulses, or first with these and then with a grid.
 
 
-def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
+def _on_grids(asked: Asked, grid: Grid, cells: int | None) -> Evolution:
     state, start, times, tolerance = asked.state, asked.start, asked.times, asked.tolerance
     grids = Refinement(grid.blurred, grid.needed)
     # How cells share points at first is no error, and nothing that finer ones would mend.
@@ -160,7 +149,7 @@ def _on_grids(asked: _Asked, grid: Grid, cells: int | None) -> Evolution:
             hopeless = min(worst, before) > least and grid.needed > MOST_NEEDED
             if worst <= tolerance or hopeless or 2 * len(grids.runs[-1].chain.width) > most:
                 break
-        run = run_on(state, start, grid.edges(level), times, within)
+        run = run_on(asked, grid.edges(level), within)
         grids = replace(grids, runs=[*grids.runs[1 - GRIDS :], run])
         if level < GRIDS or len(run.chain.width) <= ENOUGH:  # for a relaxation time
             chains = [*chains[1 - GRIDS :], run.chain]
@@ -206,9 +195,9 @@ def _of_window(state: EndState, edges: Array, leak: Array) -> tuple[str, ...]:
     )
 
 
-def _of_pulses(asked: _Asked, pulses: Pulses) -> Evolution:
+def _of_pulses(asked: Asked, pulses: Pulses) -> Evolution:
     """All from pulses; cells are there to show it, and for the relaxation time."""
-    state, start, times = asked.state, asked.start, asked.times
+    state, times = asked.state, asked.times
     edges = pulses.edges(times, MOST_NUMBERS // (FINER * len(times)))
     margin = float(edges[-1] - edges[0]) / 100
     low, high = state.diffusion.domain
@@ -218,17 +207,17 @@ def _of_pulses(asked: _Asked, pulses: Pulses) -> Evolution:
     high = high if math.isfinite(high) else max(edges[-1], last) + margin
     zeros = [float(x) for p in state.anatomy.points for x in (p.lower, p.upper)]
     edges = np.unique(np.clip(np.concatenate([edges, zeros, [low, high]]), low, high))
-    grid = grid_in(state, start, times, first_reach(state, start, times), (), 4 * BASE)
+    grid = grid_in(asked, first_reach(asked), (), 4 * BASE)
     chains = [chain_on(state.diffusion, state.anatomy, grid.edges(k)) for k in range(GRIDS)]
     gap = gap_of(state, chains, edges, float(times[-1]))
     return _answer(asked, edges, pulses.seen(edges, times), (), gap, 0, ())
 
 
-def _handed_over(asked: _Asked, pulses: Pulses) -> Evolution:
+def _handed_over(asked: Asked, pulses: Pulses) -> Evolution:
     """Pulses as long as they are narrow, and what they have become by then on grids."""
     at, early = pulses.until, asked.times <= pulses.until
     later = replace(asked, start=pulses.start_at(at), times=asked.times[~early] - at)
-    then = _on_grids(later, windowed(asked.state, later.start, later.times, BASE), None)
+    then = _on_grids(later, windowed(later, BASE), None)
     before = pulses.seen(then.edges, asked.times[early])
     # What a pulse is off is little beside what noise makes of it, however narrow it was by then.
     widths = np.fmax(then.std, pulses.moments(at)[2])
@@ -253,7 +242,7 @@ def _handed_over(asked: _Asked, pulses: Pulses) -> Evolution:
 
 
 def _answer(
-    asked: _Asked,
+    asked: Asked,
     edges: Array,
     seen: Seen,
     atoms: tuple[EvolutionAtom, ...],
@@ -312,7 +301,7 @@ def _answer(
 
 
 def _distance_to_end(
-    asked: _Asked, between: Between, seen: Seen, atoms: Sequence[EvolutionAtom]
+    asked: Asked, between: Between, seen: Seen, atoms: Sequence[EvolutionAtom]
 ) -> tuple[Array | None, Array | None, bool]:
     """The total-variation distance (times,), its error, and if cells show the end.
 

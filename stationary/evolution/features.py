@@ -10,6 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.grid import GRIDS, SPACINGS, Feature, Grid, grid_on
+from stationary.evolution.request import Asked
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -41,9 +42,9 @@ def _quantiles(state: EndState) -> Array:
     return state.reach(TAIL, (0.1, 0.25, 0.5, 0.75, 0.9))
 
 
-def first_reach(state: EndState, start: Initial, times: Array) -> tuple[float, float]:
+def first_reach(asked: Asked) -> tuple[float, float]:
     """An interval that holds the start, whatever is special on the line, and most of what comes."""
-    diffusion = state.diffusion
+    state, start, diffusion = asked.state, asked.start, asked.state.diffusion
     lower, upper = diffusion.domain
     low, high = start.ppf(TAIL), start.isf(TAIL)
     places = [low, high, *(float(e.position) for e in state.anatomy.equilibria)]
@@ -54,7 +55,7 @@ def first_reach(state: EndState, start: Initial, times: Array) -> tuple[float, f
         tails = _quantiles(state)[[0, 6]].tolist()
         places += [x for x in tails if q[0] - reach < x < q[1] + reach]
     x = np.clip(np.array([low, high]), lower, upper)
-    t = float(times[-1])
+    t = float(asked.times[-1])
     with np.errstate(all="ignore"):
         spread = np.nan_to_num(np.minimum(np.sqrt(diffusion.coefficients(x)[1] * t), 1 + abs(x)))
     if not is_whole(state):  # nothing keeps it
@@ -91,9 +92,7 @@ def _carried(diffusion: Diffusion, x: Array, t: float) -> tuple[Array, Array]:
 
 
 def grid_in(
-    state: EndState,
-    start: Initial,
-    times: Array,
+    asked: Asked,
     window: tuple[float, float],
     depths: tuple[tuple[float, float], ...],
     cells: int,
@@ -103,7 +102,7 @@ def grid_in(
 
     Between the two points of `held` is all probability, as far as it is known.
     """
-    diffusion = state.diffusion
+    state, start, times, diffusion = asked.state, asked.start, asked.times, asked.state.diffusion
     low, high = window
     span = high - low
     centre, width = _centre_of(start)

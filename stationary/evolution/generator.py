@@ -212,7 +212,6 @@ def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
     still = (f == 0) & (a == SMALLEST)  # neither drift nor noise: nothing is handed on
     log_up[still] = log_down[still] = -math.inf
     points: list[tuple[int, float]] = []  # before which cell, and where
-    resting: dict[int, tuple[float, float]] = {}  # the rates into such a point from either side
     if not diffusion.is_periodic:
         log_down[0] = log_up[-1] = -math.inf
         for face, x, sides, rests in _faces(parts, edges):
@@ -231,7 +230,6 @@ def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
                 continue
             stops |= 0 < face < n and rests
             if stops:
-                resting[len(points)] = (rates[0], rates[1])
                 points.append((face, x))
             if face > 0:
                 log_up[face - 1] = rates[0]

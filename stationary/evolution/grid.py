@@ -78,8 +78,8 @@ def grid_on(
     breaks: Array,
     features: tuple[Feature, ...],
     cells: int,
-    blurred: tuple[tuple[float, float], ...] = (),
-    carried: Callable[[Array], Array] | None = None,
+    blurred: tuple[tuple[float, float], ...],
+    carried: Callable[[Array], Array],
 ) -> Grid:
     """A grid of about `cells` cells on level 0; `breaks` within the window become edges.
 
@@ -105,11 +105,9 @@ def grid_on(
         xi = xi + f.weight * np.arcsinh((x - f.position) / s)
     rising = np.append(True, np.diff(xi) > 0) | np.isin(x, breaks)
     x, xi = x[rising], np.maximum.accumulate(xi[rising])
-    needed = 0.0
-    if carried is not None:
-        extra, needed = _needed(x, ACROSS * carried(x))
-        needed /= ACROSS
-        xi = xi + extra * (xi[-1] - xi[0]) * min(1.0, needed / FEW)
+    extra, needed = _needed(x, ACROSS * carried(x))
+    needed /= ACROSS
+    xi = xi + extra * (xi[-1] - xi[0]) * min(1.0, needed / FEW)
     at = np.interp(breaks, x, xi)
 
     def apart(i: slice, k: slice) -> Array:

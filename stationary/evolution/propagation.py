@@ -11,10 +11,10 @@ from stationary.aliases import Array
 from stationary.cells import shares_of
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.generator import Chain, chain_on
+from stationary.evolution.request import Asked
 from stationary.numbers.arithmetic import HUGE
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-from stationary.states.distribution import EndState
 
 IN_TIME = 1e-8  # error of the integration in time, where nothing else is asked for
 FASTEST = math.sqrt(HUGE)  # times the longest interval: doubles still carry the square
@@ -54,12 +54,10 @@ class Run:
         return np.asarray((self.states * apart**2).sum(axis=1) + inner)
 
 
-def run_on(
-    state: EndState, start: Initial, edges: Array, times: Array, within: float = IN_TIME
-) -> Run:
-    diffusion = state.diffusion
-    chain = chain_on(diffusion, state.anatomy, edges)
-    p = placed(diffusion, chain, start)
+def run_on(asked: Asked, edges: Array, within: float = IN_TIME) -> Run:
+    state, times = asked.state, asked.times
+    chain = chain_on(state.diffusion, state.anatomy, edges)
+    p = placed(state.diffusion, chain, asked.start)
     origin = float(p @ chain.position)
     distance = np.abs(chain.position - origin)
     steps = np.diff(times, prepend=0.0)

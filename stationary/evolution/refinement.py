@@ -12,6 +12,7 @@ grids make of the same a level and two levels before tells its error.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -131,9 +132,8 @@ class Refinement:
         runs, found, fine = self.runs, self._cells[2], self._limits[-1]
         totals = [np.abs(d).sum(axis=1) / 2 for _, d in self._differences]
         lumps = [np.abs(d[:, ~c.is_cell]) for c, d in self._differences]
+        means, variances = (np.array([getattr(r, k) for r in runs]) for k in ("mean", "variance"))
         first_moment, second_moment = runs[4].moments.T
-        mean = limit_of([r.mean for r in runs], first_moment)
-        variance = _of_variance([r.variance for r in runs], second_moment)
         current = _of_faces([current_of(r) for r in runs])
         shown = np.isin(runs[2].chain.edges, found.edges)
         return Refined(
@@ -143,8 +143,8 @@ class Refinement:
             atom_errors=_error(*lumps) + 2 * fine.error[:, None],
             error=self.error,
             mass_error=_unless_vague(_error(*totals) + 2 * fine.error),
-            mean=_cautious(mean, [r.mean for r in runs[3:]], self.error),
-            variance=_cautious(variance, [r.variance for r in runs[3:]], self.error),
+            mean=_of_moment(means, first_moment, self.error, -math.inf),
+            variance=_of_moment(variances, second_moment, self.error, 0.0),
             current=Limit(current.value[:, shown], current.error),
             time_error=sizes([r.errors for r in runs[2:]]),
             moment_errors=sizes([r.moment_errors for r in runs[2:]]),
@@ -202,23 +202,19 @@ def _unless_vague(error: Array) -> Array:
     return np.where(error > VAGUE, 1.0, error)
 
 
-def _cautious(limit: Limit, finest: Sequence[Array], error: Array) -> Limit:
-    """A moment, with all that putting together has changed as its error where cells are vague.
+def _of_moment(values: Array, scale: Array, error: Array, least: float) -> Limit:
+    """The limit of a moment; one that comes out below the least is that of the finest grid.
 
-    Of two grids, since one may be near it by chance.
+    Where cells are vague all that putting together has changed is its error: of two grids, since
+    one may be near it by chance.
     """
-    change = 2 * np.abs(limit.value - finest).max(axis=0)
-    wide = np.maximum(limit.error, change)
-    return Limit(limit.value, np.where(error > COARSE, wide, limit.error))
-
-
-def _of_variance(values: Sequence[Array], scale: Array) -> Limit:
-    """The limit of variances; one that comes out negative is that of the finest grid."""
-    found = limit_of(values, scale)
+    found = limit_of(list(values), scale)
     # What is carried faster than it spreads may be too narrow for the cells to say more.
-    lost = found.value < 0
-    wide = np.maximum(found.error, values[-1])
-    return Limit(np.where(lost, values[-1], found.value), np.where(lost, wide, found.error))
+    lost = found.value < least
+    value = np.where(lost, values[-1], found.value)
+    off = np.where(lost, np.maximum(found.error, values[-1]), found.error)
+    change = 2 * np.abs(value - values[3:]).max(axis=0)
+    return Limit(value, np.where(error > COARSE, np.maximum(off, change), off))
 
 
 def _of_faces(values: Sequence[Array]) -> Limit:

@@ -1,8 +1,9 @@
-"""What may be asked of an evolution: times, a tolerance, a number of cells."""
+"""What is asked of an evolution, and what may be: times, a tolerance, a number of cells."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,27 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole, number
 from stationary.numbers.cost import LASTING
+from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
 from stationary.sources.ranges import MOST_VALUES
+from stationary.states.distribution import EndState
 
 MOST_CELLS = 2**15  # where a step takes 20 ms; errors fall at least as cells do
 MOST_NUMBERS = 4 * LASTING  # times times cells of the finest grid
 LATEST = 1e300  # a time beside which there is room for products, and for ticks of a figure
 FINER = 4  # the finest grid has so many times the cells that are asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A process, its end state, and what is asked of it."""
+
+    process: Diffusion | Landscape
+    state: EndState
+    start: Initial
+    times: Array
+    tolerance: float
 
 
 def times_until(until: float, every: float | None = None) -> Array:

@@ -19,9 +19,9 @@ from stationary.errors import LandscapeError
 from stationary.evolution.features import TAIL, first_reach, grid_in
 from stationary.evolution.grid import BLUR, SMALLEST, Grid
 from stationary.evolution.propagation import Run, run_on
+from stationary.evolution.request import Asked
 from stationary.line.feller import Feller
 from stationary.process.diffusion import Diffusion
-from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
 LEAK = 1e-10  # at a cut, for which it is moved
@@ -44,21 +44,21 @@ class _Frame:
     depths: tuple[tuple[float, float], ...]  # place and width
 
 
-def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
+def windowed(asked: Asked, cells: int) -> Grid:
     """The grid, of about `cells` cells on level 0, on a window that holds the probability."""
-    diffusion = state.diffusion
+    diffusion = asked.state.diffusion
     lower, upper = diffusion.domain
-    low, high = low_at_first, high_at_first = first_reach(state, start, times)
-    places = sorted({x for x, _ in _never_reached(state)})
+    low, high = low_at_first, high_at_first = first_reach(asked)
+    places = sorted({x for x, _ in _never_reached(asked.state)})
     at_first = ((x, max(1e-8 * (high - low), BLUR * abs(x))) for x in places if low <= x <= high)
     frame = _Frame(low, high, tuple(at_first))
     best: tuple[_Frame, Run] | None = None
     least, idle, factor = math.inf, 0, 2.0
     for round_ in range(60):
-        grid = grid_in(state, start, times, (frame.low, frame.high), frame.depths, cells)
+        grid = grid_in(asked, (frame.low, frame.high), frame.depths, cells)
         try:
             for level in TRIED:
-                run = run_on(state, start, grid.edges(level), times)
+                run = run_on(asked, grid.edges(level))
                 at_low, at_high = (float(x.max()) for x in leaks(run, diffusion))
                 near = [float(_at(run, x).max()) for x, _ in frame.depths]
                 leak = max([at_low, at_high, *near])
@@ -94,7 +94,7 @@ def windowed(state: EndState, start: Initial, times: Array, cells: int) -> Grid:
     held = _held_by(best[1])
     low = max(min(held[0], low_at_first), best[0].low)
     high = min(max(held[1], high_at_first), best[0].high)
-    return grid_in(state, start, times, (low, high), best[0].depths, cells, held)
+    return grid_in(asked, (low, high), best[0].depths, cells, held)
 
 
 def _held_by(run: Run) -> tuple[float, float]:
