@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import combinations
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from stationary import (
     LandscapeError,
     Simulation,
     hitting_probability,
+    load,
     simulate,
 )
 from stationary.simulation.result import Ending
@@ -462,12 +464,15 @@ def test_a_seed_that_was_not_given_can_be_used_again():
     assert same(*(simulate(p, walkers=50, steps=50, seed=sequence) for _ in range(2)))
 
 
-def test_local_functions_are_refused_for_other_processes():
-    with (
-        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
-        pytest.raises(LandscapeError, match="path of a landscape file"),
-    ):
-        simulate(parabolas([0, 1]), executor=pool)
+def test_local_functions_take_the_same_steps_in_other_processes():
+    settings = {"walkers": 200, "steps": 40, "burn_in": 20, "seed": 1}
+    loaded, lock = load(EXAMPLES / "two_minima.py"), Lock()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        for p in (parabolas([0, 1]), loaded, loaded.diffusion()):
+            assert same(simulate(p, **settings), simulate(p, executor=pool, **settings))
+        held = Diffusion(drift=lambda x: -x if lock else x, variance=1.0)
+        with pytest.raises(LandscapeError, match="cannot be sent to other processes"):
+            simulate(held, executor=pool, **settings)
 
 
 def test_it_stops_at_the_target_error():

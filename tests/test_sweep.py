@@ -414,6 +414,14 @@ def test_processes_give_the_same_digits(alone):
         # One combination whose points are solved one by one, with its crossover.
         few = {"learning_rate": [0.03, 0.1]}
         assert sweep(FAMILY, executor=pool, **few).to_json() == sweep(FAMILY, **few).to_json()
+        # Functions of this test are sent by value; what they hold cannot always be.
+        rates = {"k": [1.0, 2.0]}
+        made, asked = (
+            (lambda k: Diffusion(lambda x: -k * x, 1.0, (-9, 9))),
+            {"s": lambda a: a.end_state.std()},
+        )
+        own = sweep(made, rates, quantities=asked, executor=pool)
+        assert own.to_json() == sweep(made, rates, quantities=asked).to_json()
         lock = Lock()
         unsendable = Landscape(
             losses=lambda w: (w**2 + (lock is None), (w - 1) ** 2), learning_rate=0.1

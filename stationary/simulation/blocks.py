@@ -6,16 +6,13 @@ which process steps it, in which order, or how many others there are.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-import os
 import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,8 +26,6 @@ from stationary.progress import processes
 from stationary.simulation.sgd import SgdStepper, block_size
 from stationary.simulation.streams import Moments, Observation, Record, Watch
 from stationary.simulation.walkers import RootEnd, SdeStepper, Walls
-from stationary.sources.loading import load
-from stationary.sources.running import PREFIX
 
 ESCAPED = 2  # the fate of a walker: 0 on its way, -1 or 1 absorbed at an end, 2 escaped
 
@@ -141,23 +136,24 @@ class Crew:
 
     process: Landscape | Diffusion
     executor: Executor | None = None
-    recipe: bytes = b""
+    recipe: bytes = b""  # the process, by value, for another process
 
     @classmethod
-    def of(
-        cls, process: Landscape | Diffusion, source: Any, executor: Any, changes: dict[str, Any]
-    ) -> Crew:
-        """`source` is the path that the process was read from, if it was."""
-        if executor is None:
-            return cls(process)
+    def of(cls, process: Landscape | Diffusion, executor: Any) -> Crew:
+        if executor is None or isinstance(executor, ThreadPoolExecutor):
+            return cls(process, executor)
         if not isinstance(executor, Executor):
             raise LandscapeError(
                 f"{process.name}: executor = {executor!r:.60} must be a "
                 "concurrent.futures.Executor, such as a ProcessPoolExecutor(2)."
             )
-        if isinstance(executor, ThreadPoolExecutor):
-            return cls(process, executor)
-        return cls(process, executor, _recipe(process, source, changes))
+        try:  # without its start: the walkers have been placed
+            return cls(process, executor, pickle.dumps(replace(process, initial=None)))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise LandscapeError(
+                f"{process.name}: its functions cannot be sent to other processes ({error}). Use a "
+                "ThreadPoolExecutor, or none."
+            ) from error
 
     def carry_out(
         self, plan: Plan, blocks: Sequence[Block], done: Callable[[int], None]
@@ -194,42 +190,7 @@ def pool(jobs: int | None, executor: Any, where: str) -> Iterator[Any]:
         yield own
 
 
-def _recipe(process: Landscape | Diffusion, source: Any, changes: dict[str, Any]) -> bytes:
-    """What another process needs in order to have the same process."""
-    way_out = (
-        "Give the path of a landscape file in its place, from which each process reads it, or use "
-        "a ThreadPoolExecutor or none."
-    )
-    if source is not None:
-        changes = {k: v for k, v in changes.items() if k != "initial"}
-        file = Path(os.path.expanduser(source)).absolute()
-        # With its time, so that a pool that lives longer reads an edited file again.
-        what: Any = (str(file), changes, file.stat().st_mtime_ns)
-    else:
-        fields = {f.name: getattr(process, f.name) for f in dataclasses.fields(process)}
-        fields["initial"] = None  # the walkers have been placed
-        functions = [v for v in fields.values() if callable(v)]
-        if any(str(getattr(g, "__module__", "")).startswith(PREFIX) for g in functions):
-            raise LandscapeError(
-                f"{process.name}: functions from a landscape file cannot be sent to other "
-                f"processes. {way_out}"
-            )
-        what = (type(process), fields, 0)
-    try:
-        return pickle.dumps(what)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
-        raise LandscapeError(
-            f"{process.name}: its functions cannot be sent to other processes, since they are "
-            f"not defined by name at the top of a module ({error}). {way_out}"
-        ) from error
-
-
-@lru_cache(maxsize=4)
-def _made(recipe: bytes) -> Landscape | Diffusion:
-    what, settings, _ = pickle.loads(recipe)
-    if isinstance(what, str):
-        return load(what, **settings)  # type: ignore[no-any-return]
-    return what(**settings)  # type: ignore[no-any-return]
+_made = lru_cache(maxsize=4)(pickle.loads)  # with what a process finds out about its functions
 
 
 def _remote(recipe: bytes, block: Block, plan: Plan) -> Outcome:

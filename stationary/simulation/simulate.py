@@ -122,7 +122,6 @@ def simulate(
     """
     changes = {name: value for name, value in changes.items() if value is not None}
     given = as_process(process, "simulate", **changes)
-    source = process if isinstance(process, (str, os.PathLike)) else None
     schedule = getattr(given, "schedule", None)
     if schedule is not None:  # where it ends is what is asked for
         burn_in = max(len(schedule) - 1, 0) if burn_in is None else burn_in
@@ -140,7 +139,7 @@ def simulate(
     pairs = _pairs(intervals, given.name)
     _check(given, walkers, dt, method, target_error, target, pairs)
     with pool(jobs, executor, given.name) as workers, told(progress, "steps of walkers") as tell:
-        crew = Crew.of(given, source, workers, changes)
+        crew = Crew.of(given, workers)
         run = Run(given, crew, initial, walkers, seed, dt, method, every, snapshots, tell)
         run.total = steps + (burn_in or 0)
         many = len(run.x)

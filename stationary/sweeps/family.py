@@ -23,6 +23,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.width.stretches import Shares
 from stationary.questions.width.tempered import of_state
+from stationary.result import Data
 from stationary.states.basin import Basin
 from stationary.states.basins import MIN_BARRIER, basins_of, merges
 from stationary.states.distribution import EndState
@@ -95,8 +96,8 @@ def _rounding(x: float) -> float:
     return float(np.spacing(abs(x))) / 2 if math.isfinite(x) else math.nan
 
 
-@dataclass(frozen=True)
-class Recipe:
+@dataclass(frozen=True, eq=False)
+class Recipe(Data):
     """How to make the process from the parameters, and what is asked of it."""
 
     name: str
