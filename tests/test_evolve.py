@@ -77,7 +77,7 @@ def assert_distribution(e, cdf):
 # -- moments in closed form -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("k", "a"), [(1.0, 2.0), (0.2, 0.01), (5.0, 3.0)])
+@pytest.mark.parametrize(("k", "a"), [(1.0, 2.0), (5.0, 3.0)])
 @pytest.mark.parametrize("initial", [2.0, "normal:1,0.3"])
 def test_an_ornstein_uhlenbeck_process_has_its_mean_and_deviation_at_all_times(k, a, initial):
     """Mean m e^-kt and variance v e^-2kt + (a / 2k) (1 - e^-2kt)."""
@@ -528,8 +528,7 @@ def followed(e, law, std=None):
 @pytest.mark.parametrize(
     ("width", "a"),
     [
-        (0.0, 1e-12), (0.0, 1e-6), (0.0, 1e-2), (1e-6, 1e-12), (1e-3, 1e-6), (1e-3, 1e-2),
-        (0.1, 1e-12), (0.1, 1e-2),
+        (0.0, 1e-12), (0.0, 1e-2), (1e-6, 1e-12), (1e-3, 1e-6), (0.1, 1e-12), (0.1, 1e-2),
     ],
 )  # fmt: skip
 def test_a_pulse_is_carried_however_narrow_it_is(width, a):
