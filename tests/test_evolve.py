@@ -1236,6 +1236,32 @@ def test_pulses_have_the_closed_moments_of_linear_drifts(rate, unit, shift):
     assert (e.std_error < 1e-11 * unit).all()
 
 
+@pytest.mark.parametrize("sgd", [False, True])
+def test_near_a_trap_in_a_box_the_moments_claim_no_more_than_what_is_left_of_the_way(sgd):
+    """Walls lead back: E (x - c)^2 is at most that of a line without ends, exp((2 b + a) t)."""
+    trap = 0.9 if sgd else 1.3
+    if sgd:
+        process_in_box = Landscape(
+            losses=lambda w: [h * (w - trap) ** 2 / 2 for h in (0.5, 1.2, 2.4)],
+            learning_rate=0.15,
+            domain=(-3, 5),
+        )
+        b, a = -0.205, 0.01385
+    else:
+        b, a = -0.4, 0.1
+        process_in_box = process(
+            lambda x: b * (x - trap), lambda x: a * (x - trap) ** 2, (trap - 4, trap + 4)
+        )
+    times = np.array([10, 50, 130])
+    found = evolve(process_in_box, trap + 1.6, times=times, cells=1024)
+    most = 1.6 * np.exp((b + a / 2) * times)
+    assert (found.mean_error < 1e-3).all()
+    assert (found.std_error < 1.01 * most + 1e-14).all()
+    assert (np.abs(found.mean - trap) <= most + found.mean_error).all()
+    free = 1.6 * np.exp(b * times) * np.sqrt(np.expm1(a * times))
+    assert found.std[1] == pytest.approx(free[1], rel=0.01)
+
+
 def test_distances_to_the_end_follow_no_tail_however_little_is_left_in_it():
     """Where cells end next to nothing is left: 340,000 weights in many digits told how little."""
     asked = []

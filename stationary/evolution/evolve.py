@@ -25,7 +25,7 @@ from stationary.evolution.gap import Gap, gap_of
 from stationary.evolution.generator import Chain, chain_on, powers_at
 from stationary.evolution.grid import GRIDS, Grid
 from stationary.evolution.interpolated import beside, pushed
-from stationary.evolution.moments import closed_moments, moments
+from stationary.evolution.moments import closed_moments, moments, near_a_trap
 from stationary.evolution.propagation import IN_TIME, run_on
 from stationary.evolution.pulse import Pulses, pulses_of
 from stationary.evolution.refinement import BEST, Refinement
@@ -257,6 +257,13 @@ def _answer(
         mean, std = closed
         seen = replace(seen, mean=mean.value, mean_error=mean.error)
         seen = replace(seen, std=std.value, std_error=std.error)
+    elif trapped := near_a_trap(asked.start, state.diffusion, times, edges):
+        trap, reach = trapped  # the grid knows moments to parts of its width
+        seen = replace(
+            seen,
+            mean_error=np.minimum(seen.mean_error, np.abs(seen.mean - trap) + reach),
+            std_error=np.minimum(seen.std_error, np.maximum(seen.std, reach)),
+        )
     ends = [(p.lower, p.upper) for p in state.anatomy.points]
     breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
     breaks += [*state.diffusion.breakpoints, *state.anatomy.jumps.tolist()]

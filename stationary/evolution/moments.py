@@ -27,6 +27,7 @@ from stationary.process.initial import Initial
 LOST = 0.1  # of a moment, that may lie beyond all cells: with more it is not known
 MUCH = 1e-6  # of all probability, at the ends of the cells
 FAR = 1e-8  # probability, from which on the power of a tail is that of the start
+NOT_QUITE = 1e-10  # of drift and noise at the start, that a trap may have by its own rounding
 SAME = 1e-13  # relative: the rounding of a polynomial, and of matrix exponentials
 TERMS = 24  # of Taylor's series up to 1, with what a path of three rates needs: 1 / 20! is 4e-19
 
@@ -112,12 +113,10 @@ def closed_moments(
     walls = {Boundary.PERIODIC, Boundary.ABSORBING}
     if first is None or walls & set(diffusion.boundaries) or diffusion.breakpoints:
         return None
-    known = [
-        _followed(first, origin, drift, noise, times)
-        for origin, drift, noise in _polynomials(diffusion, first[0], first[2], cells)
-    ]
-    if not known:
+    terms = _polynomials(diffusion, first[0], first[2], cells)
+    if not terms or _meets_an_end(diffusion, *terms[0]):
         return None
+    known = [_followed(first, origin, drift, noise, times) for origin, drift, noise in terms]
     mean, mean_error, std, std_error = np.stack(known, axis=1)
     at = np.arange(len(times))
     by_mean, by_std = np.argmin(mean_error, axis=0), np.argmin(std_error, axis=0)
@@ -126,6 +125,45 @@ def closed_moments(
         Limit(std[by_std, at], std_error[by_std, at]),
     )
     return found if np.isfinite(found[0].error + found[1].error).all() else None
+
+
+def near_a_trap(
+    start: Initial, diffusion: Diffusion, times: Array, cells: Array
+) -> tuple[float, Array] | None:
+    """A point that drift and noise leave alone, and the most that the root of E (x - c)^2 is.
+
+    With a drift b (x - c) and a variance a (x - c)^2 that goes with exp((2 b + a) t) on a line
+    without ends, and a wall that reflects leads towards c alone. None where they are not such.
+    """
+    first = start.moments()
+    walls = {Boundary.PERIODIC, Boundary.ABSORBING}
+    if first is None or walls & set(diffusion.boundaries) or diffusion.breakpoints:
+        return None
+    for trap, drift, noise in _polynomials(diffusion, first[0], first[2], cells)[1:]:
+        unit = (abs(first[0] - trap) + first[2]) ** np.arange(3)
+        left = [
+            np.abs(terms[0, :-1] * unit[: terms.shape[1] - 1]).max() for terms in (drift, noise)
+        ]
+        whole = abs(drift[0, 1]) * unit[1], noise[0, 2] * unit[2]
+        if not all(x <= NOT_QUITE * of for x, of in zip(left, whole, strict=True)):
+            continue
+        drift[0, 0], noise[0] = 0.0, np.abs(noise[0])
+        mean, mean_error, std, std_error = _followed(first, trap, drift, noise, times)
+        return trap, np.hypot(np.abs(mean - trap) + mean_error, std + std_error)
+    return None
+
+
+def _meets_an_end(diffusion: Diffusion, centre: float, drift: Array, noise: Array) -> bool:
+    """Whether a finite end has noise, or a drift that leads out."""
+    for end, inwards in zip(diffusion.domain, (1, -1), strict=True):
+        if math.isfinite(end):
+            terms = noise[0] * (end - centre) ** np.arange(3)
+            leads = drift[0] * (end - centre) ** np.arange(2) * inwards
+            if abs(terms.sum()) > SAME * abs(terms).sum():
+                return True
+            if leads.sum() < -SAME * abs(leads).sum():
+                return True
+    return False
 
 
 def _followed(
@@ -221,8 +259,7 @@ def _polynomials(
 ) -> list[tuple[float, Array, Array]]:
     """Origins, and about each the coefficients of a linear drift and a quadratic variance.
 
-    Each with what it may be off: (2, powers). None if they are not such, or if an end interferes:
-    finite ones must have no noise, and a drift that does not lead out.
+    Each with what it may be off: (2, powers). None if they are not such.
     """
     lower, upper = diffusion.domain
     try:
@@ -256,13 +293,5 @@ def _polynomials(
         of_noise = SAME * np.abs(noise) + [off[1], off[2], 0.0]
         to_ito = diffusion.convention.value / 2 * np.array([1, 2])
         drift, of_drift = drift + to_ito * noise[1:], of_drift + to_ito * of_noise[1:]
-        for end, inwards in ((lower, 1), (upper, -1)):
-            if k == 0 and math.isfinite(end):
-                terms = noise * (end - centre) ** np.arange(3)
-                leads = drift * (end - centre) ** np.arange(2) * inwards
-                if abs(terms.sum()) > SAME * abs(terms).sum():
-                    return []
-                if leads.sum() < -SAME * abs(leads).sum():
-                    return []
         found.append((origin, np.stack([drift, of_drift]), np.stack([noise, of_noise])))
     return found
