@@ -325,14 +325,9 @@ class Network(Data):
         """Starts on a stretch without noise."""
         law = self._nowhere(len(x))
         f = self.partition.diffusion.coefficients(x)[0]
-        for up in (True, False):
-            going = (f > 0) if up else (f < 0)
-            goals = [float(p.upper if up else p.lower), *p.stops]
-            for goal in sorted(set(goals), reverse=not up):
-                mine = going & ((x <= goal) if up else (x >= goal))
-                if mine.any():
-                    self._carried(p, x[mine], up, moments).placed(mine, law)
-                going &= ~mine
+        for up, going in ((True, f > 0), (False, f < 0)):
+            if going.any():
+                self._carried(p, x[going], up, moments).placed(going, law)
         for i, o in enumerate(self.outcomes):
             if o.kind == "atom" and (at := (f == 0) & (x == float(o.position))).any():
                 self._at(i).placed(at, law)
@@ -341,32 +336,34 @@ class Network(Data):
     def _carried(self, p: SingularPoint, x: Array, up: bool, moments: int) -> Law:
         """What the drift alone makes of starts x on a stretch without noise, all going one way.
 
-        They come to rest at the first stop ahead, or leave the stretch and come into what follows.
+        They come to the first target ahead, or to rest at the first stop, or leave the stretch and
+        come into what follows.
         """
-        nearest = float(x.max() if up else x.min())
+        law, rest = self._nowhere(len(x)), np.ones(len(x), dtype=bool)
         edge = float(p.upper if up else p.lower)
-        ahead = [s for s in p.stops if (s >= nearest if up else s <= nearest)]
-        goal = (min(ahead) if up else max(ahead)) if ahead else edge
-        law = self._nowhere(len(x))
-        rest = np.ones(len(x), dtype=bool)
-        for t in sorted(map(float, self.targets), reverse=not up):
-            mine = rest & ((x <= t) & (t <= goal) if up else (x >= t) & (t >= goal))
-            if mine.any():
-                outcome = len(self.outcomes) + self.targets.index(t)
-                leg = self._leg(x[mine], t, 1)
+        halts = [
+            *map(float, self.targets),
+            *p.stops,
+            edge,
+        ]  # of those at one place the first counts
+        for k, goal in sorted(enumerate(halts), key=lambda halt: halt[1], reverse=not up):
+            mine = rest & ((x <= goal) if up else (x >= goal))
+            if not mine.any():
+                continue
+            rest &= ~mine
+            if k < len(self.targets):
+                leg = self._leg(x[mine], goal, 1)
                 never = np.asarray(leg.mean.log == math.inf, dtype=bool).all()
-                then = self._at(outcome + len(self.targets) if never else outcome)
-                then.after(leg if moments else self._leg(x[mine], t, 0)).placed(mine, law)
-                rest &= ~mine
-        if rest.any():
-            atom = [i for i, o in enumerate(self.outcomes) if o.kind == "atom"]
-            held = [i for i in atom if float(self.outcomes[i].position) == goal]
-            if ahead:
+                then = self._at(len(self.outcomes) + k + (len(self.targets) if never else 0))
+                leg = leg if moments else self._leg(x[mine], goal, 0)
+            elif k < len(halts) - 1:
+                atoms = [i for i, o in enumerate(self.outcomes) if o.kind == "atom"]
+                held = [i for i in atoms if float(self.outcomes[i].position) == goal]
                 then = self._at(held[0]) if held else self._nowhere()
+                leg = self._leg(x[mine], goal, 0)
             else:
-                then = self._entering(edge, up, moments)
-            leg = self._leg(x[rest], goal, moments if not ahead else 0)
-            then.after(leg).placed(rest, law)
+                then, leg = self._entering(edge, up, moments), self._leg(x[mine], goal, moments)
+            then.after(leg).placed(mine, law)
         return law
 
     def _leg(self, x: Array, goal: float, moments: int) -> Law:
