@@ -226,7 +226,7 @@ def _spread(
         start = Initial.of_process(found.landscape, chain)
     law = start if start is not None else Initial.of_process(found.landscape, begins)
     assert law is not None
-    *moments, (lost, error) = moments_along(found.at, schedule.rates, law)
+    *moments, (lost, error) = moments_along(found.batches, schedule.rates, law)
     found.lost = float(lost[-1]), float(error[-1])
     return Spread(*(values[times] for pair in moments for values in pair))
 

@@ -13,7 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.annealing.course import TOLERANCE, Begun
 from stationary.chain.along import shares_along
-from stationary.chain.batches import batches_of
+from stationary.chain.batches import Batches, batches_of
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import exit_time
 from stationary.chain.state import ChainState
@@ -64,6 +64,10 @@ class Basins:
         found.diffusion().memory.update(self.zeros)
         return found
 
+    def batches(self, rate: float) -> Batches:
+        """With its equilibria, the same at all learning rates."""
+        return replace(batches_of(self.at(rate)), equilibria=self.equilibria)
+
     def state(self, rate: float) -> EndState:
         given = self.at(rate)
         state = end_state(given)
@@ -113,7 +117,7 @@ class Basins:
 
     def most_steps(self, schedule: Schedule) -> int:
         """How many steps are followed one after the other."""
-        return MOST_LINKS // len(batches_of(self.at(float(schedule.rates.max()))))
+        return MOST_LINKS // len(self.batches(float(schedule.rates.max())))
 
     def begun(self, start: Initial, schedule: Schedule, settled: Array | None) -> Begun:
         """What SGD makes of a start all the way, or until it is settled in its basins.
@@ -131,7 +135,7 @@ class Basins:
             error = min(self.fastest * float(schedule.rates[:steps].max()), 1.0)
             return Begun.at_once(self.shares_of(start, schedule.first), error)
         parts = [[pair] for pair in pairwise([-math.inf, *self.borders, math.inf])]
-        shares, errors = shares_along(self.at, schedule.rates[:steps], parts, start)
+        shares, errors = shares_along(self.batches, schedule.rates[:steps], parts, start)
         self.lost = float(shares[-1, -1]), float(errors[-1, -1])
         return Begun(np.arange(steps + 1), shares[:, :-1], errors[:, :-1])
 
@@ -156,16 +160,15 @@ class Basins:
 
     def in_steps(self, rate: float, cells: int, longest: float) -> tuple[Array, Array]:
         """The same of the steps that SGD takes; on finer cells where e^longest steps may tell."""
-        process = self.at(rate)
-        batches = replace(batches_of(process), equilibria=self.equilibria)
-        low, high = process.domain
+        batches = self.batches(rate)
+        low, high = domain = batches.landscape.domain
         way = BEYOND * (self.minima[-1] - self.minima[0])
         low = self.minima[0] - way if math.isinf(low) else low
         high = self.minima[-1] + way if math.isinf(high) else high
         # A minimum at a wall no step gets beyond: half-way from its border, it is reached.
         inner = np.array([math.nan, *self.borders, math.nan])
         reached = np.array(self.minima)
-        for side, end in enumerate(process.domain):
+        for side, end in enumerate(domain):
             at = reached == end
             reached[at] = (reached[at] + inner[1 - side : len(inner) - side][at]) / 2
         places = (low, *reached.tolist(), high)

@@ -14,12 +14,11 @@ from itertools import pairwise
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.batches import batches_of
+from stationary.chain.batches import Batches
 from stationary.chain.ground import followed
 from stationary.chain.run import ground_of, held_in, placed, spread_on, told, walked
 from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
-from stationary.process.landscape import Landscape
 
 CHANGE = 0.1  # of a learning rate, which is taken for one: errors say what half of it changes
 
@@ -29,7 +28,7 @@ class DivergedError(LandscapeError):
 
 
 def shares_along(
-    at: Callable[[float], Landscape],
+    at: Callable[[float], Batches],
     rates: Array,
     basins: Sequence[Sequence[tuple[float, float]]],
     start: Initial,
@@ -39,7 +38,7 @@ def shares_along(
     Parameters
     ----------
     at
-        The landscape at a learning rate.
+        The minibatches at a learning rate.
     rates
         Of each step.
     basins
@@ -61,7 +60,7 @@ def shares_along(
 
 
 def moments_along(
-    at: Callable[[float], Landscape], rates: Array, start: Initial
+    at: Callable[[float], Batches], rates: Array, start: Initial
 ) -> tuple[tuple[Array, Array], ...]:
     """Mean, deviation and what is lost on the same way, each with its error, (steps + 1,)."""
     centre = float(start.mean())
@@ -80,7 +79,7 @@ def moments_along(
 
 
 def _along(
-    at: Callable[[float], Landscape],
+    at: Callable[[float], Batches],
     rates: Array,
     start: Initial,
     borders: Sequence[float],
@@ -91,13 +90,13 @@ def _along(
     On fine cells, on coarse ones with longer stretches of one rate, and by other nodes where these
     stand for batches. The `columns` are of what is spread from low to high, or of points.
     """
-    batches = batches_of(at(float(rates.max())))
+    batches = at(float(rates.max()))
     held, _ = followed(batches, start)
     ground, edges = ground_of(batches, held, borders, start)
     begin: Callable[[Array], Array] = partial(spread_on, start=start)
     left = partial(_of_those_left, run=f"{batches.landscape.name}: from {start.text}")
     known = list[Array]()
-    steps = (batches_of(at(rate)) if rate else None for rate in rates.tolist())
+    steps = (at(rate) if rate else None for rate in rates.tolist())
     if start.law is None:
         weights = start.weights / start.weights.sum()
         known.append(np.append(weights @ columns(start.points, start.points), 0.0))
@@ -114,7 +113,7 @@ def _along(
         for a, b in pairwise(cuts.tolist()):
             whole = float(rates[a:b].sum())
             if whole:
-                batches = batches_of(at(whole / (b - a)))
+                batches = at(whole / (b - a))
                 batches = batches if other is None else batches.others[other]
                 here = replace(ground, batches=batches, laid=ground.cores)
                 (chain,) = here.chain(edges, held.ends)
