@@ -22,6 +22,7 @@ from stationary import (
     end_state,
     first_passage,
     mean_first_passage_time,
+    sweep,
 )
 from stationary.bias import width_bias
 
@@ -408,6 +409,8 @@ def test_a_page_needs_nothing_else_and_a_brief_answer_has_ten_lines(run, tmp_pat
     for part in ("<svg", "def losses(w):", "Fokker-Planck", "viewport", "Converged"):
         assert part in text
     assert not re.search(r"(src|href)=.http|@import|<script", text)
+    assert "def losses(w):" in sweep(TWO_MINIMA, learning_rate=[0.05, 0.06]).to_html()
+    assert "The landscape" not in analyze(TWO_MINIMA).end_state.to_html()  # of which it knows not
     whole = " ".join(re.sub(r"<[^>]+>", " ", text).split())
     for word in set(analyze(TWO_MINIMA).summary().split()):
         assert html.escape(word) in whole, word

@@ -141,7 +141,7 @@ def planned(
             f"{base.name}: {next(iter(given))} does not apply to a process given by its drift. "
             "Leave it out."
         )
-    return Grid(Recipe(name, make, digits, min_barrier, wanted), axes)
+    return Grid(Recipe(name, make, digits, min_barrier, wanted), axes, base)
 
 
 def _fields(

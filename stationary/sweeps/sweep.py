@@ -84,6 +84,7 @@ class Sweep(Result):
     numbers: Array = field(default_factory=lambda: np.empty(0, dtype=int), repr=False)
     # of the points that were computed, in the order of the grid
     quantities: tuple[str, ...] = ()  # what else was asked for, each with its columns
+    process: Landscape | Diffusion | None = field(default=None, repr=False)  # at the first values
 
     @property
     def rows(self) -> Rows:
@@ -318,8 +319,9 @@ def _assembled(grid: Grid, solved: Solved) -> Sweep:
     crossovers = tuple(_crossover(grid, c, solved, labels) for c in solved.crossings)
     kinds = dict(enumerate(columns["kind"]))
     return Sweep(
-        grid.recipe.name, grid.axes, data, kinds, crossovers, solved.stopped, numbers, quantities
-    )
+        grid.recipe.name, grid.axes, data, kinds, crossovers, solved.stopped, numbers, quantities,
+        grid.process,
+    )  # fmt: skip
 
 
 def _explain(data: dict[str, Array], log_masses: Array, kinds: Array) -> None:

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
+from stationary.process.diffusion import Diffusion
+from stationary.process.landscape import Landscape
 from stationary.sweeps.answers import Answer, Answers, Point, Points
 from stationary.sweeps.crossover import Crossing, brackets, crossings_between, crossings_of_rates
 from stationary.sweeps.family import Family, Parameters, Recipe, StoppedError, failed
@@ -45,6 +47,7 @@ class Grid:
 
     recipe: Recipe
     axes: Mapping[str, tuple[Any, ...]]  # parameters, then replacement, batch_size, learning_rate
+    process: Landscape | Diffusion  # at the first values
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
