@@ -471,3 +471,19 @@ def test_a_half_line_that_begins_far_from_zero_against_the_width_of_the_law(plac
     offset = float(state.mean()) - place + state.mean_offset
     assert offset == pytest.approx(0.15 / 0.7 * width, rel=1e-9)
     assert float(state.std()) == pytest.approx(np.sqrt(0.4 * 0.15) / 0.7 * width, rel=1e-9)
+
+
+def test_a_pit_far_from_a_wide_minimum_has_nothing_and_that_is_known():
+    """Its level, 1e348 below, is no double; and what lies beyond panels is none of the whole."""
+
+    def losses(w):
+        wide = -np.exp(-(((w + 3) / 1.5) ** 2))
+        return wide, *(wide - d * np.exp(-33 * (w - 0.5) ** 2) for d in (1.2, 0.9))
+
+    state = end_state(Landscape(losses, learning_rate=0.01, domain=(-8, 4)))
+    wide, pit = basins_of(state)
+    assert wide.mass == 1
+    assert wide.mass_error < 1e-100
+    assert pit.mass == 0
+    assert pit.log_exit_time == pytest.approx(274.195, abs=1e-2)
+    assert wide.log_exit_time == math.inf or math.isnan(wide.log_exit_time)

@@ -161,7 +161,8 @@ def exit_of(b: Basin) -> Passage | None:
         return None
     ends = low if inner[0] else None, high if inner[1] else None
     reach = (position, position)
-    passage = Stretch((piece,), ends, inner, reach=reach).exit_from(position)
+    with np.errstate(all="ignore"):  # on panels narrower than any double it is nan: not known
+        passage = Stretch((piece,), ends, inner, reach=reach).exit_from(position)
     passage = replace(passage, error=passage.error + _of_borders(piece, ends))
     return passage if b.state.digits is not None else passage.rounded()
 

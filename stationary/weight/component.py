@@ -351,19 +351,23 @@ class Component:
             logs = np.append(logs[part == 1], [log_mass for log_mass, _ in tails])
             own = np.append(self.panel_errors[panel[part == 1]], [error for _, error in tails])
             error = number(exp(logs - logsumexp(logs)) @ own)
-            return 1.5 * (self.norm_error + error) + left_out
+            return 1.5 * (self.norm_error + error) + log1p(left_out)
         turns = self.density.turns
         at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         at = at[finite(at)]
-        level = np.asarray(to_float(self.density(at)))  # doubles: many digits compare no infinities
-        error = number(self.errors_at(at[level >= level.max() - VISIBLE]).max())
+        level = self.density(at)
+        known = finite(level)  # many digits compare no infinities
+        if known.any():
+            at, level = at[known], level[known]
+            at = at[np.asarray(level.max() - level <= VISIBLE, dtype=bool)]
+        error = number(self.errors_at(at).max())
         if self.density.sampling.diffusion.uncertainty is not None:
             # Of what was interpolated most may lie where little is seen: a well between knots.
             mesh = self.deep_mesh
             logs, part, panel = mesh.masses_between(np.array([low, high]), only=1)
             logs, own = logs[part == 1], self.errors_on(mesh)[panel[part == 1]]
             error = max(error, number(logsumexp(logs + own) - logsumexp(logs)))
-        return error + left_out
+        return error + log1p(left_out)
 
     def _left_out(self, low: Any, high: Any, log_share: Any) -> Any:
         """The most that lies between two points and beyond the panels, as a part of a share.
