@@ -87,7 +87,7 @@ def test_a_scheduler_that_goes_away_loses_no_row_and_nothing_hangs(tmp_path):
         "def drift(x, tilt):\n    time.sleep(0.01 * (tilt > 0.05))\n    return x - x**3 + tilt\n"
     )
     cluster = distributed.LocalCluster(
-        1, threads_per_worker=1, dashboard_address=None, silence_logs=60
+        1, threads_per_worker=1, dashboard_address=":0", silence_logs=60
     )
     client = distributed.Client(cluster)
     closing = []

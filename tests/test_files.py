@@ -296,7 +296,7 @@ def test_a_worker_of_a_dask_cluster_that_is_killed_loses_no_row(tilted):
     with (
         dask.config.set(settings),
         distributed.LocalCluster(
-            1, threads_per_worker=1, dashboard_address=None, silence_logs=60
+            1, threads_per_worker=1, dashboard_address=":0", silence_logs=60
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
