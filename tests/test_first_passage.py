@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -713,6 +714,8 @@ def test_walkers_tell_passages_of_sgd_with_momentum():
     words = " ".join(str(passage).split())
     assert "1,000 walkers from -1, at rest at first, momentum 0.9" in words
     assert "believe the walkers" in words
+    both = first_passage(with_momentum(0.08, 0.9), [-1, 1], 1).to_dict()["mean_of_walkers"]
+    assert both[0]["mean"] > both[1]["mean"] == 0
     law = first_passage(with_momentum(0.08, 0.9), "normal:-1,0.2", 1).to_dict()
     assert law["mean_of_walkers"][0]["mean"] == pytest.approx(113, rel=0.1)
 
@@ -735,6 +738,17 @@ def test_walkers_that_miss_rare_long_ways_do_not_claim_their_mean():
     words = " ".join(str(first_passage(with_some, 0.7, 1.2)).split())
     assert "ways too rare for so many to see decide" in words
     assert "believe" not in words
+
+
+def test_walkers_tell_no_time_until_a_target_where_a_wall_may_absorb_them_before():
+    """They ended there as if it were the target, and so did the exact chain."""
+    walls = {"domain": (-2, 2), "boundaries": ("absorbing", "reflecting")}
+    for rate, momentum in ((0.08, 0.9), (0.4, 0.0)):
+        sgd = replace(with_momentum(rate, momentum), **walls)
+        found = first_passage(sgd, 0.0, 1.5)
+        assert steps_of(found) is walkers_of.walked(found) is None
+        assert "exact chain's are not to be had here" in " ".join(str(found).split())
+        assert steps_of(first_passage(sgd, 0.0, (-1.9, 1.5))) or momentum
 
 
 def test_walkers_still_on_their_way_go_on_as_they_went_of_late(monkeypatch):

@@ -10,6 +10,7 @@ from stationary.chain.batches import CELLS, batches_of, is_cheap
 from stationary.chain.exact import exact_chain
 from stationary.chain.exit_time import ExitTime, refined_exit_time
 from stationary.errors import ConvergenceError, StationaryError
+from stationary.functions.given import Boundary
 from stationary.process.landscape import Landscape
 from stationary.states.first_passage import FirstPassage
 
@@ -24,7 +25,8 @@ def steps_of(found: FirstPassage) -> tuple[ExitTime, ...] | None:
     With the probability that this is the one above, where there is one on either side.
 
     None where that is not to be had: for a process that is not SGD, a start that is a law, many
-    starts or minibatches, a periodic domain, or a target at a wall, which steps never pass.
+    starts or minibatches, a periodic domain, a target at a wall, which steps never pass, or a
+    wall that absorbs what comes to it before a target.
     """
     sgd = found.process
     if not isinstance(sgd, Landscape) or len(found.starts) > MOST_STARTS:
@@ -45,6 +47,9 @@ def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
     high = min((t for t in targets if t >= start), default=sgd.domain[1])
     if start in targets:
         return ExitTime(-math.inf, 0.0)
+    walls = zip((low, high), sgd.domain, sgd.diffusion().boundaries, strict=True)
+    if any(at == end and kind is Boundary.ABSORBING for at, end, kind in walls):
+        raise ConvergenceError("at a wall that absorbs the way to a target ends")
     known = low, high
     if math.isinf(high - low):
         law = exact_chain(sgd, start, cells=CELLS[0])

@@ -62,7 +62,10 @@ def _of_sgd(p: FirstPassage) -> str:
             "says how large steps are)."
         )
     logs = np.ravel(p.mean.log).astype(float)
-    for start, log, t in zip(_starts(p), logs, known or (), strict=known is not None):
+    log_chance = np.reshape(p.probability.log, (len(p.targets), -1)).astype(float)
+    reached = np.isfinite(log_chance).any(axis=0).tolist()
+    told = zip(_starts(p), logs, reached, known or (), strict=known is not None)
+    for start, log, perhaps, t in told:
         if t.log_time == -math.inf:
             continue
         at = start if isinstance(start, str) else f"{float(start):.6g}"
@@ -70,8 +73,9 @@ def _of_sgd(p: FirstPassage) -> str:
             who, own, same = "walkers", _of_walkers(p.process, t, at), _is_alike(t, log)
         else:
             same = log == t.log_time or abs(log - t.log_time) <= max(FAR, t.error)
-            who, own = "chain", _of_chain(t, at)
-        limit = f"after {time_text(log)}" if math.isfinite(log) else "never"
+            who, own = "chain", _of_chain(t, at, perhaps)
+        never = "perhaps never" if perhaps else "never"
+        limit = f"after {time_text(log)}" if math.isfinite(log) else never
         words.append(f"{own}, the diffusion {limit}{'' if same else f': believe the {who}'}.")
         if math.isfinite(t.upper_error):
             low, high = (f"{float(x):g}" for x in _around(p, start))
@@ -87,8 +91,8 @@ def _own_steps(p: FirstPassage) -> tuple[ExitTime | WalkedPassage, ...] | None:
     return steps_of(p) or walked(p)
 
 
-def _of_chain(t: ExitTime, start: str) -> str:
-    chain = "is never at a target"
+def _of_chain(t: ExitTime, start: str, perhaps: bool) -> str:
+    chain = "may never be at a target" if perhaps else "is never at a target"
     if not math.isinf(t.log_time):
         steps = steps_text(t.log_time, t.error)
         chain = f"is at a target, or beyond it, after {steps} steps on average"

@@ -82,7 +82,9 @@ def walked(found: FirstPassage) -> tuple[WalkedPassage, ...] | None:
     sgd, starts = found.process, found.starts
     if not isinstance(sgd, Landscape) or len(starts) > MOST_STARTS or found.diffusion.is_periodic:
         return None
-    spreads = np.ravel(found.deviation.log - found.mean.log).astype(float)
+    logs = (np.ravel(e.log).astype(float) for e in (found.deviation, found.mean))
+    with np.errstate(invalid="ignore"):  # of no time at all, or of one that is for ever
+        spreads = np.subtract(*logs)
     try:
         targets = np.array([float(t) for t in found.targets])
         work = WORK // len(starts)
@@ -117,6 +119,8 @@ def _from(sgd: Landscape, start: Any, targets: Array, work: int) -> WalkedPassag
         if len(beyond):
             ends[side] = float(beyond.min() if side else beyond.max())
             kinds[side] = Boundary.ABSORBING
+        elif kinds[side] is Boundary.ABSORBING:
+            raise StationaryError("at a wall that absorbs the way to a target ends")
     limit = max(terrain.scale, abs(first), abs(last)) / STILL
     walls = Walls((ends[0], ends[1]), (kinds[0], kinds[1]), limit, shelter=float(np.median(x)))
     crew = blocks_at(sgd, x, sequence, walls)
