@@ -1262,6 +1262,21 @@ def test_near_a_trap_in_a_box_the_moments_claim_no_more_than_what_is_left_of_the
     assert found.std[1] == pytest.approx(free[1], rel=0.01)
 
 
+def test_walkers_that_have_all_run_away_have_no_mean():
+    """It was 0 +- 0, as of those that are at 0 for good."""
+    sgd = Landscape(
+        lambda w: [(w**2 - 1) ** 2 / 4 + c * w for c in (-0.6, 0.6)],
+        learning_rate=0.4,
+        momentum=0.5,
+    )
+    found = evolve(sgd, 4.0, times=[1, 5])
+    assert found.walkers.lost.tolist() == [0, 1000]
+    assert found.walkers.mean[0] == pytest.approx(-20, abs=0.1)
+    assert np.isnan([found.walkers.mean[1], found.walkers.mean_error[1]]).all()
+    assert found.to_dict()["walkers"]["std"][1] is None
+    assert "nan" not in str(found)
+
+
 def test_distances_to_the_end_follow_no_tail_however_little_is_left_in_it():
     """Where cells end next to nothing is left: 340,000 weights in many digits told how little."""
     asked = []

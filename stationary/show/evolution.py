@@ -117,7 +117,7 @@ def _own_steps(e: Evolution) -> list[Line]:
             *(
                 text
                 for x, by in ((w.mean[k], w.mean_error[k]), (w.std[k], w.std_error[k]))
-                for text in (sampled_text(x, by, 7), f"{by:.2g}")
+                for text in (("-", "-") if math.isnan(x) else (sampled_text(x, by, 7), f"{by:.2g}"))
             ),
             *[f"{w.lost[k]:,}"] * bool(w.lost.any()),
         ]

@@ -29,7 +29,7 @@ class Ensemble:
         (times, walkers), ascending in time; nan of what has run away to infinity. Times are those
         of the evolution, the last ones left out where steps would take too long.
     mean, mean_error, std, std_error
-        (times,), with standard errors; of those that have not run away.
+        (times,), with standard errors; of those that have not run away, nan where none is left.
     lost
         (times,): how many have.
     """
@@ -72,4 +72,6 @@ def ensemble_of(landscape: Landscape, start: Initial, times: Array) -> Ensemble 
         return None
     m = Moments.stacked(moments)
     lost = WALKERS - m.n.astype(int)
-    return Ensemble(np.array(rows), m.mean, m.mean_error, m.std, m.std_error, lost)
+    told = [m.mean, m.mean_error, m.std, m.std_error]
+    mean, mean_error, std, std_error = (np.where(m.n > 1, x, np.nan) for x in told)
+    return Ensemble(np.array(rows), mean, mean_error, std, std_error, lost)
