@@ -297,7 +297,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
 @option("--jobs -j N", "Processes to use.", at_least(1), default=1, show_default=True)
 @option(
     "--quantity quantities NAME",
-    "What else is told of each point: exit_time, barrier_left, current, ...; repeatable.",
+    "What else is told of each point, as in exit_time,barrier_left,current; repeatable.",
     multiple=True,
 )
 @option(
@@ -325,6 +325,7 @@ def sweep(
     from stationary.sweeps.arrhenius import FEWEST
     from stationary.sweeps.sweep import sweep as run
 
+    quantities = tuple(name.strip() for names in quantities for name in names.split(","))
     if arrhenius:
         quantities = tuple(dict.fromkeys(("log_exit_time", *quantities)))
 

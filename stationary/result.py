@@ -24,7 +24,7 @@ import numpy as np
 
 from stationary import shown
 from stationary.errors import StationaryError
-from stationary.files import write
+from stationary.files import probe, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -252,6 +252,7 @@ class Result(Data):
             cells = ("" if x is None else x for x in row)
             writer.writerow(c if isinstance(c, str) else repr(c) for c in cells)
         if path:
+            probe(Path(path))
             write(Path(path), out.getvalue())
         return out.getvalue()
 

@@ -39,6 +39,16 @@ def last_rate_text(process: Any) -> str:
     return f"That is at T = {schedule.last:.6g}, the last learning rate of {schedule}."
 
 
+def sample_text(diffusion: Any) -> str:
+    """What errors leave out of functions that were estimated; nothing of others."""
+    if diffusion.sample is None:
+        return ""
+    return (
+        "Drift and variance were estimated from a sample. What that leaves unsure is in none of "
+        "these errors, and may be far more: `stationary analyze` gives standard errors."
+    )
+
+
 def at_rest_text(low: float, high: float) -> str:
     """On a stretch where no datapoint has a gradient."""
     where = f"between {low:.6g} and {high:.6g}"

@@ -342,3 +342,9 @@ def test_a_pipe_is_no_landscape_file(run, tmp_path):
     code, _, err = run("analyze", tmp_path / "pipe.py")
     assert code == 1
     assert "is not a file" in err
+
+
+def test_python_writes_no_table_over_source_either(tilted):
+    with pytest.raises(StationaryError, match="no output is written over source"):
+        analyze(tilted).to_csv(tilted)
+    assert tilted.read_text() == TILTED

@@ -1100,3 +1100,19 @@ def test_any_law_is_drawn_with_what_it_holds():
         held = sum(float(values @ np.diff(edges)) for values, edges, _ in data)
         held += sum(atom["probability"] for atom in law.to_dict()["atoms"])
         assert held == pytest.approx(1, abs=3e-4)
+
+
+def test_what_is_written_around_the_panels_of_a_column_stays_on_the_page():
+    """Labels were cut at the edge of the page, and a letter stood in the note beside it."""
+    landscape = Path(__file__).parent.parent / "examples" / "two_minima.py"
+    found = analyze(landscape)
+    for figure in (found.plot(width="column"), found.bias.plot(width="column")):
+        figure.canvas.draw()
+        page = figure.bbox
+        for axes in figure.axes:
+            for text in (axes.xaxis.label, axes.title, axes._left_title, axes._right_title):
+                box = text.get_window_extent()
+                if text.get_text():
+                    assert page.x0 - 1 < box.x0 < box.x1 < page.x1 + 1
+                    letters = [a.get_window_extent() for a in axes.texts if len(a.get_text()) == 1]
+                    assert not any(box.overlaps(other) for other in letters)

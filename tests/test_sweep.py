@@ -1058,3 +1058,21 @@ def test_rates_of_a_table_of_gradients_know_what_interpolation_does_not(points):
     for mass, doubt in (("log_mass_0", "mass_error_0"), ("log_mass_1", "mass_error_1")):
         assert (abs(found[mass] - true[mass]) < found[doubt]).all()
         assert (found[doubt][[0, 3]] > alone[doubt] / 10).all()
+
+
+def test_ten_lines_of_a_sweep_hold_what_was_asked_for_and_what_is_missing(run):
+    how = ("--drift", "k*x", "--variance", "1", "--set", "k=-1,-2,1", "--brief")
+    _, out, _ = run("sweep", *how, "--quantity", "std,entropy")
+    assert "1 of them has no answer." in out
+    lines = [line.split() for line in out.splitlines()]
+    assert ["quantity", "least", "most"] in [line[:3] for line in lines]
+    assert [line[0] for line in lines if line[:1] in (["std"], ["entropy"])] == ["std", "entropy"]
+
+
+def test_rows_and_what_is_found_between_them_are_data():
+    found = sweep(EXAMPLES / "two_minima.py", learning_rate=[0.05, 0.1], quantities="log_exit_time")
+    for answer in (*found.rows[:1], *found.activations[:1]):
+        assert pickle.loads(pickle.dumps(answer)) == answer
+        assert isinstance(hash(answer), int)
+        json.dumps(answer.to_dict(), allow_nan=False)
+    assert found.rows[0] != found.rows[1]

@@ -538,3 +538,19 @@ def test_the_first_lines_stop_at_the_standard_errors_of_a_sample():
     first = " ".join(str(analyze(path, learning_rate=0.1, batch_size=2)).split())
     assert "with probability 0.99959 and around w = 0.9744643 with probability 0.0004." in first
     assert "The first minimum holds 2,500 times as much as the second." in first
+
+
+def test_whatever_a_sample_leaves_unsure_is_said_beside_errors_of_the_arithmetic():
+    """A sweep said "right to 4e-15" of logarithms that have a standard error of 1.9."""
+    path = Path(__file__).parent.parent / "examples/data/gradients.csv"
+    drawn = stationary.table(path).landscape(learning_rate=0.1, batch_size=2)
+    known = stationary.load(path.parent.parent / "two_minima.py")
+    for landscape, said in ((drawn, True), (known, False)):
+        for answer in (
+            stationary.sweep(landscape, learning_rate=[0.1]),
+            stationary.regularisation_path(landscape, [1e-4, 1e-5]),
+            stationary.dilation_bias(landscape, 1, [1, 2]),
+            stationary.evolve(landscape, 0.0, times=[1.0]),
+        ):
+            text = " ".join(answer.summary().split())
+            assert ("estimated from a sample" in text) == said

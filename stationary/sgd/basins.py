@@ -18,6 +18,7 @@ from stationary.line.sampled import coefficients_at
 from stationary.numbers.arithmetic import SAME, TINY
 from stationary.panels.roots import bisected
 from stationary.process.diffusion import Diffusion
+from stationary.result import Data
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
@@ -36,8 +37,8 @@ HELD, NEVER = 0.01, 1e-6  # probabilities: worth a word, and as good as none
 FACTOR = 2.0  # between two probabilities below that, that is worth a word
 
 
-@dataclass(frozen=True)
-class SgdBasin:
+@dataclass(frozen=True, eq=False)
+class SgdBasin(Data):
     """What one basin holds by each answer: (probability, error), or None where there is none.
 
     An absorbing end counts as a basin, with `at_end`, and so does a stretch on which no datapoint

@@ -194,6 +194,8 @@ def _where(analysis: Analysis, said: str) -> str:
         f"{math.exp(gain):.{min(digits_left(error + of_ratio, 4) + 1, 4)}g}"
         if gain < 13
         else power_text(gain)
+        if gain < math.inf
+        else "more than 10^(1e+307)"
     )
     if gain < 13 and "e+" in times:
         times = f"{float(times):,.0f}"

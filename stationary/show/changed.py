@@ -8,7 +8,7 @@ from typing import Any
 from stationary.questions.width.dilation import BasinBias
 from stationary.show.answer import places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
-from stationary.wording import error_text, known_text, power_text, probability_text
+from stationary.wording import error_text, known_text, power_text, probability_text, sample_text
 
 
 def text(c: BasinBias) -> Report:
@@ -82,6 +82,7 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
         f"{c.state.diffusion.variable} = {places(c.state)(float(c.top))}, where the exponent is "
         f"I = {known_text(c.exponent, c.exponent_error)} (error {error_text(c.exponent_error)})."
     )
+    more.append(sample_text(c.state.diffusion))
     if c.log_shares is not None:
         header.append("share")
         more.append(f"Share: of {_whole(c)}, if the basin were so changed where it is.")

@@ -142,6 +142,7 @@ class Sheet:
             if self.name and not self.figure.get_suptitle():
                 self.title(self.name)
             _suit(self.figure)
+            _fit(self.figure, 72 * self.inches)
             self.figure.number_plainly()
             if self.journal:
                 self.figure.suptitle("")
@@ -200,6 +201,19 @@ def _suit(figure: Any) -> None:
         hollow = {"#ffffff": paper} if kind == "markerfacecolor" else {}
         with suppress(ValueError, TypeError, AttributeError, KeyError):
             put((exchanged | hollow)[to_hex(get())])
+
+
+def _fit(figure: Any, points: float) -> None:
+    """What is written below and above panels in as many lines as it takes, beside their letters."""
+    for axes in figure.axes:
+        room = points * axes.get_position(original=True).width
+        told = axes.xaxis.label, "axes.labelsize", room
+        notes = [(axes.title, "axes.titlesize", room - 20)]
+        notes += [(t, "axes.titlesize", room - 20) for t in (axes._left_title, axes._right_title)]
+        for text, size, width in (told, *notes):
+            words = text.get_text()
+            if len(words) > (most := max(int(width / letter(size)), 12)):
+                text.set_text("\n".join(textwrap.wrap(words, most, break_long_words=False)))
 
 
 def _letter(figure: Any) -> None:

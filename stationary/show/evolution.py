@@ -27,7 +27,14 @@ from stationary.show.drawing import (
     symbol_of,
 )
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
-from stationary.wording import error_text, known_text, sampled_text, sentence, time_text
+from stationary.wording import (
+    error_text,
+    known_text,
+    sample_text,
+    sampled_text,
+    sentence,
+    time_text,
+)
 
 ATOMS = 2  # that have a column
 CURVES = 6  # times at which the density is drawn
@@ -48,7 +55,11 @@ def text(e: Evolution) -> Report:
             ],
             "By SGD's own steps": _own_steps(e),
             f"Where it is at {unit} {e.times[-1]:g}": _shares(e),
-            "How far to trust this": [_trust(e), *(sentence(n, e.diffusion.name) for n in e.notes)],
+            "How far to trust this": [
+                _trust(e),
+                sample_text(e.diffusion),
+                *(sentence(n, e.diffusion.name) for n in e.notes),
+            ],
         }
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 WIDTH = 80  # of a terminal, in columns
 MOST_ROWS = 30  # of a table
 INDENT = "  "
-FIRST = ("started at", "minimum")  # of a table that ten lines hold: what was asked for is first
+FIRST = ("started at", "quantity", "minimum")  # of a table that ten lines hold: what was asked for
 LEVELS = (0.025, 0.5, 0.975)  # of quantiles that are told
 
 

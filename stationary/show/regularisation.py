@@ -10,7 +10,7 @@ import numpy as np
 from stationary.questions.regularisation.path import RegularisationPath
 from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, symbol_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.wording import error_text, last_rate_text, mean_text, probability_text
+from stationary.wording import error_text, last_rate_text, mean_text, probability_text, sample_text
 
 
 def text(path: RegularisationPath) -> Report:
@@ -41,6 +41,7 @@ def text(path: RegularisationPath) -> Report:
             f"{exact.diffusion.name}: an even noise a + eps, with eps falling": [
                 path.verdict,
                 last_rate_text(path.process),
+                sample_text(exact.diffusion),
             ],
             "Basins": basins,
             "Masses": tabulated(header, [*rows, ["exact", *known, *end]]),
@@ -80,7 +81,7 @@ def figure(path: RegularisationPath, sheet: Sheet) -> None:
     v = symbol_of(path.exact.diffusion.variable)
     low, high = (float(eps[-1]), float(eps[0])) if len(eps) else (1e-6, 1.0)
     edge = low / (high / low) ** 0.06 if high > low else low / 10
-    # Lines on one another are drawn ever thinner, and marks with ever more space between them.
+    # Of lines on one another each shows through gaps of the next, and behind its smaller marks.
     order = {kind: k for k, kind in enumerate(("transient", "between"))}
     ranked = sorted(enumerate(path.basins), key=lambda b: order.get(b[1].kind, 2))
     for n, (k, place) in enumerate(ranked):
@@ -88,8 +89,9 @@ def figure(path: RegularisationPath, sheet: Sheet) -> None:
         where = f"{place.lower:.3g} to {place.upper:.3g}"
         label = where if place.position is None else f"{v} = {place.position:.4g}"
         marker = "osv^Dp"[k % 6]
-        width = 1.2 * max(0.6, 2.0 - 0.4 * n)
-        ax.plot(eps, path.masses[:, k], color=colour, marker=marker, ms=3.5, lw=width, label=label)
+        kind: dict[str, Any] = {"lw": 1.2 * max(0.6, 2.0 - 0.4 * n), "ms": max(2.5, 6.0 - 1.2 * n)}
+        kind["ls"] = ("-", (0, (5, 5)), (0, (2, 6)))[n % 3]
+        ax.plot(eps, path.masses[:, k], color=colour, marker=marker, label=label, **kind)
         if place.exact is not None:
             ax.plot([edge], [place.exact], color=colour, marker="D", ms=6, clip_on=False)
     ax.set_xscale("log")

@@ -276,7 +276,13 @@ def _moments(analysis: Analysis) -> list[Line]:
         digits, known = digits_known(m["value"], m["error"], 10), tidy(m["value"], m["error"])
         value = offset_text(known, m.get("offset", 0.0), state.std(), digits)
         rows.append((name, value, error_text(m["error"])))
-    return tabulated(("", "value", "error"), [*rows, *_current(state)])
+    lines = tabulated(("", "value", "error"), [*rows, *_current(state)])
+    if sample is not None:
+        lines.append(
+            "Errors are those of the arithmetic: what the sample leaves unsure is told of the mean "
+            "alone, below."
+        )
+    return lines
 
 
 def _current(state: EndState) -> list[tuple[str, str, str]]:

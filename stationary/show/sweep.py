@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from stationary.process.landscape import Landscape
 from stationary.result import plain
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, rows_of, tabulated
 from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Crossover, Sweep
-from stationary.wording import MOST_NAMED, error_text, known_text, probability_text
+from stationary.wording import MOST_NAMED, error_text, known_text, probability_text, sample_text
 
 
 def text(sweep: Sweep) -> Report:
@@ -47,6 +48,8 @@ def _grid(sweep: Sweep) -> list[Line]:
         n = len(sweep.rows)
         were = "was" if n == 1 else "were"
         lines.append(f"Not complete: {sweep.stopped} when {_points(n)} {were} done.")
+    if lost := int((~sweep.has_numbers).sum()):
+        lines.append(f"{lost} of them {'has' if lost == 1 else 'have'} no answer.")
     return lines
 
 
@@ -143,7 +146,7 @@ def _quantities(sweep: Sweep) -> list[Line]:
             worst = error_text(float(errors.max())) if len(errors) else "not known"
             ends = (known_text(x, 0, 6) for x in (known.min(), known.max()))
             rows.append((column, *ends, worst, f"{len(known)}"))
-    return tabulated(("", "least", "most", "largest error", "points"), rows)
+    return tabulated(("quantity", "least", "most", "largest error", "points"), rows)
 
 
 def _activations(sweep: Sweep) -> list[Line]:
@@ -215,6 +218,8 @@ def _trust(sweep: Sweep) -> list[Line]:
             f"The mass of each minimum, however light, is right to {error_text(max(light))} of "
             "itself, or of its logarithm where that is large."
         )
+    process = sweep.process
+    lines.append(sample_text(process.diffusion() if isinstance(process, Landscape) else process))
     rough = int((columns["status"] == "panel_limit").sum())
     if rough:
         lines.append(

@@ -18,13 +18,14 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.result import Data
 
 RATES = ("learning_rate", "temperature")  # what noise falls with
 FEWEST = 4  # of these: three secants, and so a slope with its error
 
 
-@dataclass(frozen=True, kw_only=True)
-class Activation:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Activation(Data):
     """The slope of the log of the mean time to leave a minimum over 1 / learning rate.
 
     Or over 1 / temperature, where that was swept.

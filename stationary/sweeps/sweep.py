@@ -28,8 +28,8 @@ from stationary.sweeps.resume import known_points
 from stationary.sweeps.tasks import INTERRUPTED, STEP, Grid, Solved, run
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row(Numbers):
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Row(Data, Numbers):
     """One point of a sweep, and the end state there; nan or None where there is none."""
 
     learning_rate: float | None  # None, with the next two, for a drift and a variance
@@ -40,8 +40,8 @@ class Row(Numbers):
     minima: Mapping[int, Minimum]  # by label
 
 
-@dataclass(frozen=True, kw_only=True)
-class Crossover:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Crossover(Data):
     """Where two minima hold the same mass, along one axis at fixed values of the others."""
 
     axis: str  # "learning_rate" or the name of a parameter
