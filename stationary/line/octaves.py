@@ -37,6 +37,7 @@ def grown(
     pieces: list[Samples],
     side: int,
     max_panels: int,
+    complete: bool,
     strength: float,
 ) -> tuple[list[Samples], bool]:
     """`pieces` (left to right) extended octave by octave towards an open end.
@@ -62,7 +63,8 @@ def grown(
     done, batch = 0, BATCH // 4
     while True:
         log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
-        if _has_fallen(log_mass, outward) and _falls_on(diffusion, here, chart, end):
+        fallen = not complete and _has_fallen(log_mass, outward)
+        if fallen and _falls_on(diffusion, here, chart, end):
             return pieces, True
         if done >= octaves or (done >= enough and _is_a_power(pieces, anchor, side)):
             return pieces, False

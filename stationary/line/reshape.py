@@ -55,12 +55,14 @@ def extended(found: Sampling, side: int, octaves: int) -> Sampling:
     return replace(found, samples=Samples.joined(both))
 
 
-def reaching(found: Sampling, side: int, x: Any) -> Sampling:
-    """The sampling extended to a point beyond what was sampled on a side, and as far again."""
-    far = extended(found, side, math.ceil(found.octaves_to(side, x)) + OCTAVES)
-    fallen = list(found.fallen)
-    fallen[side] = False
-    return replace(far, fallen=(fallen[0], fallen[1]))
+def reaching(found: Sampling, points: list[Any]) -> Sampling:
+    """The sampling extended towards open ends, and as far again, where it ends before a point."""
+    ends = found.interval
+    inside = [x for x in points if ends[0] < x < ends[1]]
+    for side, x in enumerate((min(inside), max(inside)) if inside else ()):
+        if found.open_ends[side] and (x < found.lower if side == 0 else x > found.upper):
+            found = extended(found, side, math.ceil(found.octaves_to(side, x)) + OCTAVES)
+    return found
 
 
 def _followed(piece: Samples, side: int) -> Samples:

@@ -235,6 +235,7 @@ def sampling(
     diffusion: Diffusion,
     max_panels: int = MOST_PANELS,
     *,
+    complete: bool = False,
     arithmetic: Arithmetic = DOUBLE,
     strength: float = 1.0,
     look: Samples | None = None,
@@ -243,15 +244,15 @@ def sampling(
     """Sample the process over its domain; `look` is what `first_look` saw of it in doubles.
 
     `dips` of the variance are approached, in many digits, as far as they are narrow. `strength` is
-    the least power of e^Phi that will be asked for: how far out there is anything. Raises a
-    `LandscapeError` where drift or variance are none at a point inside, or the variance vanishes
-    there.
+    the least power of e^Phi that will be asked for: how far out there is anything. `complete` goes
+    on towards open ends where the density has fallen to nothing, too. Raises a `LandscapeError`
+    where drift or variance are none at a point inside, or the variance vanishes there.
     """
     n = nodes_in(arithmetic)
     max_panels = min(max_panels, max(200, BY_WORK // ((n + 2) * diffusion.cost)))
     opened = open_ends(diffusion, arithmetic)
     core, fallen = core_of(diffusion, opened), [False, False]
-    if arithmetic is not DOUBLE:
+    if arithmetic is not DOUBLE and not complete:
         core, fallen = core_in_reach(diffusion, opened, core, arithmetic, strength)
     if look is not None and arithmetic is DOUBLE:
         pieces = [sampled(diffusion, look.lower, look.upper, max_panels, look)]
@@ -267,11 +268,11 @@ def sampling(
             pieces = [sampled(diffusion, edges[:-1], edges[1:], max_panels)]
             if look is not None and _shows(pieces[0], look):
                 break
-    if arithmetic is DOUBLE:
+    if arithmetic is DOUBLE and not complete:
         pieces, fallen = within_reach(diffusion, opened, pieces[0], max_panels, strength)
     for side, is_open in enumerate(opened):
         if is_open:
-            pieces, fallen[side] = grown(diffusion, pieces, side, max_panels, strength)
+            pieces, fallen[side] = grown(diffusion, pieces, side, max_panels, complete, strength)
     return Sampling(diffusion, Samples.joined(pieces), opened, (fallen[0], fallen[1]), arithmetic)
 
 

@@ -223,6 +223,8 @@ class Estimate(Data):
     @property
     def value(self) -> Any:
         """The number itself; inf or 0 where doubles cannot hold it."""
+        from stationary.numbers.elementary import exp
+
         if type(self.log) is float:
             return math.exp(self.log) if self.log < 709.78 else math.inf
         with np.errstate(over="ignore", under="ignore"):

@@ -25,10 +25,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.line.ends import Anatomy
+from stationary.line.ends import Anatomy, anatomy
 from stationary.line.octaves import depth_to_nothing
 from stationary.line.reshape import focused, reaching
-from stationary.line.sampling import Sampling
+from stationary.line.sampling import sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import (
@@ -79,28 +79,24 @@ class Stretch:
     @cached_property
     def whole(self) -> tuple[Anatomy, ...]:
         """The pieces, sampled as far as somebody goes: the scale grows where no density is."""
-        pieces = [replace(p, sampling=self._as_far_as_needed(p.sampling)) for p in self.pieces]
+
+        def goes_beyond(piece: Anatomy, side: int) -> bool:
+            found, sign = piece.sampling, (-1, 1)[side]
+            edge = (found.lower, found.upper)[side]
+            wanted = [x for x in (*self.ends, *self.reach) if x is not None]
+            return found.fallen[side] and (
+                (self.leaves[side] and self.ends[side] is None)
+                or any(sign * x > sign * edge for x in wanted)
+            )
+
+        pieces = [further(p, (goes_beyond(p, 0), goes_beyond(p, 1))) for p in self.pieces]
         for side, i in ((0, 0), (1, -1)):
             if not self.leaves[side] and self.reach[side] is not None:
                 pieces[i] = nearer(pieces[i], side, self.reach[side])
+        # Beyond a target no power goes on: panels must reach it.
+        targets = [x for x in self.ends if x is not None]
+        pieces = [replace(p, sampling=reaching(p.sampling, targets)) for p in pieces]
         return tuple(_sharp(p, *self.interval) for p in pieces)
-
-    def _as_far_as_needed(self, found: Sampling) -> Sampling:
-        """What was sampled, up to targets, and to starts where it ended with the density.
-
-        Beyond a target no power goes on: panels must reach it.
-        """
-        for side, sign in enumerate((-1, 1)):
-            fallen, edge = found.fallen[side], (found.lower, found.upper)[side]
-            beyond = [x for x in (*self.ends, *(self.reach if fallen else ())) if x is not None]
-            beyond = [x for x in beyond if sign * x > sign * edge]
-            inside = [x for x in beyond if sign * x < sign * found.interval[side]]
-            leaves = self.leaves[side] and self.ends[side] is None
-            if inside or (fallen and (beyond or leaves)):
-                last = max(inside, key=lambda x: sign * x, default=edge)
-                wall = len(inside) < len(beyond) and not found.open_ends[side]
-                found = reaching(found, side, found.interval[side] if wall else last)
-        return found
 
     @property
     def positions(self) -> Arithmetic:
@@ -316,6 +312,16 @@ class Stretch:
             found = Value(found.log - up.total, found.error + up.total_error)
         found.log[(y <= mesh.ends[0]) | (y >= mesh.ends[1])] = -math.inf
         return Value(converted(found.log, self.arithmetic), found.error)
+
+
+def further(piece: Anatomy, beyond: tuple[bool, bool]) -> Anatomy:
+    """The piece, sampled on to where next to nothing is left, if that is gone beyond on a side."""
+    if not any(beyond):
+        return piece
+    near = piece.sampling
+    found = sampling(near.diffusion, complete=True, arithmetic=near.arithmetic)
+    fallen = not beyond[0] and near.fallen[0], not beyond[1] and near.fallen[1]
+    return anatomy(replace(found, fallen=fallen))
 
 
 def nearer(piece: Anatomy, side: int, start: Any) -> Anatomy:
