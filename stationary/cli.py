@@ -217,7 +217,8 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
         epsilons = None if eps is None else epsilons_from(eps)
         return regularisation_path(load(path, **changes_from(**given)), epsilons, progress=True)
 
-    to.answer(find, bar=True)
+    if to.answer(find, bar=True).interrupted:
+        _stopped()
 
 
 @app.command(short_help="What is reached first, and when.")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Progress = bool | Callable[[int, int], None]  # called with what is done and all there is to do
 
 GRACE = 1.0  # seconds that a worker has to come to an end
+INTERRUPTED = "it was interrupted"  # why what an answer holds is not all that was asked for
 SILENT = 1.0  # seconds before anything is shown: what is short needs none
 
 

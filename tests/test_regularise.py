@@ -455,3 +455,20 @@ def test_widths_are_known_well_enough_to_see_that_they_agree(centre, unit):
     )
     found = regularisation_path(process, [unit**2 * 10.0**-k for k in range(2, 9)])
     assert found.outcome == "agrees"
+
+
+def test_a_path_that_is_interrupted_keeps_what_was_done():
+    def stop(done, total):
+        if done == 3:
+            raise KeyboardInterrupt
+
+    flat = Diffusion(lambda x: -x, lambda x: x**2 / 4, (-2, 2))
+    whole = regularisation_path(flat, [1e-1, 1e-2, 1e-3, 1e-4, 1e-5])
+    found = regularisation_path(flat, [1e-1, 1e-2, 1e-3, 1e-4, 1e-5], progress=stop)
+    assert found.interrupted
+    assert not whole.interrupted
+    assert len(found.epsilons) == 3
+    np.testing.assert_array_equal(found.mean, whole.mean[:3])
+    assert "It was interrupted." in found.summary()
+    with pytest.raises(KeyboardInterrupt):
+        regularisation_path(flat, [1e-1], progress=lambda done, total: stop(3, total))

@@ -16,7 +16,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.progress import Progress, told
+from stationary.progress import INTERRUPTED, Progress, told
 from stationary.result import Data, Result
 from stationary.states.basins import MIN_BARRIER
 from stationary.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank, labels_of_blocks
@@ -25,7 +25,7 @@ from stationary.sweeps.crossover import Crossing
 from stationary.sweeps.plan import planned
 from stationary.sweeps.quantities import columns_of
 from stationary.sweeps.resume import known_points
-from stationary.sweeps.tasks import INTERRUPTED, STEP, Grid, Solved, run
+from stationary.sweeps.tasks import STEP, Grid, Solved, run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

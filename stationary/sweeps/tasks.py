@@ -24,6 +24,7 @@ import numpy as np
 from stationary.errors import LandscapeError, StationaryError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.progress import INTERRUPTED
 from stationary.sweeps.answers import Answer, Answers, Point, Points
 from stationary.sweeps.crossover import Crossing, brackets, crossings_between, crossings_of_rates
 from stationary.sweeps.family import Family, Parameters, Recipe, StoppedError, failed
@@ -35,7 +36,6 @@ STEP = tuple(Point.__dataclass_fields__)
 # Threads of one process take turns: the arithmetic of many digits is not made to be shared, and
 # Python would not let them run side by side in any case.
 TURNS = threading.Lock()
-INTERRUPTED = "it was interrupted"
 AHEAD = 4000  # tasks that an executor holds at a time
 PATIENCE = 1.0  # seconds between two looks at tasks that were called off without a word
 SILENCE = 15.0  # seconds without an answer, after which an executor is asked whether it is there

@@ -18,7 +18,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_noise
 from stationary.process.diffusion import Diffusion
-from stationary.progress import Progress, told
+from stationary.progress import INTERRUPTED, Progress, told
 from stationary.questions.regularisation.followed import Followed, Law, followed
 from stationary.questions.regularisation.verdict import verdict_on
 from stationary.result import Result
@@ -45,6 +45,11 @@ class RegularisationPath(Followed, Result):
     def __repr__(self) -> str:
         name, n = self.exact.diffusion.name, len(self.epsilons)
         return f"<RegularisationPath of {name!r}: {n} values of eps, {self.outcome}>"
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped by hand: what was done until then is kept."""
+        return self.stopped == f"{INTERRUPTED}."
 
 
 def regularisation_path(
@@ -110,11 +115,16 @@ def _states_along(
     states: list[EndState] = []
     stopped = ""
     for eps in asked:
-        tell(len(states), len(asked))
         noisy = diffusion.regularised(eps)
         noisy = replace(noisy, breakpoints=(*noisy.breakpoints, *zeros))
         try:
+            tell(len(states), len(asked))
             state = end_state(noisy, exact.initial, max_panels=1500)
+        except KeyboardInterrupt:
+            if not states:
+                raise
+            stopped = f"{INTERRUPTED}."
+            break
         except StationaryError as error:
             first = str(error).removeprefix(f"{noisy.name}: ").split(". ")[0]
             stopped = f"at eps = {eps:.3g} doubles do not carry it: {first}."
