@@ -326,7 +326,9 @@ def sweep(
     from stationary.sweeps.arrhenius import FEWEST
     from stationary.sweeps.sweep import sweep as run
 
-    quantities = tuple(name.strip() for names in quantities for name in names.split(","))
+    quantities = tuple(
+        name.strip() for names in quantities for name in names.split(",") if name.strip()
+    )
     if arrhenius:
         quantities = tuple(dict.fromkeys(("log_exit_time", *quantities)))
 

@@ -22,6 +22,17 @@ from stationary.points import drawing, numbers_only, pointwise
 from stationary.result import Result
 
 
+def order_of(given: Any) -> int:
+    """The order of a moment."""
+    try:
+        order = operator.index(given)
+    except TypeError:
+        order = -1
+    if order < 0:
+        raise LandscapeError(f"moment: order = {given!r:.40} must be a whole number from 0 on.")
+    return order
+
+
 class Distribution(Result, ABC):
     """A law on the line, with the methods of `scipy.stats`, that can be held against another."""
 
@@ -110,12 +121,7 @@ class Distribution(Result, ABC):
         centre
             From where it counts, in the unit of x: `mean()` gives central moments.
         """
-        try:
-            k = operator.index(order)
-        except TypeError:
-            k = -1
-        if k < 0:
-            raise LandscapeError(f"moment: order = {order!r:.40} must be a whole number from 0 on.")
+        k = order_of(order)
         if finite(self._points(centre)).all():
             return self._moment(k, centre)
         return (0.0 - float(centre)) ** k

@@ -377,3 +377,20 @@ def test_basins_of_the_plane_are_a_table_too():
     assert basins.to_dict()["basins"] == state.to_dict()["basins"]
     for answer in (basins, state.metric):
         assert pickle.loads(pickle.dumps(answer)) == copy.deepcopy(answer) == answer
+
+
+@pytest.mark.parametrize(
+    ("ask", "message"),
+    [
+        (lambda state, law: state.moment_error(-1), "order = -1 must be a whole number"),
+        (lambda state, law: state.moment_error("a"), "order = 'a' must be a whole number"),
+        (lambda state, law: law.plot(panel="outcomes"), "panel='outcomes'\\): \"density\""),
+        (lambda state, law: law.to_csv(0), "points = 0 must be a whole number"),
+    ],
+)
+def test_what_a_law_cannot_be_asked_is_said(ask, message):
+    state = st.end_state(Diffusion(lambda x: -x, 2.0))
+    law = st.evolve(Diffusion(lambda x: -x, 2.0), 0.0, times=[1.0]).at(1.0)
+    with pytest.raises(st.LandscapeError, match=message):
+        ask(state, law)
+    assert np.isnan(state.moment_error(2, np.inf))

@@ -9,6 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.distribution import Distribution
+from stationary.functions.given import checked_whole
 from stationary.show.layout import Report, report, rows_of, tabulated
 from stationary.wording import error_text, known_text, measured
 
@@ -62,5 +63,6 @@ def data(law: Distribution) -> dict[str, Any]:
 
 def table(law: Distribution, points: int = 1001) -> dict[str, Any]:
     """The distribution function at so many points, over all but next to nothing."""
+    points = checked_whole(points, "points", "law", 4, hint=", as 1001")
     x = np.unique(np.concatenate([np.linspace(*law.interval(1 - 2e-4), points), atoms_of(law)[0]]))
     return {"x": x, "cdf": law.cdf(x), "sf": law.sf(x), "error": np.full(len(x), float(law.error))}

@@ -24,6 +24,10 @@ BINS = 161  # edges of bins for what has no density that cells show
 
 def figure(law: Distribution, sheet: Sheet, *, log: bool = False, panel: str = "density") -> None:
     """The density (logarithmic with `log`); of an end state, or "outcomes" by the start."""
+    panels = ("density", "outcomes") if isinstance(law, EndState) else ("density",)
+    if panel not in panels:
+        known = " or ".join(f'"{name}"' for name in panels)
+        raise LandscapeError(f"{sheet.name}: plot(panel={panel!r:.40}): {known}.")
     axes = sheet.axes(2.4)
     if isinstance(law, ChainState):
         _draw_cells(axes, law, log=log)
@@ -34,10 +38,8 @@ def figure(law: Distribution, sheet: Sheet, *, log: bool = False, panel: str = "
     view = View(law)
     if panel == "outcomes":
         draw_outcomes(axes, law, view)
-    elif panel == "density":
-        draw_density(axes, law, basins_of(law), view, log=log)
     else:
-        raise LandscapeError(f'{sheet.name}: plot(panel={panel!r:.40}): "density" or "outcomes".')
+        draw_density(axes, law, basins_of(law), view, log=log)
 
 
 def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:

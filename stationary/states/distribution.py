@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from stationary.aliases import Array
 from stationary.distance import Grid
-from stationary.distribution import Distribution
+from stationary.distribution import Distribution, order_of
 from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
@@ -269,7 +269,10 @@ class EndState(Numbers, Distribution):
 
     def moment_error(self, order: int, centre: Any = 0.0) -> Any:
         """The estimated absolute error of `moment(order, centre)`; nan where that is infinite."""
-        value, error = self._parts.moment(order, self._number(centre))
+        k, centre = order_of(order), self._number(centre)
+        if not finite(centre):
+            return math.nan
+        value, error = self._parts.moment(k, centre)
         return compact(error + self.lost(value)) if finite(value) else math.nan
 
     def support(self) -> tuple[float, float]:

@@ -341,11 +341,8 @@ class Network(Data):
         """
         law, rest = self._nowhere(len(x)), np.ones(len(x), dtype=bool)
         edge = float(p.upper if up else p.lower)
-        halts = [
-            *map(float, self.targets),
-            *p.stops,
-            edge,
-        ]  # of those at one place the first counts
+        # Of those at one place the first counts.
+        halts = [*map(float, self.targets), *p.stops, edge]
         for k, goal in sorted(enumerate(halts), key=lambda halt: halt[1], reverse=not up):
             mine = rest & ((x <= goal) if up else (x >= goal))
             if not mine.any():
