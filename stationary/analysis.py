@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,11 +14,12 @@ import numpy as np
 from stationary.chain.batches import is_cheap
 from stationary.chain.indicators import StepIndicators
 from stationary.chain.steps import step_indicators
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.given import checked_whole
 from stationary.line.equilibria import Equilibrium
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.progress import INTERRUPTED, Progress, each, stage, watched
 from stationary.result import Result
 from stationary.sgd.basins import MOST_EXITS
 from stationary.sgd.finite_step import FiniteStep, finite_step
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
     from stationary.questions.width.ratios import WidthBias
 
 
+STAGES = {  # what a report takes, beyond the end state, and where it is
+    "minima": ("basins", "steps", "standard_errors"),
+    "exit times": ("exits",),
+    "chain of SGD's steps": ("shown_sgd", "run", "annealing"),
+}
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Analysis(Result):
     """An end state with its equilibria and basins; printing it gives the report."""
@@ -45,6 +54,7 @@ class Analysis(Result):
     chain: bool | None = None  # whether reports hold `sgd`; None: where it costs no more than this
     run_length: int | None = None  # steps of the run that reports speak of
     exact: Analysis | None = field(default=None, compare=False)  # of which all is rounded here
+    stopped: str = ""  # why exit times, or SGD's own steps, are missing where they were interrupted
 
     @property
     def diffusion(self) -> Diffusion:
@@ -141,7 +151,10 @@ class Analysis(Result):
             return None
         from stationary.annealing.anneal import anneal  # seldom asked for
 
-        return anneal(landscape, min_barrier=self.min_barrier)
+        found = anneal(landscape, min_barrier=self.min_barrier)
+        if found.stopped:
+            raise KeyboardInterrupt
+        return found
 
     @cached_property
     def exits(self) -> tuple[Passage | None, ...]:
@@ -153,7 +166,8 @@ class Analysis(Result):
         if self.exact is not None:
             return tuple(None if p is None else p.rounded() for p in self.exact.exits)
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
-        return tuple(exit_of(b) if b in heavy else None for b in self.basins)
+        times = {id(b): exit_of(b) for b in each(heavy, "basins")}
+        return tuple(times.get(id(b)) for b in self.basins)
 
     @cached_property
     def influence(self) -> Influence:
@@ -206,6 +220,7 @@ def analyze(
     min_barrier: float = MIN_BARRIER,
     chain: bool | None = None,
     steps: int | None = None,
+    progress: Progress = False,
     **changes: Any,
 ) -> Analysis:
     """Where a process ends up, how its probability is shared between minima, and how sure that is.
@@ -228,6 +243,11 @@ def analyze(
     steps
         How long the run of SGD is: the report says where it is then (`Analysis.run`), from the
         start or from each minimum, and whether it has forgotten where it began.
+    progress
+        True: show what is at work, and the time left where that is known, in a notebook, or on
+        standard error if that is a terminal. Or a function that is called with how much of what is
+        at work is done, and of how much. What the report holds is then computed at once; what is
+        done is kept if that is interrupted.
     changes
         Fields to replace, such as ``learning_rate=0.02``.
 
@@ -252,14 +272,31 @@ def analyze(
             )
     if steps is not None:
         steps = checked_whole(steps, "steps", process.name, hint=": the length of a run of SGD")
-    if isinstance(process, PLANE):
-        from stationary.plane.doors import end_state as in_the_plane
+    with watched(progress, "analyze"):
+        if isinstance(process, PLANE):
+            from stationary.plane.doors import end_state as in_the_plane
 
-        # A `PlaneState`, which answers and prints what an `Analysis` does.
-        state: Any = in_the_plane(process, digits=digits, regularise=regularise)
-        found: Analysis = state
-        return found
-    added = 0.0 if regularise is None else regularise
-    least = checked_barrier(min_barrier, process.name)
-    state = end_state(process, digits=digits, regularise=added)
-    return Analysis(process, state, least, chain, steps)
+            # A `PlaneState`, which answers and prints what an `Analysis` does.
+            state: Any = in_the_plane(process, digits=digits, regularise=regularise)
+            found: Analysis = state
+            return found
+        added = 0.0 if regularise is None else regularise
+        least = checked_barrier(min_barrier, process.name)
+        stages = {k: v for k, v in STAGES.items() if walks or "shown_sgd" not in v}
+        with stage("end state", 1, len(stages) + 1):
+            state = end_state(process, digits=digits, regularise=added)
+        made = Analysis(process, state, least, chain, steps)
+        try:
+            for k, (what, names) in enumerate(stages.items() if progress else (), 2):
+                with stage(what, k, len(stages) + 1):
+                    for name in names:
+                        with suppress(StationaryError):  # the report tells
+                            getattr(made, name)
+        except KeyboardInterrupt:
+            if "basins" not in vars(made):
+                raise
+            # What is missing is not computed when it is asked for, either.
+            nothing = dict.fromkeys(("exits", "shown_sgd", "run", "annealing"))
+            nothing["exits"] = (None,) * len(made.basins)
+            vars(made).update(nothing | vars(made) | {"stopped": INTERRUPTED})
+        return made

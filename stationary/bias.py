@@ -12,6 +12,7 @@ from stationary.analysis import Analysis, analyze
 from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.progress import INTERRUPTED, Progress, stage, watched
 from stationary.questions.width.dilation import dilation_bias, noise_bias, picked
 from stationary.questions.width.ratios import WidthBias
 from stationary.result import Result
@@ -26,6 +27,7 @@ def width_bias(
     dilate: ArrayLike | None = None,
     noise: ArrayLike | None = None,
     direction: str | None = None,
+    progress: Progress = False,
     **changes: Any,
 ) -> WidthBias:
     """How much heavier each minimum is than the others, and what makes it so.
@@ -42,6 +44,10 @@ def width_bias(
         `noise_bias`.
     direction
         With two weights, along what it is stretched: "both" (the default), "first" or "second".
+    progress
+        True: show what is at work, and the time left where that is known, in a notebook, or on
+        standard error if that is a terminal. Or a function that is called with how much of what is
+        at work is done, and of how much.
     changes
         As for `analyze`.
 
@@ -56,13 +62,23 @@ def width_bias(
     LandscapeError
         If the process cannot be solved, there is no such minimum, or a factor is not positive.
     """
+    with watched(progress, "bias"):
+        return _bias(source, minimum, dilate, noise, direction, changes)
+
+
+def _bias(
+    source: Any, minimum: Any, dilate: Any, noise: Any, direction: Any, changes: dict[str, Any]
+) -> WidthBias:
+    count = 2 + (dilate is not None) + (noise is not None)
     if isinstance(source, EndState):
         source = Analysis(source.diffusion, source, changes.pop("min_barrier", MIN_BARRIER))
-    analysis: Any = source if isinstance(source, Result) else analyze(source, **changes)
+    with stage("end state", 1, count):
+        analysis: Any = source if isinstance(source, Result) else analyze(source, **changes)
     if not isinstance(analysis, Analysis):
         plane: WidthBias = _in_the_plane(analysis, minimum, dilate, noise, direction)
         return plane
-    bias, name = analysis.bias, analysis.diffusion.name
+    with stage("minima compared", 2, count):
+        bias, name = analysis.bias, analysis.diffusion.name
     if direction is not None:
         raise LandscapeError(
             f"{name}: direction = {direction!r:.40} is for two weights. Leave it out."
@@ -81,9 +97,14 @@ def width_bias(
     ):
         if factors is not None:
             chosen = _the_one(analysis, minimum)
-            changed[kind] = changes_of(
-                bias.state, chosen, factors, min_barrier=analysis.min_barrier
-            )
+            try:
+                with stage(kind, 3 + len(changed), count):
+                    changed[kind] = changes_of(
+                        bias.state, chosen, factors, min_barrier=analysis.min_barrier
+                    )
+            except KeyboardInterrupt:  # the minima are compared
+                changed["stopped"] = INTERRUPTED
+                break
     return replace(bias, **changed)
 
 

@@ -72,7 +72,11 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
 
     if influence is not None:
         to.files["influence"] = influence
-    found = to.answer(lambda: run(path, **changes_from(**given)), has_table=has_law, log=log)
+    found = to.answer(
+        lambda: run(path, progress=True, **changes_from(**given)), has_table=has_law, log=log
+    )
+    if getattr(found, "stopped", ""):
+        _stopped()
     if found.end_state.status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         sys.exit(NOT_CONVERGED)
 
@@ -115,7 +119,7 @@ def bias(
     def factors(text: str | None, option: str, example: str) -> Any:
         return None if text is None else values_from(text, option, example=example, positive=True)
 
-    to.answer(
+    found = to.answer(
         lambda: width_bias(
             path,
             minimum=minimum,
@@ -125,6 +129,8 @@ def bias(
             **changes_from(**given),
         )
     )
+    if getattr(found, "stopped", ""):
+        _stopped()
 
 
 @app.command(short_help="The end state held against SGD with its finite step.")
@@ -153,7 +159,7 @@ def check(path: Path, to: Output, **given: Any) -> None:
     for name in ("walkers", "steps"):
         if given[name] is not None and not given["simulation"]:
             raise click.UsageError(f"--{name} does not go with --no-simulation.")
-    if to.answer(lambda: run(path, progress=True, **changes_from(**given)), bar=True).interrupted:
+    if to.answer(lambda: run(path, **changes_from(**given))).interrupted:
         _stopped()
 
 
@@ -198,7 +204,10 @@ def evolve(
 
         return run(process, times=times_until(until, every), **how)
 
-    if not getattr(to.answer(find), "converged", True):
+    found = to.answer(find)
+    if found.stopped:
+        _stopped()
+    if not getattr(found, "converged", True):
         sys.exit(NOT_CONVERGED)
 
 
@@ -215,9 +224,9 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
 
     def find() -> Any:
         epsilons = None if eps is None else epsilons_from(eps)
-        return regularisation_path(load(path, **changes_from(**given)), epsilons, progress=True)
+        return regularisation_path(load(path, **changes_from(**given)), epsilons)
 
-    if to.answer(find, bar=True).interrupted:
+    if to.answer(find).interrupted:
         _stopped()
 
 
@@ -275,9 +284,9 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
         process = as_process(path, "simulate", **changes_from(**given))
         if getattr(process, "schedule", None) is None:
             settings["steps"] = settings["steps"] or 20_000
-        return run(process, progress=True, **settings)
+        return run(process, **settings)
 
-    if not to.answer(find, bar=True).complete:
+    if not to.answer(find).complete:
         _stopped()
 
 
@@ -357,7 +366,6 @@ def sweep(
                 replacement=list(replacement) or None,
                 parameters=named or None,
                 executor=executor,
-                progress=True,
                 resume=table_in(to.csv) if resume else None,
                 quantities=quantities or None,
                 **changes_from(**given),
@@ -368,7 +376,6 @@ def sweep(
     found = to.answer(
         find,
         has_table=lambda found: bool(len(found.rows)),
-        bar=True,
         **({"arrhenius": True} if arrhenius else {}),
     )
     if not found.complete:

@@ -10,7 +10,6 @@ import math
 import shlex
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -244,18 +243,17 @@ class Output:
         find: Callable[[], Any],
         *,
         has_table: Callable[[Any], bool] = lambda found: True,
-        bar: bool = False,
         **drawing: Any,
     ) -> Any:
         """Find the answer, print it, and write the files that were asked for.
 
         Files are probed before anything is computed, and the answer is printed whatever becomes of
         them. What a landscape file writes goes to standard error, so that ours stays readable.
-        On a terminal it is shown how far the work is, by `find` itself if it has a `bar`.
+        On a terminal it is shown how far the work is.
         """
         from stationary.errors import LandscapeError, StationaryError
         from stationary.files import FIGURES, probe, write
-        from stationary.progress import waiting
+        from stationary.progress import watched
 
         def written(found: Any, what: str, path: Path) -> None:
             with quiet:
@@ -291,7 +289,7 @@ class Output:
                 suffixes = {"plot": FIGURES, "influence": (".csv",)}.get(what, ())
                 probe(path, suffixes=suffixes, spared=spared)
                 spared.append(path)
-            with nullcontext() if bar else waiting(click.get_current_context().info_name or ""):
+            with watched(True, click.get_current_context().info_name or ""):
                 found = find()
                 report = found.to_json() if self.as_json else found.summary(brief=self.brief)
                 if "influence" in self.files and not (self.as_json or self.brief):

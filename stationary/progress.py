@@ -1,69 +1,181 @@
-"""How far long work is, on a terminal or in a notebook; and the processes that it may use."""
+"""How far long work is, on a terminal or in a notebook; and the processes that it may use.
+
+What is at work says so to whoever watches: nobody, at the cost of one look, unless a command or a
+caller's ``progress`` has asked for it.
+"""
 
 from __future__ import annotations
 
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar, copy_context
+from importlib import import_module
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 Progress = bool | Callable[[int, int], None]  # called with what is done and all there is to do
+Watch = Callable[[str, int, int], None]  # told what is at work, how much is done, and of how much
+Each = TypeVar("Each")
 
 GRACE = 1.0  # seconds that a worker has to come to an end
 INTERRUPTED = "it was interrupted"  # why what an answer holds is not all that was asked for
 SILENT = 1.0  # seconds before anything is shown: what is short needs none
+REDRAWN = 0.25  # seconds after which what is shown is drawn again
+
+_watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+
+
+def at(what: str, done: int = 0, total: int = 0) -> None:
+    """Say what is at work, and how much of it is done; total 0: of how much nobody knows."""
+    watch = _watch.get()
+    if watch is not None:
+        watch(what, done, total)
+
+
+def each(things: Sequence[Each], what: str) -> Iterator[Each]:
+    """The things one by one; what is at work on one of several says nothing of its own."""
+    watch = _watch.get()
+    if watch is None or len(things) < 2:
+        yield from things
+        return
+    with _watched_by(None):
+        for done, thing in enumerate(things):
+            watch(what, done, len(things))
+            yield thing
+
+
+@contextmanager
+def stage(what: str, number: int, count: int) -> Iterator[None]:
+    """All that is at work within is one stage of several."""
+    watch = _watch.get()
+    if watch is None:
+        yield
+        return
+    named, tell = f"{number} of {count}, {what}", watch
+    with _watched_by(lambda own, *n: tell(f"{named}, {own}" if own else named, *n)):
+        at("")
+        yield
 
 
 @contextmanager
 def told(progress: Progress, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """What to call with how much is done, of how much: a function of the user's, or a bar.
-
-    The bar, with the time left, is shown where somebody looks: in a notebook, or on standard error
-    if that is a terminal. It is gone when the work is done.
-    """
-    if callable(progress) or not progress:
-        yield progress or (lambda done, total: None)
-        return
-    with _bar(unit=f" {unit}", unit_scale=True) as bar:
-
-        def tell(done: int, total: int) -> None:
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield tell
+    """What to call with how much is done, of how much; what is at work within says nothing."""
+    with watched(progress):
+        watch = _watch.get()
+        with _watched_by(None):
+            yield (lambda *n: None) if watch is None else (lambda *n: watch(unit, *n))
 
 
 @contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show for how long something has been at work that cannot say how much is left."""
-    if not sys.stderr.isatty():
+def watched(progress: Progress, name: str = "") -> Iterator[None]:
+    """Show what is at work within, and the time left of it; or tell a function of the user's.
+
+    It is shown where somebody looks: in a notebook, or on standard error if that is a terminal,
+    and is gone when the work is done. Within what is watched already nothing changes.
+    """
+    if is_watched() or not (callable(progress) or (progress and _is_seen())):
         yield
-        return
-    over = threading.Event()
-    with _bar(desc=what, bar_format="{desc}: {elapsed}") as bar:
-
-        def tick() -> None:
-            while not over.wait(SILENT):
-                bar.update()
-
-        watch = threading.Thread(target=tick, daemon=True)
-        watch.start()
-        try:
+    elif callable(progress):
+        with _watched_by(lambda _, done, total: progress(done, total) if total else None):
             yield
+    else:
+        shown = _Shown(name)
+        try:
+            with _watched_by(shown):
+                yield
         finally:
-            over.set()
-            watch.join()
+            shown.close()
 
 
-def _bar(**how: Any) -> Any:
-    from tqdm.auto import tqdm
+def is_watched() -> bool:
+    """Whether anybody is told."""
+    return _watch.get() is not None
 
-    return tqdm(**how, disable=None, leave=False, delay=SILENT, dynamic_ncols=True)
+
+@contextmanager
+def _watched_by(watch: Watch | None) -> Iterator[None]:
+    before = _watch.set(watch)
+    try:
+        yield
+    finally:
+        _watch.reset(before)
+
+
+def _is_seen() -> bool:
+    return _notebook() or sys.stderr.isatty()
+
+
+def _notebook() -> bool:
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return hasattr(shell, "kernel")
+
+
+class _Shown:
+    """A bar of tqdm, drawn by a thread of its own: also while what is at work says nothing."""
+
+    def __init__(self, name: str) -> None:
+        self.name, self.began = name, time.monotonic()
+        self.now = "", 0, 0  # what, how much of it, of how much
+        self.origin = self.began, 0  # since when, and what was done by then
+        self.over = threading.Event()
+        # In a notebook the cell that is at work is known from the context.
+        self.thread = threading.Thread(target=copy_context().run, args=[self._draw], daemon=True)
+        self.thread.start()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        if what != self.now[0]:
+            self.origin = time.monotonic(), done
+        self.now = what, done, total
+
+    def close(self) -> None:
+        self.over.set()
+        self.thread.join()
+
+    def _draw(self) -> None:
+        if self.over.wait(SILENT):
+            return
+        bar, over = self._bar(), False
+        while True:
+            what, done, total = self.now
+            outer, _, unit = what.rpartition(", ")
+            named = ": ".join(filter(None, [self.name, outer if total else what]))
+            bar.set_description_str(named, refresh=False)
+            bar.unit, bar.unit_scale = unit, max(done, total) >= 1000
+            bar.bar_format = None if total else "{desc}" + bool(done) * " {n_fmt}" + ": {elapsed}"
+            if total and bar.total != total:
+                bar.reset(total)
+            bar.n, bar.total = done, total or None
+            bar.refresh()
+            if over:
+                break
+            over = self.over.wait(REDRAWN)
+        bar.total = None  # what is not done in full a notebook would keep
+        bar.close()
+
+    def _bar(self) -> Any:
+        # Without the widgets of notebooks `auto` would warn, and give this one, too.
+        widgets = find_spec("ipywidgets") is not None
+        tqdm = import_module("tqdm.auto" if widgets or not _notebook() else "tqdm").tqdm
+        shown = self
+
+        class Bar(tqdm):  # type: ignore[misc, valid-type]
+            @property
+            def format_dict(self) -> dict[str, Any]:
+                """The time since all began; and what is left of what is at work, at its pace."""
+                found: dict[str, Any] = super().format_dict
+                now, (since, before) = time.monotonic(), shown.origin
+                pace = max(self.n - before, 0) / (now - since) if now > since else 0.0
+                unit = " " * (pace >= 1) + self.unit
+                return {**found, "elapsed": now - shown.began, "rate": pace, "unit": unit}
+
+        return Bar(leave=False, dynamic_ncols=True, delay=1e-9)  # shown when it is first drawn
 
 
 @contextmanager

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import io
+import threading
 import time
 
+import numpy as np
 import pytest
 
-from stationary import Diffusion, regularisation_path, simulate, sweep
+from stationary import (
+    Diffusion,
+    analyze,
+    anneal,
+    check,
+    evolve,
+    first_passage,
+    fit,
+    regularisation_path,
+    simulate,
+    sweep,
+    table,
+    width_bias,
+)
 from stationary import progress as module
 from stationary.__main__ import main
-from stationary.progress import told, waiting
+from stationary.progress import at, each, stage, told, watched
 
 OU = Diffusion(lambda x: -x, 1, (-9, 9))
 
@@ -25,6 +40,7 @@ def terminal(monkeypatch):
     found = Terminal()
     monkeypatch.setattr("sys.stderr", found)
     monkeypatch.setattr(module, "SILENT", 0.01)
+    monkeypatch.setattr(module, "REDRAWN", 0.02)
     return found
 
 
@@ -43,9 +59,61 @@ def test_a_terminal_is_shown_what_is_done_and_the_time_left(monkeypatch):
 
 def test_what_cannot_say_how_much_is_left_shows_how_long_it_has_been_at_work(monkeypatch):
     screen = terminal(monkeypatch)
-    with waiting("analyze"):
-        time.sleep(0.4)
-    assert "analyze: 00:00" in screen.getvalue()
+    with watched(True, "analyze"):
+        at("panels", 212)
+        time.sleep(0.2)
+    assert "analyze: panels 212: 00:00" in screen.getvalue()
+    assert "%" not in screen.getvalue()
+
+
+def test_stages_are_counted_and_what_is_inside_one_of_several_says_nothing(monkeypatch):
+    screen = terminal(monkeypatch)
+    with watched(True, "analyze"), stage("exit times", 2, 3):
+        for _ in each("abc", "basins"):
+            with stage("inner", 1, 2):
+                at("panels", 5)
+                time.sleep(0.1)
+    shown = screen.getvalue()
+    assert "analyze: 2 of 3, exit times:  67%" in shown
+    assert "2/3" in shown
+    assert "panels" not in shown
+    assert "inner" not in shown
+
+
+def test_where_nobody_looks_no_thread_is_started(monkeypatch):
+    before = threading.active_count()
+    with watched(True, "analyze"):
+        at("panels", 1)
+        assert list(each([1, 2], "basins")) == [1, 2]
+        assert threading.active_count() == before
+        assert not module.is_watched()
+    with watched(lambda done, total: None):
+        assert threading.active_count() == before
+
+
+SERIES = np.cumsum(np.random.default_rng(1).normal(size=500)) * 0.1
+
+
+@pytest.mark.parametrize("run", [
+    lambda progress: analyze("examples/two_minima.py", progress=progress),
+    lambda progress: width_bias("examples/two_minima.py", progress=progress),
+    lambda progress: evolve(OU, 1.0, [1.0, 2.0], cells=64, progress=progress),
+    lambda progress: first_passage(OU, [0.1, 0.2], 1, progress=progress),
+    lambda progress: check("examples/two_minima.py", walkers=50, steps=200, cells=200,
+                           progress=progress),
+    lambda progress: fit(SERIES, 1.0, progress=progress),
+], ids=["analyze", "width_bias", "evolve", "first_passage", "check", "fit"])  # fmt: skip
+def test_what_is_at_work_says_so(run, monkeypatch, capfd):
+    whats = []
+    with module._watched_by(lambda *told: whats.append(told)):
+        run(False)
+    assert len(set(whats)) > 1
+    assert all(0 <= done < total or not total for _, done, total in whats if done != total)
+    calls = []
+    run(lambda *told: calls.append(told))
+    assert all(0 <= done <= total for done, total in calls)
+    run(True)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("run", [
@@ -80,6 +148,7 @@ def test_a_notebook_has_its_own_bar(monkeypatch):
     from tqdm.notebook import tqdm
 
     seen = []
+    terminal(monkeypatch)
 
     class Bar(tqdm):
         def __init__(self, *given, **how):
@@ -87,8 +156,114 @@ def test_a_notebook_has_its_own_bar(monkeypatch):
             super().__init__(*given, **how)
             seen.append(self)
 
+        def refresh(self, *given, **how):
+            counts.add((self.n, self.total))
+            super().refresh(*given, **how)
+
+    counts = set()
     monkeypatch.setattr("tqdm.auto.tqdm", Bar)
     with told(True, "points") as tell:
         tell(1, 2)
-    assert seen[0].n == 1
-    assert seen[0].total == 2
+        time.sleep(0.2)
+    assert len(seen) == 1
+    assert (1, 2) in counts
+
+
+# -- what was done is kept ------------------------------------------------------------------------
+
+
+def stopped(run, stage, done=0):
+    """What is left of it if somebody presses Ctrl-C in a stage."""
+
+    def press(what, n, total):
+        if stage in what and n == done:
+            raise KeyboardInterrupt
+
+    with module._watched_by(press):
+        return run()
+
+
+def pit():
+    return Diffusion(lambda x: x - x**3, 0.2, (-3, 3))
+
+
+def test_an_evolution_that_is_interrupted_keeps_the_times_that_are_done():
+    times = [0, 1, 2, 3, 4]
+    whole = evolve(pit(), -1.0, times, cells=100)
+    found = stopped(lambda: evolve(pit(), -1.0, times, cells=100), "5 grids, times", 3)
+    assert found.interrupted
+    assert not whole.interrupted
+    assert found.times.tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(found.mean, whole.mean[:3])
+    np.testing.assert_array_equal(found.mean_error, whole.mean_error[:3])
+    assert "Not complete: it was interrupted" in " ".join(found.summary().split())
+    assert found.to_dict()["stopped"]
+    with pytest.raises(KeyboardInterrupt):
+        stopped(lambda: evolve(pit(), -1.0, times, cells=100), "5 grids, times", 1)
+
+
+def test_an_evolution_keeps_all_times_where_finer_grids_are_interrupted():
+    found = stopped(lambda: evolve(pit(), -1.0, [1, 2], tolerance=1e-9), "grid 6")
+    assert found.interrupted
+    assert len(found.times) == 2
+    assert not found.converged
+    exact = evolve(pit(), -1.0, [1, 2], tolerance=1e-9)
+    assert (np.abs(found.mean - exact.mean) < found.mean_error + exact.mean_error).all()
+
+
+def test_an_evolution_from_a_table_keeps_times_whichever_of_its_runs_is_interrupted():
+    x = np.linspace(-3, 3, 61)
+    known = table({"x": x, "drift": x - x**3, "variance": 0.2 + 0 * x})
+    for first in (True, False):
+        seen = []
+
+        def press(what, n, total, first=first, seen=seen):
+            seen += ["5 grids, times" in what and n == 2]
+            if seen[-1] and sum(seen) == 2 - first:
+                raise KeyboardInterrupt
+
+        with module._watched_by(press):
+            found = evolve(known.diffusion(domain=(-3, 3)), -1.0, [0, 1, 2, 3], cells=100)
+        assert found.interrupted
+        assert found.times.tolist() == [0, 1]
+        assert found.error[1] > 1e-9
+
+
+@pytest.mark.parametrize("stage", ["exit times", "chain of SGD's steps"])
+def test_an_analysis_that_is_interrupted_keeps_its_end_state(stage):
+    whole = analyze("examples/two_minima.py")
+    found = stopped(lambda: analyze("examples/two_minima.py", progress=True), stage)
+    assert "Not complete: it was interrupted" in " ".join(found.summary().split())
+    assert found.to_dict()["stopped"]
+    assert found.to_dict()["sgd"] is None
+    assert [b.mass for b in found.basins] == [b.mass for b in whole.basins]
+    assert (found.exits[0] is None) == (stage == "exit times")
+    assert "of SGD" not in found.summary()
+    found.plot()
+    with pytest.raises(KeyboardInterrupt):
+        stopped(lambda: analyze("examples/two_minima.py", progress=True), "end state")
+
+
+def test_a_schedule_and_a_bias_that_are_interrupted_keep_what_comes_first():
+    def two():
+        return anneal("examples/two_minima.py", schedule="linear:0.1:0.02:500", cells=100)
+
+    found = stopped(two, "own steps")
+    assert found.sgd is None
+    assert found.stopped
+    assert "it was interrupted" in found.summary()
+    bias = stopped(lambda: width_bias("examples/two_minima.py", minimum=0, dilate=[1, 2]), "dilat")
+    assert bias.dilation is None
+    assert bias.ratios
+    assert "Not complete: it was interrupted" in " ".join(bias.summary().split())
+
+
+def test_a_command_that_is_interrupted_prints_what_was_done(capsys):
+    asked = ["evolve", "--drift", "x-x**3", "--variance", "0.2", "--domain", "-3", "3",
+             "--initial=-1", "--until", "4", "--every", "1", "--cells", "100"]  # fmt: skip
+    with pytest.raises(SystemExit) as exit:
+        stopped(lambda: main(asked), "5 grids, times", 3)
+    assert exit.value.code == 130
+    out, err = capsys.readouterr()
+    assert "to time 2." in " ".join(out.split())
+    assert err == "stationary: stopped; what was done is kept.\n"

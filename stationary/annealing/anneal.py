@@ -31,6 +31,7 @@ from stationary.process.corners import SCAN
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.process.schedules import Schedule
+from stationary.progress import INTERRUPTED, Progress, stage, watched
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.basins import MIN_BARRIER
@@ -61,6 +62,8 @@ class Annealing(Result):
     lost
         The share of the runs that leads ever farther away, and its error: all else is told of those
         that stay.
+    stopped
+        Why the steps of SGD are missing where they were interrupted; empty where they were not.
     """
 
     landscape: Landscape
@@ -74,6 +77,7 @@ class Annealing(Result):
     spread: Spread | None = None
     notes: tuple[str, ...] = ()
     lost: tuple[float, float] = (0.0, 0.0)
+    stopped: str = ""
 
     @property
     def course(self) -> Course:
@@ -97,6 +101,7 @@ def anneal(
     *,
     cells: int = 500,
     min_barrier: float = MIN_BARRIER,
+    progress: Progress = False,
     **changes: Any,
 ) -> Annealing:
     """What each basin holds while the learning rate follows its schedule.
@@ -112,6 +117,10 @@ def anneal(
         Of the exact chain.
     min_barrier
         Minima that less than this separates at the last learning rate are one basin.
+    progress
+        True: show what is at work, and the time left where that is known, in a notebook, or on
+        standard error if that is a terminal. Or a function that is called with how much of what is
+        at work is done, and of how much.
     changes
         Fields to replace, such as ``schedule="cosine:0.1:0.001:20000"``.
 
@@ -128,58 +137,70 @@ def anneal(
             f"{given.name}: anneal needs a landscape with a schedule of its learning rate, as in "
             'schedule = "cosine:0.1:0.001:20000".'
         )
+    with watched(progress, "anneal"):
+        return _annealed(given, schedule, initial, cells, min_barrier)
+
+
+def _annealed(
+    given: Landscape, schedule: Schedule, initial: Any, cells: int, min_barrier: float
+) -> Annealing:
     start = Initial.of_process(given, initial)
     found = Basins(replace(given, schedule=None, initial=None), schedule.last, min_barrier)
     looks = Looks(schedule, len(found.minima), found.slowest)
     first = schedule.first
     begin = found.masses_of(found.state(first)) if start is None else found.shares_of(start, first)
-    small = looks.course(
-        found.minima,
-        found.in_the_limit,
-        Begun.at_once(begin),
-        found.masses_of(found.state(schedule.last)),
-    )
+    with stage("small steps", 1, 2):
+        small = looks.course(
+            found.minima,
+            found.in_the_limit,
+            Begun.at_once(begin),
+            found.masses_of(found.state(schedule.last)),
+        )
     times = np.append(looks.steps[looks.cuts[:-1]], len(schedule))
     sgd, spread, notes, single = None, None, [], len(found.minima) == 1
-    untold = "The steps of SGD could not be followed"
+    untold, stopped = "The steps of SGD could not be followed", ""
     if single:
         untold = "Mean and deviation over time are not told"
     try:
-        if given.momentum:
-            what = untold.lower() if single else "the rates are those of the small-step limit"
-            notes.append(
-                f"With momentum {what}; `simulate` follows the schedule with the steps that are "
-                "taken."
-            )
-        elif single:  # nothing moves between basins
-            spread = _spread(found, schedule, times, start, cells)
-        else:
-            law, settled = start, None
-            if start is None and (chain := found.chain(first, cells)) is not None:
-                law, settled = Initial.of_process(given, chain), found.masses_of(chain)
-            if law is not None:
-                begun = found.begun(law, schedule, settled)
+        with stage("SGD's own steps", 2, 2):
+            if given.momentum:
+                what = untold.lower() if single else "the rates are those of the small-step limit"
+                notes.append(
+                    f"With momentum {what}; `simulate` follows the schedule with the steps that "
+                    "are taken."
+                )
+            elif single:  # nothing moves between basins
+                spread = _spread(found, schedule, times, start, cells)
             else:
-                begun = Begun.at_once(begin)
-                notes.append(
-                    "SGD has no end state of its own at the first learning rate to start in: that "
-                    "of the small-step limit is taken. Give initial."
-                )
-            last = found.chain(schedule.last, cells)
-            end = None if last is None else found.masses_of(last)
-            longest = math.log(len(schedule)) + 3  # with fewer than 1/20 of a crossing
-            crossings = partial(found.in_steps, cells=cells, longest=longest)
-            sgd = looks.course(found.minima, crossings, begun, end)
-            if found.lost_from < math.inf:
-                notes.append(
-                    f"From T = {found.lost_from:.3g} on SGD can leave all basins and run far away. "
-                    "What becomes of it then is not followed: the shares are those of runs that "
-                    "stay."
-                )
+                law, settled = start, None
+                if start is None and (chain := found.chain(first, cells)) is not None:
+                    law, settled = Initial.of_process(given, chain), found.masses_of(chain)
+                if law is not None:
+                    begun = found.begun(law, schedule, settled)
+                else:
+                    begun = Begun.at_once(begin)
+                    notes.append(
+                        "SGD has no end state of its own at the first learning rate to start in: "
+                        "that of the small-step limit is taken. Give initial."
+                    )
+                last = found.chain(schedule.last, cells)
+                end = None if last is None else found.masses_of(last)
+                longest = math.log(len(schedule)) + 3  # with fewer than 1/20 of a crossing
+                crossings = partial(found.in_steps, cells=cells, longest=longest)
+                sgd = looks.course(found.minima, crossings, begun, end)
+                if found.lost_from < math.inf:
+                    notes.append(
+                        f"From T = {found.lost_from:.3g} on SGD can leave all basins and run far "
+                        "away. What becomes of it then is not followed: the shares are those of "
+                        "runs that stay."
+                    )
     except DivergedError:
         raise
     except (ConvergenceError, LandscapeError) as error:
         notes.append(f"{untold}: {error}")
+    except KeyboardInterrupt:  # the small-step limit is done
+        stopped = INTERRUPTED
+        notes.append(f"{untold}: {stopped}.")
     return Annealing(
         landscape=given,
         schedule=schedule,
@@ -192,6 +213,7 @@ def anneal(
         spread=spread,
         notes=tuple(notes),
         lost=found.lost,
+        stopped=stopped,
     )
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from stationary import progress
 from stationary.aliases import Array
 from stationary.process.schedules import Schedule
 
@@ -168,6 +169,7 @@ class Looks:
 
         def at(u: float) -> Array:
             if u not in known:
+                progress.at("learning rates", len(known))
                 logs, errors = crossings(1 / u)
                 known[u] = np.maximum(logs, -many - NEVER), errors, 1.0 * np.isneginf(logs)
             return known[u][0]

@@ -19,6 +19,7 @@ from stationary.chain.ground import followed
 from stationary.chain.run import ground_of, held_in, placed, spread_on, told, walked
 from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
+from stationary.progress import each
 
 CHANGE = 0.1  # of a learning rate, which is taken for one: errors say what half of it changes
 
@@ -110,7 +111,7 @@ def _along(
     def law(cuts: Array, edges: Array, other: int | None = None) -> Array:
         rows, of = begin(edges), columns(edges[:-1], edges[1:])
         found = [*known] or [np.append(rows[:-2] @ of, 0.0)]
-        for a, b in pairwise(cuts.tolist()):
+        for a, b in each(tuple(pairwise(cuts.tolist())), "stretches of the schedule"):
             whole = float(rates[a:b].sum())
             if whole:
                 batches = at(whole / (b - a))

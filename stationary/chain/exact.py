@@ -18,6 +18,7 @@ from stationary.chain.state import ChainState
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import checked_whole
 from stationary.process.initial import Initial
+from stationary.progress import at
 from stationary.sources.loading import ProcessLike, as_landscape
 from stationary.wording import steps_text
 
@@ -62,6 +63,7 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     held, lasts = followed(batches, start)
     _check_that_it_moves(batches, held)
     ground = Ground(batches, held, cells, start)
+    at("cells", cells)
     state = Search(ground).state()
     if state.kind != "none" and not state.linked:
         for other in batches.others:

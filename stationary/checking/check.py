@@ -23,7 +23,7 @@ from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
 from stationary.process.phase_space import phase_space
-from stationary.progress import Progress
+from stationary.progress import Progress, is_watched, stage, watched
 from stationary.sgd.basins import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
 from stationary.simulation.departure import WALKERS
 from stationary.simulation.result import Simulation
@@ -95,7 +95,21 @@ def check(
     if steps is not None:
         steps = checked_whole(steps, "steps", "check")
     given = {"initial": initial} if initial is not None else {}
-    analysis: Any = analyze(source, **changes, **given)
+    with watched(progress, "check"):
+        return _checked(source, walkers, steps, seed, cells, simulation, {**changes, **given})
+
+
+def _checked(
+    source: Any,
+    walkers: int | None,
+    steps: int | None,
+    seed: int,
+    cells: int,
+    simulation: bool,
+    changes: dict[str, Any],
+) -> Check:
+    with stage("end state", 1, 2 + simulation):
+        analysis: Any = analyze(source, **changes)
     momentum = isinstance(analysis.process, Landscape) and analysis.process.momentum
     if momentum:
         analysis = analyze(_with_velocity(analysis.process))
@@ -118,7 +132,8 @@ def check(
     notes: list[str] = []
     crew = _affordable(landscape, walkers, steps, notes) if simulation else None
     start = analysis.end_state.initial
-    chain = exact_chain(landscape, start, cells=cells)
+    with stage("chain", 2, 2 + simulation):
+        chain = exact_chain(landscape, start, cells=cells)
     if start is None and "classes" in (chain.kind, analysis.end_state.kind):
         low, high = survey_terrain(landscape).region
         notes.append(
@@ -144,7 +159,7 @@ def check(
                 steps=crew[1],
                 seed=seed,
                 intervals=[part for s in stretches for part in s.parts],
-                progress=progress,
+                progress=is_watched(),
             )
             interrupted = not sent.complete
         except ConvergenceError as error:  # they ran away, which is an answer, too

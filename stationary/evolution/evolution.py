@@ -16,6 +16,7 @@ from stationary.points import numbers_only
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.progress import INTERRUPTED
 from stationary.result import Result
 from stationary.simulation.ensemble import Ensemble, ensemble_of
 from stationary.states.distribution import EndState
@@ -95,6 +96,8 @@ class Evolution(Result, Seen):
         spectrum.
     finest
         Cells of the finest grid.
+    stopped
+        Why later times, or finer grids, that were asked for are missing; empty if none are.
     """
 
     process: Diffusion | Landscape
@@ -114,13 +117,22 @@ class Evolution(Result, Seen):
     tolerance: float
     between: Between
     notes: tuple[str, ...]
+    stopped: str = ""
 
     @cached_property
     def walkers(self) -> Ensemble | None:
-        """What SGD's own steps make of it, by walkers; None of a drift and a variance."""
-        if not isinstance(self.process, Landscape):
+        """What SGD's own steps make of it, by walkers.
+
+        None of a drift and a variance, and of what was stopped.
+        """
+        if self.interrupted or not isinstance(self.process, Landscape):
             return None
         return ensemble_of(self.process, self.initial, self.times)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was stopped by hand: what was done until then is kept."""
+        return self.stopped == INTERRUPTED
 
     @property
     def cells(self) -> int:

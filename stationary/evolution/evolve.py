@@ -22,11 +22,11 @@ from stationary.evolution.between import Between
 from stationary.evolution.evolution import Evolution, EvolutionAtom, Seen
 from stationary.evolution.features import first_reach, grid_in, is_whole
 from stationary.evolution.gap import Gap, gap_of
-from stationary.evolution.generator import Chain, chain_on, powers_at
+from stationary.evolution.generator import chain_on, powers_at
 from stationary.evolution.grid import GRIDS, Grid
 from stationary.evolution.interpolated import beside, pushed
 from stationary.evolution.moments import closed_moments, moments, near_a_trap
-from stationary.evolution.propagation import IN_TIME, run_on
+from stationary.evolution.propagation import IN_TIME, run_on, runs_on
 from stationary.evolution.pulse import Pulses, pulses_of
 from stationary.evolution.refinement import BEST, Refinement
 from stationary.evolution.request import (
@@ -42,6 +42,7 @@ from stationary.evolution.window import leaks, near_the_unreached, windowed
 from stationary.numbers.arithmetic import SAME
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.progress import INTERRUPTED, Progress, stage, watched
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.distribution import EndState
 from stationary.states.solve import end_state
@@ -61,6 +62,7 @@ def evolve(
     *,
     cells: int | None = None,
     tolerance: float = 1e-4,
+    progress: Progress = False,
 ) -> Evolution:
     """Follow the probability of a process from its start through the given times.
 
@@ -78,11 +80,16 @@ def evolve(
         About how many; None: as many as the tolerance takes.
     tolerance
         The error of the probability on either side of any point that is aimed at.
+    progress
+        True: show what is at work, and the time left where that is known, in a notebook, or on
+        standard error if that is a terminal. Or a function that is called with how many times are
+        done on some grids, and how many there are.
 
     Returns
     -------
     Evolution
-        With its errors; `converged` says whether they are within the tolerance.
+        With its errors; `converged` says whether they are within the tolerance. Interrupted by
+        Ctrl-C it keeps the times that are done, and says so in `stopped`.
 
     Raises
     ------
@@ -106,11 +113,14 @@ def evolve(
             f"{name}: an evolution needs a start. Give initial: a point, as in initial = 0.3 (or "
             f"--initial 0.3), or a distribution of {diffusion.variable}, as in normal:0.5,0.175."
         )
-    found = _evolved(Asked(process, end_state(process, start), start, at, tolerance), cells)
-    if diffusion.uncertainty is None:
-        return found
-    state = end_state(pushed(diffusion), start)
-    return beside(found, _evolved(Asked(process, state, start, at, tolerance), cells))
+    with watched(progress, "evolve"):
+        with stage("end state", 1, 3):
+            state = end_state(process, start)
+        found = _evolved(Asked(process, state, start, at, tolerance), cells)
+        if diffusion.uncertainty is None:
+            return found
+        asked = Asked(process, end_state(pushed(diffusion), start), start, found.times, tolerance)
+        return beside(found, _evolved(asked, cells))
 
 
 def _evolved(asked: Asked, cells: int | None) -> Evolution:
@@ -121,10 +131,12 @@ def _evolved(asked: Asked, cells: int | None) -> Evolution:
         ways = [float(e.position) for e in state.anatomy.equilibria if not e.stable]
         ways += [e.position for e in state.anatomy.ends if not e.reflects]
         jumps = state.anatomy.jumps
-        pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(ways), jumps)
+        with stage("pulses", 2, 3):
+            pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(ways), jumps)
     if pulses is not None and pulses.until >= later[-1]:
         return _of_pulses(asked, pulses)
-    grid = windowed(asked, BASE if cells is None else cells // 4)
+    with stage("where cells are needed", 2, 3):
+        grid = windowed(asked, BASE if cells is None else cells // 4)
     if pulses is not None and grid.needed > MOST_NEEDED and pulses.until > 0.1 * later[0]:
         return _handed_over(asked, pulses)
     return _on_grids(asked, grid, cells)
@@ -134,24 +146,31 @@ def _evolved(asked: Asked, cells: int | None) -> Evolution:
 
 
 def _on_grids(asked: Asked, grid: Grid, cells: int | None) -> Evolution:
-    state, start, times, tolerance = asked.state, asked.start, asked.times, asked.tolerance
-    grids = Refinement(grid.blurred, grid.needed)
+    state, start, tolerance, whole = asked.state, asked.start, asked.tolerance, len(asked.times)
     # How cells share points at first is no error, and nothing that finer ones would mend.
     deepest = min((MOST_CELLS // BASE).bit_length(), grid.levels)
-    followed = (times > 0) | (start.law is not None)
-    chains: list[Chain] = []
-    most, worst = MOST_NUMBERS // len(times), math.inf
     within = IN_TIME if cells is not None else min(100 * IN_TIME, tolerance / 100)
-    for level in range(GRIDS if cells is not None else deepest):
-        if level >= GRIDS:
-            before, worst = worst, float(grids.error.max(where=followed, initial=0.0))
-            least = tolerance * BEST ** (deepest - level)
-            hopeless = min(worst, before) > least and grid.needed > MOST_NEEDED
-            if worst <= tolerance or hopeless or 2 * len(grids.runs[-1].chain.width) > most:
-                break
-        run = run_on(asked, grid.edges(level), within)
+    with stage(f"{GRIDS} grids", 3, 3):
+        begun = runs_on(asked, [grid.edges(k) for k in range(GRIDS)], within, keeps=True)
+    times = asked.times[: len(begun[0].states)]
+    asked, stopped = replace(asked, times=times), INTERRUPTED if len(times) < whole else ""
+    grids, chains = Refinement(grid.blurred, grid.needed, begun), [run.chain for run in begun]
+    followed = (times > 0) | (start.law is not None)
+    most, worst = MOST_NUMBERS // len(times), math.inf
+    for level in range(GRIDS, GRIDS if stopped or cells is not None else deepest):
+        before, worst = worst, float(grids.error.max(where=followed, initial=0.0))
+        least = tolerance * BEST ** (deepest - level)
+        hopeless = min(worst, before) > least and grid.needed > MOST_NEEDED
+        if worst <= tolerance or hopeless or 2 * len(grids.runs[-1].chain.width) > most:
+            break
+        try:
+            with stage(f"grid {level + 1} of at most {deepest}", 3, 3):
+                run = run_on(asked, grid.edges(level), within)
+        except KeyboardInterrupt:  # what the coarser ones say of all times is kept
+            stopped = INTERRUPTED
+            break
         grids = replace(grids, runs=[*grids.runs[1 - GRIDS :], run])
-        if level < GRIDS or len(run.chain.width) <= ENOUGH:  # for a relaxation time
+        if len(run.chain.width) <= ENOUGH:  # for a relaxation time
             chains = [*chains[1 - GRIDS :], run.chain]
     found, runs = grids.refined(), grids.runs
     edges, places = found.cells.edges, found.cells.places
@@ -180,7 +199,7 @@ def _on_grids(asked: Asked, grid: Grid, cells: int | None) -> Evolution:
     finest = len(runs[-1].chain.width)
     notes = _of_window(state, edges, leak)
     gap = gap_of(state, chains, edges, float(times[-1]) or 1.0)
-    return _answer(asked, edges, seen, atoms, gap, finest, notes, grid.blurred)
+    return _answer(asked, edges, seen, atoms, gap, finest, notes, grid.blurred, stopped)
 
 
 def _of_window(state: EndState, edges: Array, leak: Array) -> tuple[str, ...]:
@@ -217,7 +236,16 @@ def _handed_over(asked: Asked, pulses: Pulses) -> Evolution:
     """Pulses as long as they are narrow, and what they have become by then on grids."""
     at, early = pulses.until, asked.times <= pulses.until
     later = replace(asked, start=pulses.start_at(at), times=asked.times[~early] - at)
-    then = _on_grids(later, windowed(later, BASE), None)
+    try:
+        then = _on_grids(later, windowed(later, BASE), None)
+    except KeyboardInterrupt:
+        if not asked.times[early].any():
+            raise
+        return replace(
+            _of_pulses(replace(asked, times=asked.times[early]), pulses), stopped=INTERRUPTED
+        )
+    asked = replace(asked, times=asked.times[: int(early.sum()) + len(then.times)])
+    early = early[: len(asked.times)]
     before = pulses.seen(then.edges, asked.times[early])
     # What a pulse is off is little beside what noise makes of it, however narrow it was by then.
     widths = np.fmax(then.std, pulses.moments(at)[2])
@@ -238,7 +266,9 @@ def _handed_over(asked: Asked, pulses: Pulses) -> Evolution:
         for a in then.atoms
     )
     gap = Gap(then.log_relaxation_time, then.relaxation_error, then.slowest_mode)
-    return _answer(asked, then.edges, seen, atoms, gap, then.finest, then.notes)
+    return _answer(
+        asked, then.edges, seen, atoms, gap, then.finest, then.notes, stopped=then.stopped
+    )
 
 
 def _answer(
@@ -250,6 +280,7 @@ def _answer(
     finest: int,
     notes: tuple[str, ...],
     blurred: Sequence[tuple[float, float]] = (),
+    stopped: str = "",
 ) -> Evolution:
     state, times = asked.state, asked.times
     closed = closed_moments(asked.start, state.diffusion, times, edges)
@@ -303,6 +334,7 @@ def _answer(
         finest=finest,
         tolerance=asked.tolerance,
         notes=tuple(dict.fromkeys((*state.notes, *asked.start.notes, *notes))),
+        stopped=stopped,
         **held,
     )
 

@@ -14,7 +14,7 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import comb, factorial
@@ -199,14 +199,20 @@ class Propagator:
             `weights` (k, states) times p, (times, k): relative to the sums at each step, so that
             they grow with them.
         """
+        rows = zip(*self.along(p, times, tolerance, weights), strict=True)
+        result, errors, weighted = map(np.array, rows)
+        return result, errors, weighted
+
+    def along(
+        self, p: Array, times: Array, tolerance: float, weights: Array | None = None
+    ) -> Iterator[tuple[Array, float, Array]]:
+        """What `propagate` gives, one time after the other."""
         weights = np.zeros((0, len(p))) if weights is None else weights
-        result, errors = np.empty((len(times), len(p))), np.zeros(len(times))
-        weighted, relative = np.zeros((len(times), len(weights))), np.zeros(len(weights))
-        largest = weights @ p
+        relative, largest = np.zeros(len(weights)), weights @ p
         last, error, wanted = 0.0, 0.0, 0.0
         span = float(times[-1])
         noise = float(np.abs(_pade()[1]).sum())
-        for k, t in enumerate(times):
+        for t in times:
             interval = float(t) - last
             left = 1  # steps
             if interval > 0:
@@ -235,5 +241,4 @@ class Propagator:
                 while wanted >= 2 * interval / 2**halvings and halvings and left % 2 == 0:
                     halvings, left = halvings - 1, left // 2
             last = float(t)
-            result[k], errors[k], weighted[k] = p, error, relative * largest
-        return result, errors, weighted
+            yield p, error, relative * largest

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import TWICE
-from stationary.evolution.evolution import Evolution
+from stationary.evolution.evolution import Evolution, Seen
 from stationary.numbers.arithmetic import TINY, Arithmetic
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import push
@@ -44,7 +44,7 @@ def pushed(diffusion: Diffusion) -> Diffusion:
 
 def beside(found: Evolution, other: Evolution) -> Evolution:
     """With twice what the other one, which is pushed to one side, changes as part of the errors."""
-    edges = found.edges
+    found, edges = _until(found, len(other.times)), found.edges
     laws = [[e.at(t).cdf(edges) for t in found.times] for e in (found, other)]
     apart = np.array(laws[1]) - np.array(laws[0])
     off = TWICE * np.abs(apart).max(axis=1)
@@ -75,4 +75,16 @@ def beside(found: Evolution, other: Evolution) -> Evolution:
         total_variation_error=None if distance is None else distance + masses,
         relaxation_error=relaxation,
         notes=(*found.notes, PUSHED),
+        stopped=found.stopped or other.stopped,
     )
+
+
+def _until(found: Evolution, count: int) -> Evolution:
+    """The first of its times."""
+    if count == len(found.times):
+        return found
+    atoms = (replace(a, weights=a.weights[:count], errors=a.errors[:count]) for a in found.atoms)
+    names = ("times", "total_variation_to_end", "total_variation_error")
+    cut = {n: getattr(found, n) for n in (*names, *(f.name for f in fields(Seen)))}
+    cut = {n: v if v is None else v[:count] for n, v in cut.items()}
+    return replace(found, **cut, atoms=tuple(atoms))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from stationary.evolution.request import Asked
 from stationary.numbers.arithmetic import HUGE
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
+from stationary.progress import at
 
 IN_TIME = 1e-8  # error of the integration in time, where nothing else is asked for
 FASTEST = math.sqrt(HUGE)  # times the longest interval: doubles still carry the square
@@ -55,6 +58,31 @@ class Run:
 
 
 def run_on(asked: Asked, edges: Array, within: float = IN_TIME) -> Run:
+    return runs_on(asked, [edges], within)[0]
+
+
+def runs_on(
+    asked: Asked, grids: Sequence[Array], within: float = IN_TIME, keeps: bool = False
+) -> list[Run]:
+    """Grids side by side, time by time: if `keeps`, up to where they are interrupted."""
+    times = asked.times
+    begun = [_begun(asked, edges, within) for edges in grids]
+    rows: list[list[tuple[Array, float, Array]]] = []
+    try:
+        for k in range(len(times)):
+            at("times", k, len(times))
+            rows.append([next(along) for _, _, along in begun])
+    except KeyboardInterrupt:
+        if not keeps or not times[: len(rows)].any():
+            raise
+    runs = []
+    for (chain, origin, _), own in zip(begun, zip(*rows, strict=True), strict=True):
+        masses, errors, moments = map(np.array, zip(*own, strict=True))
+        runs.append(Run(chain, masses, errors, origin, moments))
+    return runs
+
+
+def _begun(asked: Asked, edges: Array, within: float) -> tuple[Chain, float, Iterator[Any]]:
     state, times = asked.state, asked.times
     chain = chain_on(state.diffusion, state.anatomy, edges)
     p = placed(state.diffusion, chain, asked.start)
@@ -63,10 +91,8 @@ def run_on(asked: Asked, edges: Array, within: float = IN_TIME) -> Run:
     steps = np.diff(times, prepend=0.0)
     steps = steps[steps > 0]
     up, down = chain.rates(FASTEST / float(steps.max(initial=1.0)))
-    masses, errors, moments = Propagator(up, down, chain.is_ring).propagate(
-        p, times, within, np.array([distance, distance**2])
-    )
-    return Run(chain, masses, errors, origin, moments)
+    weights = np.array([distance, distance**2])
+    return chain, origin, Propagator(up, down, chain.is_ring).along(p, times, within, weights)
 
 
 def placed(diffusion: Diffusion, chain: Chain, start: Initial) -> Array:

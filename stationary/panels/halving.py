@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.progress import at
 
 Judgement = tuple[tuple[Array, ...], Array, Array, tuple[Array, ...]]
 
@@ -35,6 +36,7 @@ def halved(
     parts: list[tuple[Array, ...]] = []
     count = 0
     while len(lower) or not parts:
+        at("panels", count + len(lower))
         found, keep, again, carried = judge(
             lower, upper, carried, count + 2 * len(lower) > max_panels
         )

@@ -29,6 +29,7 @@ from stationary.plane.recursion import recursion
 from stationary.plane.state import PlaneState
 from stationary.plane.verdict import Measured, PlaneCheck, numbers
 from stationary.process.minibatches import Stepper
+from stationary.progress import each
 from stationary.wording import place_text
 
 # Points of the grid for each direction, and the probability of the diffusion beyond each side,
@@ -106,7 +107,8 @@ def plane_check(
         chain = Measured(known.values, known.errors)
         notes.append(LINEAR if np.isfinite(known.values[2:4]).all() else ENDLESS)
     elif stepper.chances is not None:
-        tried = [_chain(state, stepper, *grid, own[5:], notes) for grid in GRIDS]
+        grids = each(GRIDS, "grids of the chain")
+        tried = [_chain(state, stepper, *grid, own[5:], notes) for grid in grids]
         found = [made for made in tried if made is not None]
         if len(found) == len(GRIDS):
             (fine, within), (coarse, other) = found

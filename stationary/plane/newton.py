@@ -38,6 +38,7 @@ from stationary.plane.mesh import Mesh, along, basis, gauss, summed, with_slopes
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, spectral
 from stationary.process.plane import Box, PlaneDiffusion
+from stationary.progress import at
 
 FINE, COARSE = 21, 14  # rectangles for each direction, about
 STEPS = 30  # of Newton at one noise: it converges in fewer, or not at all
@@ -220,6 +221,7 @@ class _Problem:
             _rising(summed((phi,), *self.mesh.place(x))[0], way) for _, x, way, _, _ in self.lines
         ]
         for step in range(STEPS):
+            at("Newton's steps", step)
             delta = self._step(phi, noise, frozen)
             size = float(np.abs(delta).max())
             reach = float(np.ptp(phi))

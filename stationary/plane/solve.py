@@ -27,6 +27,7 @@ from stationary.plane.tails import FARTHEST, Chart, Stretched, power_of
 from stationary.plane.walls import ends_at_walls
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
+from stationary.progress import at
 
 WORST = 1e-2  # of the peak: above this it is no answer
 LOW = 12.0  # in -log P, above which a side does not matter
@@ -115,6 +116,7 @@ def _around(
 ) -> PlaneState:
     """The end state around equilibria, and what ends at walls."""
     ends = (*equilibria, *at_walls)
+    at("rough chain")
     try:
         rough = found_on_grid(diffusion, ends, CUT)
     except LandscapeError as error:
@@ -128,6 +130,7 @@ def _around(
     if solved.road != "newton":  # which tells by a smaller box what its sides do
         density = density.in_domain(diffusion.domain)
     _require_held(diffusion, density, solved.road)
+    at("balance")
     ways = (*solved.others, ("balance", balanced(diffusion, density)))
     return PlaneState(
         diffusion, diffusion, density, ways, equilibria, tested, solved.road,
@@ -171,6 +174,7 @@ def _solved(
     # As many saddles as join all attractors, the lowest ones.
     heights = np.sort(rough.nearest(saddles))[: stable.shape[1] - 1]
     failed: ConvergenceError | None = None
+    at("Newton's method" if follows and not fits else "elements")
     if follows and (not fits or heights.max(initial=0.0) > HIGH):
         try:
             made = low_noise(diffusion, equilibria, hull)

@@ -24,6 +24,7 @@ from stationary.plane.regions import Nodes
 from stationary.points import drawing
 from stationary.process.plane import Box, PlaneDiffusion, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
+from stationary.progress import each
 from stationary.result import Data, Result
 
 
@@ -281,7 +282,7 @@ class PlaneState(Bare, Result):
             own = np.asarray(self.basin_of(x))
             return np.array([log_sum(log, u * (own == k)) for k in every]) - total
         density = None if self.main is None or self.rough else self.density
-        made = np.array([self._cut.log_mass(k, density) for k in every])
+        made = np.array([self._cut.log_mass(k, density) for k in each(every, "basins")])
         if density is None:  # together they hold 1, whatever fell between them
             total = log_sum(self._cut.log, self._cut.u)
         if self.rough and borders is not None:

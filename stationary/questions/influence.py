@@ -16,6 +16,7 @@ from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
 from stationary.process.known import OneFewer, Sample
 from stationary.process.landscape import Landscape
+from stationary.progress import each
 from stationary.questions.kernels import Points, refusal
 from stationary.result import Listed, Result
 from stationary.states.basin import Basin
@@ -206,7 +207,7 @@ def passage_errors(passage: FirstPassage) -> Array | None:
     starts = np.array(starts, dtype=float).reshape(logs.shape)[timed]
     points = Points(state, sorted({*targets, *starts.tolist()}), ())
     rows = []
-    for start in starts.tolist():
+    for start in each(starts.tolist(), "starts"):
         low = max((t for t in targets if t < start), default=None)
         high = min((t for t in targets if t > start), default=None)
         rows.append(points.changes(*points.passage(start, (low, high))[:2]))

@@ -18,6 +18,7 @@ from stationary.line.sampled import coefficients_at
 from stationary.numbers.arithmetic import SAME, TINY
 from stationary.panels.roots import bisected
 from stationary.process.diffusion import Diffusion
+from stationary.progress import each
 from stationary.result import Data
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
@@ -218,7 +219,7 @@ def sgd_basins(
     kept = {m.position: m.held for m in steps.minima if m.held is not None}
     found = []
     dead = chain is not None and all(c.dead for c in chain.components if c.weight)
-    for stretch in stretches:
+    for stretch in each(stretches, "basins"):
         at = stretch.position
         near = SAME * (1 + abs(at))
         basin, passage = next(

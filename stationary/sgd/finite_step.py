@@ -24,6 +24,7 @@ from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_whole
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.progress import at
 from stationary.result import Result
 from stationary.sgd.basins import (
     CLOSE,
@@ -198,6 +199,7 @@ def finite_step(
         if len(minima) * ACROSS > cells:
             continue
         try:
+            at("cells", cells)
             chain = exact_chain(landscape, state.initial, cells=cells)
         except StationaryError as error:  # SGD may step where there are no losses
             chain, said = None, str(error).removeprefix(f"{landscape.name}: ")

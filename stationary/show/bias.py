@@ -30,7 +30,8 @@ APART = 0.05  # by how much Laplace's logarithm may be off before it is said
 def text(bias: WidthBias) -> Report:
     """The answer in a line, then the minima, the parts of each ratio, and what was changed."""
     place = places(bias.state)
-    answer = [*_answer(bias, place), last_rate_text(bias.process)]
+    missing = f"Not complete: {bias.stopped}; the change was not computed." if bias.stopped else ""
+    answer = [*_answer(bias, place), missing, last_rate_text(bias.process)]
     first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place)}
     if bias.changed:
         return report(first | dict(section(c) for c in bias.changed))
@@ -262,6 +263,7 @@ def data(bias: WidthBias) -> dict[str, Any]:
         "ratios": [_pair(r) for r in bias.ratios],
         "dilation": bias.dilation and changed.data(bias.dilation),
         "noise": bias.noise and changed.data(bias.noise),
+        "stopped": bias.stopped or None,
         "notes": bias.state.notes,
     }
 

@@ -56,6 +56,7 @@ def text(e: Evolution) -> Report:
             "By SGD's own steps": _own_steps(e),
             f"Where it is at {unit} {e.times[-1]:g}": _shares(e),
             "How far to trust this": [
+                f"Not complete: {e.stopped} when this was done." if e.stopped else "",
                 _trust(e),
                 sample_text(e.diffusion),
                 *(sentence(n, e.diffusion.name) for n in e.notes),
@@ -252,6 +253,7 @@ def _trust(e: Evolution) -> str:
     if not e.converged:
         few = e.diffusion.uncertainty is not None
         way = "drift and variance are interpolated" if few else "take more cells"
+        way = e.stopped or way
         words += f" The tolerance of {e.tolerance:g} was not reached: {way}."
     return words
 
@@ -268,6 +270,7 @@ def data(e: Evolution) -> dict[str, Any]:
     w = e.walkers
     return known | {
         "schema": 1,
+        "stopped": e.stopped or None,
         "walkers": w and picked(w, "walkers mean mean_error std std_error lost"),
         "mean": picked(e, "value=mean error=mean_error"),
         "standard_deviation": picked(e, "value=std error=std_error"),

@@ -100,6 +100,7 @@ def _content(analysis: Analysis) -> dict[str, Any]:
         **state_data(analysis.end_state),
         "min_barrier": analysis.min_barrier,
         "basins": basins,
+        "stopped": analysis.stopped or None,
         "steps": steps or None,
         "sgd": None if analysis.shown_sgd is None else sgd_data(analysis.shown_sgd, analysis.run),
     }

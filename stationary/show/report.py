@@ -85,6 +85,8 @@ def _head(analysis: Analysis) -> list[str]:
     status = analysis.end_state.status
     if status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         more.insert(0, f"Not converged: {status.value}.")
+    if analysis.stopped:
+        more.insert(0, f"Not complete: {analysis.stopped}; what is not told here was not computed.")
     return [first, *more]
 
 
@@ -106,8 +108,9 @@ def _schedule(analysis: Analysis) -> list[Line]:
     from stationary.show.annealing import course_lines  # seldom asked for
 
     first = f"The learning rate follows {landscape.schedule}; all else here is at its last one."
+    if analysis.annealing is None:  # it was interrupted
+        return [first]
     try:
-        assert analysis.annealing is not None
         return [first, *course_lines(analysis.annealing)]
     except LandscapeError as error:
         return [first, f"What is frozen in cannot be said: {error}"]

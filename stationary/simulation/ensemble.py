@@ -12,6 +12,7 @@ from stationary.numbers.cost import BY_WORK, CACHE
 from stationary.points import numbers_only
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.progress import each
 from stationary.simulation.blocks import Crew
 from stationary.simulation.departure import WALKERS
 from stationary.simulation.run import Run
@@ -60,10 +61,10 @@ def ensemble_of(landscape: Landscape, start: Initial, times: Array) -> Ensemble 
         run = Run(landscape, Crew(landscape), start, WALKERS, seed=0)
     except StationaryError:
         return None
-    each = WALKERS * gradients_per_step(landscape) + CACHE * len(run.blocks)
-    within = times[times <= BY_WORK // each]
+    work = WALKERS * gradients_per_step(landscape) + CACHE * len(run.blocks)
+    within = times[times <= BY_WORK // work]
     rows, moments = [], []
-    for step in within.astype(int):
+    for step in each(within.astype(int).tolist(), "times of walkers"):
         if step > run.done:
             run.advance(int(step) - run.done)
         moments.append(Moments.of(run.x[run.present]))

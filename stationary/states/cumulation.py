@@ -33,6 +33,7 @@ from stationary.numbers.elementary import (
     number,
     to_float,
 )
+from stationary.progress import each
 from stationary.states.law import Value
 from stationary.states.laying import mesh_on
 from stationary.states.rests import LastLeg, Rest, Walk, log_sum
@@ -235,7 +236,7 @@ def _upwards(
     lr: Any = start
     here: Any = start + lows[0] if start > -math.inf else start  # log F, as it stands
     follows = False  # a panel that must be cut, at whose upper edge F is known roughly
-    for i in range(count):
+    for i in each(range(count), "panels"):
         slip: Any = 0.0
         goes_on = i and not constant[i - 1] and f.k[i] == f.k[i - 1] and levels[i] == levels[i - 1]
         if i in walk.gaps:

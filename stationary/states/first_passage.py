@@ -13,6 +13,7 @@ from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.progress import Progress, stage, watched
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.arrivals import Arrivals
@@ -94,7 +95,12 @@ class FirstPassage(Result):
 
 
 def first_passage(
-    process: ProcessLike, start: Any, targets: Any, *, digits: int | None = None
+    process: ProcessLike,
+    start: Any,
+    targets: Any,
+    *,
+    digits: int | None = None,
+    progress: Progress = False,
 ) -> FirstPassage:
     """Which target is reached first, with what probability, and when.
 
@@ -111,6 +117,10 @@ def first_passage(
     digits
         To compute in so many digits. Points may then be strings or mpmath numbers, and the
         results are mpmath numbers.
+    progress
+        True: show what is at work, and the time left where that is known, in a notebook, or on
+        standard error if that is a terminal. Or a function that is called with how much of what is
+        at work is done, and of how much.
 
     Returns
     -------
@@ -127,9 +137,12 @@ def first_passage(
     .. [1] S. Karlin and H. M. Taylor, *A Second Course in Stochastic Processes*, ch. 15.3.
     """
     process = as_process(process, "first passage")
-    line = Arrivals(process, start, targets, digits)
-    law = line.law(2)
-    mean, variance = line.first_of(law)
+    with watched(progress, "passage"):
+        with stage("what is on the way", 1, 2):
+            line = Arrivals(process, start, targets, digits)
+        with stage("probabilities and times", 2, 2):
+            law = line.law(2)
+            mean, variance = line.first_of(law)
     count, shaped = len(line.asked), line.shaped
     never = np.asarray(law.chance.log[:count] == -math.inf, dtype=bool)
 

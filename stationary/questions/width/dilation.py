@@ -26,6 +26,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import whole
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import exp, log, logaddexp, number, to_float
+from stationary.progress import each
 from stationary.questions.width.tempered import Tempered, of_basin
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike
@@ -237,7 +238,7 @@ def _changed(
         (known.log_widths[i, 0], known.width_errors[i, 0])
         if known is not None and known.computed[i]
         else _width_alone(alone, number(s))
-        for i, s in enumerate(strengths)
+        for i, s in each(tuple(enumerate(strengths)), "factors")
     ]
     # log of mass over density at the centre, for each strength, and its error.
     widths, width_errors = np.array(pairs, dtype=strengths.dtype).T

@@ -41,6 +41,7 @@ from stationary.numbers.elementary import exp, log, number, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import squares_of
 from stationary.process.landscape import Landscape
+from stationary.progress import each
 from stationary.questions.width.dilation import BasinBias, dilation_bias
 from stationary.questions.width.stretch import Stretch, best_stretch
 from stationary.result import Data, Result
@@ -224,6 +225,7 @@ class WidthBias(Result):
     ratios: tuple[Ratio, ...]  # every pair in one closed class
     dilation: BasinBias | None = None
     noise: BasinBias | None = None
+    stopped: str = ""  # why a change that was asked for is missing
 
     def __repr__(self) -> str:
         return f"<WidthBias of {self.state.diffusion.name!r}: {len(self.basins)} minima>"
@@ -253,8 +255,8 @@ def ratios_of(
     Of more than 24 minima each is compared with the heaviest only.
     """
     order = sorted(range(len(basins)), key=lambda i: -basins[i].log_mass)
-    pairs = combinations(order, 2) if len(basins) <= MOST else ((order[0], i) for i in order[1:])
-    found = (_ratio(process, state, basins, i, j) for i, j in pairs)
+    every = combinations(order, 2) if len(basins) <= MOST else ((order[0], i) for i in order[1:])
+    found = (_ratio(process, state, basins, i, j) for i, j in each(tuple(every), "pairs"))
     return tuple(replace(r, min_barrier=min_barrier) for r in found if r is not None)
 
 

@@ -13,6 +13,7 @@ from stationary.functions.evaluation import composed
 from stationary.functions.interpolation import Spline, shaped
 from stationary.functions.taylor import Taylor
 from stationary.process.diffusion import Diffusion
+from stationary.progress import Progress, watched
 from stationary.result import Result
 from stationary.sources.series.lags import Lags, lags_of
 from stationary.sources.series.likelihood import Fitted, fitted
@@ -141,7 +142,14 @@ class Fit(Result):
         return f"<Fit of {self.name!r}: {n} observations, {self.lags.verdict.name.lower()}>"
 
 
-def fit(x: Any, dt: float | None = None, *, times: Any = None, name: str = "") -> Fit:
+def fit(
+    x: Any,
+    dt: float | None = None,
+    *,
+    times: Any = None,
+    name: str = "",
+    progress: Progress = False,
+) -> Fit:
     """The diffusion that a recorded series came from, by maximum likelihood.
 
     Parameters
@@ -155,6 +163,8 @@ def fit(x: Any, dt: float | None = None, *, times: Any = None, name: str = "") -
         in seconds.
     name
         What reports call it.
+    progress
+        True: show what is at work, in a notebook, or on standard error if that is a terminal.
 
     Returns
     -------
@@ -173,4 +183,5 @@ def fit(x: Any, dt: float | None = None, *, times: Any = None, name: str = "") -
     remembers. How smooth log P and log a are, restricted maximum likelihood decides.
     """
     runs = runs_of(x, dt, times)
-    return Fit(name or runs.name, runs, fitted(runs))
+    with watched(progress, "fit"):
+        return Fit(name or runs.name, runs, fitted(runs))

@@ -26,6 +26,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.interpolation import Spline
+from stationary.progress import at
 from stationary.sources.series.chain import LEAST, Cells, Chain
 from stationary.sources.series.chart import Chart, Even, chart_of
 from stationary.sources.series.runs import OBSERVED, Runs
@@ -175,7 +176,8 @@ def _climbed(
     gauge[:OF_P, :OF_P] = 1.0 / OF_P**2  # a constant in log P changes nothing
     counts = cells.counts(runs.classes())
     last, converged, first = np.full(2, math.inf), False, theta
-    for _ in range(40):
+    for step in range(40):
+        at("steps of scoring", step)
         chain = Chain(cells, theta)
         blurred = chain.blurred(counts)
         total, gradient, information = chain.score(blurred)
