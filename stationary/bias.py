@@ -73,7 +73,7 @@ def _bias(
     if isinstance(source, EndState):
         source = Analysis(source.diffusion, source, changes.pop("min_barrier", MIN_BARRIER))
     with stage("end state", 1, count):
-        analysis: Any = source if isinstance(source, Result) else analyze(source, **changes)
+        analysis: Any = source if _is_solved(source) else analyze(source, **changes)
     if not isinstance(analysis, Analysis):
         plane: WidthBias = _in_the_plane(analysis, minimum, dilate, noise, direction)
         return plane
@@ -106,6 +106,14 @@ def _bias(
                 changed["stopped"] = INTERRUPTED
                 break
     return replace(bias, **changed)
+
+
+def _is_solved(source: Any) -> bool:
+    if not isinstance(source, Result) or isinstance(source, Analysis):
+        return isinstance(source, Analysis)
+    from stationary.plane.state import PlaneState  # seldom asked for
+
+    return isinstance(source, PlaneState)
 
 
 def _in_the_plane(state: Any, minimum: Any, dilate: Any, noise: Any, direction: Any) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import ROUNDING, SAME, TINY
+from stationary.result import Listed
 
 KINDS = ("total variation", "kolmogorov", "wasserstein")
 LEAST = 1e-12  # error of a distance
@@ -23,11 +24,19 @@ SUPREMUM = 1.36 / 0.5  # of a Brownian bridge, in 95 of 100, to its deviation wh
 FINEST = 4001  # points at which an integral of distribution functions is looked at, at most
 
 
-class Distance(NamedTuple):
-    """How far apart two distributions are, and the absolute error of that."""
-
+class _Distance(NamedTuple):
     value: float
     error: float
+
+
+class Distance(_Distance, Listed):
+    """How far apart two distributions are, and the absolute error of that."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
 
 
 @dataclass(frozen=True)

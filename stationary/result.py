@@ -12,7 +12,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 
+Beyond = Callable[[float], Any] | None
 PACKING = local()  # whether what is being pickled is inside something that is
 
 
@@ -81,28 +82,16 @@ class Data:
         return hash((type(self), getattr(self, "name", None)))
 
 
-class Listed(Data):
-    """What prints its fields, one in a line, numbers to six digits."""
-
-    def __str__(self) -> str:
-        return "\n".join(f"{name}: {_listed(value)}" for name, value in self.to_dict().items())
-
-
-def _listed(value: Any) -> str:
-    if isinstance(value, dict):
-        return "(" + ", ".join(f"{name} {_listed(v)}" for name, v in value.items()) + ")"
-    if isinstance(value, list):
-        return ", ".join(map(_listed, value)) or "none"
-    return f"{value:.6g}" if isinstance(value, float) else "-" if value is None else str(value)
-
-
-def _fields_of(value: Any) -> dict[str, Any]:
+def _fields_of(value: Any, beyond: Beyond = None) -> dict[str, Any]:
     fields = getattr(value, "__dataclass_fields__", {})
-    return {name: plain(getattr(value, name)) for name, f in fields.items() if f.repr}
+    return {name: plain(getattr(value, name), beyond) for name, f in fields.items() if f.repr}
 
 
-def plain(value: Any) -> Any:
-    """The same as numbers, strings, lists and dictionaries; None for what JSON cannot carry."""
+def plain(value: Any, beyond: Beyond = None) -> Any:
+    """The same as numbers, strings, lists and dictionaries.
+
+    What JSON cannot carry is None; infinite numbers and nan are what `beyond` makes of them.
+    """
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, Enum):
@@ -110,16 +99,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         value = value.tolist()
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return plain(value.item(), beyond)
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): plain(v, beyond) for k, v in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(v) for v in value]
+        return [plain(v, beyond) for v in value]
     if isinstance(value, float) or hasattr(value, "_mpf_"):
         number = float(value)
-        return number if math.isfinite(number) else None
+        return number if math.isfinite(number) else beyond and beyond(number)
     if hasattr(value, "__dataclass_fields__") and not isinstance(value, Data):
-        return _fields_of(value)
+        return _fields_of(value, beyond)
+    if isinstance(value, Listed):
+        return plain(value.render("dict"), beyond)
     return repr(value)
 
 
@@ -237,14 +228,15 @@ class Result(Data):
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
     def to_csv(self, *args: Any, **settings: Any) -> str:
-        """A table with a line of column names; what does not exist is left empty.
+        """A table with a line of column names; what does not exist, or is nan, is left empty.
 
         Written to a file, too, if the first argument is a path, as in ``to_csv("table.csv")``.
         An `Analysis` takes the number of `points` at which its density is listed, 1001 by default,
         or ``of="minima"``.
         """
         path, args = (args[0], args[1:]) if args and isinstance(args[0], str | Path) else ("", args)
-        columns = {n: plain(c) for n, c in self.render("table", *args, **settings).items()}
+        table = self.render("table", *args, **settings)
+        columns = {n: plain(c, lambda x: None if x != x else x) for n, c in table.items()}
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(columns)
@@ -282,6 +274,10 @@ class Result(Data):
         Numbers, report and tables are kept; functions are not.
         """
         self.render("saved", path)
+
+
+class Listed(Result):
+    """A small answer, or a part of one: a few numbers by their names."""
 
 
 Each = TypeVar("Each")

@@ -44,6 +44,9 @@ def _answers():
         analyze(process, digits=25), st.Status.CONVERGED, found.sgd,
         st.sampled(lambda w: w + level * np.array([[-1.0], [1.0]]), domain=(-1, 1)),
         analyze(TWO_MINIMA, sample=True).standard_errors,
+        found.end_state.distance(st.end_state(process)), st.Schedule.of("cosine:0.1:0.01:5"),
+        found.exits[0], found.sgd.basins[0], passage.probability[0, 0],
+        st.exact_chain(landscape, cells=100).components[0], st.peaks_of(st.end_state(trap)),
     )  # fmt: skip
     return several
 
@@ -163,10 +166,49 @@ def test_an_answer_is_saved_and_read_again_without_pickle(answers, tmp_path):
         assert again.to_csv() == found.to_csv()
         assert not re.search(r'": "(<|[A-Z]\w+\()', found.to_json())  # what is data, not its repr
         assert again == pickle.loads(pickle.dumps(again))
+        again.save(tmp_path / "found.json")  # what was read can be saved as what it was
+        assert st.load(tmp_path / "found.json") == again
+        assert again.kind == type(found).__name__
     for other in ("{}", "[1]", '{"stationary": 1}', '{"stationary": 1, "more": 2}'):
         (tmp_path / "other.json").write_text(other)
         with pytest.raises(st.StationaryError, match=r"no answer that save.* something else"):
             st.load(tmp_path / "other.json")
+
+
+def test_infinite_numbers_are_kept_in_tables_and_files(tmp_path):
+    rare = analyze(TWO_MINIMA).sgd.basins[0]  # the chain never gets there
+    assert rare.log_chain == -np.inf
+    assert rare.to_dict()["log_chain"] is None  # JSON has no number for it
+    assert ",-inf," in rare.to_csv()
+    rare.save(tmp_path / "rare.json")
+    again = st.load(tmp_path / "rare.json")
+    assert again.data["log_chain"] == -np.inf
+    assert again.to_dict() == rare.to_dict()
+    assert again.table["log_chain"] == [-np.inf]
+    assert again.table["held"] == [None]
+    old = (tmp_path / "rare.json").read_text().replace('"stationary": 2', '"stationary": 1')
+    (tmp_path / "rare.json").write_text(old)
+    assert st.load(tmp_path / "rare.json").kind == "SgdBasin"
+    (tmp_path / "rare.json").write_text(old.replace('"stationary": 1', '"stationary": 3'))
+    with pytest.raises(st.StationaryError, match="newer version"):
+        st.load(tmp_path / "rare.json")
+
+
+def test_small_answers_are_answers_too():
+    found = analyze(TWO_MINIMA)
+    assert [b.to_dict() for b in found.basins] == found.to_dict()["basins"]
+    many = analyze(TWO_MINIMA, digits=25)
+    assert many.basins[0].to_dict() == many.to_dict()["basins"][0]
+    rows = st.Schedule.of("constant:0.1:3").to_csv()
+    assert rows == "step,learning_rate\n0,0.1\n1,0.1\n2,0.1\n"
+    apart = found.end_state.distance(found.end_state)
+    value, error = apart  # a pair still
+    assert apart.to_csv() == f"value,error\n{value!r},{error!r}\n"
+    assert str(apart).startswith("value: 0")
+    assert found.exits[0].to_dict().keys() == {"time", "log_time", "error"}
+    assert "<" in apart._repr_html_()
+    with pytest.raises(st.StationaryError, match="is needed, or the path of its file"):
+        st.width_bias(found.basins[0])
 
 
 def test_an_end_state_and_sgds_own_chain_are_reports_and_tables_by_themselves():

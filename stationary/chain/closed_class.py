@@ -18,7 +18,7 @@ from stationary.chain.far import Far
 from stationary.chain.transfer import Transfer, moments
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit, remainder
-from stationary.result import Data
+from stationary.result import Listed
 
 Level = tuple[Transfer, NDArray[Any]]  # cells, and the logarithms of their masses
 
@@ -28,7 +28,7 @@ UNSETTLED = 0.5  # change of a log mass with finer cells that proves it unknown,
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ChainClass(Data):
+class ChainClass(Listed):
     """One closed class of the chain that is spread out: once in it, the walker never leaves."""
 
     interval: tuple[float, float]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stationary.chain.cells import RestPoint
-from stationary.result import Data
+from stationary.result import Listed
 from stationary.wording import MOST_NAMED, place_text
 
 OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
@@ -73,7 +73,7 @@ class GateStep:
 
 
 @dataclass(frozen=True, eq=False)
-class StepIndicators(Data):
+class StepIndicators(Listed):
     """How large the steps of SGD are, compared with what they have to resolve.
 
     Attributes

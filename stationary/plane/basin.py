@@ -9,12 +9,12 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.plane.local import Equilibrium
 from stationary.process.plane import point_text
-from stationary.result import Data, Several
+from stationary.result import Listed, Several
 from stationary.wording import joined
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class PlaneBasin(Data):
+class PlaneBasin(Listed):
     """What flows into one attractor, and how much of the probability it holds.
 
     Attributes

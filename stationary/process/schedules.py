@@ -25,6 +25,7 @@ from stationary.errors import LandscapeError, UserFunctionError
 from stationary.files import read_bounded
 from stationary.functions.evaluation import explained
 from stationary.functions.given import ALIKE, typed, whole
+from stationary.result import Listed
 
 Shape = Callable[..., Array]
 
@@ -43,7 +44,7 @@ FORMS = {name: f"{name}:FROM:TO:STEPS" for name in SHAPES} | {
 
 
 @dataclass(frozen=True, repr=False)
-class Schedule:
+class Schedule(Listed):
     """A learning rate for each step.
 
     Attributes

@@ -19,7 +19,7 @@ from stationary.numbers.arithmetic import SAME, TINY
 from stationary.panels.roots import bisected
 from stationary.process.diffusion import Diffusion
 from stationary.progress import each
-from stationary.result import Data
+from stationary.result import Listed
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
@@ -39,7 +39,7 @@ FACTOR = 2.0  # between two probabilities below that, that is worth a word
 
 
 @dataclass(frozen=True, eq=False)
-class SgdBasin(Data):
+class SgdBasin(Listed):
     """What one basin holds by each answer: (probability, error), or None where there is none.
 
     An absorbing end counts as a basin, with `at_end`, and so does a stretch on which no datapoint

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary.chain.closed_class import ChainClass
 from stationary.chain.state import ChainState
 from stationary.errors import StationaryError
 from stationary.sgd.basins import SETTLED
@@ -107,12 +108,7 @@ def data(chain: ChainState) -> dict[str, Any]:
     low, high = chain.span
     return {
         "name": chain.landscape.name,
-        "classes": [
-            {"lower": c.interval[0], "upper": c.interval[1]}
-            | picked(c, "weight at_rest=still")
-            | picked(None if c.still else c, "mean mean_error variance variance_error cdf_error")
-            for c in chain.components
-        ],
+        "classes": list(map(chain_class, chain.components)),
         "atoms": [picked(a, "position weight") for a in chain.atoms],
         "escapes": [picked(e, "words weight") for e in chain.escapes],
         "moments": moments_of(chain),
@@ -125,6 +121,12 @@ def data(chain: ChainState) -> dict[str, Any]:
         "kind reason cells weight_error log_arrival arrival_error folded has_density "
         "tail_exponent notes",
     )
+
+
+def chain_class(c: ChainClass) -> dict[str, Any]:
+    known = picked(None if c.still else c, "mean mean_error variance variance_error cdf_error")
+    ends = dict(zip(("lower", "upper"), c.interval, strict=True))
+    return ends | picked(c, "weight at_rest=still") | known
 
 
 def table(chain: ChainState) -> dict[str, Any]:

@@ -304,7 +304,18 @@ def in_doubles(basins: tuple[Basin, ...]) -> tuple[Basin, ...]:
 
 
 def basin_data(basins: Basins) -> list[dict[str, Any]]:
-    return [_basin(b) | {"parts": [_basin(p) for p in b.parts]} for b in in_doubles(basins)]
+    return list(map(_with_parts, in_doubles(basins)))
+
+
+def basin(b: Basin) -> dict[str, Any]:
+    """One as the list of them has it."""
+    every = () if b.owner is None else b.owner.basins
+    at = next((i for i, own in enumerate(every) if own is b), None)
+    return _with_parts(b if at is None else in_doubles(every)[at])
+
+
+def _with_parts(b: Basin) -> dict[str, Any]:
+    return _basin(b) | {"parts": [_basin(p) for p in b.parts]}
 
 
 def basin_table(basins: Basins) -> dict[str, Any]:

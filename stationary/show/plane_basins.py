@@ -39,14 +39,13 @@ def mass_text(b: PlaneBasin) -> str:
 
 
 def data(basins: PlaneBasins) -> dict[str, Any]:
+    return {"basins": list(map(plane_basin, basins))}
+
+
+def plane_basin(b: PlaneBasin) -> dict[str, Any]:
     held = "mass log_mass log_mass_error=mass_error position=attractor.position walls"
-    return {
-        "basins": [
-            picked(b, held)
-            | {"barriers": [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers]}
-            for b in basins
-        ]
-    }
+    barriers = [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers]
+    return picked(b, held) | {"barriers": barriers}
 
 
 def table(basins: PlaneBasins) -> dict[str, Any]:

@@ -36,6 +36,7 @@ KINDS = {  # the modules that show each kind of answer
     "FirstPassage": "passage",
     "Fit": "fit",
     "Influence": "influence",
+    "Listed": "listed",
     "PlaneBasins": "plane_basins",
     "PlaneCheck": "plane_check",
     "PlaneState": "plane",

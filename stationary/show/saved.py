@@ -10,7 +10,7 @@ from stationary.errors import StationaryError
 from stationary.files import path_of, probe, write
 from stationary.result import Result, plain
 from stationary.show.layout import Report
-from stationary.sources.saved import FORMAT, Saved
+from stationary.sources.saved import FORMAT, Saved, beyond
 
 data, table = map(attrgetter, ("data", "table"))  # of what was saved
 
@@ -28,14 +28,14 @@ def save(answer: Result, path: str | Path) -> None:
     path = path_of(path)
     probe(path, suffixes=(".json",))
     try:
-        columns = {name: plain(column) for name, column in answer.render("table").items()}
+        columns = plain(answer.render("table"), beyond)
     except StationaryError:
         columns = {}  # there is no density to list
     content = {
         "stationary": FORMAT,
-        "kind": type(answer).__name__,
+        "kind": answer.kind if isinstance(answer, Saved) else type(answer).__name__,
         "report": answer.summary(),
-        "data": answer.to_dict(),
+        "data": plain(answer.render("dict"), beyond),
         "table": columns,
     }
     write(path, json.dumps(content, indent=1, allow_nan=False))

@@ -12,7 +12,8 @@ from stationary.errors import LandscapeError
 from stationary.files import read_bounded
 from stationary.result import Result
 
-FORMAT = 1  # of saved answers: another one is refused
+FORMAT = 2  # of saved answers: a newer one is refused
+BEYOND = "number"  # the key of what JSON has no number for
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -24,7 +25,7 @@ class Saved(Result):
     kind
         The class of the answer, such as "Analysis".
     data
-        What its `to_dict` gave.
+        What its `to_dict` gave, with infinite numbers and nan as they were.
     """
 
     kind: str
@@ -36,13 +37,22 @@ class Saved(Result):
         return f"<Saved {self.kind} of {self.data.get('name', '')!r}>"
 
 
+def beyond(number: float) -> dict[str, str]:
+    """An infinite number, or nan, as it is saved."""
+    return {BEYOND: repr(number)}
+
+
+def _number(found: dict[str, Any]) -> Any:
+    return float(found[BEYOND]) if found.keys() == {BEYOND} else found
+
+
 def read_saved(path: Path) -> Saved:
     """The answer in a .json file that `save` wrote."""
     try:
-        content = json.loads(read_bounded(path))
+        content = json.loads(read_bounded(path), object_hook=_number)
         if not isinstance(content, dict) or "stationary" not in content:
             raise TypeError
-        if content.pop("stationary") != FORMAT:
+        if content.pop("stationary") not in (1, FORMAT):
             raise ValueError("it is of a newer version")
         return Saved(**content)
     except OSError as error:

@@ -14,7 +14,7 @@ from stationary.line.reshape import unrolled
 from stationary.line.sampled import coefficients_at
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import exp, to_float
-from stationary.result import Data, Several
+from stationary.result import Listed, Several
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
 from stationary.states.passage import Stretch
@@ -25,7 +25,7 @@ NEGLIGIBLE = 1e-3  # of a basin: a part that holds less is no answer to where th
 
 
 @dataclass(frozen=True, eq=False)
-class Basin(Data):
+class Basin(Listed):
     """A stable equilibrium and the interval between the unstable ones around it.
 
     All logarithms are natural. `log_mass` is right to `mass_error`, which is the absolute

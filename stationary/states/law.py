@@ -17,7 +17,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import arithmetic_of, converted, exp, log, logaddexp, to_float
-from stationary.result import Data
+from stationary.result import Listed
 
 
 def chosen(where: Array, values: Any, other: Any) -> Array:
@@ -38,7 +38,7 @@ def rounding_of_exp(log_value: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Passage:
+class Passage(Listed):
     """A mean first-passage time, as its natural logarithm; infinite where it is."""
 
     log_time: Any  # a float, or an mpmath number
@@ -206,7 +206,7 @@ def _weighed(weight: Value, x: Value) -> Value:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Estimate(Data):
+class Estimate(Listed):
     """A number that is not negative, or an array of such, and how far to trust it.
 
     Attributes

@@ -11,13 +11,14 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 from stationary.numbers.elementary import compact, log, logaddexp, number
+from stationary.result import Listed
 from stationary.states.distribution import EndState
 from stationary.weight.component import Component
 from stationary.weight.quantiles import quantile
 
 
 @dataclass(frozen=True)
-class Peak:
+class Peak(Listed):
     """A point next to which the density grows without bound, and what lies around it.
 
     Logarithms are natural. It reaches to where the density is least between it and the next peak.

@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.result import Data
+from stationary.result import Listed
 
 RATES = ("learning_rate", "temperature")  # what noise falls with
 FEWEST = 4  # of these: three secants, and so a slope with its error
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Activation(Data):
+class Activation(Listed):
     """The slope of the log of the mean time to leave a minimum over 1 / learning rate.
 
     Or over 1 / temperature, where that was swept.

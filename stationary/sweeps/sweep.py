@@ -17,7 +17,7 @@ from stationary.errors import LandscapeError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import INTERRUPTED, Progress, told
-from stationary.result import Data, Result
+from stationary.result import Data, Listed, Result
 from stationary.states.basins import MIN_BARRIER
 from stationary.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank, labels_of_blocks
 from stationary.sweeps.arrhenius import Activation, activations, rate_of
@@ -29,7 +29,7 @@ from stationary.sweeps.tasks import STEP, Grid, Solved, run
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Row(Data, Numbers):
+class Row(Listed, Numbers):
     """One point of a sweep, and the end state there; nan or None where there is none."""
 
     learning_rate: float | None  # None, with the next two, for a drift and a variance
@@ -41,7 +41,7 @@ class Row(Data, Numbers):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Crossover(Data):
+class Crossover(Listed):
     """Where two minima hold the same mass, along one axis at fixed values of the others."""
 
     axis: str  # "learning_rate" or the name of a parameter
