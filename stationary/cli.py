@@ -10,12 +10,12 @@ from typing import Any, NoReturn
 
 import click
 
+from stationary.completing import parameters, quantities_known, words
 from stationary.options import (
     DIGITS,
     FILES,
     MIN_BARRIER,
     OPTIMISER,
-    PATH,
     PROCESS,
     REPLACED,
     RUN,
@@ -27,6 +27,7 @@ from stationary.options import (
     option,
     output,
     table_in,
+    to_file,
 )
 from stationary.typed import at_least, number
 
@@ -60,7 +61,7 @@ def app() -> None:
 )
 @output(table="Write the density as a table to this file.", minima=True)
 @option("--log", "Logarithmic density in the figure.")
-@option("--influence FILE", "Write what each datapoint does to the answer to this .csv file.", PATH)
+@to_file("influence", "Write what each datapoint does to the answer to this .csv file.")
 @option("--sample", "The datapoints are a sample of many more: give standard errors.", default=None)
 def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
@@ -101,6 +102,7 @@ def fit(path: Path, to: Output, dt: float | None) -> None:
 @option(
     "--direction WAY",
     "With two weights, along what it is stretched: both (the default), first or second.",
+    shell_complete=words(("both", "first", "second")),
 )
 @output(table="Write the table to this file.")
 def bias(
@@ -299,6 +301,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     "--set settings NAME=VALUES",
     "A parameter of the file, as in sharpness=10:1000:30:log; repeatable.",
     multiple=True,
+    shell_complete=parameters,
 )
 @OPTIMISER
 @REPLACED
@@ -309,6 +312,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     "--quantity quantities NAME",
     "What else is told of each point, as in exit_time,barrier_left,current; repeatable.",
     multiple=True,
+    shell_complete=words(quantities_known, several=True),
 )
 @option(
     "--arrhenius",

@@ -16,7 +16,14 @@ from typing import Any
 
 import click
 
+from stationary.completing import parameters, words, written
 from stationary.typed import at_least, number, temperatures
+
+CONVENTIONS = ("ito", "stratonovich", "klimontovich")
+ENDS = ("reflecting", "absorbing", "natural", "periodic")
+LAWS = ("normal:", "uniform:")
+SCHEDULES = ("cosine:", "linear:", "exponential:", "step:", "constant:", "table:")
+ENDINGS = {"html": [".html"], "plot": [".png", ".svg", ".pdf"]}
 
 Command = Callable[..., None]
 Option = Callable[[Command], Command]
@@ -63,6 +70,11 @@ def option(spec: str, words: str, kind: Any = None, **more: Any) -> Option:
     return click.option(*names, help=words, metavar=takes or None, type=kind, **more)
 
 
+def to_file(what: str, said: str) -> Option:
+    """An option that names a file to write."""
+    return option(f"--{what} FILE", said, PATH, shell_complete=written(ENDINGS.get(what, [".csv"])))
+
+
 def together(*options: Option) -> Option:
     """Several options as one decorator, in the order in which help lists them."""
 
@@ -93,31 +105,41 @@ SOURCES = together(
     option("--temperature VALUES", "That of the potential, or several.", temperatures),
 )
 REPLACED = together(
-    option("--convention NAME", "ito, stratonovich or klimontovich."),
+    option(
+        "--convention NAME", "ito, stratonovich or klimontovich.", shell_complete=words(CONVENTIONS)
+    ),
     option("--domain LOW HIGH", "Two ends, such as 0 2*pi; inf and -inf work.", number, nargs=2),
     option(
         "--boundaries WORD",
         "What ends do: reflecting, absorbing, natural, periodic; or a word for each: A,B.",
+        shell_complete=words(ENDS, several=True),
     ),
     option(
         "--initial START",
         "The start: a point, normal:MEAN,DEVIATION, uniform:A,B or a file of samples.",
+        shell_complete=words(LAWS, files=True),
     ),
 )
 SETTINGS = option(
-    "--set settings NAME=VALUE", "A parameter of the file; repeatable.", multiple=True
+    "--set settings NAME=VALUE",
+    "A parameter of the file; repeatable.",
+    multiple=True,
+    shell_complete=parameters,
 )
 OPTIMISER = together(
     option("--weight-decay L", "Adds L w to every gradient.", number),
     option("--label-noise S", "Deviation of the noise in the labels.", number),
     option("--clip C", "Clips a minibatch's gradient to +-C.", number),
     option("--momentum B", "That of SGD, as in 0.9.", number),
-    option("--optimiser NAME", '"sgd", or "sign" for signSGD.'),
+    option(
+        "--optimiser NAME", '"sgd", or "sign" for signSGD.', shell_complete=words(("sgd", "sign"))
+    ),
 )
 SCHEDULE = option(
     "--schedule WORDS",
     "In place of the learning rate: cosine:0.1:0.001:20000, linear:..., exponential:..., "
     "step:0.1:0.5:5000:20000, constant:0.1:500, table:FILE; several with commas.",
+    shell_complete=words(SCHEDULES, several=True),
 )
 PROCESS = together(
     SOURCE,
@@ -329,7 +351,7 @@ def output(*, table: str, minima: bool = False) -> Option:
     options = [
         option("--json as_json", "Print JSON instead of text."),
         option("--brief", "Print ten lines at most."),
-        *(option(f"--{k} FILE", words, PATH) for k, words in kinds.items()),
+        *(to_file(k, said) for k, said in kinds.items()),
     ]
 
     def of(command: Command) -> Command:

@@ -25,6 +25,7 @@ from stationary import (
     sweep,
 )
 from stationary.bias import width_bias
+from stationary.cli import app
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TWO_MINIMA = str(EXAMPLES / "two_minima.py")
@@ -578,3 +579,46 @@ def test_a_figure_that_cannot_be_drawn_takes_nothing_else_with_it(run, tmp_path)
     assert "Give several" in " ".join(err.split())
     assert table.read_text().startswith("start,")
     assert "First passage" in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("typed", "begun", "offered"),
+    [
+        ("analyze examples/pit.py --convention", "", "ito stratonovich klimontovich"),
+        ("analyze examples/pit.py --convention", "s", "stratonovich"),
+        ("analyze examples/pit.py --boundaries", "natural,a", "natural,absorbing"),
+        ("sweep examples/family.py --quantity", "mean,exit", "mean,exit_time"),
+        ("sweep examples/family.py --set", "", "sharpness="),
+        ("analyze examples/family.py --set", "x", ""),
+        ("analyze --drift k*x-b*x**3 --variance c --set", "", "k= b= c="),
+        ("analyze --losses (w-m)**2 --set", "", "m="),
+        ("analyze nowhere.py --set", "", ""),
+        ("analyze examples/pit.py --plot", "figure", "figure.png figure.svg figure.pdf"),
+        ("analyze examples/pit.py --plot", "figure.s", "figure.svg"),
+        ("analyze examples/pit.py --csv", "a.b/table", "a.b/table.csv"),
+        ("analyze examples/pit.py --plot", "exam", "file"),
+        ("analyze examples/pit.py --html", "", "file"),
+        ("evolve examples/pit.py --schedule", "cosine:1:2:3,st", "cosine:1:2:3,step:"),
+        ("evolve examples/pit.py --initial", "n", "normal: file"),
+        ("bias examples/pit.py --direction", "f", "first"),
+        ("simulate", "exam", "file"),
+    ],
+)
+def test_a_shell_is_offered_values_of_options(typed, begun, offered):
+    from click.shell_completion import ShellComplete
+
+    shell = ShellComplete(app, {}, "stationary", "_STATIONARY_COMPLETE")
+    found = shell.get_completions(typed.split(), begun)
+    assert " ".join(c.type if c.type == "file" else c.value for c in found) == offered
+
+
+def test_a_file_is_not_run_to_complete_its_parameters(tmp_path):
+    from click.shell_completion import ShellComplete
+
+    (tmp_path / "file.py").write_text("1 / 0\nparameters = {'k': 2.0}\n")
+    (tmp_path / "other.py").write_text("parameters = dict(k=open('/nowhere'))\n")
+    (tmp_path / "broken.py").write_text("def\n")
+    shell = ShellComplete(app, {}, "stationary", "_STATIONARY_COMPLETE")
+    for name, offered in (("file", ["k="]), ("other", []), ("broken", [])):
+        found = shell.get_completions(["sweep", str(tmp_path / f"{name}.py"), "--set"], "")
+        assert [c.value for c in found] == offered
