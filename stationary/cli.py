@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Sized
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 
@@ -76,8 +76,7 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
     found = to.answer(
         lambda: run(path, progress=True, **changes_from(**given)), has_table=has_law, log=log
     )
-    if getattr(found, "stopped", ""):
-        _stopped()
+    _told_if_stopped(found)
     if found.end_state.status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         sys.exit(NOT_CONVERGED)
 
@@ -131,8 +130,7 @@ def bias(
             **changes_from(**given),
         )
     )
-    if getattr(found, "stopped", ""):
-        _stopped()
+    _told_if_stopped(found)
 
 
 @app.command(short_help="The end state held against SGD with its finite step.")
@@ -161,8 +159,7 @@ def check(path: Path, to: Output, **given: Any) -> None:
     for name in ("walkers", "steps"):
         if given[name] is not None and not given["simulation"]:
             raise click.UsageError(f"--{name} does not go with --no-simulation.")
-    if to.answer(lambda: run(path, **changes_from(**given))).interrupted:
-        _stopped()
+    _told_if_stopped(to.answer(lambda: run(path, **changes_from(**given))))
 
 
 @app.command(short_help="The probability over time, or what a schedule freezes in.")
@@ -207,8 +204,7 @@ def evolve(
         return run(process, times=times_until(until, every), **how)
 
     found = to.answer(find)
-    if found.stopped:
-        _stopped()
+    _told_if_stopped(found)
     if not getattr(found, "converged", True):
         sys.exit(NOT_CONVERGED)
 
@@ -228,8 +224,7 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
         epsilons = None if eps is None else epsilons_from(eps)
         return regularisation_path(load(path, **changes_from(**given)), epsilons)
 
-    if to.answer(find).interrupted:
-        _stopped()
+    _told_if_stopped(to.answer(find))
 
 
 @app.command(short_help="What is reached first, and when.")
@@ -261,6 +256,10 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
             begin = values_from(start, "--from", example="-1:1:101")
         elif digits is None:  # in many digits what is meant, not the double next to it
             begin = number(start)
+    if "plot" in to.files and getattr(begin, "size", 1) < 2:
+        raise click.UsageError(
+            "--plot draws a passage over its starts: give several, as in --from -1:1:101."
+        )
     to.answer(
         lambda: first_passage(
             as_process(path, "passage", **changes_from(**given)), begin, targets, digits=digits
@@ -288,8 +287,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
             settings["steps"] = settings["steps"] or 20_000
         return run(process, **settings)
 
-    if not to.answer(find).complete:
-        _stopped()
+    _told_if_stopped(to.answer(find))
 
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")
@@ -392,6 +390,8 @@ def sweep(
         sys.exit(NOT_CONVERGED)
 
 
-def _stopped() -> NoReturn:
-    click.echo("stationary: stopped; what was done is kept.", err=True)
-    sys.exit(INTERRUPTED)
+def _told_if_stopped(found: Any) -> None:
+    stopped = getattr(found, "stopped", "") or not getattr(found, "complete", True)
+    if getattr(found, "interrupted", stopped):
+        click.echo("stationary: stopped; what was done is kept.", err=True)
+        sys.exit(INTERRUPTED)

@@ -622,3 +622,15 @@ def test_a_file_is_not_run_to_complete_its_parameters(tmp_path):
     for name, offered in (("file", ["k="]), ("other", []), ("broken", [])):
         found = shell.get_completions(["sweep", str(tmp_path / f"{name}.py"), "--set"], "")
         assert [c.value for c in found] == offered
+
+
+def test_a_figure_of_one_start_is_refused_before_the_work(run, monkeypatch, tmp_path):
+    def work(*given, **how):
+        raise AssertionError
+
+    monkeypatch.setattr("stationary.states.first_passage.first_passage", work)
+    for start in ("0.5", "normal:0.5,0.1", "0.5:0.5:1"):
+        asked = ["passage", "--drift=-x", "--variance=1", "--from", start, "--to", "1"]
+        code, out, err = run(*asked, "--plot", str(tmp_path / "figure.png"))
+        assert (code, out) == (2, "")
+        assert "give several, as in --from -1:1:101" in err

@@ -24,10 +24,12 @@ from stationary import (
     analyze,
     evolve,
     exact_chain,
+    first_passage,
     simulate,
+    sweep,
     width_bias,
 )
-from stationary.show.drawing import INK, save
+from stationary.show.drawing import INK, Sheet, save
 from stationary.show.view import drawn_range, mass_label, rest_of
 from stationary.states.mixture import Atom
 from stationary.states.solve import end_state
@@ -1116,3 +1118,90 @@ def test_what_is_written_around_the_panels_of_a_column_stays_on_the_page():
                     assert page.x0 - 1 < box.x0 < box.x1 < page.x1 + 1
                     letters = [a.get_window_extent() for a in axes.texts if len(a.get_text()) == 1]
                     assert not any(box.overlaps(other) for other in letters)
+
+
+def many_minima(s=0.02):
+    return Diffusion(lambda x: np.sin(2 * np.pi * x) - s * x, 0.3, (-6.2, 6.2))
+
+
+def drawn(figure):
+    """Boxes of its panels and their texts, in pixels, once it is laid out."""
+    figure.draw_without_rendering()
+    return figure.canvas.get_renderer()
+
+
+def test_a_legend_of_many_minima_leaves_the_panel_of_a_column_its_room():
+    found = sweep(many_minima, {"s": [0.01, 0.02, 0.03]})
+    figure = found.plot(width="column")
+    drawn(figure)
+    (axes,) = figure.axes
+    few = sweep(many_minima, {"s": [0.01, 0.02]}, quantities=["mean"]).plot(width="column")
+    drawn(few)
+    assert len(axes.get_legend().get_texts()) == 12
+    assert axes.get_position().height * figure.get_size_inches()[1] > 1.8
+    assert few.get_size_inches()[1] == 3.25
+    symbols = [(c.lines[0].get_color(), c.lines[0].get_marker()) for c in axes.containers]
+    assert len(set(symbols)) == 12
+
+
+FINE = np.linspace(100.123456, 100.123466, 30)
+
+
+@pytest.mark.parametrize("find", [
+    lambda: sweep(lambda s: Diffusion(lambda x: -s * x, 0.3, (-6, 6)), {"s": [0.01, 0.02, 0.05]}),
+    lambda: evolve(Diffusion(lambda x: x - x**3, 0.2, (-3, 3)), -1, [0, 5e3, 12345.6], cells=64),
+    lambda: first_passage(Diffusion(lambda x: 1 - x, 0.1, (0, 1e4)), FINE, 0.5),
+    lambda: analyze(Diffusion(lambda x: 1000.123 - x, 1e-8, (1000.12, 1000.13))),
+], ids=["sweep", "evolve", "passage", "analyze"])  # fmt: skip
+def test_numbers_along_a_narrow_panel_do_not_touch_each_other_or_its_name(find):
+    figure = find().plot(width="column")
+    renderer = drawn(figure)
+    for axes in figure.axes:
+        numbers = [t for t in axes.get_xticklabels() if t.get_text() and t.get_visible()]
+        boxes = sorted(t.get_window_extent(renderer).extents.tolist() for t in numbers)
+        for one, other in itertools.pairwise(boxes):
+            assert one[2] + 2 < other[0] or one[0] == other[0]
+        power = axes.xaxis.get_offset_text()
+        if power.get_text() and axes.get_xlabel():
+            name = axes.xaxis.label.get_window_extent(renderer)
+            assert not name.overlaps(power.get_window_extent(renderer))
+
+
+def test_times_of_an_evolution_are_named_within_the_page():
+    times = np.linspace(0, 12345.678, 8)
+    found = evolve(Diffusion(lambda x: x - x**3, 0.2, (-3, 3)), -1, times, cells=64)
+    figure = found.plot(width="column")
+    renderer = drawn(figure)
+    legend = figure.axes[0].get_legend()
+    assert legend.get_title().get_text() == "time"
+    box, page = legend.get_window_extent(renderer), figure.bbox
+    assert page.x0 <= box.x0 < box.x1 <= page.x1
+    assert figure.axes[0].get_title("left") == ""
+
+
+def test_letters_of_panels_follow_each_other_as_they_are_read():
+    sheet = Sheet(None, "column", "plane")
+    cells = sheet.grid(1.0, 2.0, widths=(2.0, 1.0))
+    for place in ((1, 0), (0, 0), (1, 1)):  # as the plane is drawn
+        sheet.figure.add_subplot(cells[place])
+    figure = sheet.finished()
+    drawn(figure)
+    letters = {
+        t.get_text(): t.get_window_extent(figure.canvas.get_renderer())
+        for axes in figure.axes
+        for t in axes.texts
+        if t.get_text() in "abc"
+    }
+    assert letters["a"].y0 > letters["b"].y1
+    assert letters["b"].x0 < letters["c"].x0
+    assert letters["b"].y0 == pytest.approx(letters["c"].y0)
+
+
+@pytest.mark.parametrize("name", ["a" * 80, "two words " * 9, "b" * 500])
+def test_a_long_name_is_told_as_far_as_there_is_room(name):
+    figure = analyze(Diffusion(lambda x: -x, 1, (-3, 3), name=name)).plot()
+    told = figure.get_suptitle()
+    assert len(told) > 80
+    assert told[:20] == name[:20]
+    renderer = drawn(figure)
+    assert figure._suptitle.get_window_extent(renderer).x1 < figure.bbox.x1

@@ -1,6 +1,7 @@
 """Learning rates that follow a schedule: what they are, what walkers do, and what freezes in."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from stationary import (
     load,
     simulate,
 )
-from stationary.annealing.course import Begun, Looks
+from stationary.annealing.course import Begun, Course, Looks
 from stationary.cli import app
 
 TWO_MINIMA = "examples/two_minima.py"
@@ -405,3 +406,22 @@ def test_a_share_next_to_all_is_told_as_well_as_it_is_known():
     assert said == "more than 90 % at w = -1 and less than 1e-01 at w = 0.85"
     assert _shares(np.array([0.7, 0.3]), found, "at", 0.1) == "70 % at w = -1 and 30 % at w = 0.85"
     assert "100 % but for 3e-13" in _shares(np.array([1 - 3e-13, 3e-13]), found, "at", 1e-14)
+
+
+def test_what_the_small_step_limit_holds_is_told_with_its_error():
+    found = anneal(TWO_MINIMA, schedule="linear:0.1:0.02:500", cells=100)
+
+    def course(left, error):
+        shares = found.sgd.shares.copy()
+        shares[-1] = left, 1 - left
+        return Course(shares, found.sgd.balance, error, (), None)
+
+    def words(small):
+        answer = replace(found, sgd=course(0.116, 8e-4), small_step=small)
+        return " ".join(answer.summary().split())
+
+    assert "In the end 11.6 % of the runs are around" in words(course(0.137, 0.025))
+    told = "The small-step limit agrees to within its error, which is 2.5 %: 13.7 % at"
+    assert told in words(course(0.137, 0.025))
+    assert "The small-step limit agrees: 11.7 % at" in words(course(0.117, 1e-4))
+    assert "The small-step limit differs: 13.7 % at" in words(course(0.137, 1e-4))

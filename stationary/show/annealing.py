@@ -14,7 +14,7 @@ from stationary.numbers.arithmetic import ROUNDING
 from stationary.sgd.basins import NEVER
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.wording import error_text, joined, known_text, probability_text, tidy
+from stationary.wording import error_text, joined, known_text, probability_text, sampled_text, tidy
 
 ROWS = 12  # of the table: times, evenly spread
 SELDOM = 0.01  # of a crossing, below which a way is frozen from the start
@@ -77,6 +77,8 @@ def _of_those(found: Annealing) -> list[str]:
         said, but = "differs", "; the steps are too large for it, SGD is as above"
         if apart < CLEAR * (course.error + small.error) + 0.005:
             said, but = "agrees", ""
+            if small.error > BARELY:
+                said += f" to within its error, which is {100 * small.error:.2g} %"
         lines.append(
             f"The small-step limit {said}: {_shares(small.final, found, 'at', small.error)}{but}."
         )
@@ -89,7 +91,7 @@ def _shares(
     """What is at each minimum, but for what is below the error: that is said of all together."""
     least = f"more than {100 * (1 - error):.3g} %"
     told = [
-        f"{least if 1 - share < error > BARELY else _percent(share)} {of} {_named(found, i)}"
+        f"{least if 1 - share < error > BARELY else _percent(share, error)} {of} {_named(found, i)}"
         for i, share in enumerate(shares.tolist())
         if not 0 < share < error
     ]
@@ -103,12 +105,14 @@ def _named(found: Annealing, i: int) -> str:
     return f"w = {place:.4g}" + (" (wall)" if place in found.landscape.domain else "")
 
 
-def _percent(share: float) -> str:
+def _percent(share: float, error: float) -> str:
     if share > 1 - ROUNDING:
         return "100 %"
     if 1e-5 < share < 1:
         rest = 1 - share
-        return f"{100 * share:.3g} %" if rest > BARELY else f"100 % but for {rest:.2g}"
+        if rest > BARELY:
+            return f"{sampled_text(100 * share, 100 * error, 3)} %"
+        return f"100 % but for {rest:.2g}"
     return "0 %" if share == 0 else probability_text(math.log(share), 3)
 
 
@@ -121,7 +125,7 @@ def _frozen(f: Freeze, course: Course, found: Annealing) -> str:
         return f"{way} frozen from the start: {f.crossings:.2g} crossings are expected in all."
     if f.step >= len(found.schedule) - 1:
         return f"{way} open until the end."
-    stay = _percent(float(course.final[i:].sum()))
+    stay = _percent(float(course.final[i:].sum()), course.error)
     side = _named(found, i) + (" and beyond" if i + 1 < len(found.minima) else "")
     return (
         f"{way} frozen from step {f.step:,} on, at T = {f.learning_rate:.3g}, with less than one "
@@ -152,15 +156,16 @@ def _over_time(found: Annealing) -> list[Any]:
             cells = [c for v, by in known for c in (known_text(v, by, 7), error_text(by))]
         else:
             pairs = zip(course.shares[k], course.balance[k], strict=True)
-            cells = [_cell(share) for pair in pairs for share in pair]
+            cells = [_cell(share, course.error) for pair in pairs for share in pair]
         rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *cells])
     return [*tabulated(["step", "T", *header], rows), how]
 
 
-def _cell(share: float) -> str:
+def _cell(share: float, error: float) -> str:
     if math.isnan(share):
         return "-"
-    return f"{share:.4f}" if share > 5e-5 or share == 0 else f"{share:.0e}"
+    digits = min(max(1 - math.floor(math.log10(error)), 1), 4) if error > 0 else 4
+    return f"{share:.{digits}f}" if share > 5e-5 or share == 0 else f"{share:.0e}"
 
 
 def data(found: Annealing) -> dict[str, Any]:

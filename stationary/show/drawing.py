@@ -62,6 +62,9 @@ UNDATED: dict[str, Any] = {".png": {}, ".svg": {"Date": None}, ".pdf": {"Creatio
 UNSEEN = 1e-4  # probability beyond either end that need not be in a picture
 ACROSS = 600  # points across a picture, between which what is drawn is straight
 MARKED = 40  # points of a curve up to which each is marked: between them nothing is known
+FEW_ROWS = 3  # of a legend, for which there is room
+ACROSS_PANEL = 0.85  # of its part of the figure: the rest is numbers and words beside it
+MOST_TICKS = 9  # of an axis, as matplotlib has it
 SPREAD = 8.0  # of the largest value over the smallest, from which an axis is logarithmic
 
 
@@ -144,6 +147,8 @@ class Sheet:
             _suit(self.figure)
             _fit(self.figure, 72 * self.inches)
             self.figure.number_plainly()
+            for axes in self.figure.axes:
+                _fit_ticks(axes, 72 * self.inches * axes.get_position(original=True).width)
             if self.journal:
                 self.figure.suptitle("")
                 _letter(self.figure)
@@ -151,7 +156,7 @@ class Sheet:
 
     def title(self, words: str) -> None:
         """What a new figure is of, in as many lines as it takes."""
-        room = int((self.inches * 72 - 20) / letter("figure.titlesize"))
+        room = int((self.inches * 72 - 20) / (1.15 * letter("figure.titlesize")))  # of any letters
         lines = "\n".join(textwrap.wrap(words, room))
         self.figure.suptitle(lines, x=0.01, ha="left", parse_math=False)
 
@@ -216,11 +221,35 @@ def _fit(figure: Any, points: float) -> None:
                 text.set_text("\n".join(textwrap.wrap(words, most, break_long_words=False)))
 
 
+def _fit_ticks(axes: Axes, points: float) -> None:
+    """As many numbers along the panel as fit beside each other, and their power beside its name."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis, size = axes.xaxis, letter("xtick.labelsize")
+    formatter, (low, high) = axis.get_major_formatter(), sorted(axes.get_xlim())
+    if not isinstance(axis.get_major_locator(), MaxNLocator) or not points:
+        return
+    for most in range(MOST_TICKS, 0, -1):
+        locator = MaxNLocator(most, steps=[1, 2, 2.5, 5, 10])
+        at = [x for x in locator.tick_values(low, high) if low <= x <= high]
+        texts = [text for text in formatter.format_ticks(at) if text]
+        if len(texts) * (max(map(len, texts), default=0) + 1) * size <= ACROSS_PANEL * points:
+            break
+    if most < MOST_TICKS:
+        axis.set_major_locator(locator)
+    beside = len(formatter.get_offset().replace("mathdefault", "").replace("times", ""))
+    name = len(axis.label.get_text().split("\n")[-1]) * letter("axes.labelsize")
+    if beside and ACROSS_PANEL * points / 2 < name / 2 + beside * size:
+        axes.set_xlabel(axis.label.get_text(), loc="left")
+
+
 def _letter(figure: Any) -> None:
-    """A letter for each panel, where there are several."""
+    """A letter for each panel, where there are several, as they are read."""
     places = [a for a in figure.axes if a.get_subplotspec() is not None]
     first = {id(a.get_subplotspec()): a for a in reversed(places)}
     panels = [a for a in places if first[id(a.get_subplotspec())] is a]
+    at = {a: a.get_position(original=True) for a in panels}
+    panels.sort(key=lambda a: (-round(at[a].y1, 2), at[a].x0))
     bold: dict[str, Any] = {"weight": "bold", "va": "bottom"}
     for letter, axes in zip("abcdefgh", panels if len(panels) > 1 else [], strict=False):
         axes.annotate(letter, (0, 1), (-28, 4), "axes fraction", "offset points", **bold)
@@ -276,17 +305,22 @@ def draw_curve(axes: Axes, x: Any, y: Any, marker: str = "o", **kind: Any) -> No
         axes.set_xscale("log")
 
 
-def add_legend(axes: Axes, curves: int = 1, **more: Any) -> None:
-    """Lines above the panel, where they cover nothing, in as many columns as fit; none for more
-    than a dozen curves."""
-    names = axes.get_legend_handles_labels()[1]
+def add_legend(axes: Axes, curves: int = 1, most: int = 4, **more: Any) -> None:
+    """Lines above the panel, where they cover nothing, in as many columns as fit, `most` at most;
+    none for more than a dozen curves. What many take is added to the height of our own figure."""
+    names, figure = axes.get_legend_handles_labels()[1], axes.get_figure()
     if not names or curves > 12:
         return
     # Sizes in points: as many letters, a handle and the spaces around it.
-    room = axes.get_figure().get_size_inches()[0] * 72 - 60
-    widest = (max(map(len, names)) + 9.5) * letter("legend.fontsize")
-    columns = max(1, min(4, len(names), int(room / widest)))
-    columns = math.ceil(len(names) / math.ceil(len(names) / columns))
-    space: dict[str, Any] = {"borderaxespad": 0.1, "columnspacing": 1.5, "handlelength": 2.8}
-    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": columns}
-    axes.legend(frameon=False, **(place | space | more))
+    width, height = figure.get_size_inches()
+    size = letter("legend.fontsize")
+    handle = {"columnspacing": 1.5, "handlelength": 2.8} | more
+    around = handle["columnspacing"] + handle["handlelength"] + 1
+    widest = (max(map(len, names)) + around / 0.55) * size
+    columns = max(1, min(most, len(names), int((width * 72 - 60) / widest)))
+    rows = math.ceil(len(names) / columns)
+    place: dict[str, Any] = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+    place |= {"ncols": math.ceil(len(names) / rows), "borderaxespad": 0.1}
+    axes.legend(frameon=False, **(place | handle))
+    if rows > FEW_ROWS and hasattr(figure, "number_plainly"):
+        figure.set_size_inches(width, height + (rows - FEW_ROWS) * 2.8 * size / 72)

@@ -342,8 +342,7 @@ def _densities(e: Evolution, axes: Axes, q: Array) -> None:
     else:
         axes.set_ylim(bottom=0)
     axes.set(xlim=(low, high), xlabel=symbol_of(e.diffusion.variable), ylabel="density")
-    add_legend(axes, ncols=7, columnspacing=1.2, handlelength=1.2)
-    axes.set_title(f"{_unit(e)}:", loc="left", pad=8)
+    add_legend(axes, most=7, columnspacing=1.2, handlelength=1.2, title=_unit(e))
 
 
 def _quantiles(e: Evolution, axes: Axes, q: Array) -> None:

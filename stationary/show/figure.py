@@ -10,7 +10,6 @@ functions, and its settings are left as they were.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,6 +42,7 @@ from stationary.show.view import View
 PANELS = ("loss", "gradient", "density", "outcomes")
 MANY = 12  # datapoints from which their quantiles are drawn instead
 ROOM = 0.4  # of the height, that a variance takes at least
+LONGEST = 120  # letters of a name
 MOST_ZOOMS = 3  # beside each other in one row
 
 
@@ -246,7 +246,8 @@ def _align_zeros(left: Axes, right: Axes) -> None:
 
 
 def _title(analysis: Analysis) -> str:
-    name = textwrap.shorten(analysis.diffusion.name, 64, placeholder=" …")
+    name = analysis.diffusion.name
+    name = name if len(name) <= LONGEST else f"{name[: LONGEST // 2]} … {name[-LONGEST // 2 :]}"
     landscape = analysis.landscape
     if landscape is None:
         return f"{name}   ({analysis.diffusion.convention.title})"

@@ -12,6 +12,7 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.show.drawing import (
     ACROSS,
+    COLOURS,
     GREY,
     INK,
     MARKED,
@@ -157,7 +158,8 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
                 "color": colour_of(m if len(named) > 1 or many else k),
                 "alpha": PALEST + (1 - PALEST) * k / (len(curves) - 1) if many else None,
                 "ls": "-" if many else DASHES[k],
-                "marker": "." if len(x) <= MARKED else "",
+                "marker": ".^s"[m // len(COLOURS) % 3] if len(x) <= MARKED else "",
+                "ms": 3 if m >= len(COLOURS) else None,
                 "label": None if many and k not in names else ", ".join(fixed + which) or None,
                 "clip_on": False,
             }
