@@ -84,6 +84,25 @@ class Analysis(Result):
         return (None,) * len(at) if known is None else tuple(known[0].tolist())
 
     @cached_property
+    def loss_errors(self) -> tuple[float | None, ...]:
+        """The absolute error of each: of its rounding, and of where the minimum is."""
+        if self.landscape is None or None in self.losses:
+            return (None,) * len(self.basins)
+        at = np.array([float(b.position) for b in self.basins])
+        ends = np.array([(float(b.lower), float(b.upper)) for b in self.basins]).reshape(-1, 2)
+        near = np.abs(ends - at[:, None])
+        reach = np.where(near > 0, np.minimum(near, 1 + np.abs(at)[:, None]), np.inf).min(axis=1)
+        # Next to a wall it is looked at inside.
+        inward = np.where(near.min(axis=1) > 0, 0.0, np.where(at == ends[:, 0], 0.5, -0.5))
+        rounding = self.landscape.loss_rounding(at + inward * reach, reach / 2)
+        slow = self.landscape.small_step_rate
+        bends = [
+            float(b.curvature or 0.0) / slow * float(b.position_error) ** 2 for b in self.basins
+        ]
+        assert rounding is not None
+        return tuple((rounding + np.array(bends) / 2).tolist())
+
+    @cached_property
     def sharpnesses(self) -> tuple[tuple[float | None, float | None], ...]:
         """l'' at each minimum: of the mean loss, and of the minibatch where it is largest."""
         steps, landscape = self.steps, self.landscape
@@ -190,7 +209,7 @@ class Analysis(Result):
         from stationary.questions.influence import standard_errors
 
         plain = self.rounded
-        return standard_errors(plain.end_state, plain.basins)
+        return standard_errors(plain.end_state, plain.basins, self.process)
 
     @cached_property
     def effective_diffusion(self) -> Estimate:

@@ -219,6 +219,27 @@ def sampled_text(value: Any, error: Any, most: int = 4) -> str:
     return f"{round(x, SECOND - math.floor(math.log10(error))) + 0.0:.{most}g}"
 
 
+def to_its_error(value: float, of_sample: float) -> float:
+    """The value to the second digit of its standard error, if it has one."""
+    return float(sampled_text(value, of_sample, 17)) if of_sample > 0 else value
+
+
+def near_one_text(log_p: float, of_sample: float) -> str:
+    """A probability that its standard error does not tell from 1, which it is not."""
+    told, rest = sampled_text(math.exp(log_p), of_sample), -math.expm1(log_p)
+    if told != "1" or not rest > 0:
+        return told
+    # Up to the first digit of the rest.
+    return f"{1 - rest:.{-math.floor(math.log10(rest))}f}" if rest > 1e-5 else f"1 - {rest:.0e}"
+
+
+def estimate_text(value: Any, error: Any, of_sample: float, most: int = 10) -> str:
+    """A value to the last digit of its error, or to the second of a standard error above that."""
+    if of_sample > float(error):
+        return sampled_text(value, of_sample, most)
+    return known_text(value, error, most)
+
+
 def measured(value: float, error: float, most: int = 10) -> str:
     """A value to the digits that its error leaves, and the error."""
     return f"{known_text(value, error, most)} +- {error_text(error)}"

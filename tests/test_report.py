@@ -78,7 +78,7 @@ def test_json_has_the_documented_keys_and_no_infinity(analyses, kind):
         "schema", "name", "process", "kind", "reason", "status", "error", "equilibria", "ends",
         "basins", "modes", "moments", "quantiles", "scan", "notes", "singular_points", "classes",
         "initial", "hitting", "many_digits", "current", "steps", "sgd",
-        "min_barrier", "unbounded",
+        "min_barrier", "unbounded", "sample", "stopped",
     }  # fmt: skip
     assert data["process"]["kind"] == (
         "landscape" if "line" in kind or kind == "landscape" else "diffusion"
@@ -138,10 +138,10 @@ def test_the_table_integrates_to_one(analyses):
     assert cdf[-1] == 1
 
 
-def test_a_density_that_diverges_leaves_an_empty_cell(analyses):
+def test_a_density_that_diverges_is_inf_in_its_cell(analyses):
     rows = list(csv.DictReader(io.StringIO(analyses["divergent"].to_csv())))
     assert rows[0]["x"] == "0.0"
-    assert rows[0]["density"] == ""
+    assert rows[0]["density"] == "inf"
 
 
 def slow():

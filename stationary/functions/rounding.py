@@ -24,6 +24,7 @@ from stationary.aliases import Array
 
 STEPS = 2.0 ** np.arange(-44, -4, 4)  # relative to a point; 8 bits of it are left at the first
 OFFSETS = np.array([-2.03, -0.91, 0.13, 1.07, 1.87])  # on no lattice that numbers are rounded to
+ROUNDINGS = 8.0  # of the scatter about a cubic: one value is a few deviations off at most
 SPAN = float(np.ptp(OFFSETS) * STEPS[-1])
 CUBICS = np.linalg.svd(np.vander(OFFSETS, 4).T)[2][-1]  # orthogonal to cubics, of length one
 SAME = 64.0  # within this factor two levels are the same: five samples scatter less, 16^4 is more

@@ -12,7 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
-from stationary.functions.rounding import STEPS, scatter
+from stationary.functions.rounding import ROUNDINGS, STEPS, scatter
 from stationary.line.chart import CORE
 from stationary.line.sampled import coefficients_at
 from stationary.line.sampling import Sampling
@@ -38,7 +38,6 @@ NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000
 SCAN = 30.0  # factor between the distances at which a root is tried
 ALONE = 1.4  # times as far off may be what is known at one place as what adds up over many
 AROUND = 17  # points from knot to knot at which the error of an interpolated drift is looked at
-ROUNDINGS = 8.0  # of the drift's scatter about a cubic: one value is a few deviations off at most
 HALVINGS = np.arange(5.0, 45.0)  # of the reach, over which a slope is taken by differences
 
 

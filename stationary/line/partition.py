@@ -18,10 +18,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, NotFiniteError
+from stationary.functions.rounding import ROUNDINGS
 from stationary.line.closer import Zero, with_exact_ends
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
-from stationary.line.equilibria import ROUNDINGS, Equilibrium, drift_slope, slope_beside
+from stationary.line.equilibria import Equilibrium, drift_slope, slope_beside
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
 from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look

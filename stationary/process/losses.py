@@ -12,6 +12,7 @@ import numpy as np
 from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
+from stationary.functions.rounding import ROUNDINGS, scatter
 from stationary.functions.written import Written, probe_points
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import SHARED
@@ -90,6 +91,15 @@ class Losses(Settings):
             if t is not None
         ]
         return np.concatenate([m for m, _ in pairs]), np.concatenate([s for _, s in pairs])
+
+    def loss_rounding(self, w: Array, reach: Array) -> Array | None:
+        """The error of the mean loss at w by its rounding, as it shows `reach` around these."""
+        known = self.mean_loss(w)
+        if known is None:
+            return None
+        summed = DOUBLE.epsilon * (1 + math.log2(self.datapoints)) * known[1]
+        seen = scatter(lambda x: (self.mean_loss(x) or (0 * x,))[0], w, reach)
+        return np.asarray(ROUNDINGS * seen + summed)
 
     def loss_gradient(self, w: Any) -> Any:
         """The gradients of the losses of the datapoints, shape (N, M).

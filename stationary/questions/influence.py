@@ -6,6 +6,7 @@ A datapoint j among N changes G by (g_j - G) / N and S2 by ((g_j - G)^2 - S2) / 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,34 +14,40 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
-from stationary.process.known import OneFewer, Sample
+from stationary.process.known import OneFewer
 from stationary.process.landscape import Landscape
 from stationary.progress import each
 from stationary.questions.kernels import Points, refusal
+from stationary.questions.numbers import OF_BASINS, ORDERS, Numbers, beyond_first_order, scores
 from stationary.result import Listed, Result
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.first_passage import FirstPassage
+from stationary.states.quantiles import LEVELS
 from stationary.states.solve import end_state
 
-DRAWS = 4096  # pairs of them: what is not linear is known to 1 or 2 %
 SHARE = 10  # datapoints whose part of the variance is told
 
 
 @dataclass(frozen=True, eq=False)
 class StandardErrors(Listed):
-    """Standard errors of what was found from a sample.
+    """Standard errors of what was found from a sample; nan where there is none, or it is not known.
 
     Attributes
     ----------
-    log_masses, log_exit_times
-        Of natural logarithms, of each basin, left to right; nan for an exit time that there is not.
-    positions
-        Of each minimum, in units of w; nan at a wall, or where the drift has no slope.
-    masses, mean
-        Of each basin, and of the mean in units of w: beyond first order, with logarithms of masses
-        that are normal.
+    log_masses, log_exit_times, log_densities
+        Of natural logarithms, of each basin, left to right (densities: those at the minima).
+    positions, variances, widths, losses, sharpnesses, barriers_left, barriers_right
+        Of what a `Basin` tells, each in its unit.
+    equilibria, slopes
+        Of each zero of the drift, left to right: of where it is, and of the slope there.
+    masses
+        Of each basin.
+    mean, std, skewness, kurtosis, entropy, quantiles
+        Of the whole law; quantiles by level. These and the masses go beyond first order in the
+        masses of the basins, whose logarithms are taken as normal.
     log_ratios
         (basins, basins): of the log of the ratio of the masses of two basins.
     share
@@ -56,6 +63,20 @@ class StandardErrors(Listed):
     log_ratios: Array
     share: float
     positions: tuple[float, ...]
+    equilibria: tuple[float, ...]
+    slopes: tuple[float, ...]
+    std: float
+    skewness: float
+    kurtosis: float
+    entropy: float
+    quantiles: dict[float, float]
+    log_densities: tuple[float, ...]
+    variances: tuple[float, ...]
+    widths: tuple[float, ...]
+    losses: tuple[float, ...]
+    sharpnesses: tuple[float, ...]
+    barriers_left: tuple[float, ...]
+    barriers_right: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,40 +172,85 @@ def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...
             f"{landscape.name}: the gradients of single datapoints are not known, so that none has "
             "an influence. Give them (w, gradients) in place of their mean and variance."
         )
-    kernels = _Kernels(state, basins)
-    n = landscape.datapoints
+    numbers, n = Numbers(state, basins), landscape.datapoints
+    every = [numbers.of_basins(name) for name in ("log_masses", "log_exit_times")]
+    changes = np.concatenate([*every, numbers.moment(1)[None] * numbers.std])
     sample = landscape.as_sample()
-    masses, times, _, mean = (n * v for v in kernels.scores(sample))
+    found = n * scores(numbers.points, sample, changes)
     one_fewer = OneFewer(sample, 1 if landscape.replacement else landscape.batch_size)
-    of_masses, of_times, _, of_mean = kernels.scores(one_fewer)
-    fewer = np.concatenate([of_masses, of_times, of_mean[None]])[:, 0]
+    fewer = scores(numbers.points, one_fewer, changes)[:, 0]
     places = tuple(float(b.position) for b in basins)
     held = tuple(float(b.log_mass) for b in basins)
-    return Influence(landscape.name, places, held, masses, times, mean, fewer)
+    masses, times = found[:-1].reshape(2, len(basins), -1)
+    return Influence(landscape.name, places, held, masses, times, found[-1], fewer)
 
 
-def standard_errors(state: EndState, basins: tuple[Basin, ...]) -> StandardErrors | None:
-    """The standard errors of an end state; None where nothing was estimated from a sample."""
+def standard_errors(
+    state: EndState, basins: tuple[Basin, ...], process: Landscape | Diffusion | None = None
+) -> StandardErrors | None:
+    """The standard errors of an end state; None where nothing was estimated from a sample.
+
+    Those of losses and sharpnesses are of a landscape, the `process`.
+    """
     sample = state.diffusion.sample
     if sample is None or refusal(state) is not None or not basins:
         return None
-    kernels = _Kernels(state, basins)
-    masses, times, positions, mean = kernels.scores(sample)
-    ratios = np.sqrt(((masses[:, None] - masses[None, :]) ** 2).sum(axis=-1))
-    order = np.argsort([-float(b.log_mass) for b in basins])
-    main = mean if len(basins) == 1 else masses[order[0]] - masses[order[1]]
-    squares = np.sort(main**2)[::-1]
-    log_masses = np.array([float(b.log_mass) for b in basins])
-    of_masses, of_mean = _beyond_first_order(log_masses, kernels.means, masses, mean)
-    return StandardErrors(
-        tuple(np.sqrt((masses**2).sum(axis=1)).tolist()),
-        tuple(of_masses.tolist()),
-        tuple(np.sqrt((times**2).sum(axis=1)).tolist()),
-        of_mean,
-        ratios,
-        float(squares[:SHARE].sum() / squares.sum()) if squares.sum() > 0 else 0.0,
-        tuple(np.sqrt((positions**2).sum(axis=1)).tolist()),
+    numbers, count = Numbers(state, basins, LEVELS), len(basins)
+    of_law = [numbers.moment(k + 1) for k in range(ORDERS)]
+    of_law += [numbers.entropy(), *map(numbers.quantile, range(len(LEVELS)))]
+    rests = np.concatenate([numbers.equilibria(), numbers.slopes()])
+    rests = rests.reshape(-1, *numbers.unknown.shape)
+    changes = np.concatenate([rests, *map(numbers.of_basins, OF_BASINS), of_law])
+    found = scores(numbers.points, sample, changes)
+    of_rests, found = np.split(found, [len(rests)])
+    positions, slopes = np.sqrt((of_rests**2).sum(axis=1)).reshape(2, -1).tolist()
+    rows = {n: found[k * count : (k + 1) * count] for k, n in enumerate(OF_BASINS)}
+    masses = rows["log_masses"]
+    of_masses, (mean, std, skewness, kurtosis, entropy, *quantiles) = beyond_first_order(
+        numbers, masses, rows["log_densities"], found[len(OF_BASINS) * count :]
     )
+    order = np.argsort([-float(b.log_mass) for b in basins])
+    main = found[len(OF_BASINS) * count] if count == 1 else masses[order[0]] - masses[order[1]]
+    squares = np.sort(main**2)[::-1]
+    own = {n: np.sqrt((row**2).sum(axis=1)) for n, row in rows.items()}
+    own["masses"], own["log_masses"], own["log_densities"] = of_masses
+    rate = getattr(process, "small_step_rate", None) or math.nan
+    widths = [math.nan if b.width is None else b.width for b in basins]
+    own["widths"] = own.pop("log_widths") * widths
+    own["sharpnesses"] = own.pop("curvatures") / rate
+    own["losses"] = _of_losses(process, basins, own["positions"])
+    return StandardErrors(
+        mean=mean,
+        log_ratios=np.sqrt(((masses[:, None] - masses[None, :]) ** 2).sum(axis=-1)),
+        share=float(squares[:SHARE].sum() / squares.sum()) if squares.sum() > 0 else 0.0,
+        equilibria=tuple(positions),
+        slopes=tuple(slopes),
+        std=std,
+        skewness=skewness,
+        kurtosis=kurtosis,
+        entropy=entropy,
+        quantiles=dict(zip(LEVELS, quantiles, strict=True)),
+        **{name: tuple(values.tolist()) for name, values in own.items()},
+    )
+
+
+def _of_losses(
+    process: Landscape | Diffusion | None, basins: tuple[Basin, ...], of_positions: Array
+) -> Array:
+    """Of the mean loss at minima: of the losses there, and of the minimum's moving by d.
+
+    That makes it lower by h d^2 / 2, which is all there is where all losses agree at the minimum.
+    """
+    found = np.full(len(basins), np.nan)
+    if not isinstance(process, Landscape):
+        return found
+    for i, b in enumerate(basins):
+        known = process.loss_table(np.array([float(b.position)]))
+        if known is not None:
+            bend = float(b.curvature or 0.0) / process.small_step_rate
+            moved = 0.0 if math.isnan(of_positions[i]) else bend * of_positions[i] ** 2
+            found[i] = math.hypot(known.std() / math.sqrt(len(known)), moved / math.sqrt(2))
+    return found
 
 
 def passage_errors(passage: FirstPassage) -> Array | None:
@@ -211,96 +277,5 @@ def passage_errors(passage: FirstPassage) -> Array | None:
         low = max((t for t in targets if t < start), default=None)
         high = min((t for t in targets if t > start), default=None)
         rows.append(points.changes(*points.passage(start, (low, high))[:2]))
-    of_f, of_a = (np.stack(r) for r in zip(*rows, strict=True))
-    found[timed] = np.sqrt((sample.scores(points.x, of_f, of_a) ** 2).sum(axis=1))
+    found[timed] = np.sqrt((scores(points, sample, np.array(rows)) ** 2).sum(axis=1))
     return found
-
-
-def _beyond_first_order(
-    log_masses: Array, means: Array, of_masses: Array, of_mean: Array
-) -> tuple[Array, float]:
-    """Standard errors of masses and mean where logarithms of masses are normal, but by how much.
-
-    Masses are between 0 and 1, whatever their logarithms: where those are off by one or more,
-    neither they nor a mean that depends on them are linear in the datapoints.
-    """
-    p = np.exp(log_masses - np.logaddexp.reduce(log_masses))
-    within = of_mean - (p * means) @ of_masses  # what moves within basins
-    rows = np.vstack([of_masses, within])
-    values, vectors = np.linalg.eigh(rows @ rows.T)
-    z = np.random.default_rng(0).normal(size=(len(values), DRAWS))
-    drawn = vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * np.hstack([z, -z]))
-    logs = log_masses[:, None] + drawn[:-1]
-    found = np.exp(logs - np.logaddexp.reduce(logs, axis=0))
-    first = np.vstack([p[:, None] * drawn[:-1], (p * means) @ drawn[:-1] + drawn[-1]])
-    whole = np.vstack([found, means @ found + drawn[-1]])
-    exact = np.sqrt((np.vstack([p[:, None] * of_masses, of_mean]) ** 2).sum(axis=1))
-    apart, linear = whole.std(axis=1), first.std(axis=1)
-    errors = exact * np.divide(apart, linear, out=np.ones_like(apart), where=linear > 0)
-    return errors[:-1], float(errors[-1])
-
-
-class _Kernels:
-    """What all numbers make of changes at points.
-
-    The numbers are the log masses of the basins, their log exit times and minima, and the mean.
-    """
-
-    def __init__(self, state: EndState, basins: tuple[Basin, ...]) -> None:
-        why = refusal(state)
-        if why is not None:
-            raise LandscapeError(
-                f"{state.diffusion.name}: the influence of datapoints is not known here: {why}."
-            )
-        borders = [float(x) for b in basins for x in (b.lower, b.upper)]
-        self.points = Points(state, [float(b.position) for b in basins], borders)
-        x, dx, log_p, power = (getattr(self.points, n) for n in ("x", "dx", "log_p", "power"))
-        steady = [e for e in state.equilibria if e.slope]
-        self.places = np.array([float(e.position) for e in steady])  # which move
-        self.slopes = np.array([float(e.slope or 0.0) for e in steady])
-        count = 3 * len(basins) + 1
-        self.of_f, self.of_a = np.zeros((2, count, len(x)))  # what df and da there change
-        self.moved = np.zeros((count, len(self.places)))  # what df there changes by moving them
-        self.timed, self.steep = np.zeros((2, len(basins), 1), dtype=bool)  # exit times, slopes
-        self.means = np.zeros(len(basins))
-        p = np.exp(log_p)
-        p /= p @ dx
-        for i, b in enumerate(basins):
-            low, high = float(b.lower), float(b.upper)
-            inner = b.barrier_left is not None, b.barrier_right is not None
-            own = np.where((x > low) & (x < high), log_p, -np.inf)
-            own = np.exp(own - own.max())
-            own /= own @ dx
-            self.means[i] = own @ (x * dx)
-            self.steep[i] = self._put(2 * len(basins) + i, 0 * x, 0 * x, {float(b.position): 1.0})
-            if len(basins) > 1:
-                at = np.exp(state.logpdf(np.array([low, high])) - float(b.log_mass))
-                sides = zip((low, high), (-at[0], at[1]), inner, strict=True)
-                change = {place: float(c) for place, c, real in sides if real}
-                self._put(i, own - p, power * (own - p), change)
-            if power == 1 and any(inner) and not b.at_wall:  # of Ito's processes
-                ends = low if inner[0] else None, high if inner[1] else None
-                self.timed[i] = True
-                self._put(len(basins) + i, *self.points.passage(float(b.position), ends))
-        centred = (x - float(p @ (x * dx))) * p
-        self._put(-1, centred, power * centred, {})
-
-    def _put(self, row: int, measure: Array, on_a: Array, by_place: dict[float, float]) -> bool:
-        """`by_place`: what it changes by where these places are; whether all of them can move."""
-        found = 0
-        self.of_f[row], self.of_a[row] = self.points.changes(measure, on_a)
-        for place, change in by_place.items() if len(self.places) else ():
-            k = int(np.argmin(np.abs(self.places - place)))
-            if abs(self.places[k] - place) < 1e-6 * np.ptp(self.points.x):
-                self.moved[row, k] -= change / self.slopes[k]
-                found += 1
-        return found == len(by_place)
-
-    def scores(self, sample: Sample) -> tuple[Array, Array, Array, Array]:
-        """What each independent change makes of masses, times and minima, (basins, K), and mean."""
-        x = np.append(self.points.x, self.places)
-        of_f = np.concatenate([self.of_f, self.moved], axis=1)
-        found = sample.scores(x, of_f, np.concatenate([self.of_a, 0 * self.moved], axis=1))
-        masses, times, places = found[:-1].reshape(3, len(self.timed), -1)
-        times, places = np.where(self.timed, times, np.nan), np.where(self.steep, places, np.nan)
-        return masses, times, places, found[-1]

@@ -18,7 +18,7 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -39,22 +39,63 @@ def refusal(state: EndState) -> str | None:
 
 
 class Points:
-    """Gauss points x with weights dx, fine where the density is and between some places."""
+    """Gauss points x with weights dx, fine where the density is and between some places.
+
+    A change of a number is an array (2, M): what df, and what da, at each of the M points `every`
+    makes of it, which are x and then the `marks`, where panels end. Changes add up.
+    """
 
     def __init__(self, state: EndState, places: Sequence[float], edges: Sequence[float]) -> None:
         """`edges` are more ends of panels; `places` lie where it must be fine, ascending."""
         self.state = state
-        self.x, self.dx = _points(state, np.array(places), np.array([*places, *edges]))
+        self.marks = np.unique([*places, *edges])
+        self.x, self.dx = _points(state, np.array(places), self.marks)
+        self.every = np.append(self.x, self.marks)
         self.log_p = state.logpdf(self.x)
         self.f, self.a = state.diffusion.coefficients(self.x)
         self.power = 1 - state.diffusion.convention.value
         self.phi = self.log_p + self.power * np.log(self.a)
 
-    def changes(self, measure: Array, on_a: Array) -> tuple[Array, Array]:
-        """What df and da at each point add to a number, where dPhi counts by a `measure`."""
-        of_h, of_log_a = mass_above(measure, self.dx) * self.dx, -on_a * self.dx
+    def changes(
+        self, measure: Array, density: Array, at: Mapping[float, tuple[float, float]] = {}
+    ) -> Array:
+        """The change int dPhi measure - int dlog(a) density; both have parts `at` marks, too."""
+        of_h, of_log_a = mass_above(measure, self.dx), -density * self.dx
+        found = np.zeros((2, len(self.every)))
+        for mark, (of_phi, on_mark) in at.items():
+            of_h = of_h + of_phi * (self.x < mark)
+            if on_mark:
+                found += self.at(mark, 0.0, -on_mark / self.coefficients(mark)[1])
+        of_h = of_h * self.dx
         # d(2 f / a) = 2 df / a - (2 f / a) da / a
-        return 2 * of_h / self.a, (of_log_a - of_h * 2 * self.f / self.a) / self.a
+        found[0, : len(self.x)] = 2 * of_h / self.a
+        found[1, : len(self.x)] += (of_log_a - of_h * 2 * self.f / self.a) / self.a
+        return found
+
+    def at(self, mark: float, of_f: float, of_a: float) -> Array:
+        """The change of_f df + of_a da at a mark."""
+        found = np.zeros((2, len(self.every)))
+        found[:, len(self.x) + int(np.argmin(np.abs(self.marks - mark)))] = of_f, of_a
+        return found
+
+    def coefficients(self, mark: float) -> tuple[float, float]:
+        f, a = self.state.diffusion.coefficients(np.array([mark]))
+        return float(f[0]), float(a[0])
+
+    def derivatives(self, mark: float) -> tuple[slice, Array]:
+        """The points of the wider panel beside a mark, and what their values make of the first and
+        the second derivative there: shape (2, nodes)."""
+        t, w = np.polynomial.legendre.leggauss(ORDER)
+        half = self.dx.reshape(-1, ORDER)[:, 0] / w[0]
+        right = int(np.searchsorted(self.x[::ORDER], mark))
+        sides = [(k, end) for k, end in ((right - 1, 1.0), (right, -1.0)) if 0 <= k < len(half)]
+        k, end = max(sides, key=lambda side: half[side[0]])
+        of_values = np.linalg.inv(np.polynomial.legendre.legvander(t, ORDER - 1))
+        rows = []
+        for order in (1, 2):
+            derived = np.polynomial.legendre.legder(of_values, order, axis=0)
+            rows.append(np.polynomial.legendre.legval(end, derived) / half[k] ** order)
+        return slice(k * ORDER, (k + 1) * ORDER), np.array(rows)
 
     def passage(
         self, start: float, ends: tuple[float | None, float | None]

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from stationary.analysis import Analysis
-from stationary.errors import StationaryError, Status
+from stationary.errors import Status
 from stationary.questions.spreading import circular_deviation
+from stationary.show.sample import OfSample, unsure
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
 from stationary.wording import (
+    SECOND,
     at_rest_text,
     capital,
     digits_known,
     digits_left,
+    estimate_text,
     is_known,
     joined,
-    known_text,
+    near_one_text,
     offset_text,
     power_text,
     probability_text,
@@ -36,16 +41,16 @@ MOSTLY = 0.5  # of the probability, that where the density has no bound is the f
 HIGHER = 0.1  # of log P, by which a peak is above a minimum of the drift before it is worth a word
 
 
-def places(state: EndState) -> Place:
+def places(state: EndState, of_sample: Mapping[float, float] = {}) -> Place:
     """How positions are written: with the digits that tell them apart at the state's width.
 
-    Those of equilibria stop where their errors begin.
+    Those of equilibria stop where their errors begin, or at the standard errors `of_sample`.
     """
     errors = {float(e.position): float(e.error) for e in state.equilibria}
     low, high = state.interval(0.5) if state.kind in ("density", "flux", "mixture") else (0.0, 1.0)
     width = high - low
 
-    def place(x: float, error: float = 0.0) -> str:
+    def place(x: float, error: float = 0.0, unknown: float = 0.0) -> str:
         if math.isinf(x):
             return f"{x:g}"
         if width <= 0:
@@ -54,6 +59,8 @@ def places(state: EndState) -> Place:
         if abs(x) < max(1e-13 * width, error):
             return "0"  # what is left is rounding
         digits = 6 + max(0, math.ceil(math.log10(abs(x) / width)))
+        # Up to the second digit of a standard error, which nan is not.
+        error = max(error, np.nan_to_num(of_sample.get(float(x), unknown)) / 10**SECOND)
         return f"{x:.{digits_known(float(x), error, min(12, digits))}g}"
 
     return place
@@ -130,32 +137,23 @@ def _turning(state: EndState) -> str:
     )
 
 
-def _known(share: Basin | Peak, of_sample: float = 0.0) -> str:
+def mass_text(share: Basin | Peak, sample: OfSample | None = None, most: int = 6) -> str:
     """A probability with the digits that its error leaves, and that of a sample."""
-    return probability_text(share.log_mass, digits_left(max(share.mass_error, of_sample), 6))
-
-
-def _of_sample(analysis: Analysis, basins: Sequence[Basin]) -> tuple[list[float], float]:
-    """What a sample leaves unsure of masses, and of the ratio of the first two: as errors that
-    stop numbers at the second digit of their standard errors; 0 where that is not known."""
-    try:
-        known = analysis.standard_errors
-    except StationaryError:
-        known = None
-    if known is None:
-        return [0.0] * len(basins), 0.0
-    index = [analysis.basins.index(b) for b in basins]
-    of_ratio = float(known.log_ratios[index[0]][index[1]])
-    unsure = [0.01 * float(e) for e in (*(known.log_masses[k] for k in index), of_ratio)]
-    *of_masses, of_ratio = (0.0 if math.isnan(e) else e for e in unsure)
-    return of_masses, of_ratio
+    of_log = of_mass = math.nan
+    if sample is not None:
+        of_log, of_mass = (sample.of(n, share.position) for n in ("log_mass", "mass"))
+    if share.log_mass > -of_mass:  # near 1, where logarithms are bent, too
+        return near_one_text(share.log_mass, max(of_mass, share.mass_error))
+    digits = digits_left(max(share.mass_error, unsure(of_log)), most)
+    return probability_text(share.log_mass, digits)
 
 
 def _where(analysis: Analysis, said: str) -> str:
     """The minima around which the process is, with their shares."""
     state, v = analysis.end_state, analysis.diffusion.variable
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
-    place, deviation = places(state), state.std()
+    sample = OfSample(analysis)
+    place, deviation = places(state, sample.positions), state.std()
     if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
         who = said.removeprefix("In the long run ")
         where = " and ".join(_at(b, v, place) for b in basins[:4])
@@ -169,7 +167,8 @@ def _where(analysis: Analysis, said: str) -> str:
         where = _at(b, v, place)
         if not b.at_wall and not b.parts:
             where = f"around the only minimum, {v} = {centre(b, place)}"
-        spread = f"standard deviation {known_text(deviation, state.std_error, 6)}"
+        of_std = sample.known.std if sample.known is not None else 0.0
+        spread = f"standard deviation {estimate_text(deviation, state.std_error, of_std, 6)}"
         if state.diffusion.is_periodic:
             spread = f"circular standard deviation {circular_deviation(state, b.position):.4g}"
         elif not math.isfinite(deviation):
@@ -178,18 +177,21 @@ def _where(analysis: Analysis, said: str) -> str:
         tops = sorted(bounded, key=lambda m: -m.log_density)
         if tops and tops[0].log_density > b.log_density + HIGHER:
             tops = [m for m in tops if m.log_density > tops[0].log_density - HIGHER]
-            at = joined([f"{v} = {place(m.position)}" for m in sorted(tops, key=lambda m: m.place)])
+            of_mode = sample.of("position", b.position)  # which moves about as much
+            tops = sorted(tops, key=lambda m: m.place)
+            at = joined([f"{v} = {place(m.position, 0.0, of_mode)}" for m in tops])
             spread += f"; P is largest at {at}"
         return f"{said} is {where} ({spread})."
-    of_masses, of_ratio = _of_sample(analysis, basins)
-    named = list(zip(basins, of_masses, strict=True))[:4]
-    shares = [f"{_at(b, v, place)} with probability {_known(b, e)}" for b, e in named]
+    shares = [f"{_at(b, v, place)} with probability {mass_text(b, sample)}" for b in basins[:4]]
     listed = joined(shares)
     if len(basins) > 4:
         listed = f"{', '.join(shares)}, and in {len(basins) - 4} more minima with the rest"
     first, second = basins[0], basins[1]
     gain = first.log_mass - second.log_mass
-    error = first.mass_error + second.mass_error
+    error, of_ratio = first.mass_error + second.mass_error, 0.0
+    if sample.known is not None:
+        pair = (analysis.basins.index(b) for b in basins[:2])
+        of_ratio = unsure(float(sample.known.log_ratios[tuple(pair)]))
     times = (
         f"{math.exp(gain):.{min(digits_left(error + of_ratio, 4) + 1, 4)}g}"
         if gain < 13
@@ -206,15 +208,17 @@ def _where(analysis: Analysis, said: str) -> str:
         compared = f"The first two hold the same{within}."
     whole = math.isfinite(deviation) and not state.diffusion.is_periodic  # a ring is cut somewhere
     if first.log_mass > -1e-9 and whole:
-        compared = f"The standard deviation is {deviation:.3g}. {compared}"
+        of_std = sample.known.std if sample.known is not None else 0.0
+        told = estimate_text(deviation, state.std_error, of_std, 3)
+        compared = f"The standard deviation is {told}. {compared}"
     return f"{said} is {listed}. {compared}"
 
 
 def _gathered(peaks: list[Peak], v: str, place: Place) -> str:
     """Where the density has no bound, with what gathers there."""
     return " and ".join(
-        f"gathered at {v} = {place(p.position)} with probability {_known(p)} (half of that within "
-        f"{distance_text(p.log_half)} of it)"
+        f"gathered at {v} = {place(p.position)} with probability {mass_text(p)} (half of that "
+        f"within {distance_text(p.log_half)} of it)"
         for p in peaks
     )
 

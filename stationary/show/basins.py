@@ -9,18 +9,16 @@ import numpy as np
 
 from stationary.analysis import Analysis
 from stationary.sgd.finite_step import FiniteStep
-from stationary.show.answer import centre, places
+from stationary.show.answer import centre, mass_text, places
 from stationary.show.headline import chain_text
-from stationary.show.influence import of_minima, standard_error_text, unsure
 from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
 from stationary.show.listing import basin_data, basin_table
+from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.basin import Basin, Basins
 from stationary.wording import (
-    digits_left,
     error_text,
+    estimate_text,
     is_known,
-    known_text,
-    probability_text,
     relative_error_text,
     time_text,
 )
@@ -53,11 +51,11 @@ def basin_lines(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
 
 
 def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> list[Line]:
-    place = places(analysis.end_state)
+    sample = OfSample(analysis)
+    place = places(analysis.end_state, sample.positions)
     header = ["minimum", "from", "to", "mass", "rel. error"]
     rows: list[list[str]] = []
     whole = []
-    sample, of_mass = of_minima(analysis), of_minima(analysis, "log_masses")
     if sample:
         header.insert(1, "std. error")
     if sgd is not None:
@@ -66,29 +64,29 @@ def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> l
         whole.append((-float(b.log_mass), len(rows)))
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
             at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
-            texts = mass_texts(x, unsure(of_mass.get(float(b.position), 0.0)))
+            texts = mass_texts(x, sample if x is b else None)
             rows.append([at, place(x.lower), place(x.upper), *texts])
             if sample:
-                known = standard_error_text(sample[float(b.position)]) if x is b else "-"
+                of_position = sample.of("position", b.position)
+                known = standard_error_text(of_position) if x is b else "-"
                 rows[-1].insert(1, known)
             if sgd is not None:
                 near = 1e-9 * (1 + abs(float(x.position)))
                 own = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
-                rows[-1].append(chain_text(own[0]) if own else "-")
+                rows[-1].append(chain_text(own[0], sample) if own else "-")
     return tabulated(header, rows, [i for _, i in sorted(whole)])
 
 
-def mass_texts(b: Any, unsure: float = 0.0) -> tuple[str, str]:
+def mass_texts(b: Any, sample: OfSample | None = None) -> tuple[str, str]:
     """A mass to the digits that its error leaves, or that of a sample, and the first."""
-    known = probability_text(b.log_mass, digits_left(max(b.mass_error, unsure), 9))
-    return known, relative_error_text(b.mass_error, b.log_mass)
+    return mass_text(b, sample, 9), relative_error_text(b.mass_error, b.log_mass)
 
 
 def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     """Densities, barriers and times to leave; of a landscape, losses, too."""
-    place, is_landscape = places(analysis.end_state), analysis.landscape is not None
+    sample, is_landscape = OfSample(analysis), analysis.landscape is not None
+    place = places(analysis.end_state, sample.positions)
     bounds, rows = analysis.diffusion.uncertainty, []
-    of_time = of_minima(analysis, "log_exit_times")
     for b in shown:
         # Of interpolated values the slope is known worse than they are themselves.
         of_a, most = 0.0, 6 if bounds is None else 3
@@ -99,20 +97,26 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
         peaks = sorted(peaks, key=lambda m: -m.log_density)[:2]
         first = peaks[0].log_density if peaks else 0.0
         peaks = [m for m in peaks if m.log_density > first - 7 or m.log_density == first]
+        at, of_mode = b.position, sample.of("position", b.position)  # modes move about as much
+
+        def known(name: str, error: float, most: int = 6, b: Basin = b) -> str | None:
+            return _told(getattr(b, name), error, sample.of(name, b.position), most)
+
         rows.append(
             (
                 f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
-                _told(b.log_density, _of_density(b)),
-                _told(b.variance, of_a),
-                *(_told(x, b.barrier_error) for x in (b.barrier_left, b.barrier_right)),
-                _time(b, unsure(of_time.get(float(b.position), 0.0))),
-                ", ".join(place(m.position, b.position_error) for m in peaks) or None,
-                _told(b.width, 0.0, most),
+                known("log_density", _of_density(b)),
+                known("variance", of_a),
+                *(known(side, b.barrier_error) for side in ("barrier_left", "barrier_right")),
+                _time(b, sample.unsure("log_exit_time", at)),
+                ", ".join(place(m.position, b.position_error, of_mode) for m in peaks) or None,
+                known("width", 0.0, most),
             )
         )
         if is_landscape:
-            sharp = (_told(x, 0.0, most) for x in (b.sharpness, b.batch_sharpness))
-            rows[-1] = (*rows[-1], b.loss, *sharp)
+            of_batch = sample.of("sharpness", at)  # for which it is largest: about as unsure
+            sharp = known("sharpness", 0.0, most), _told(b.batch_sharpness, 0.0, of_batch, most)
+            rows[-1] = (*rows[-1], known("loss", b.loss_error or 0.0), *sharp)
     header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
     told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
     if is_landscape:
@@ -141,8 +145,8 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     ]
 
 
-def _told(x: Any, error: float, most: int = 6) -> str | None:
-    return None if x is None else known_text(x, error, most)
+def _told(x: Any, error: float, of_sample: float = 0.0, most: int = 6) -> str | None:
+    return None if x is None else estimate_text(x, error, of_sample, most)
 
 
 def _time(b: Basin, unsure: float = 0.0) -> str | None:

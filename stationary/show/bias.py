@@ -7,20 +7,28 @@ from typing import Any
 
 import numpy as np
 
-from stationary.questions.influence import standard_errors
+from stationary.questions.compared import ratio_errors
+from stationary.questions.influence import StandardErrors, standard_errors
 from stationary.questions.width.ratios import Ratio, WidthBias
 from stationary.show import changed
 from stationary.show.answer import Place, places
 from stationary.show.changed import answer, section, times_text, to_the
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.listing import in_doubles
+from stationary.show.sample import OF_BASINS, SUFFIX, rests_of, standard_error_text, unsure
+from stationary.states.basin import Basin
 from stationary.wording import (
+    digits_left,
     error_text,
+    estimate_text,
     known_text,
     last_rate_text,
+    near_one_text,
     power_text,
     probability_text,
     relative_error_text,
+    sampled_text,
+    to_its_error,
 )
 
 MOST_PAIRS = 6  # of minima in a report and in its figure
@@ -29,14 +37,15 @@ APART = 0.05  # by how much Laplace's logarithm may be off before it is said
 
 def text(bias: WidthBias) -> Report:
     """The answer in a line, then the minima, the parts of each ratio, and what was changed."""
-    place = places(bias.state)
+    known = standard_errors(bias.state, tuple(bias.basins))
+    place = places(bias.state, {} if known is None else rests_of(bias.state, known))
     missing = f"Not complete: {bias.stopped}; the change was not computed." if bias.stopped else ""
-    answer = [*_answer(bias, place), missing, last_rate_text(bias.process)]
-    first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place)}
+    answer = [*_answer(bias, place, known), missing, last_rate_text(bias.process)]
+    first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place, known)}
     if bias.changed:
         return report(first | dict(section(c) for c in bias.changed))
     pairs = {
-        "Minimum {} over minimum {}".format(*r.indices): _ratio(r, place)
+        "Minimum {} over minimum {}".format(*r.indices): _ratio(r, place, bias.basins)
         for r in bias.ratios[:MOST_PAIRS]
     }
     return report(first | pairs | {"What the words mean": _words(bias)})
@@ -45,7 +54,7 @@ def text(bias: WidthBias) -> Report:
 # -- what is said first ----------------------------------------------------------------------------
 
 
-def _answer(bias: WidthBias, place: Place) -> list[Line]:
+def _answer(bias: WidthBias, place: Place, known: StandardErrors | None) -> list[Line]:
     state, basins, v = bias.state, bias.basins, bias.state.diffusion.variable
     if bias.changed:
         return [answer(c) for c in bias.changed]
@@ -68,20 +77,20 @@ def _answer(bias: WidthBias, place: Place) -> list[Line]:
             "process starts. Give the start with --initial, a point as in --initial 0.3, or a "
             "distribution as in --initial normal:0.5,0.175."
         ]
-    lines = [_sentence(bias.ratios[0], v, place)]
+    first = bias.ratios[0]
+    lines = [_sentence(first, v, place, ratio_errors(first, bias.basins))]
     if state.kind == "classes":
         lines.append(
             "Other minima lie in other closed classes; how much those hold depends on where the "
             "process starts: give it with --initial."
         )
-    return lines + _of_sample(bias) + _elsewhere(bias)
+    return lines + _of_sample(bias, known) + _elsewhere(bias)
 
 
-def _of_sample(bias: WidthBias) -> list[Line]:
+def _of_sample(bias: WidthBias, known: StandardErrors | None) -> list[Line]:
     """What estimated functions leave unknown of the first ratio, a second error."""
     if bias.state.diffusion.sample is None:
         return []
-    known = standard_errors(bias.state, tuple(bias.basins))
     error = "not known" if known is None else f"{known.log_ratios[bias.ratios[0].indices]:.2g}"
     return [
         "Drift and variance were estimated from a sample: the standard error that it leaves the "
@@ -98,7 +107,7 @@ def _elsewhere(bias: WidthBias) -> list[Line]:
     return [f"Of all probability {known_text(rest, error, 6)} is around no minimum."]
 
 
-def _sentence(r: Ratio, v: str, place: Place) -> str:
+def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float] | None) -> str:
     one, two = (place(float(b.position)) for b in r.basins)
     if not r.is_known:
         return (
@@ -108,7 +117,7 @@ def _sentence(r: Ratio, v: str, place: Place) -> str:
         )
     held = f"The minima at {v} = {one} and {two} hold the same, to within the error"
     if abs(r.log_mass) > r.mass_error:
-        times = times_text(r.log_mass)
+        times = times_text(to_its_error(r.log_mass, 0.0 if known is None else known["log_mass"]))
         held = f"The minimum at {v} = {one} holds {times} times the mass of the one at {two}"
     if r.why:
         return f"{held}; {r.why}."
@@ -117,22 +126,41 @@ def _sentence(r: Ratio, v: str, place: Place) -> str:
     if r.causes is not None:
         parts = {name: getattr(r.causes, name) for name in ("width", "depth", "noise")}
     errors = {x.split()[-1]: e or 0.0 for x, _, e in _parts(r)}  # of causes, where there are any
-    said = ", ".join(
-        f"{power_text(float(x or 0), errors[name.split()[-1]] if r.causes else 0.0)} from {name}"
-        for name, x in parts.items()
-    )
+    of_sample = known or {}
+    keys = {n: n if n == "depth" else f"cause_{n}" for n in parts} if r.causes else {}
+    keys = keys or dict(zip(parts, ("exponent", "noise", "width"), strict=True))
+
+    def told(name: str, x: Any) -> str:
+        by = errors[name.split()[-1]] if r.causes else 0.0
+        return power_text(to_its_error(float(x or 0), of_sample.get(keys[name], 0.0)), by)
+
+    said = ", ".join(f"{told(name, x)} from {name}" for name, x in parts.items())
     return f"{held}: {said}."
 
 
-def _minima(bias: WidthBias, place: Place) -> list[Line]:
+def _minima(bias: WidthBias, place: Place, known: StandardErrors | None) -> list[Line]:
     basins, more = first_of(bias.basins)
+
+    def told(name: str, i: int, most: int = 6) -> Any:
+        value, of_sample = getattr(bias.basins[i], name), 0.0
+        if known is not None:
+            of_sample = getattr(known, OF_BASINS[name])[i]
+        return value if value is None or not of_sample > 0 else sampled_text(value, of_sample, most)
+
+    def mass(i: int, log: float) -> str:
+        if known is None:
+            return probability_text(log, 6)
+        if log > -known.masses[i]:
+            return near_one_text(log, known.masses[i])
+        return probability_text(log, digits_left(unsure(known.log_masses[i]), 6))
+
     rows = [
         (
             str(i),
             place(float(b.position)) + (" (wall)" if b.at_wall else ""),
-            probability_text(float(b.log_mass), 6),
+            mass(i, float(b.log_mass)),
             relative_error_text(b.mass_error, b.log_mass),
-            *(b.log_density, b.barrier_left, b.barrier_right),
+            *(told(name, i) for name in ("log_density", "barrier_left", "barrier_right")),
         )
         for i, b in enumerate(basins)
     ]
@@ -164,7 +192,21 @@ def _parts(r: Ratio) -> list[tuple[str, float | None, float | None]]:
     return parts
 
 
-def _ratio(r: Ratio, place: Place) -> list[Line]:
+PARTS = {  # what the standard error of each is called
+    "mass": "log_mass",
+    "= exponent": "exponent",
+    "+ local noise": "noise",
+    "+ local width": "width",
+    "= depth": "depth",
+    "+ width": "cause_width",
+    "+ noise": "cause_noise",
+    "mass by Laplace": "laplace",
+    "density": "log_density",
+}
+
+
+def _ratio(r: Ratio, place: Place, basins: tuple[Basin, ...]) -> list[Line]:
+    known = ratio_errors(r, basins)
     parts = [
         *_parts(r),
         ("mass by Laplace", r.laplace, None),
@@ -175,12 +217,20 @@ def _ratio(r: Ratio, place: Place) -> list[Line]:
         if value is not None:
             by = error or 0.0
             shown = "" if error is None else error_text(error)
-            times = power_text(value, by)  # what is left below the error is rounding
-            rows.append((name, known_text(value, by, 8), times, shown))
-    lines = tabulated(("", "ln", "times", "error of ln"), rows)
+            of_sample = 0.0 if known is None else known.get(PARTS[name], math.nan)
+            told = estimate_text(value, by, of_sample, 8)
+            # What is left below the error is rounding.
+            times = power_text(to_its_error(value, of_sample), by)
+            sure = [] if known is None else [standard_error_text(of_sample)]
+            rows.append((name, told, times, shown, *sure))
+    header = ["", "ln", "times", "error of ln", *["std. error"] * (known is not None)]
+    lines = tabulated(header, rows)
     if r.exponents is None or r.top is None:
         return [*lines, f"No parts: {r.why}."]
-    one, two = (f"{x:.6g}" for x in r.exponents)
+    of_each = (
+        (0.0, 0.0) if known is None else (known["exponent_of_first"], known["exponent_of_second"])
+    )
+    one, two = (estimate_text(x, 0.0, e, 6) for x, e in zip(r.exponents, of_each, strict=True))
     lines.append(f"Exponents up to the barrier at {place(r.top)}: {one} and {two}.")
     if r.laplace is None:
         lines.append("Laplace's value does not exist: a minimum is a corner, or flat.")
@@ -189,10 +239,10 @@ def _ratio(r: Ratio, place: Place) -> list[Line]:
             f"Laplace's value, which is that of small noise, is off by a factor of "
             f"{times_text(abs(r.laplace - r.log_mass))}."
         )
-    return [*lines, _stretch(r)]
+    return [*lines, _stretch(r, known or {})]
 
 
-def _stretch(r: Ratio) -> str:
+def _stretch(r: Ratio, known: dict[str, float]) -> str:
     fit, mean = r.stretch, r.mean_stretch
     if fit is None:
         return "Effective width: none, for a basin has no finite extent around its minimum."
@@ -213,7 +263,12 @@ def _stretch(r: Ratio) -> str:
                 "left over."
             )
         return words
-    density, mass, found, held = map(power_text, (*r.predicted, r.log_density, r.log_mass))
+    density, mass, found, held = (
+        power_text(to_its_error(x, known.get(name, 0.0)))
+        for name, x in zip(
+            ("log_density", "log_mass") * 2, (*r.predicted, r.log_density, r.log_mass), strict=True
+        )
+    )
     law = to_the("lambda", 2 * (1 - r.state.diffusion.convention.value))
     return (
         f"{words}. For an exact copy the law {law}exp((lambda^2 - 1) I) gives {density} for the "
@@ -239,6 +294,11 @@ def _words(bias: WidthBias) -> list[Line]:
         lines.append(
             f"As the stretch is not exact, up to {power_text(worst)} of the width may be noise."
         )
+    if bias.state.diffusion.sample is not None:
+        lines.append(
+            "What a sample leaves unsure of the fitted stretch is not known, nor so that of width "
+            "and noise where a stretch counts as width."
+        )
     if left_out > 0:
         lines.append(f"and {left_out} more pairs; --json lists them all.")
     return lines
@@ -260,7 +320,7 @@ def data(bias: WidthBias) -> dict[str, Any]:
             {"index": i, **picked(b, f"position {number}")}
             for i, b in enumerate(in_doubles(bias.basins))
         ],
-        "ratios": [_pair(r) for r in bias.ratios],
+        "ratios": [_pair(r, bias.basins) for r in bias.ratios],
         "dilation": bias.dilation and changed.data(bias.dilation),
         "noise": bias.noise and changed.data(bias.noise),
         "stopped": bias.stopped or None,
@@ -268,23 +328,30 @@ def data(bias: WidthBias) -> dict[str, Any]:
     }
 
 
-def _pair(r: Ratio) -> dict[str, Any]:
+def _pair(r: Ratio, basins: tuple[Basin, ...]) -> dict[str, Any]:
     stretch = "factor factor_error mirrored misfit fits"
     errors = picked(r, "exponent_error noise_error width_error")
-    return {
-        "first": r.indices[0],
-        "second": r.indices[1],
-        "why_no_parts": r.why or None,
-        **(dict.fromkeys(errors) if r.exponent is None else errors),
-        "causes": picked(r.causes, "depth depth_error width noise stretched doubt") or None,
-        "stretch": picked(r.stretch, stretch) or None,
-        "stretch_of_mean_loss": picked(r.mean_stretch, stretch) or None,
-        "predicted": None
-        if r.predicted is None
-        else dict(zip(("log_density", "log_mass"), r.predicted, strict=True)),
-    } | picked(
-        r,
-        "log_mass mass_error log_density density_error top exponents exponent noise width laplace",
+    known = ratio_errors(r, basins)
+    of_sample = {} if known is None else {f"{n}{SUFFIX}": e for n, e in known.items()}
+    return (
+        {
+            "first": r.indices[0],
+            "second": r.indices[1],
+            "why_no_parts": r.why or None,
+            **(dict.fromkeys(errors) if r.exponent is None else errors),
+            "causes": picked(r.causes, "depth depth_error width noise stretched doubt") or None,
+            "stretch": picked(r.stretch, stretch) or None,
+            "stretch_of_mean_loss": picked(r.mean_stretch, stretch) or None,
+            "predicted": None
+            if r.predicted is None
+            else dict(zip(("log_density", "log_mass"), r.predicted, strict=True)),
+        }
+        | of_sample
+        | picked(
+            r,
+            "log_mass mass_error log_density density_error top exponents exponent noise width "
+            "laplace",
+        )
     )
 
 
@@ -294,12 +361,13 @@ def table(bias: WidthBias) -> dict[str, Any]:
     Where both are asked for, stretched and noisier copies are rows of one table.
     """
     if bias.changed:
-        tables = [c.columns for c in bias.changed]
+        tables = [changed.table(c) for c in bias.changed]
         names = list(dict.fromkeys(name for t in tables for name in t))
         blanks = [np.full(len(c.factors), None) for c in bias.changed]
         return {
             n: np.concatenate([t.get(n, b) for t, b in zip(tables, blanks, strict=True)])
             for n in names
         }
-    rows = [_pair(r) for r in bias.ratios]
-    return {n: [row[n] for row in rows] for n in PAIR_COLUMNS.split()}
+    rows = [_pair(r, bias.basins) for r in bias.ratios]
+    of_sample = dict.fromkeys(name for row in rows for name in row if name.endswith(SUFFIX))
+    return {n: [row.get(n) for row in rows] for n in (*PAIR_COLUMNS.split(), *of_sample)}

@@ -5,10 +5,29 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.questions.compared import changed_errors
+from stationary.questions.influence import standard_errors
 from stationary.questions.width.dilation import BasinBias
-from stationary.show.answer import places
+from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
-from stationary.wording import error_text, known_text, power_text, probability_text, sample_text
+from stationary.show.sample import SUFFIX, rests_of, unsure
+from stationary.wording import (
+    digits_left,
+    error_text,
+    estimate_text,
+    near_one_text,
+    power_text,
+    probability_text,
+    sample_text,
+    to_its_error,
+)
+
+LIKELY = math.log(0.5)
+STANDARD = "Drift and variance were estimated from a sample: standard errors are those of ln mass."
+Errors = dict[str, Array] | None  # standard errors, by the column that they are of
 
 
 def text(c: BasinBias) -> Report:
@@ -34,20 +53,46 @@ def to_the(name: str, power: float) -> str:
 
 def answer(c: BasinBias) -> str:
     """What the last factor makes of the basin."""
-    place, factor = places(c.state), float(c.factors[-1])
+    place, factor, known = _place(c), float(c.factors[-1]), changed_errors(c)
     what = f"stretched by {factor:g}" if c.is_dilation else f"with {factor:g} times the noise"
-    mass, density = float(c.log_mass_ratios[-1]), float(c.log_density_ratios[-1])
+    mass, density = (_to_error(float(x[-1]), known, n) for x, n in _ratios(c))
     sentence = (
         f"A copy of the minimum at {c.state.diffusion.variable} = {place(float(c.position))} "
         f"{what} holds {times_text(mass)} times its mass ({times_text(density)} times its density)."
     )
     if c.log_shares is None:
         return sentence
-    logs = c.log_shares[-1], c.basin.log_mass
-    share, now = (probability_text(float(log), 6) for log in logs)
+    log = float(c.log_shares[-1])
+    share, now = _share(log, known, -1), probability_text(float(c.basin.log_mass), 6)
+    errors = standard_errors(c.state, (c.basin,))
+    if errors is not None:
+        now = _share(float(c.basin.log_mass), {"log_share": np.array(errors.log_masses)}, 0)
     return (
         f"{sentence} So changed where it is, it would hold {share} of {_whole(c)} instead of {now}."
     )
+
+
+def _place(c: BasinBias) -> Place:
+    errors = standard_errors(c.state, (c.basin,))
+    return places(c.state, {} if errors is None else rests_of(c.state, errors))
+
+
+def _ratios(c: BasinBias) -> list[tuple[Any, str]]:
+    return [(c.log_density_ratios, "log_density_ratio"), (c.log_mass_ratios, "log_mass_ratio")]
+
+
+def _to_error(value: float, known: Errors, name: str, i: int = -1) -> float:
+    """A logarithm to the second digit of its standard error, if it has one."""
+    return value if known is None else to_its_error(value, float(known[name][i]))
+
+
+def _share(log_p: float, known: Errors, i: int) -> str:
+    if known is None:
+        return probability_text(log_p, 6)
+    of_log = float(known["log_share"][i])
+    if log_p > max(-of_log, LIKELY):
+        return near_one_text(log_p, of_log)
+    return probability_text(log_p, digits_left(unsure(of_log), 6))
 
 
 def _whole(c: BasinBias) -> str:
@@ -60,13 +105,21 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
     header = [name, "ln density", "ln mass", "mass ratio", "error of ln"]
     chosen, more = first_of(range(len(c.factors)), "and {n} more; --csv and --json list them all.")
     rows = []
+    known = changed_errors(c)
+    of_exponent = 0.0 if known is None else float(known["exponent"][0])
+    header += ["std. error"] * (known is not None)
     for i in chosen:
-        density, mass = float(c.log_density_ratios[i]), float(c.log_mass_ratios[i])
         by = float(c.density_errors[i]), float(c.mass_errors[i])
-        known = known_text(density, by[0]), known_text(mass, by[1])
-        rows.append([c.factors[i], *known, times_text(mass), error_text(max(by))])
+        told = []
+        for (values, name), error in zip(_ratios(c), by, strict=True):
+            of_sample = 0.0 if known is None else float(known[name][i])
+            told.append(estimate_text(float(values[i]), error, of_sample))
+        times = times_text(_to_error(float(c.log_mass_ratios[i]), known, "log_mass_ratio", i))
+        rows.append([c.factors[i], *told, times, error_text(max(by))])
+        if known is not None:
+            rows[-1].append(f"{known['log_mass_ratio'][i]:.2g}")
         if c.log_shares is not None:
-            rows[-1].append(probability_text(float(c.log_shares[i]), 6))
+            rows[-1].append(_share(float(c.log_shares[i]), known, i))
     noise = f" / {to_the('a', power).strip()}" if power else ""
     if c.is_dilation:
         title = f"Minimum {c.index} stretched by lambda"
@@ -79,10 +132,11 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
     more.append(
         f"{law}, with R(q) the integral over the basin of e^(q I(u)){noise}, I(u) being the "
         "exponent from u to the top. The copy meets the basin at "
-        f"{c.state.diffusion.variable} = {places(c.state)(float(c.top))}, where the exponent is "
-        f"I = {known_text(c.exponent, c.exponent_error)} (error {error_text(c.exponent_error)})."
+        f"{c.state.diffusion.variable} = {_place(c)(float(c.top))}, where the exponent is "
+        f"I = {estimate_text(c.exponent, c.exponent_error, of_exponent)} (error "
+        f"{error_text(c.exponent_error)})."
     )
-    more.append(sample_text(c.state.diffusion))
+    more.append(sample_text(c.state.diffusion) if known is None else STANDARD)
     if c.log_shares is not None:
         header.append("share")
         more.append(f"Share: of {_whole(c)}, if the basin were so changed where it is.")
@@ -90,8 +144,12 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
 
 
 def data(c: BasinBias) -> dict[str, Any]:
-    return {"minimum": c.index, **picked(c, "position top exponent exponent_error"), **c.columns}
+    return {"minimum": c.index, **picked(c, "position top exponent exponent_error"), **table(c)}
 
 
 def table(c: BasinBias) -> dict[str, Any]:
-    return dict(c.columns)
+    """The columns; of what was estimated from a sample, with those of standard errors."""
+    known = changed_errors(c) or {}
+    return c.columns | {
+        f"{name}{SUFFIX}": errors for name, errors in known.items() if name in c.columns
+    }

@@ -10,8 +10,9 @@ import numpy as np
 
 from stationary.analysis import analyze
 from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Sheet
-from stationary.show.influence import errors_of, standard_error_text, unsure
+from stationary.show.influence import errors_of
 from stationary.show.layout import Report, picked, report, rows_of, tabulated
+from stationary.show.sample import standard_error_text, unsure
 from stationary.sources.series.fit import Fit
 from stationary.sources.series.lags import Verdict
 from stationary.states.distribution import EndState
@@ -44,8 +45,9 @@ def text(f: Fit) -> Report:
     x = np.quantile(runs.all, SHOWN)
     spread = float(runs.all.std())
 
-    def place(x: float) -> str:  # told apart from its neighbours, however far from 0 they are
-        return known_text(x, 1e-4 * spread, 17)
+    # Told apart from its neighbours, however far from 0 they are.
+    def place(x: float, error: float = 0.0) -> str:
+        return known_text(x, max(1e-4 * spread, error), 17)
 
     curves = [
         (place(v), sampled_text(b, c), f"{c:.2g}", sampled_text(d, e), f"{e:.2g}")
@@ -60,7 +62,7 @@ def text(f: Fit) -> Report:
     errors = found.standard_errors
     ends = [
         (
-            place(b.position),
+            place(b.position, 0.0 if errors is None else 10 * unsure(errors.positions[k])),
             "-" if errors is None else standard_error_text(errors.positions[k]),
             sampled_text(b.mass, math.nan if errors is None else errors.masses[k], 5),
             None
@@ -72,8 +74,8 @@ def text(f: Fit) -> Report:
         for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))
     ]
     mean = found.end_state.mean()
-    told_to = 0.0 if errors is None else errors.mean  # and the deviation, in the same unit
-    mean_told = place(mean) if errors is None else sampled_text(mean, told_to, 15)
+    mean_told = place(mean) if errors is None else sampled_text(mean, errors.mean, 15)
+    of_std = 0.0 if errors is None else errors.std
     peaks = _peaks(found.end_state, place)
     told = []
     if lags.verdict is not Verdict.DIFFUSION:
@@ -90,7 +92,7 @@ def text(f: Fit) -> Report:
                 *told,
                 *tabulated(("minimum", "std. error", "mass", "exit time"), ends),
                 f"Mean {mean_told}, standard deviation "
-                f"{sampled_text(found.end_state.std(), told_to, 6)}{peaks}.",
+                f"{sampled_text(found.end_state.std(), of_std, 6)}{peaks}.",
                 f"The series itself: mean {known_text(runs.all.mean(), 1e-3 * spread)}, standard "
                 f"deviation {spread:.4g}.",
             ],

@@ -9,20 +9,23 @@ import numpy as np
 
 from stationary.analysis import Analysis
 from stationary.chain.indicators import OVERSHOOTS, UNSETTLED, MinimumStep
-from stationary.errors import StationaryError, Status
+from stationary.errors import Status
 from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import Line
 from stationary.show.run import by_start, forgotten
+from stationary.show.sample import OfSample, unsure
 from stationary.wording import (
     LIGHT,
     MOST_NAMED,
     at_rest_text,
     digits_left,
+    estimate_text,
     is_known,
     joined,
     known_text,
+    near_one_text,
     place_text,
     power_text,
     probability_text,
@@ -30,6 +33,7 @@ from stationary.wording import (
     steps_text,
 )
 
+VAGUE = 1.0  # standard error of the logarithm of a time, from which on a range is told
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
 
 
@@ -40,10 +44,7 @@ def headline(analysis: Analysis) -> list[str]:
 
 def _of_sample(analysis: Analysis) -> list[str]:
     """How sure a sample makes which of the two heaviest basins is the heavier."""
-    try:
-        known = analysis.standard_errors
-    except StationaryError:  # of atoms, rings and the like they are not known
-        return []
+    known = OfSample(analysis).known
     masses = np.array([float(b.log_mass) for b in analysis.basins])
     if known is None or len(masses) < 2:
         return []
@@ -53,9 +54,12 @@ def _of_sample(analysis: Analysis) -> list[str]:
     if not (told and math.isfinite(gain + error)):
         return []  # also where what is not known between the given values hides it
     rest = ": the sample does not tell which of the two holds more" if gain < 2 * error else ""
+    of_chain = ""
+    if analysis.shown_sgd is not None and analysis.shown_sgd.chain is not None:
+        of_chain = " What it leaves unsure of SGD's own chain is taken to be as much."
     return [
         f"The logarithm of the ratio of the first two masses, {sampled_text(gain, error)}, has "
-        f"a standard error of {error:.2g} from the sample{rest}."
+        f"a standard error of {error:.2g} from the sample{rest}.{of_chain}"
     ]
 
 
@@ -64,30 +68,31 @@ def _of_sgd(analysis: Analysis) -> list[str]:
     run = analysis.run_length or RUN
     if sgd is None:
         return [answer(plain) + _caution(plain)]
-    place = places(plain.end_state)
+    sample = OfSample(plain)
+    place = places(plain.end_state, sample.positions)
     if sgd.chain is None:
         return [
             *_confined(sgd),
-            f"{_limit(plain, sgd, place)}.",
+            f"{_limit(plain, sgd, place, sample)}.",
             f"What SGD's own chain makes of it is not known. {sgd.reason}",
         ]
     vague = any(b.untold or (b.at_rest and log_of(b.log_chain) > LIGHT) for b in sgd.basins)
     if sgd.believed is Belief.EITHER and not vague:
         words = f"{answer(plain).rstrip()} {_agreement(sgd)}"
-        return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, place, run)]
+        return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, place, run, sample)]
     has_start = plain.end_state.initial is not None
     believed = sgd.believed.value
     if sgd.believed is Belief.OPEN and sgd.chain.status is Status.INTERPOLATED:
         believed = "to tell which to believe the gradients are known at too few weights"
     return [
         *_confined(sgd),
-        _settled(sgd, place, has_start),
+        _settled(sgd, place, has_start, sample),
         *([] if has_start else _unreached(sgd)),
         *_heavy(sgd),
         *_rigid(sgd),
         *_turned(sgd),
-        f"{_limit(plain, sgd, place)}: {believed}.",
-        *_reach(sgd, place, run),
+        f"{_limit(plain, sgd, place, sample)}: {believed}.",
+        *_reach(sgd, place, run, sample),
     ]
 
 
@@ -98,7 +103,7 @@ def after(analysis: Analysis) -> list[Line]:
         return ["There is no minimum to be told of; `simulate` follows SGD from a start."]
     if run is None or sgd is None:
         return []
-    place = places(analysis.rounded.end_state)
+    place = places(analysis.rounded.end_state, OfSample(analysis.rounded).positions)
     names = [
         _at(b, place).partition(" (")[0] if b.at_rest else f"around {place(b.position)}"
         for b in sgd.basins
@@ -146,7 +151,7 @@ def _more(count: int) -> str:
     return f"{count - MOST_NAMED} more minim{'um' if count == MOST_NAMED + 1 else 'a'}"
 
 
-def _settled(sgd: FiniteStep, place: Place, has_start: bool) -> str:
+def _settled(sgd: FiniteStep, place: Place, has_start: bool, sample: OfSample) -> str:
     """Where the chain ends up."""
     chain = sgd.chain
     assert chain is not None
@@ -161,11 +166,12 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool) -> str:
         return f"In the long run SGD is {listed}{more}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -log_of(b.log_chain))
     kept = [b for b in ranked if log_of(b.log_chain) > -math.inf or not b.certain]
-    listed = _listed(kept, place, _held, _moments(sgd, True), sgd.shifted)
+    moments = _moments(sgd, True, sample)
+    listed = _listed(kept, place, lambda b: _held(b, sample), moments, sgd.shifted)
     if len(kept) == 1 and _overshoots(sgd):
         low, high = chain.interval(1.0)
         between = f"between w = {low:.6g} and {high:.6g}"
-        listed = f"{between}{_deviation(chain.std(), chain.std_error)}, settled nowhere"
+        listed = f"{between}{_deviation(chain.std(), chain.std_error, sample)}, settled nowhere"
     left_for_good = [b for b in ranked if b not in kept and not (b.at_end or b.at_rest)]
     gone = [f"w = {place(b.position)}" for b in left_for_good]
     left = ""
@@ -227,21 +233,23 @@ def _agreement(sgd: FiniteStep) -> str:
     return said
 
 
-def _moments(sgd: FiniteStep, of_chain: bool) -> str:
+def _moments(sgd: FiniteStep, of_chain: bool, sample: OfSample) -> str:
     """Mean and deviation by one of the two in brackets: the mean where it differs."""
     if sgd.spread is None:
         return ""
     mean, (off, doubt) = "", [of_chain * x for x in sgd.doubts]
     if sgd.moved[0] and sgd.shifted and sgd.means is not None:
-        mean = f"mean {known_text(sgd.means[of_chain], off, 4)}, "
-    return _deviation(sgd.spread[of_chain], doubt, mean)
+        of_mean = 0.0 if sample.known is None else sample.known.mean
+        mean = f"mean {estimate_text(sgd.means[of_chain], off, of_mean, 4)}, "
+    return _deviation(sgd.spread[of_chain], doubt, sample, mean)
 
 
-def _deviation(value: float, error: float = 0.0, mean: str = "") -> str:
+def _deviation(value: float, error: float, sample: OfSample, mean: str = "") -> str:
     """In brackets and with the digits that are known; "" where there is none."""
     if not math.isfinite(value):
         return ""
-    return f" ({mean}standard deviation {known_text(value, error, 3)})"
+    of_std = 0.0 if sample.known is None else sample.known.std
+    return f" ({mean}standard deviation {estimate_text(value, error, of_std, 3)})"
 
 
 def _rigid(sgd: FiniteStep) -> list[str]:
@@ -297,30 +305,37 @@ def _at(b: SgdBasin, place: Place) -> str:
     return around("w", place(b.position), [*map(place, b.minima)], "end" * b.at_end)
 
 
-def _held(b: SgdBasin) -> str:
+def _held(b: SgdBasin, sample: OfSample) -> str:
     """What the chain holds of a basin."""
-    text = chain_text(b)
+    text = chain_text(b, sample)
     if text.startswith("<"):
         return f"a probability that its errors leave open (below {text.removeprefix('< ')})"
     return f"a probability of about {text[1:]}" if text.startswith("~") else f"probability {text}"
 
 
-def chain_text(b: SgdBasin) -> str:
-    """A mass by the chain, with the digits that its cells give: .97, ~ 10^-21.8 or < 2e-3."""
+def chain_text(b: SgdBasin, sample: OfSample) -> str:
+    """A mass by the chain, with the digits that its cells give: .97, ~ 10^-21.8 or < 2e-3.
+
+    And no more of them than a sample leaves of that of the diffusion.
+    """
     value, error = b.chain or (0.0, 0.0)
     if b.chain is None:
         return "-"
-    unsure = min(b.log_chain_error, error / value if value > 0 else math.inf)
+    doubt = min(b.log_chain_error, error / value if value > 0 else math.inf)
     if b.untold:
         return f"< {error:.0e}"
     if b.log_chain == -math.inf:
         return "0"
-    if unsure > 0.5:
+    if doubt > 0.5:
         return f"~{power_text(log_of(b.log_chain))}"
-    return probability_text(log_of(b.log_chain), max(2, digits_left(unsure, 6)))
+    of_mass = sample.of("mass", b.position)
+    if log_of(b.log_chain) > -of_mass:
+        return near_one_text(log_of(b.log_chain), max(of_mass, error))
+    doubt = max(doubt, sample.unsure("log_mass", b.position))
+    return probability_text(log_of(b.log_chain), max(2 - bool(sample), digits_left(doubt, 6)))
 
 
-def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
+def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) -> str:
     """What the diffusion says of the same basins."""
     kind = analysis.end_state.kind
     if kind not in COMPARED or kind == "atoms" or not sgd.basins:  # which are where they are
@@ -334,16 +349,25 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place) -> str:
         log_p = log_of(b.log_diffusion)
         if not is_known(b.log_diffusion_error, log_p):
             return "a probability that is not known"
-        text = probability_text(log_p, digits_left(error, 6))
+        of_mass = sample.of("mass", b.position)
+        if log_p > -of_mass:
+            return f"probability {near_one_text(log_p, of_mass)}"
+        known = digits_left(max(error, sample.unsure("log_mass", b.position)), 6)
+        text = probability_text(log_p, known)
         return f"probability {power_text(log_p, error) if LIGHT > log_p > -math.inf else text}"
 
-    moments = _moments(sgd, False) or _deviation(analysis.end_state.std())
+    moments = _moments(sgd, False, sample) or _deviation(analysis.end_state.std(), 0.0, sample)
     listed = _listed(ranked, place, share, moments, sgd.shifted)
     return f"The small-step limit has it {listed}"
 
 
-def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
+def _reach(sgd: FiniteStep, place: Place, run: int, sample: OfSample) -> list[str]:
     """Whether a run gets there: how many steps it takes to leave each minimum."""
+
+    def error_of(b: SgdBasin) -> float:  # of the logarithm
+        of_sample = sample.of("log_exit_time", b.position)
+        return max(b.exit_error, of_sample if of_sample > VAGUE else unsure(of_sample))
+
     long = math.log(run / HELD)
     timed = [(b, b.log_chain_exit_time) for b in sgd.basins if b.log_chain_exit_time is not None]
     never = [b for b, t in timed if t == math.inf and b.held is None]
@@ -351,17 +375,17 @@ def _reach(sgd: FiniteStep, place: Place, run: int) -> list[str]:
     fast = [(b, t) for b, t in timed if t <= long]
     said = []
     if slow:
-        first, t = min(slow, key=lambda pair: pair[1] - pair[0].exit_error)
-        after = steps_text(t, first.exit_error)
+        first, t = min(slow, key=lambda pair: pair[1] - error_of(pair[0]))
+        after = steps_text(t, error_of(first))
         if len(slow) > 1:
-            after = f"at least {steps_text(t - min(first.exit_error, t), 0.01)}"
+            after = f"at least {steps_text(t - min(error_of(first), t), 0.01)}"
         where = "the minimum it is in"
         if fast or never:
             where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:MOST_NAMED])
         length = "a million" if run == RUN else f"{run:,}"
         said.append(f"No run of {length} steps leaves {where} ({after} on average)")
     said += [
-        f"w = {place(b.position)} is left after {steps_text(t, b.exit_error)} steps on average"
+        f"w = {place(b.position)} is left after {steps_text(t, error_of(b))} steps on average"
         for b, t in fast[:MOST_NAMED]
     ]
     said += [

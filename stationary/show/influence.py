@@ -9,19 +9,14 @@ import numpy as np
 
 from stationary.analysis import Analysis
 from stationary.questions.influence import Influence
-from stationary.show.answer import places
+from stationary.show.answer import mass_text, places
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
-from stationary.wording import (
-    LIGHT,
-    MOST_NAMED,
-    SECOND,
-    digits_left,
-    probability_text,
-    sampled_text,
-)
+from stationary.show.sample import OF_BASINS, OfSample, standard_error_text
+from stationary.wording import LIGHT, MOST_NAMED, sampled_text
 
 BENT = 0.5  # error of a logarithm from which exp() is bent
+SHOWN = ("log_density", "variance", "barrier_left", "barrier_right", "width", "loss", "sharpness")
 HEAVY = 0.3  # share of the ten datapoints with the most influence that is worth a word
 
 
@@ -48,31 +43,39 @@ def _what(i: Influence) -> str:
 
 def errors_of(analysis: Analysis) -> list[Line]:
     """How sure the sample makes the answer, for the report of an analysis."""
-    found = analysis.standard_errors
+    sample = OfSample(analysis)
+    found = sample.known
     if found is None:
-        return []
-    basins, place = analysis.rounded.basins, places(analysis.end_state)
-    rows = []
-    for b, of_mass, of_log, of_time in zip(
-        basins, found.masses, found.log_masses, found.log_exit_times, strict=True
-    ):
-        mass = probability_text(
-            float(b.log_mass), digits_left(max(b.mass_error, unsure(of_log)), 4)
-        )
-        if b.log_mass > -of_mass:  # near 1, where logarithms are bent, too
+        return [
+            f"Not known: {sample.why}. Drift and variance were estimated from a sample, and what "
+            "that leaves unsure, in none of the errors here, may be far more."
+        ] * sample.taken
+    place = places(analysis.end_state, sample.positions)
+    basins, rows, more = analysis.rounded.basins, [], []
+    for k, b in enumerate(basins):
+        of_mass, of_log = found.masses[k], found.log_masses[k]
+        mass = mass_text(b, sample, 4)
+        if b.log_mass > -of_mass:  # beside its error
             mass = sampled_text(math.exp(b.log_mass), max(of_mass, b.mass_error))
-            of_log = max(of_log, of_mass / math.exp(b.log_mass))
         rows.append(
             (
                 place(float(b.position)),
                 mass,
                 f"{of_mass:.2g}" if float(b.log_mass) > LIGHT else "-",
                 f"{of_log:.2g}",
-                standard_error_text(of_time),
+                standard_error_text(found.log_exit_times[k]),
             )
         )
+        told = [standard_error_text(getattr(found, OF_BASINS[n])[k]) for n in SHOWN]
+        more.append((place(float(b.position)), *told))
     header = ("minimum", "mass", "std. error", "of its log", "of log exit time")
-    lines = tabulated(header, rows)
+    named = ("log P", "a", "barrier left", "right", "width", "loss", "sharpness")
+    kept = [i for i in range(len(SHOWN) + 1) if any(row[i] != "-" for row in more)]
+    lines = [
+        *tabulated(header, rows),
+        "Standard errors of what else is told of them:",
+        *tabulated([("minimum", *named)[i] for i in kept], [[r[i] for i in kept] for r in more]),
+    ]
     if any(b.mass_error > error > 0 for b, error in zip(basins, found.log_masses, strict=True)):
         lines.append("What lies between the given values is known less well: see the masses above.")
     if len(basins) > 1:
@@ -88,9 +91,8 @@ def errors_of(analysis: Analysis) -> list[Line]:
         if max(found.log_masses) > BENT:
             lines.append(
                 "With errors as large as that, masses and the mean are not normal: two standard "
-                "errors of the logarithm are the better interval."
+                "errors of the logarithm of that ratio are the better interval."
             )
-    lines.append(f"The standard error of the mean is {found.mean:.2g}.")
     landscape = analysis.landscape
     if found.share > HEAVY and landscape is not None and landscape.has_datapoints:
         lines.append(
@@ -98,27 +100,6 @@ def errors_of(analysis: Analysis) -> list[Line]:
             "tails an interval of two standard errors covers less than 95 %."
         )
     return ["These are errors of the sample, beside the numerical ones above.", *lines]
-
-
-def unsure(of_log: float) -> float:
-    """The error of a mass to the second digit of its standard error; 0 if that is not known."""
-    return 0.0 if math.isnan(of_log) else 10.0 ** -(SECOND + 1) * of_log
-
-
-def of_minima(analysis: Analysis, of: str = "positions") -> dict[float, float]:
-    """The standard errors of minima, by their positions; nothing where there is no sample.
-
-    Minima that were merged are in it once, by the position of the heaviest.
-    """
-    known = analysis.standard_errors
-    if known is None:
-        return {}
-    places = (float(b.position) for b in analysis.basins)
-    return dict(zip(places, getattr(known, of), strict=True))
-
-
-def standard_error_text(error: float) -> str:
-    return "-" if math.isnan(error) else f"{error:.2g}"
 
 
 def data(i: Influence) -> dict[str, Any]:

@@ -13,12 +13,15 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole
 from stationary.line.junction import Side, SingularPoint
 from stationary.points import points_inside
+from stationary.questions.influence import StandardErrors
 from stationary.sgd.basins import SETTLED, SgdBasin
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.layout import LEVELS, picked
+from stationary.show.sample import OfSample, errors_of_basin
 from stationary.states.basin import Basin, Basins
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
+from stationary.states.quantiles import LEVELS as ALL_LEVELS
 from stationary.states.quantiles import quantiles
 from stationary.wording import digits_left, many_digits_text
 
@@ -28,10 +31,10 @@ if TYPE_CHECKING:
 BASIN = (
     "position offset position_error at_wall lower upper mass log_mass mass_error log_density "
     "curvature curvature_error variance variance_error barrier_left barrier_right barrier_error "
-    "exit_time log_exit_time exit_time_error width width_error loss sharpness batch_sharpness"
+    "exit_time log_exit_time exit_time_error width width_error loss loss_error "
+    "sharpness batch_sharpness"
 )
 STARTS = 9  # per transient piece
-ALL_LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)  # of quantiles in JSON
 EDGE = 1e-6  # probability beyond an infinite end of the table of the density
 
 
@@ -92,18 +95,40 @@ def _content(analysis: Analysis) -> dict[str, Any]:
     for name, of in (("minima", "minima"), ("gates", "gates"), ("rest_points", "rests")):
         if steps:
             steps[name] = [asdict(x) for x in getattr(analysis.steps, of)]
-    basins = basin_data(analysis.basins)
+    basins, state = basin_data(analysis.basins), state_data(analysis.end_state)
     return {
         "schema": 1,
         "name": analysis.diffusion.name,
         "process": process,
-        **state_data(analysis.end_state),
+        **state,
+        "sample": _sample(analysis, state),
         "min_barrier": analysis.min_barrier,
         "basins": basins,
         "stopped": analysis.stopped or None,
         "steps": steps or None,
         "sgd": None if analysis.shown_sgd is None else sgd_data(analysis.shown_sgd, analysis.run),
     }
+
+
+def _sample(analysis: Analysis, told: dict[str, Any]) -> dict[str, Any] | None:
+    """What a sample leaves unsure as a whole; what it does of each number goes beside that."""
+    sample = OfSample(analysis)
+    if sample.known is None:
+        return {"why": sample.why, "log_ratios": None, "share": None} if sample.taken else None
+    for name, error in law_errors(sample.known).items():
+        if name in told["moments"]:
+            told["moments"][name]["standard_error"] = error
+    for level, error in sample.known.quantiles.items():
+        told["quantiles"][f"{level:g}"]["standard_error"] = error
+    of_rests = zip(sample.known.equilibria, sample.known.slopes, strict=True)
+    for e, (error, of_slope) in zip(told["equilibria"], of_rests, strict=True):
+        e |= {"standard_error": error, "drift_slope_standard_error": of_slope}
+    return {"why": None} | picked(sample.known, "log_ratios share")
+
+
+def law_errors(known: StandardErrors) -> dict[str, float]:
+    """The standard errors of `moments`, by name."""
+    return {"mean": known.mean, "standard_deviation": known.std, "entropy": known.entropy}
 
 
 def state_data(state: EndState) -> dict[str, Any]:
@@ -315,12 +340,17 @@ def basin(b: Basin) -> dict[str, Any]:
 
 
 def _with_parts(b: Basin) -> dict[str, Any]:
-    return _basin(b) | {"parts": [_basin(p) for p in b.parts]}
+    of_sample = {} if b.owner is None else errors_of_basin(b.owner.rounded, b)
+    return _basin(b) | of_sample | {"parts": [_basin(p) for p in b.parts]}
 
 
 def basin_table(basins: Basins) -> dict[str, Any]:
     """A row for each, with everything that is known of it."""
-    return {n: [getattr(b, n) for b in in_doubles(basins)] for n in BASIN.split()}
+    rows = in_doubles(basins)
+    of_sample = [errors_of_basin(b.owner.rounded, b) if b.owner is not None else {} for b in rows]
+    return {n: [getattr(b, n) for b in rows] for n in BASIN.split()} | {
+        name: [errors[name] for errors in of_sample] for name in (*of_sample, {})[0]
+    }
 
 
 def table(analysis: Analysis, points: int = 1001, *, of: str = "density") -> dict[str, Any]:

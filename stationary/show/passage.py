@@ -14,8 +14,8 @@ from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
 from stationary.questions.influence import passage_errors
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
-from stationary.show.influence import standard_error_text, unsure
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
+from stationary.show.sample import standard_error_text, unsure
 from stationary.simulation.passage import WalkedPassage, walked
 from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate

@@ -18,7 +18,7 @@ from stationary.sgd.finite_step import Belief
 from stationary.show.answer import distance_text, interval_text, places
 from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
-from stationary.show.influence import errors_of, of_minima, standard_error_text
+from stationary.show.influence import errors_of
 from stationary.show.layout import (
     LEVELS,
     WIDTH,
@@ -28,7 +28,8 @@ from stationary.show.layout import (
     report,
     tabulated,
 )
-from stationary.show.listing import hitting, in_full, moments
+from stationary.show.listing import hitting, in_full, law_errors, moments
+from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
 from stationary.states.quantiles import quantiles
@@ -36,6 +37,7 @@ from stationary.wording import (
     capital,
     digits_known,
     error_text,
+    estimate_text,
     known_text,
     last_rate_text,
     offset_text,
@@ -180,26 +182,29 @@ def _equilibria(analysis: Analysis) -> list[Line]:
         ]
     v = analysis.diffusion.variable
     rate = analysis.landscape.small_step_rate if analysis.landscape is not None else None
-    of_slope, sample, rows = f"dG/d{v}" if rate else f"df/d{v}", of_minima(analysis), []
+    of_slope, sample, rows = f"dG/d{v}" if rate else f"df/d{v}", OfSample(analysis), []
+    positions = sample.positions
     for e in equilibria:
         kind = "stable" if e.stable else "unstable"
         shown: Any = "a corner" if e.interval is None else "0"
         if e.slope is not None:
             per = rate or 1.0
-            shown = known_text((-1 if rate else 1) * e.slope / per, e.slope_error / per, 6)
+            slope, of_slope_here = (-1 if rate else 1) * e.slope, sample.slope(float(e.position))
+            shown = estimate_text(slope / per, e.slope_error / per, of_slope_here / per, 6)
         if e.interval is not None:
             kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
-        of_sample = [standard_error_text(sample.get(float(e.position), math.nan))] if sample else []
-        at = _position(e, analysis.diffusion)
+        known = positions.get(float(e.position), math.nan)
+        of_sample = [standard_error_text(known)] if sample else []
+        at = _position(e, analysis.diffusion, known)
         rows.append((at, error_text(e.error), *of_sample, shown, kind))
     of_sample = ["std. error"] if sample else []
     return [*tabulated((v, "error", *of_sample, of_slope, ""), rows), *more]
 
 
-def _position(e: Equilibrium, diffusion: Diffusion) -> str:
+def _position(e: Equilibrium, diffusion: Diffusion, of_sample: float) -> str:
     """Where an equilibrium is, with its offset from the nearest double if the noise shows it."""
-    if not e.offset or not e.slope or not e.stable:
-        return known_text(e.position, e.error, 12)
+    if not e.offset or not e.slope or not e.stable or of_sample > 0:
+        return estimate_text(e.position, e.error, of_sample, 12)
     many = many_digits(60, 15)
     a = diffusion.coefficients(many.array([e.place]), many)[1]
     width = math.sqrt(float(many.to_float(a)[0]) / (2 * abs(e.slope)))
@@ -250,7 +255,8 @@ def _classes(analysis: Analysis) -> list[Line]:
 
 def _unbounded(analysis: Analysis) -> list[Line]:
     """What gathers at points next to which the density grows without bound."""
-    state, place = analysis.end_state, places(analysis.end_state)
+    state = analysis.end_state
+    place = places(state, OfSample(analysis).positions)
     rows = [
         (*map(place, (p.position, p.lower, p.upper)), *mass_texts(p), distance_text(p.log_half, 4))
         for p in peaks_of(state)
@@ -264,28 +270,29 @@ def _unbounded(analysis: Analysis) -> list[Line]:
 
 
 def _moments(analysis: Analysis) -> list[Line]:
-    state, rows = analysis.end_state, []
-    sample = analysis.standard_errors
+    state, rows, sample = analysis.end_state, [], OfSample(analysis)
+    of_law: dict[str, float] = {}
+    if sample.known is not None:
+        of_law = {n.replace("_", " "): e for n, e in law_errors(sample.known).items()}
+        of_law |= {f"quantile {level:g}": e for level, e in sample.known.quantiles.items()}
+        of_law["median"] = of_law["quantile 0.5"]
     found = {name.replace("_", " "): m for name, m in moments(state).items()}
     for level, q in quantiles(state, LEVELS).items():
         found["median" if level == "0.5" else f"quantile {level}"] = q
     for name, m in found.items():
+        known = of_law.get(name, math.nan)
+        extra = [standard_error_text(known)] if sample else []
         if m["value"] is None:
-            rows.append((name, "does not exist", m["why"]))
+            rows.append((name, "does not exist", m["why"], *extra))
             continue
-        if name == "mean" and sample is not None and sample.mean > 0:
-            rows.append((name, sampled_text(m["value"], sample.mean, 10), error_text(m["error"])))
+        if known > m["error"]:
+            rows.append((name, sampled_text(m["value"], known, 10), error_text(m["error"]), *extra))
             continue
-        digits, known = digits_known(m["value"], m["error"], 10), tidy(m["value"], m["error"])
-        value = offset_text(known, m.get("offset", 0.0), state.std(), digits)
-        rows.append((name, value, error_text(m["error"])))
-    lines = tabulated(("", "value", "error"), [*rows, *_current(state)])
-    if sample is not None:
-        lines.append(
-            "Errors are those of the arithmetic: what the sample leaves unsure is told of the mean "
-            "alone, below."
-        )
-    return lines
+        digits, x = digits_known(m["value"], m["error"], 10), tidy(m["value"], m["error"])
+        value = offset_text(x, m.get("offset", 0.0), state.std(), digits)
+        rows.append((name, value, error_text(m["error"]), *extra))
+    header = ["", "value", "error", *["std. error"] * bool(sample)]
+    return tabulated(header, [*rows, *_current(state)])
 
 
 def _current(state: EndState) -> list[tuple[str, str, str]]:

@@ -119,6 +119,11 @@ class Basin(Listed):
         return self._of("losses")
 
     @property
+    def loss_error(self) -> Any:
+        """The absolute error of `loss`."""
+        return self._of("loss_errors")
+
+    @property
     def sharpness(self) -> Any:
         """The second derivative of the mean loss there; None without a landscape."""
         return self._of("sharpnesses", 0)

@@ -12,6 +12,8 @@ from stationary.numbers.elementary import spacing, to_float
 from stationary.states.basins import masses_between
 from stationary.states.distribution import EndState
 
+LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)  # that are told in full
+
 
 def quantiles(state: EndState, levels: tuple[float, ...]) -> dict[str, dict[str, float]]:
     """Quantiles by level, each with its absolute error."""

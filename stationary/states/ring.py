@@ -25,8 +25,9 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, UserFunctionError
 from stationary.functions.evaluation import evaluate
+from stationary.functions.rounding import ROUNDINGS
 from stationary.line.ends import Anatomy, anatomy
-from stationary.line.equilibria import ROUNDINGS, Equilibrium
+from stationary.line.equilibria import Equilibrium
 from stationary.line.junction import Behaviour, Side
 from stationary.line.partition import Partition
 from stationary.line.reshape import focused

@@ -115,7 +115,7 @@ QUANTITIES: dict[str, Quantity] = {
     "barrier_left": partial(_of_basins, "barrier_left", "barrier_error"),
     "barrier_right": partial(_of_basins, "barrier_right", "barrier_error"),
     "width": partial(_of_basins, "width", "width_error"),
-    "loss": partial(_of_basins, "loss", ""),
+    "loss": partial(_of_basins, "loss", "loss_error"),
     "sharpness": _sharpnesses,
     "chain_mass": _chain_masses,
 }

@@ -1,0 +1,94 @@
+"""What a sample leaves unsure of an analysis, as reports ask for it: by name, and by position."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from stationary.analysis import Analysis
+from stationary.errors import StationaryError
+from stationary.questions.influence import StandardErrors
+from stationary.questions.kernels import refusal
+from stationary.states.basin import Basin
+from stationary.states.distribution import EndState
+from stationary.wording import SECOND
+
+# What has one for each basin: what a basin calls it, and `StandardErrors`.
+OF_BASINS = {
+    "position": "positions",
+    "mass": "masses",
+    "log_mass": "log_masses",
+    "log_density": "log_densities",
+    "variance": "variances",
+    "barrier_left": "barriers_left",
+    "barrier_right": "barriers_right",
+    "log_exit_time": "log_exit_times",
+    "width": "widths",
+    "loss": "losses",
+    "sharpness": "sharpnesses",
+}
+SUFFIX = "_standard_error"  # of columns
+
+
+class OfSample:
+    """The standard errors of an analysis, and why there are none."""
+
+    def __init__(self, analysis: Analysis) -> None:
+        self.analysis, self.taken = analysis, analysis.diffusion.sample is not None
+        self.known: StandardErrors | None = None
+        self.why = refusal(analysis.rounded.end_state) or "there is no minimum"
+        try:
+            self.known = analysis.standard_errors if self.taken else None
+        except StationaryError as error:
+            self.why = str(error).rstrip(".")
+
+    def __bool__(self) -> bool:
+        return self.known is not None
+
+    def of(self, name: str, position: Any) -> float:
+        """Of a basin, by its minimum; nan where it is not known, or there is no sample."""
+        if self.known is None:
+            return math.nan
+        for b, error in zip(
+            self.analysis.basins, getattr(self.known, OF_BASINS[name]), strict=True
+        ):
+            if float(b.position) == float(position):
+                return float(error)
+        return math.nan
+
+    def slope(self, position: float) -> float:
+        """Of the slope of the drift at an equilibrium."""
+        known = () if self.known is None else self.known.slopes
+        places = [float(e.position) for e in self.analysis.rounded.equilibria]
+        return dict(zip(places, known, strict=False)).get(position, math.nan)
+
+    @property
+    def positions(self) -> dict[float, float]:
+        """Of all equilibria that have one."""
+        return {} if self.known is None else rests_of(self.analysis.rounded.end_state, self.known)
+
+    def unsure(self, name: str, position: Any) -> float:
+        """The error that stops a number at the second digit of its standard error; 0 if none."""
+        return unsure(self.of(name, position))
+
+
+def rests_of(state: EndState, known: StandardErrors) -> dict[float, float]:
+    """The standard errors of where equilibria are, by these, where there are any."""
+    pairs = zip(state.equilibria, known.equilibria, strict=True)
+    return {float(e.position): error for e, error in pairs if not math.isnan(error)}
+
+
+def unsure(error: float) -> float:
+    """What stops a number at the second digit of a standard error; 0 if that is not known."""
+    return 0.0 if math.isnan(error) else 10.0 ** -(SECOND + 1) * error
+
+
+def standard_error_text(error: float) -> str:
+    return "-" if math.isnan(error) else f"{error:.2g}"
+
+
+def errors_of_basin(analysis: Analysis, b: Basin) -> dict[str, float | None]:
+    """What a basin tells of a sample, by the name of its column; else nothing."""
+    found = OfSample(analysis)
+    errors = {f"{n}{SUFFIX}": found.of(n, b.position) for n in OF_BASINS if found.taken}
+    return {n: None if math.isnan(e) else e for n, e in errors.items()}
