@@ -26,7 +26,6 @@ from stationary.options import (
     changes_from,
     option,
     output,
-    table_in,
     to_file,
 )
 from stationary.typed import at_least, number
@@ -335,6 +334,7 @@ def sweep(
     from stationary.progress import processes
     from stationary.sources.ranges import pairs_from, values_from
     from stationary.sweeps.arrhenius import FEWEST
+    from stationary.sweeps.resume import table_in
     from stationary.sweeps.sweep import sweep as run
 
     quantities = tuple(

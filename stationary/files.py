@@ -186,6 +186,7 @@ def unwritable(path: Path, error: OSError) -> LandscapeError:
     ways = {
         "ENOSPC": disk,
         "EDQUOT": disk,
+        "EFBIG": "Nothing was changed. Files may not be so large here (ulimit -f): ask for less",
         "ENOENT": "No file can be made there: name another folder"
         if os.path.isdir(folder)
         else f"The folder {folder} does not exist: make it, or name another one",

@@ -94,7 +94,7 @@ FORMULAS = (
     option("--sigma FORMULA", "Its square root."),
     option("--potential FORMULA", "In place of both, with --temperature."),
     option("--losses FORMULA", "Losses of w, one for each datapoint, as in '(w-1)**2, (w+1)**2'."),
-    option("--temperature NUMBER", "That of the potential.", number),
+    option("--temperature NUMBER", "That of the potential, or of the FILE.", number),
 )
 FORMULA_NAMES = ("drift", "variance", "sigma", "potential", "temperature", "losses")
 FILES = click.argument("paths", metavar="[FILE]...", nargs=-1, type=PATH)
@@ -167,7 +167,10 @@ def source_of(path: Path | None, given: dict[str, Any]) -> Any:
     if axis is not None:  # a change of what has one; a formula needs one to begin with
         given["temperature"] = axis
         formulas = {k: axis[0] if k == "temperature" else v for k, v in formulas.items()}
-        formulas = {} if set(formulas) == {"temperature"} else formulas
+    if set(formulas) == {"temperature"}:  # that of the file
+        if path is None:
+            raise click.UsageError("--temperature is of a potential: give --potential or a FILE.")
+        given.setdefault("temperature", formulas.pop("temperature"))
     if path is None and not formulas:
         way = ', or formulas as in --drift "x - x**3" --variance 0.1' if typed else ""
         raise click.UsageError(f"Give a FILE{way}.")
@@ -181,6 +184,8 @@ def source_of(path: Path | None, given: dict[str, Any]) -> Any:
     if str(path) == "-":
         from stationary.sources.formulas import Inline
 
+        if sys.stdin is None:
+            raise click.UsageError("Standard input is closed: name a file.")
         try:
             text = sys.stdin.read()
             text.encode()  # bytes that are no text may have come as halves of characters
@@ -202,26 +207,6 @@ def changes_from(settings: tuple[str, ...] = (), **given: Any) -> dict[str, Any]
 
         changes["parameters"] = parameters_from(list(settings))
     return changes
-
-
-def table_in(path: Path | None) -> dict[str, list[str]] | None:
-    """The columns of a CSV file, as text; None if there is no such file."""
-    from stationary.errors import LandscapeError
-
-    if path is None or not path.is_file():
-        return None
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-            for line, row in enumerate(rows, 2):
-                if len(row) != len(header):
-                    raise ValueError(
-                        f"line {line} has {len(row)} entries in place of {len(header)}; delete it"
-                    )
-        columns = list(map(list, zip(*rows, strict=True))) or [[] for _ in header]
-        return dict(zip(header, columns, strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise LandscapeError(f"{path}: this is no table to go on from: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -304,6 +289,8 @@ class Output:
             raise click.UsageError(
                 f"{' and '.join(streams)} would be mixed on standard output: name a file instead."
             )
+        if streams and sys.stdout is None:
+            raise click.UsageError(f"{streams[0]}: standard output is closed. Name a file.")
         quiet = contextlib.redirect_stdout(sys.stderr)
         with quiet:
             spared = list(self.reads)
@@ -359,6 +346,8 @@ def output(*, table: str, minima: bool = False) -> Option:
         def run(paths: tuple[Path, ...], as_json: bool, brief: bool, **given: Any) -> None:
             files = {k: v for k in kinds if (v := given.pop(k)) is not None}
             reads = tuple(Path(p) for p in (*paths, given.get("initial")) if p is not None)
+            if [str(path) for path in paths].count("-") > 1:
+                raise click.UsageError("Standard input, -, is read once: give it once.")
             if len(paths) < 2:
                 source = source_of(paths[0] if paths else None, given)
                 command(path=source, to=Output(as_json, brief, files, reads), **given)

@@ -109,7 +109,7 @@ def _watched_by(watch: Watch | None) -> Iterator[None]:
 
 
 def _is_seen() -> bool:
-    return _notebook() or sys.stderr.isatty()
+    return _notebook() or (sys.stderr is not None and sys.stderr.isatty())
 
 
 def _notebook() -> bool:

@@ -571,12 +571,17 @@ def test_a_formula_is_told_what_it_can_be(run):
 
 def test_a_figure_that_cannot_be_drawn_takes_nothing_else_with_it(run, tmp_path):
     """The page of a passage with one start was not written, as it has no figure."""
-    table, figure, page = (tmp_path / f"passage.{end}" for end in ("csv", "png", "html"))
-    how = ("--drift=-x", "--variance=1", "--from=0.4", "--to=0.9")
-    code, out, err = run("passage", *how, "--csv", table, "--plot", figure, "--html", page)
+    table, figure, page = (tmp_path / f"answer.{end}" for end in ("csv", "png", "html"))
+    how = ("--potential=x**4-x**2", "--temperature=0.3,0.4,0.5,0.6", "--arrhenius")
+    code, out, err = run("sweep", *how, "--csv", table, "--plot", figure, "--html", page)
     assert (code, figure.exists()) == (1, False)
-    assert "First passage" in out
-    assert "Give several" in " ".join(err.split())
+    assert "4 points" in out
+    assert "Take lower ones, at which minima are parted" in " ".join(err.split())
+    assert table.read_text().startswith("temperature,")
+    assert "4 points" in page.read_text()
+    how = ("--drift=-x", "--variance=1", "--from=0.4", "--to=0.9")
+    code, out, err = run("passage", *how, "--csv", table, "--html", page)
+    assert (code, err) == (0, "")
     assert table.read_text().startswith("start,")
     assert "First passage" in page.read_text()
 
@@ -634,3 +639,37 @@ def test_a_figure_of_one_start_is_refused_before_the_work(run, monkeypatch, tmp_
         code, out, err = run(*asked, "--plot", str(tmp_path / "figure.png"))
         assert (code, out) == (2, "")
         assert "give several, as in --from -1:1:101" in err
+
+
+FORMULA = ("--drift=-x", "--variance=1", "--domain", "-3", "3")
+
+
+def test_streams_that_are_closed_are_told_or_done_without(run, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    code, out, err = run("analyze", "-")
+    assert (code, out) == (2, "")
+    assert "Standard input is closed: name a file." in err
+    code, _, err = run("analyze", "-", "-")
+    assert code == 2
+    assert "is read once" in err
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stderr", None)
+        assert run("analyze", *FORMULA)[:2] == (0, run("analyze", *FORMULA)[1])
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stdout", None)
+        code, _, err = run("analyze", *FORMULA, "--csv", "-")
+        assert code == 2
+        assert "--csv: standard output is closed. Name a file." in err
+
+
+def test_the_temperature_of_a_file_is_replaced_as_a_learning_rate_is(run, tmp_path):
+    path = tmp_path / "well.py"
+    path.write_text("temperature = 0.5\ndef potential(x):\n    return x**2 / 2\n")
+    out = run("analyze", str(path), "--temperature", "0.04")[1]
+    assert "standard deviation 0.2)" in " ".join(out.split())
+    code, _, err = run("analyze", "examples/two_minima.py", "--temperature", "0.04")
+    assert code == 1
+    assert "temperature does not apply to a process given by losses" in err
+    code, _, err = run("analyze", "--temperature", "0.04")
+    assert code == 2
+    assert "--temperature is of a potential" in err

@@ -205,6 +205,9 @@ def test_small_answers_are_answers_too():
     value, error = apart  # a pair still
     assert apart.to_csv() == f"value,error\n{value!r},{error!r}\n"
     assert str(apart).startswith("value: 0")
+    assert str(st.Distance(0.123456, 0.002)) == "value: 0.123\nerror: 2e-03"
+    assert str(st.Estimate(2.0, 0.01)).startswith("value: 7.39\nlog: 2\n")
+    assert str(st.Estimate(2.0, 3.0)).startswith("value: not known\n")
     assert found.exits[0].to_dict().keys() == {"time", "log_time", "error"}
     assert "<" in apart._repr_html_()
     with pytest.raises(st.StationaryError, match="is needed, or the path of its file"):

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from stationary.result import Listed, Result, plain
-from stationary.show.layout import WIDTH, Report, picked
+from stationary.show.layout import WIDTH, Report, Table, picked
+from stationary.wording import error_text, known_text
 
 PARTS = {  # as the lists have them that they are part of
     "Basin": ("listing", "basin"),
@@ -18,17 +19,35 @@ PARTS = {  # as the lists have them that they are part of
     "PlaneBasin": ("plane_basins", "plane_basin"),
 }
 NUMBERS = {"Estimate": "value log error", "Passage": "time log_time error"}
+MAIN = ("value", "log", "time", "log_time")  # whose error is called only that
+RELATIVE = ("value", "time", "mass", "exit_time")  # numbers with the error of their logarithm
 SHOWN = 9  # of several numbers
 
 
 def text(x: Listed) -> Report:
-    """One in a line, to six digits; or what it says of itself."""
-    own = str(x) if type(x).__str__ is not Result.__str__ else ""
-    fields = {} if own else plain(data(x), float)
-    lines = [own] if own else [f"{name}: {_text(value)}" for name, value in fields.items()]
-    made = Report(own or "\n".join(textwrap.fill(line, WIDTH) for line in lines))
-    made.sections = ((type(x).__name__, lines),)
+    """One in a line, to the digits that its error leaves; or what it says of itself."""
+    if type(x).__str__ is not Result.__str__:
+        made = Report(str(x))
+        made.sections = ((type(x).__name__, [made]),)
+        return made
+    fields = plain(data(x), float)
+    rows = tuple((name, _text(_shown(name, value, fields))) for name, value in fields.items())
+    made = Report("\n".join(textwrap.fill(": ".join(row), WIDTH) for row in rows))
+    made.sections = ((type(x).__name__, [Table(("", ""), rows)]),)
     return made
+
+
+def _shown(name: str, value: Any, fields: dict[str, Any]) -> Any:
+    """A number to the digits that its error leaves, if it has one."""
+    if name.endswith("error") and isinstance(value, float):
+        return error_text(value)
+    own = name.removeprefix("log_")
+    error = fields.get(f"{own}_error", fields.get("error") if name in MAIN else None)
+    if not isinstance(value, float) or not isinstance(error, float):
+        return value
+    if own == name and name in RELATIVE and not (name == "value" and "log" not in fields):
+        error *= abs(value)
+    return known_text(value, error, 6) if error < abs(value) or not value else "not known"
 
 
 def _text(value: Any) -> str:

@@ -178,13 +178,15 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
 
 def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
     """The mean time to leave each minimum over 1 / learning rate, and what its slope leads to."""
+    columns, rate = sweep.table(), rate_of(sweep.swept)
     if not sweep.activations:
+        way = 'Ask for them, as in sweep(..., quantities=["log_exit_time"])'
+        if "log_exit_time" in sweep.quantities and rate:
+            way = "Take lower ones, at which minima are parted, or a lower min_barrier"
         raise StationaryError(
             f"{sweep.name}: there are no exit times at four learning rates (or temperatures) or "
-            "more, over which an Arrhenius plot could go. Ask for them, as in sweep(..., "
-            'quantities=["log_exit_time"]).'
+            f"more, over which an Arrhenius plot could go. {way}."
         )
-    columns, rate = sweep.table(), rate_of(sweep.swept)
     for k, a in enumerate(sweep.activations):
         at = list(a.rows)
         x = 1 / columns[rate][at]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,24 @@ from stationary.sweeps.tasks import Grid
 
 WORDS = tuple(c.name.lower() for c in Convention)  # on an axis
 CLOSE = 1e-6  # of a number: nearer than that other machines may round it, other processes do not
+
+
+def table_in(path: Path | None) -> dict[str, list[str]] | None:
+    """The columns of a CSV file, as text; None if there is no such file."""
+    if path is None or not path.is_file():
+        return None
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+            for line, row in enumerate(rows, 2):
+                if len(row) != len(header):
+                    raise ValueError(
+                        f"line {line} has {len(row)} entries in place of {len(header)}; delete it"
+                    )
+        columns = list(map(list, zip(*rows, strict=True))) or [[] for _ in header]
+        return dict(zip(header, columns, strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise LandscapeError(f"{path}: this is no table to go on from: {error}.") from error
 
 
 def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
