@@ -352,6 +352,13 @@ class Component:
             own = np.append(self.panel_errors[panel[part == 1]], [error for _, error in tails])
             error = number(exp(logs - logsumexp(logs)) @ own)
             return 1.5 * (self.norm_error + error) + log1p(left_out)
+        if self.density.sampling.diffusion.uncertainty is not None:
+            # Much may not be known where there is little, and may be where little is seen.
+            mesh = self.deep_mesh
+            logs, part, panel = mesh.masses_between(np.array([low, high]), only=1)
+            logs, own = logs[part == 1], self.errors_on(mesh)[panel[part == 1]]
+            if len(logs):
+                return number(logsumexp(logs + own) - logsumexp(logs)) + log1p(left_out)
         turns = self.density.turns
         at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
         at = at[finite(at)]
@@ -361,12 +368,6 @@ class Component:
             at, level = at[known], level[known]
             at = at[np.asarray(level.max() - level <= VISIBLE, dtype=bool)]
         error = number(self.errors_at(at).max())
-        if self.density.sampling.diffusion.uncertainty is not None:
-            # Of what was interpolated most may lie where little is seen: a well between knots.
-            mesh = self.deep_mesh
-            logs, part, panel = mesh.masses_between(np.array([low, high]), only=1)
-            logs, own = logs[part == 1], self.errors_on(mesh)[panel[part == 1]]
-            error = max(error, number(logsumexp(logs + own) - logsumexp(logs)))
         return error + log1p(left_out)
 
     def _left_out(self, low: Any, high: Any, log_share: Any) -> Any:
