@@ -32,7 +32,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.panels.roots import SignChanges, find_roots, runs_of, sign_changes, without_ripples
 from stationary.process.diffusion import Diffusion
-from stationary.process.known import SPREAD
+from stationary.process.known import HERE
 
 NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000
 SCAN = 30.0  # factor between the distances at which a root is tried
@@ -198,8 +198,8 @@ def _unknown(found: Sampling, roots: Array) -> tuple[Array, Array]:
     top = (of_f * np.minimum(gaps[own] / gaps[k], 1) ** 2).max(axis=0)
     to_knot = np.minimum(at - knots[own], knots[own + 1] - at) / gaps[own]
     wave = top * np.minimum(math.pi * to_knot, 1)
-    off = SPREAD * np.maximum(ALONE * diffusion.uncertainty(at)[0], wave)
-    return off, 2 * math.pi * SPREAD * top / gaps[own]
+    off = HERE * np.maximum(ALONE * diffusion.uncertainty(at)[0], wave)
+    return off, 2 * math.pi * HERE * top / gaps[own]
 
 
 def _around(

@@ -109,14 +109,15 @@ class Sampling:
         return as_array(half * (4 * s.tails[0] + rounding))
 
     @cached_property
-    def unknown(self) -> tuple[Array, Array]:
+    def unknown(self) -> tuple[Array, Array, Array]:
         """What is not known of the process: of int h over each panel, and of log a on it.
 
-        The squares of those of int h add up, from panel to panel. Shape (panels,) each.
+        The squares of those of int h add up, from panel to panel; of log a the most, and the mean.
+        Shape (panels,) each.
         """
         bounds, p, r = self.diffusion.uncertainty, self.panels, self.rule
         if bounds is None:
-            return np.zeros(len(p.half)), np.zeros(len(p.half))
+            return np.zeros(len(p.half)), np.zeros(len(p.half)), np.zeros(len(p.half))
         half = to_float(p.half)
         x = to_float(p.lower) + half * (1 + to_float(r.nodes)[:, None])
         of_f, of_a = (e.reshape(x.shape) for e in bounds(x.ravel()))
@@ -124,7 +125,7 @@ class Sampling:
         of_h = 2 * of_f / np.exp(to_float(self.samples.values[1]))
         of_h += np.abs(to_float(self.samples.values[0])) * relative
         squares = squares_of(2 * half * of_h.mean(axis=0), x[0], self.diffusion.breakpoints)
-        return squares, relative.max(axis=0)
+        return squares, relative.max(axis=0), relative.mean(axis=0)
 
     @property
     def jumps(self) -> Array:

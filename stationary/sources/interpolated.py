@@ -31,10 +31,10 @@ from stationary.sources.straight import Straight
 DEGREE = 5  # of splines through what was measured once and for all
 FURTHER = 5.0  # times a difference between two degrees, at most, that higher ones make of it
 FALLING = 0.3  # of a difference between degrees, which higher ones leave of corners and jumps
-ASIDE = 2.1  # times less than what is missed of a knot is on either side of a jump alone, or more
+ASIDE = 1.6  # times less than what is missed of a knot is on either side of a jump alone, or more
 CORNERED = 0.4  # of what is missed over twice the gap, at least, corners leave over one
 AROUND = 9  # knots, over which what is missed is looked at: a corner alone shows in fewer than half
-BESIDE = 5.0  # times less than what is missed of a knot is between knots, with `SPREAD` and corners
+BESIDE = 1.7  # times less than what is missed of a knot is between knots of corners everywhere
 ROUNDED = 2.0**-49  # of a mean gradient: what a datapoint is off by rounding alone
 LOOKS = 8  # points between two knots at which splines of different degrees are compared
 THIRD = 3  # of so many knots one is left out, to see how others tell of it
@@ -192,9 +192,21 @@ class Interpolated:
 
     @cached_property
     def _between_degrees(self) -> tuple[Function, Function]:
+        x, mean, root = self.x, self._mean, self._root.T
+        own, more = (Spline.through(x, root, degree_for(len(x), self.degree + k)) for k in (0, 2))
+        each = math.sqrt(self.gradients.shape[1])
+
+        def single(w: Array) -> Array:
+            """What is left of the mean where each datapoint is off by itself."""
+            return np.asarray(np.linalg.norm(more(w) - own(w), axis=1) / each)
+
+        def squared(w: Array) -> Array:
+            return np.asarray(2 * np.sqrt(self._spread.square(w)) * single(w))
+
+        falls = pace(x, np.column_stack([mean, root]), self.degree)
         return (
-            unknown(self.x, self._mean, self.degree),
-            unknown(self.x, self._root.T, self.degree, lambda spline: spline.square),
+            unknown(x, mean, self.degree, falls=falls, least=single),
+            unknown(x, root, self.degree, lambda spline: spline.square, falls, squared),
         )
 
     def rough(self, square: Array) -> tuple[Array, Array]:
@@ -203,13 +215,19 @@ class Interpolated:
 
 
 def unknown(
-    x: Array, rows: Array, degree: int, function: Callable[[Spline], Function] = lambda s: s
+    x: Array,
+    rows: Array,
+    degree: int,
+    function: Callable[[Spline], Function] = lambda s: s,
+    falls: Array | None = None,
+    least: Function | None = None,
 ) -> Function:
     """What is not known between the places x of a function of a spline through rows; bounds.
 
     Splines of two degrees more follow functions better where places are close enough for them;
-    where they are not, these swing, and two degrees less say more. Corners and jumps no degree
-    follows: see `_beyond`.
+    where they are not, these swing, and two degrees less say more. Two of them may agree by
+    chance: it `falls` no faster than the `pace` of all rows. Corners and jumps no degree follows:
+    see `_beyond`.
     """
 
     def through(kept: Array, k: int) -> Function:
@@ -233,14 +251,33 @@ def unknown(
         many = _everywhere(missed, farther)
     missed, many = (np.maximum(e[1:], e[:-1]) for e in (missed, many))
     share = _alone(x, rows.reshape(len(x), -1))
-    factor, least = _beyond(apart(higher, at), apart(lower, at), missed, share)
-    least = np.maximum(least, many)
+    falls = pace(x, rows.reshape(len(x), -1), degree) if falls is None else falls
+    factor, corners = _beyond(apart(lower, at), missed, share, falls)
+    corners = np.maximum(corners, many)
 
     def error(w: Array) -> Array:
         i = np.clip(x.searchsorted(w) - 1, 0, len(x) - 2)
-        return np.asarray(np.maximum(apart(higher, w) * factor[i], least[i]))
+        off = np.maximum(apart(higher, w), np.minimum(falls[i], 1) * apart(lower, w))
+        if least is not None:
+            off = np.maximum(off, least(w))
+        return np.asarray(np.maximum(off * factor[i], corners[i]))
 
     return error
+
+
+def pace(x: Array, rows: Array, degree: int) -> Array:
+    """Between two places each, what two more degrees leave of a difference between two degrees.
+
+    Of all columns of the rows (n, R) together: that of one alone may be next to 0 by chance.
+    """
+    own, at = degree_for(len(x), degree), _between(x)
+    less, plain, more = (
+        Spline.through(x, rows, k)(at)
+        for k in (max(own - 2, 1), own, degree_for(len(x), degree + 2))
+    )
+    high, low = (_largest(np.linalg.norm(other - plain, axis=1)) for other in (more, less))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(high / low, nan=0.0, posinf=np.inf)
 
 
 def _left_out(x: Array, through: Callable[[Array], Function], gaps: int = 1) -> Array:
@@ -262,24 +299,27 @@ def _between(x: Array) -> Array:
     return np.asarray((x[:-1, None] + np.diff(x)[:, None] * share).ravel())
 
 
-def _beyond(high: Array, low: Array, missed: Array, share: Array) -> tuple[Array, Array]:
+def _largest(values: Array) -> Array:
+    """The largest between two knots each, of values at points between knots."""
+    return np.asarray(values.reshape(-1, LOOKS).max(axis=1))
+
+
+def _beyond(low: Array, missed: Array, share: Array, falls: Array) -> tuple[Array, Array]:
     """Between two knots each: the error over what a higher degree differs by, and its least.
 
-    `high` and `low` are what splines of a higher and a lower degree differ by, at points between
-    knots; `missed` what is missed where knots are left out. What still higher ones would add is a
-    geometric series; where the higher one differs more than the lower one, the difference is that
-    of the latter. A jump or a corner splines of all degrees miss alike: where differences do not
-    fall, there is the `share` of what is missed that stands alone; half of it on either side, and
-    it is summed up with no other (as `SPREAD` takes it to be).
+    `low` is what a spline of a lower degree differs by at points between knots, `missed` what is
+    missed where knots are left out, and `falls` the `pace`. What still higher degrees would add is
+    a geometric series; where the higher one differs more than the lower one, the difference is
+    that of the latter. A jump or a corner splines of all degrees miss alike: where differences do
+    not fall, there is the `share` of what is missed that stands alone; half of it on either side,
+    and it is summed up with no other (as `SPREAD` takes it to be).
     """
-    high, low = (e.reshape(-1, LOOKS).max(axis=1) for e in (high, low))
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.nan_to_num(high / low, nan=0.0, posinf=np.inf)
-        series = 1 / np.maximum(1 - ratio, 1 / FURTHER)
-        other = np.clip(missed / low, 1.0, FURTHER) / ratio
-        factor = np.nan_to_num(np.where(ratio < 1, series, other), nan=1.0, posinf=1.0)
-    near = np.pad(ratio, 1)
-    near = np.maximum(ratio, np.maximum(near[:-2], near[2:]))
+        series = 1 / np.maximum(1 - falls, 1 / FURTHER)
+        other = np.clip(missed / _largest(low), 1.0, FURTHER) / falls
+        factor = np.nan_to_num(np.where(falls < 1, series, other), nan=1.0, posinf=1.0)
+    near = np.pad(falls, 1)
+    near = np.maximum(falls, np.maximum(near[:-2], near[2:]))
     return factor, missed * share * np.minimum(near / FALLING, 1) ** 2 / (ASIDE * SPREAD)
 
 
@@ -299,7 +339,7 @@ def _everywhere(missed: Array, farther: Array) -> Array:
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         share = np.nan_to_num(missed / (CORNERED * farther), nan=0.0, posinf=1.0)
-    return np.asarray(missed / BESIDE * np.minimum(share, 1) ** 2)
+    return np.asarray(missed / (BESIDE * SPREAD) * np.minimum(share, 1) ** 2)
 
 
 def _alone(x: Array, values: Array) -> Array:

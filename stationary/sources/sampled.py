@@ -8,7 +8,7 @@ K(w) = P_A(W > w) - P_B(W > w), log(M_A / M_B) changes by
     int K d(2f/a) dw - int (p_A - p_B) dS2 / S2 dw.
 
 Between two knots the absolute values of this add up; from one pair of knots to the next errors
-have other signs, and three times the root of the sum of their squares is claimed. (Of corners, one
+have other signs, and twice the root of the sum of their squares is claimed. (Of corners, one
 pair of knots holds all of it; a sum with its signs would cancel and claim too little.)
 """
 

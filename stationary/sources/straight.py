@@ -17,7 +17,7 @@ from stationary.functions.interpolation import Spline
 from stationary.numbers.cost import MEMORY
 
 SOMEWHERE = 0.25  # of a jump, the error next to it: 1 / sqrt(12) on average, and 1/2 at most
-CORNER = 2.0  # times what a parabola leaves of a line, which a corner may leave with `SPREAD`
+CORNER = 3.0  # times what a parabola leaves of a line, which a corner may leave with `SPREAD`
 
 
 @dataclass(frozen=True, eq=False)

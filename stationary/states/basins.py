@@ -30,6 +30,7 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.panels.pieces import sums_between
+from stationary.process.known import HERE
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.component import VISIBLE, Component
@@ -187,8 +188,11 @@ def _variances(
     slope = chebyshev_sum(derived(found.ell), t, panel) / found.panels.half[panel]
     off = np.array([0.0 if e is None else e.error for _, e in minima])
     rounding = 4 * found.samples.tails[1][panel] + len(found.ell) * found.arithmetic.grain
-    relative = to_float(rounding) + off * to_float(np.abs(slope))
-    return variances, to_float(variances) * relative
+    # What interpolation knows of its error goes through 0 between knots, where that does not.
+    gaps = np.searchsorted(found.diffusion.breakpoints, to_float(found.panels.lower))
+    unknown = np.array([found.unknown[1][gaps == gap].max() for gap in gaps[panel]])
+    relative = rounding + off * np.abs(slope) + HERE * unknown
+    return variances, to_float(variances * relative)
 
 
 def _pressed(parts: Anatomy) -> tuple[bool, bool]:

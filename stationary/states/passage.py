@@ -46,6 +46,7 @@ from stationary.states.law import Passage, Value, filled
 from stationary.states.laying import shapes_of
 from stationary.states.rests import DivergesError, LastLeg, before
 from stationary.states.scales import STEEPEST, Log, Mesh
+from stationary.states.unknown import Unknown
 
 T = TypeVar("T")
 
@@ -217,55 +218,21 @@ class Stretch:
             return [*self._moments(end, moments - 1), None]
 
     @cached_property
-    def _not_known(self) -> list[tuple[Array, Array, Array, Array]]:
-        """Of each piece that was interpolated, by panel: what is not known of int h (squared) and
-        of log a, the share of the speed measure, and that of the scale measure."""
-        found, (low, high) = [], self.interval
-        for q in (p.sampling for p in self.pieces if p.sampling.diffusion.uncertainty is not None):
-            inside = np.asarray((q.panels.upper > low) & (q.panels.lower < high), dtype=bool)
-            shares = []
-            for s in (1, 0):  # m goes as e^Phi / a, s as e^-Phi
-                phi = (2 * s - 1) * q.potential(2 * s - 1, s)[0] - s * q.ell[0]
-                logs = to_float(phi + log(q.panels.half))[inside]
-                share = np.exp(logs - logs.max(initial=-math.inf))
-                shares.append(share / share.sum())
-            of_h, of_a = (v[inside] for v in q.unknown)
-            found.append((of_h, of_a, *shares))
-        return found
+    def _unknown(self) -> tuple[Unknown, ...]:
+        """What is not known of each piece that was interpolated."""
+        found = (p.sampling for p in self.pieces if p.sampling.diffusion.uncertainty is not None)
+        return tuple(Unknown.of(q, *self.interval) for q in found)
 
-    @cached_property
-    def unknown(self) -> float:
-        """What is not known of the log of a time, where drift and variance were interpolated.
-
-        An error of 2 f / a where the process hardly comes, on the way out that is none, counts as
-        the share of the time that is spent beyond; on a way out, no more than what is left of it.
-        """
-        total = 0.0
-        for of_h, of_a, spent, way in self._not_known:
-            below, above = np.cumsum(spent), np.cumsum(spent[::-1])[::-1]
-            up, down = np.cumsum(way[::-1])[::-1], np.cumsum(way)
-            beyond = above if self.leaves[0] else below
-            if all(self.leaves):
-                beyond = np.minimum(np.minimum(below, up) + np.minimum(above, down), 1.0)
-            total += math.sqrt(float(of_h @ beyond**2)) + float(of_a @ spent)
-        return total
-
-    @cached_property
+    @property
     def unknown_chances(self) -> tuple[float, float]:
-        """What is not known of the logs of the probabilities to leave below and above.
-
-        An error of 2 f / a at y counts, at most, as the share of the scale measure on the other
-        side of y than the end.
-        """
-        below = above = 0.0
-        for of_h, _, _, way in self._not_known:
-            below += math.sqrt(float(of_h @ np.cumsum(way) ** 2))
-            above += math.sqrt(float(of_h @ np.cumsum(way[::-1])[::-1] ** 2))
-        return below, above
+        """What is not known of the logs of the probabilities to leave below and above."""
+        below, above = np.array([(0.0, 0.0), *(u.chances for u in self._unknown)]).sum(axis=0)
+        return float(below), float(above)
 
     def times(self, x: Array, end: int, moments: int = 2) -> list[Value]:
         """The mean time and its variance, from each x, given the end that it leaves by."""
-        result = []
+        result, both = [], all(self.leaves)
+        unknown = sum(u.times(to_float(x), end, both=both) for u in self._unknown)
         for f, factor in zip(self._moments(end, moments), (2, 8), strict=False):
             if f is None:
                 result.append(self._filled(x.shape, math.inf))
@@ -273,7 +240,7 @@ class Stretch:
                 found = f(x)
                 value = found.log + log(number(factor * f.mesh.arithmetic.one))
                 time = self._rounded(converted(value, self.arithmetic), found.error)
-                result.append(Value(time.log, time.error + self.unknown))
+                result.append(Value(time.log, time.error + unknown))
         return result
 
     def exit_from(self, x: Any) -> Passage:

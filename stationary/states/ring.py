@@ -211,7 +211,7 @@ class RingDensity(Weight):
         """As without current, or less where P is decided by what is near."""
         stored = np.abs(self.coefficients[0]) + self.k * np.abs(self.sampling.ell[0])
         near = self.blur + self.cut + DOUBLE.epsilon * (2 + self.span / 4 + stored)
-        of_h, of_a = self.sampling.unknown
+        of_h, of_a, _ = self.sampling.unknown
         near = near + math.sqrt(float(of_h.sum())) + self.k * of_a
         near = near + near[np.argmax(self.coefficients[0])]
         resolved = self.sampling.samples.resolved
