@@ -434,6 +434,42 @@ def test_no_number_of_a_sample_goes_on_past_its_standard_error():
     assert "mass_standard_error" not in analyze(plain, chain=False).to_frame(of="minima")
 
 
+def test_sweeps_have_the_standard_errors_of_a_sample_and_crossovers_theirs(tmp_path):
+    """Gradients w^3 - w + c_j + k hold the same on both sides where k is minus the mean of c."""
+    c = SHIFTS[:60, None]
+
+    def made(k, sample=True):
+        def losses(w):
+            return w**4 / 4 - w**2 / 2 + (c + k) * w
+
+        return Landscape(losses=losses, learning_rate=0.1, domain=(-3, 3), sample=sample)
+
+    k = [float(by - c.mean()) for by in (-0.2, 0.05, 0.2)]
+    asked = {"parameters": {"k": k}, "quantities": ["loss", "median", "exit_time"]}
+    found, alone = sweep(made, **asked), analyze(made(k[1]), chain=False)
+    table, errors = found.table(), alone.standard_errors
+    assert table["mean_standard_error"][1] == errors.mean
+    assert table["std_standard_error"][1] == errors.std == found.rows[1].std_standard_error
+    assert table["log_mass_standard_error_1"][1] == errors.log_masses[1]
+    assert found.rows[1].minima[0].position_standard_error == errors.positions[0]
+    assert table["loss_0_standard_error"][1] == errors.losses[0]
+    assert table["median_standard_error"][1] == errors.quantiles[0.5]
+    log = errors.log_exit_times[1] * alone.basins[1].exit_time
+    assert table["exit_time_1_standard_error"][1] == pytest.approx(log)
+    (crossing,) = found.crossovers
+    assert crossing.value == pytest.approx(-c.mean(), abs=1e-9)
+    assert crossing.standard_error == pytest.approx(c.std() / math.sqrt(60), rel=1e-3)
+    said = " ".join(str(found).split())
+    assert "largest std. error" in said
+    assert "error std. error below above" in said
+    again = sweep(made, **asked, resume=found).table()["exit_time_1_standard_error"]
+    assert (again == table["exit_time_1_standard_error"]).all()
+    axes = found.plot(tmp_path / "sweep.png", quantity="median").axes[0]
+    assert "standard errors" in axes.get_xlabel()
+    whole = sweep(lambda k: made(k, sample=False), {"k": [0.1]})
+    assert not [n for n in whole.columns if "standard" in n]
+
+
 def test_why_a_sample_has_no_standard_errors_is_said():
     c = SHIFTS[:20, None] / 10
     ring = Landscape(

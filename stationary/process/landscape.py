@@ -253,7 +253,6 @@ class Landscape(Losses, metaclass=BySpace):
             of_g, of_s = of_gradients(w)
             return rate * of_g, rate * rate * self.noise_factor * of_s
 
-        sampled = self.sample or (known is not None and known.sample is not None)
         notes: tuple[str, ...] = () if known is None else known.notes
         knots = () if known is None else known.knots.tolist()
         if self.written.pointwise:
@@ -276,7 +275,7 @@ class Landscape(Losses, metaclass=BySpace):
             convention=self.convention,
             breakpoints=(*self.breakpoints, *self.corners, *knots),
             uncertainty=None if of_gradients is None else bounds,
-            sample=self.as_sample() if sampled else None,
+            sample=self.as_sample() if self.from_sample else None,
             initial=self.initial,
             name=self.name,
             parameters=self.parameters,
@@ -292,6 +291,11 @@ class Landscape(Losses, metaclass=BySpace):
             rounding=(self.written.rounding, self.written.rounding),
             settled=True,
         )
+
+    @property
+    def from_sample(self) -> bool:
+        """Whether mean and variance of the gradients were estimated from a sample."""
+        return bool(self.sample or (self.known is not None and self.known.sample is not None))
 
     def as_sample(self) -> GradientSample:
         """What the datapoints could just as well have been."""

@@ -23,6 +23,7 @@ from stationary.show.drawing import (
     spans_decades,
 )
 from stationary.show.sweep import value_text
+from stationary.sweeps.answers import SUFFIX
 from stationary.sweeps.arrhenius import RATES, rate_of
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import known_text
@@ -146,6 +147,7 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
         curves.setdefault(place[0] if others else 0, []).append((place[-1], n))
     many, names = len(curves) > len(DASHES), {0, len(curves) - 1}
     shown: list[Array] = []
+    bars_are = ""
     for k, points in sorted(curves.items()):
         x = [float(_numbers(values)[i]) for i, _ in points]
         at = [n for _, n in points]
@@ -153,6 +155,10 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
         for m, column in enumerate(named):
             y = columns[column][at]
             by = columns.get(f"{column}_error", np.zeros(len(columns[column])))[at]
+            stem, _, label = column.rpartition("_")
+            for name in (f"{column}{SUFFIX}", f"{stem}{SUFFIX}_{label}"):
+                if name in columns and np.isfinite(columns[name][at]).any():
+                    by, bars_are = columns[name][at], " (bars: standard errors of the sample)"
             which = [_named(sweep, int(column.rpartition("_")[2]))] if len(named) > 1 else []
             kind: dict[str, Any] = {
                 "color": colour_of(m if len(named) > 1 or many else k),
@@ -163,7 +169,10 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
                 "label": None if many and k not in names else ", ".join(fixed + which) or None,
                 "clip_on": False,
             }
-            _, _, bars = ax.errorbar(x, y, np.nan_to_num(by, posinf=0.0), **kind)
+            length = np.nan_to_num(np.array([by, by]), posinf=0.0)
+            if quantity == "mass":  # between 0 and 1
+                length = np.fmin(length, [y, 1 - y])
+            _, _, bars = ax.errorbar(x, y, length, **kind)
             for bar in bars:  # may be longer than the panel
                 bar.set_clip_on(True)
             shown.append(y[np.isfinite(y)])
@@ -173,6 +182,8 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     _prepare(ax, "x", across, values)
     words = {"std": "standard deviation", "mass": "probability"}.get(quantity, quantity)
     ax.set_ylabel(words.replace("_", " "))
+    if bars_are:
+        ax.set_xlabel(f"{ax.get_xlabel()}{bars_are}")
     return len(named) * (2 if many else len(curves))
 
 

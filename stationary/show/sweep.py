@@ -9,12 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from stationary.process.landscape import Landscape
 from stationary.result import plain
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, rows_of, tabulated
+from stationary.show.sample import standard_error_text, unsure
+from stationary.sweeps.answers import SUFFIX
 from stationary.sweeps.arrhenius import rate_of
-from stationary.sweeps.sweep import Crossover, Sweep
-from stationary.wording import MOST_NAMED, error_text, known_text, probability_text, sample_text
+from stationary.sweeps.sweep import Crossover, Sweep, from_sample
+from stationary.wording import (
+    MOST_NAMED,
+    digits_left,
+    error_text,
+    estimate_text,
+    joined,
+    known_text,
+    near_one_text,
+    probability_text,
+)
 
 
 def text(sweep: Sweep) -> Report:
@@ -64,20 +74,27 @@ def _minima(sweep: Sweep) -> list[Line]:
     deviations = columns["std"][np.isfinite(columns["std"])]
     scale = float(deviations.max(initial=0.0))
     labels, more = first_of(sweep.labels, "{n} more are not listed.")
+    none = np.full(len(sweep.rows), np.nan)
     rows = []
     for label in labels:
         here = sweep.kinds[label] != ""
-        logs = columns[f"log_mass_{label}"][here]
-        logs = logs[~np.isnan(logs)]
-        where = columns[f"position_{label}"][here]
+        names = ("log_mass", "mass", "position")
+        logs, _, where = (columns[f"{n}_{label}"][here] for n in names)
+        errors = [columns.get(f"{n}{SUFFIX}_{label}", none)[here] for n in names]
         # What is far below any width is rounding.
-        ends = [f"{x:.6g}" if abs(x) > 1e-13 * scale else "0" for x in (where.min(), where.max())]
+        ends = [
+            estimate_text(where[i], 0, errors[2][i], 6) if abs(where[i]) > 1e-13 * scale else "0"
+            for i in (int(where.argmin()), int(where.argmax()))
+        ]
+        known = np.flatnonzero(~np.isnan(logs))
+        extremes = known[[logs[known].argmin(), logs[known].argmax()]] if len(known) else ()
+        held = [_mass(*(float(v[i]) for v in (logs, *errors[:2]))) for i in extremes]
         rows.append(
             (
                 str(label),
                 " to ".join(dict.fromkeys(ends)),
                 " or ".join(sorted(set(sweep.kinds[label][here]))),
-                *(map(probability_text, (logs.min(), logs.max())) if len(logs) else ("", "")),
+                *(held or ("", "")),
                 str(wins[label]),
             )
         )
@@ -88,25 +105,34 @@ def _minima(sweep: Sweep) -> list[Line]:
     return [*tabulated(header, rows), *more]
 
 
+def _mass(log_p: float, of_log: float, of_mass: float) -> str:
+    """A mass to the digits that a sample leaves."""
+    if log_p > -of_mass:
+        return near_one_text(log_p, of_mass)
+    return probability_text(log_p, digits_left(unsure(of_log), 6))
+
+
 def _crossovers(sweep: Sweep) -> list[Line]:
     found = [c for c in sweep.crossovers if not c.reason]
     lost = [c for c in sweep.crossovers if c.reason]
     lines: list[Line] = []
     if found:
-        axis = found[0].axis
+        axis, sampled = found[0].axis, from_sample(sweep.process)
         fixed = [name for name in sweep.swept if name != axis]
         rows = [
             (
                 *(value_text(c.fixed[name]) for name in fixed),
-                known_text(c.value, c.error, 12),
+                estimate_text(c.value, c.error, c.standard_error, 12),
                 error_text(c.error),
+                *[standard_error_text(c.standard_error)] * sampled,
                 str(c.below),
                 str(c.above),
                 probability_text(c.log_mass, 4),
             )
             for c in found[:MOST_ROWS]
         ]
-        lines = tabulated((*fixed, axis, "error", "below", "above", "both hold"), rows)
+        header = (*fixed, axis, "error", *["std. error"] * sampled, "below", "above", "both hold")
+        lines = tabulated(header, rows)
         lines.append(
             f"Below and above that {axis.replace('_', ' ')}, these minima hold most; at it, both "
             "the same."
@@ -133,7 +159,7 @@ def _place(sweep: Sweep, values: Any) -> str:
 
 def _quantities(sweep: Sweep) -> list[Line]:
     """The range of each quantity, and its largest error."""
-    columns = sweep.table()
+    columns, sampled = sweep.table(), from_sample(sweep.process)
     rows = []
     for name in sweep.quantities:
         for column in (name, *(f"{name}_{label}" for label in sweep.labels)):
@@ -144,9 +170,21 @@ def _quantities(sweep: Sweep) -> list[Line]:
             errors = columns[f"{column}_error"]
             errors = errors[np.isfinite(errors)]
             worst = error_text(float(errors.max())) if len(errors) else "not known"
-            ends = (known_text(x, 0, 6) for x in (known.min(), known.max()))
+            of_sample = columns.get(f"{column}{SUFFIX}", np.full(len(values), np.nan))
+            at = [int(np.nanargmin(f)) for f in (values, -values)]
+            ends = (estimate_text(values[i], 0, of_sample[i], 6) for i in at)
             rows.append((column, *ends, worst, f"{len(known)}"))
-    return tabulated(("quantity", "least", "most", "largest error", "points"), rows)
+            if sampled:
+                rows[-1] = (*rows[-1][:-1], _largest(of_sample), rows[-1][-1])
+    header = ["quantity", "least", "most", "largest error", "points"]
+    header[-1:-1] = ["largest std. error"] * sampled
+    return tabulated(header, rows)
+
+
+def _largest(errors: Any) -> str:
+    """Of standard errors, those that are known."""
+    known = errors[np.isfinite(errors)]
+    return standard_error_text(float(known.max()) if len(known) else math.nan)
 
 
 def _activations(sweep: Sweep) -> list[Line]:
@@ -218,8 +256,8 @@ def _trust(sweep: Sweep) -> list[Line]:
             f"The mass of each minimum, however light, is right to {error_text(max(light))} of "
             "itself, or of its logarithm where that is large."
         )
-    process = sweep.process
-    lines.append(sample_text(process.diffusion() if isinstance(process, Landscape) else process))
+    if from_sample(sweep.process):
+        lines.append(_of_sample(sweep))
     rough = int((columns["status"] == "panel_limit").sum())
     if rough:
         lines.append(
@@ -227,6 +265,23 @@ def _trust(sweep: Sweep) -> list[Line]:
             "breakpoints."
         )
     return lines
+
+
+def _of_sample(sweep: Sweep) -> str:
+    """What a sample leaves unsure, and where that is told."""
+    columns = sweep.table()
+    names = [f"log_mass{SUFFIX}_{label}" for label in sweep.labels]
+    known = [
+        f"{_largest(columns[n])} (minimum {n.rpartition('_')[2]})"
+        for n in names
+        if np.isfinite(columns[n]).any()
+    ]
+    told = "where they are not known, as of several classes or around rings, they are empty"
+    said = f"that of ln mass is at most {joined(known)}; " if known else ""
+    return (
+        "Drift and variance were estimated from a sample: what that leaves unsure is in none of "
+        f"these errors. Columns {SUFFIX[1:]} have its standard errors: {said}{told}."
+    )
 
 
 def table(sweep: Sweep) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
 from typing import Any
@@ -14,6 +14,7 @@ import numpy as np
 from stationary.aliases import Array
 
 TEXTS = ("status", "reason", "kind")
+SUFFIX = "_standard_error"  # of what a sample leaves unsure: a column of its own
 Place = tuple[int, ...]  # of a point in the grid
 
 
@@ -65,6 +66,10 @@ class Minimum:
     log_mass: float  # nan where it depends on a start that was not given
     mass_error: float  # absolute, of log_mass; so relative, of the mass
     log_density: float  # at the minimum; nan for a trap
+    position_standard_error: float = math.nan  # of a sample, as the next three
+    mass_standard_error: float = math.nan
+    log_mass_standard_error: float = math.nan
+    log_density_standard_error: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,8 @@ class Numbers:
     mean_error: float = math.nan  # absolute, as the next but one
     std: float = math.nan
     std_error: float = math.nan
+    mean_standard_error: float = math.nan  # of a sample, as the next one
+    std_standard_error: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,7 @@ class Answer(Numbers):
 
     minima: tuple[Minimum, ...] = ()  # left to right
     extras: Any = None  # quantities that were asked for, see `quantities`
+    analysis: Any = field(default=None, compare=False, repr=False)  # of a sample, to ask more of
 
     @property
     def is_known(self) -> bool:
@@ -102,6 +110,7 @@ class Answer(Numbers):
 
 SCALARS = tuple(Numbers.__dataclass_fields__)
 OF_MINIMA = tuple(Minimum.__dataclass_fields__)
+MOMENTS = SCALARS[SCALARS.index("mean") :]
 
 
 def blank(name: str, *shape: int) -> Array:
@@ -156,7 +165,9 @@ class Answers(Sequence[Answer]):
         """One of them; a minimum that is part of another one has no mass there."""
 
         def row(columns: dict[str, Array], *at: int) -> dict[str, Any]:
-            return {n: c[at] if n in TEXTS else float(c[at]) for n, c in columns.items()}
+            here = {n: c[at] if n in TEXTS else float(c[at]) for n, c in columns.items()}
+            # The one nan there is: answers without the same numbers are the same.
+            return {n: math.nan if n not in TEXTS and math.isnan(v) else v for n, v in here.items()}
 
         numbers, minima = row(self.scalars, i), []
         for k in range(self.minima["position"].shape[1]):

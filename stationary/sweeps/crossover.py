@@ -15,6 +15,7 @@ from stationary.line.chart import OCTAVES
 from stationary.numbers.arithmetic import HUGE
 from stationary.sweeps.answers import Answer, Answers, Point
 from stationary.sweeps.family import Family
+from stationary.sweeps.quantities import known_errors
 
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
 
@@ -31,6 +32,7 @@ class Crossing:
     error: float = math.nan  # absolute, of value
     log_mass: float = math.nan  # of either
     reason: str = ""
+    standard_error: float = math.nan  # of value, where functions were estimated from a sample
 
 
 def brackets(answers: Answers, along: Array) -> list[tuple[int, int]]:
@@ -131,8 +133,10 @@ def _refined(
     error = by / slope + 2 * float(np.spacing(x)) + finest if slope > 0 else math.inf
     if not error < high - low:
         raise _LostError("the two masses are the same to within their errors all along")
-    log_mass = here.minima[i].log_mass
-    return [replace(blank, value=x, error=error, log_mass=log_mass)]
+    log_mass, known = here.minima[i].log_mass, known_errors(here.analysis)
+    of_sample = math.nan if known is None else float(known.log_ratios[i, k]) / slope
+    found = replace(blank, value=x, error=error, log_mass=log_mass, standard_error=of_sample)
+    return [found]
 
 
 def crossings_of_rates(family: Family, answers: Answers) -> list[Crossing]:
@@ -169,6 +173,7 @@ def crossings_of_rates(family: Family, answers: Answers) -> list[Crossing]:
                     second=c.first,
                     value=1 / (c.value * factor),
                     error=c.error / c.value**2 / factor,
+                    standard_error=c.standard_error / c.value**2 / factor,
                 )
                 for c in reversed(here)
             ]

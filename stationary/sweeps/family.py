@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.analysis import Analysis
 from stationary.errors import StationaryError, Status
 from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.elementary import log, number, possible_growth, to_float
@@ -29,8 +30,19 @@ from stationary.states.basins import MIN_BARRIER, basins_of, merges
 from stationary.states.distribution import EndState
 from stationary.states.remarks import TOLERANCE
 from stationary.states.solve import end_state
-from stationary.sweeps.answers import SCALARS, TEXTS, Answer, Answers, Minimum, Point, Points, blank
-from stationary.sweeps.quantities import Quantity, measured
+from stationary.sweeps.answers import (
+    OF_MINIMA,
+    SCALARS,
+    SUFFIX,
+    TEXTS,
+    Answer,
+    Answers,
+    Minimum,
+    Point,
+    Points,
+    blank,
+)
+from stationary.sweeps.quantities import Quantity, known_errors, measured
 
 Parameters = dict[str, Any]  # numbers, and the name of a convention
 
@@ -84,6 +96,29 @@ def answer_of(state: EndState, min_barrier: float) -> Answer:
         mean_error=_float(state.mean_error) + _rounding(mean),
         std=std,
         std_error=_float(state.std_error) + _rounding(std),
+    )
+
+
+def with_standard_errors(answer: Answer) -> Answer:
+    """The same with what a sample leaves unsure, where that is known."""
+    known, answer = known_errors(answer.analysis), replace(answer, analysis=None)
+    if known is None or len(known.masses) != len(answer.minima):
+        return answer
+    minima = tuple(
+        replace(
+            m,
+            position_standard_error=known.positions[k],
+            mass_standard_error=known.masses[k],
+            log_mass_standard_error=known.log_masses[k],
+            log_density_standard_error=known.log_densities[k],
+        )
+        for k, m in enumerate(answer.minima)
+    )
+    return replace(
+        answer,
+        minima=minima,
+        mean_standard_error=known.mean,
+        std_standard_error=known.std,
     )
 
 
@@ -176,7 +211,7 @@ class Family:
         try:
             for i in np.flatnonzero(~computed).tolist():
                 if i not in done:
-                    done[i] = self.alone(self.points[i])
+                    done[i] = with_standard_errors(self.alone(self.points[i]))
         except KeyboardInterrupt:
             if answers is not None:
                 done |= {i: answers[i] for i in np.flatnonzero(computed).tolist()}
@@ -191,15 +226,18 @@ class Family:
         numbers = self.numbers or range(len(self.points))
         return StoppedError({numbers[i]: answer for i, answer in found.items()})
 
-    def alone(self, point: Point) -> Answer:
-        """The answer at one point, solved by itself."""
+    def alone(self, point: Point, *, asked: bool = True) -> Answer:
+        """The answer at one point, solved by itself; with the quantities, if these are asked."""
         try:
             process = self._made(point)
             state = end_state(process, digits=self.digits)
             answer = answer_of(state, self.min_barrier)
-            if not self.quantities:
+            analysis = Analysis(process, state, self.min_barrier)
+            if state.diffusion.sample is not None:
+                answer = replace(answer, analysis=analysis)
+            if not (self.quantities and asked):
                 return answer
-            extras, why = measured(process, state, self.min_barrier, self.quantities)
+            extras, why = measured(analysis, self.quantities)
             return replace(answer, extras=extras, reason=answer.reason or why)
         except LOST as error:
             return failed(error, self.process.name)
@@ -211,12 +249,16 @@ class Family:
             if answers is not None and computed.all():
                 found: Answer = answers[0]
                 return found
-        return self.alone(replace(point, learning_rate=1 / (beta * self.factor(point))))
+        return self.alone(
+            replace(point, learning_rate=1 / (beta * self.factor(point))), asked=False
+        )
 
     @cached_property
     def kernel(self) -> Callable[[Array], tuple[Answers | None, Array]] | None:
         """Answers at many inverse temperatures at once, and which of them hold; None if none do."""
         if self.digits is not None or self.quantities or not isinstance(self.process, Landscape):
+            return None
+        if self.process.from_sample:  # standard errors are of each point by itself
             return None
         if len(self.lines) > 1 and not self.process.noise_scales:
             return None
@@ -283,7 +325,11 @@ def _answers(
                 same = [order[float(b.position)] for b in group]
                 _merge(minima, held_by, np.flatnonzero(stage == k), same)
     names = [Status.CONVERGED.name.lower(), lacking.name.lower()]
-    scalars = {n: getattr(s, n).copy() for n in SCALARS if n not in TEXTS} | {
+    of_sample = [n for n in (*SCALARS, *OF_MINIMA) if n.endswith(SUFFIX)]
+    minima |= {n: blank(n, m, len(known)) for n in of_sample if n in OF_MINIMA}
+    scalars: dict[str, Any] = {n: blank(n, m) for n in of_sample if n in SCALARS}
+    numbers = [n for n in SCALARS if n not in TEXTS and n not in scalars]
+    scalars |= {n: getattr(s, n).copy() for n in numbers} | {
         "status": np.array(names, dtype=object)[(s.error > TOLERANCE).astype(int)],
         "reason": blank("reason", m),
         "kind": np.full(m, "density", dtype=object),

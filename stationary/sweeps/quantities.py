@@ -18,13 +18,28 @@ from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import explained, name_of
 from stationary.functions.given import way_out
-from stationary.process.diffusion import Diffusion
-from stationary.process.landscape import Landscape
-from stationary.states.distribution import EndState
+from stationary.questions.influence import StandardErrors
 from stationary.states.quantiles import quantiles
+from stationary.sweeps.answers import SUFFIX
 
 Quantity = Callable[[Any], Any]
-Extras = dict[tuple[str, float | None], tuple[float, float]]  # by the name and the basin's place
+# By the name and the basin's place: the value, its error, and that of a sample.
+Extras = dict[tuple[str, float | None], tuple[float, float, float]]
+OF_SAMPLE = {  # what has standard errors, and what `StandardErrors` calls it
+    "mean": "mean",
+    "std": "std",
+    "skewness": "skewness",
+    "kurtosis": "kurtosis",
+    "entropy": "entropy",
+    "median": "quantiles",
+    "exit_time": "log_exit_times",
+    "log_exit_time": "log_exit_times",
+    "barrier_left": "barriers_left",
+    "barrier_right": "barriers_right",
+    "width": "widths",
+    "loss": "losses",
+    "sharpness": "sharpnesses",
+}
 
 
 def _flow(analysis: Any, times: float = 1.0) -> tuple[float, float]:
@@ -144,14 +159,8 @@ def quantities_from(given: Any) -> dict[str, Quantity]:
     return {name: QUANTITIES[name] for name in names}
 
 
-def measured(
-    process: Landscape | Diffusion,
-    state: EndState,
-    min_barrier: float,
-    quantities: Mapping[str, Quantity],
-) -> tuple[Extras, str]:
+def measured(analysis: Analysis, quantities: Mapping[str, Quantity]) -> tuple[Extras, str]:
     """All quantities of one solved process; what cannot be had is left out, and why is said."""
-    analysis = Analysis(process, state, min_barrier)
     found: Extras = {}
     why = ""
     for name, function in quantities.items():
@@ -177,8 +186,30 @@ def _of_one(name: str, value: Any, analysis: Analysis) -> Extras:
             continue
         one = math.nan if one is None else one
         pair = tuple(one) if isinstance(one, tuple) else (one, math.nan)
-        found[name, place] = float(pair[0]), float(pair[1])
+        k = None if place is None else [float(b.position) for b in analysis.basins].index(place)
+        value = float(pair[0])
+        found[name, place] = value, float(pair[1]), _of_sample(name, value, k, analysis)
     return found
+
+
+def known_errors(analysis: Analysis | None) -> StandardErrors | None:
+    """What a sample leaves unsure; None where that is not known, or nothing was estimated."""
+    try:
+        return None if analysis is None else analysis.standard_errors
+    except StationaryError:
+        return None
+
+
+def _of_sample(name: str, value: float, basin: int | None, analysis: Analysis) -> float:
+    """The standard error of a quantity of that name; nan where it is not known."""
+    known = known_errors(analysis)
+    if known is None or name not in OF_SAMPLE:
+        return math.nan
+    errors: Any = getattr(known, OF_SAMPLE[name])
+    if basin is None:
+        return float(errors[0.5] if name == "median" else errors)
+    # Of a time by its logarithm.
+    return float(errors[basin]) * (value if name == "exit_time" else 1.0)
 
 
 def columns_of(
@@ -196,6 +227,7 @@ def columns_of(
                 if key != name or (place is not None and np.isnan(away).all()):
                     continue
                 column = name if place is None else f"{name}_{int(np.nanargmin(away))}"
-                for full, value in zip((column, f"{column}_error"), pair, strict=True):
+                named = (column, f"{column}_error", f"{column}{SUFFIX}")
+                for full, value in zip(named, pair, strict=True):
                     columns.setdefault(full, np.full(len(extras), math.nan))[i] = value
     return columns

@@ -13,7 +13,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.process.forms import Convention
-from stationary.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Minimum, Points
+from stationary.sweeps.answers import OF_MINIMA, SCALARS, SUFFIX, TEXTS, Answer, Minimum, Points
 from stationary.sweeps.tasks import Grid
 
 WORDS = tuple(c.name.lower() for c in Convention)  # on an axis
@@ -50,7 +50,7 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
             "mapping of the names of columns to their values, as of Sweep.table()."
         )
     columns: Mapping[str, Sequence[Any]] = table.table() if hasattr(table, "table") else table
-    lost = [c for c in (*axes, *SCALARS) if c not in columns]
+    lost = [c for c in (*axes, *SCALARS) if c not in columns and SUFFIX not in c]
     if lost:
         raise LandscapeError(
             f"{name}: the table to go on from has no column {lost[0]}: it is that of another "
@@ -70,9 +70,11 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
                 "now. Ask for the same values, or name another file."
             )
         labels = [c[5:] for c in columns if re.fullmatch(r"kind_\d+", c) and row[c]]
-        minima = tuple(Minimum(**{n: row[f"{n}_{label}"] for n in OF_MINIMA}) for label in labels)
+        minima = tuple(
+            Minimum(**{n: row[f"{n}_{k}"] for n in OF_MINIMA if f"{n}_{k}" in row}) for k in labels
+        )
         extras = {  # as `measured` gives them
-            (q, at): (row[column], row.get(f"{column}_error", math.nan))
+            (q, at): (row[column], *(row.get(column + e, math.nan) for e in ("_error", SUFFIX)))
             for q in grid.recipe.quantities or ()
             for at, column in (
                 (None, q),
@@ -80,7 +82,7 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
             )
             if not math.isnan(row.get(column, math.nan))
         }
-        scalars = {n: row[n] for n in SCALARS}
+        scalars = {n: row[n] for n in SCALARS if n in row}
         number = int(np.ravel_multi_index(place, grid.shape))
         found[number] = Answer(**scalars, minima=minima, extras=extras or None)
     _check(found, grid)

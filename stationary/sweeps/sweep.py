@@ -19,7 +19,16 @@ from stationary.process.landscape import Landscape
 from stationary.progress import INTERRUPTED, Progress, told
 from stationary.result import Data, Listed, Result
 from stationary.states.basins import MIN_BARRIER
-from stationary.sweeps.answers import OF_MINIMA, SCALARS, Minimum, Numbers, blank, labels_of_blocks
+from stationary.sweeps.answers import (
+    MOMENTS,
+    OF_MINIMA,
+    SCALARS,
+    SUFFIX,
+    Minimum,
+    Numbers,
+    blank,
+    labels_of_blocks,
+)
 from stationary.sweeps.arrhenius import Activation, activations, rate_of
 from stationary.sweeps.crossover import Crossing
 from stationary.sweeps.plan import planned
@@ -53,6 +62,7 @@ class Crossover(Listed):
     between: tuple[float, float]  # the neighbouring values on the axis
     fixed: Mapping[str, Any]  # the other values
     reason: str = ""  # why it was not found
+    standard_error: float = math.nan  # of value, where functions were estimated from a sample
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -143,7 +153,8 @@ class Sweep(Result):
 
         Numbers that do not exist are nan; a minimum that dominates nothing is -1 in `dominant`.
         For each label i there are position_i, kind_i, mass_i, log_mass_i, mass_error_i (absolute,
-        of log_mass_i, and so relative to mass_i) and log_density_i.
+        of log_mass_i, and so relative to mass_i) and log_density_i. What was estimated from a
+        sample has columns such as mean_standard_error and log_mass_standard_error_i, too.
         """
         return dict(self.data)
 
@@ -183,9 +194,12 @@ class Rows(Data, Sequence[Row]):
         minima = {}
         for label, kinds in sweep.kinds.items():
             if kinds[i]:
-                own = {n: values[f"{n}_{label}"] for n in OF_MINIMA if n != "kind"}
+                named = {n: f"{n}_{label}" for n in OF_MINIMA if n != "kind"}
+                own = {n: values[column] for n, column in named.items() if column in values}
                 minima[label] = Minimum(kind=kinds[i], **own)
-        told: dict[str, Any] = {name: values.get(name) for name in (*STEP, *SCALARS)}
+        told: dict[str, Any] = {
+            n: values.get(n) for n in (*STEP, *SCALARS) if SUFFIX not in n or n in values
+        }
         return Row(
             **told,
             parameters={name: values[name] for name in sweep.parameters},
@@ -305,7 +319,7 @@ def _assembled(grid: Grid, solved: Solved) -> Sweep:
     data = {n: np.array(grid.axes[n], float if n == STEP[0] else None)[places[n]] for n in order}
     for n in SCALARS:
         data[n] = np.concatenate([b.scalars[n] for b in blocks.values()] or [blank(n, 0)])
-    moments = {n: data.pop(n) for n in SCALARS[-4:]}
+    moments = {n: data.pop(n) for n in MOMENTS}
     data |= moments | {"dominant": dominant}
     for i in range(count):
         own = {f"{n}_{i}": column[i] for n, column in columns.items()}
@@ -315,6 +329,8 @@ def _assembled(grid: Grid, solved: Solved) -> Sweep:
     extras = [e for b in blocks.values() for e in (b.extras or [None] * len(b))]
     quantities = tuple(grid.recipe.quantities or ())
     data |= columns_of(quantities, extras, columns["position"])
+    if not from_sample(grid.process):
+        data = {n: column for n, column in data.items() if SUFFIX not in n}
     _explain(data, columns["log_mass"], columns["kind"])
     crossovers = tuple(_crossover(grid, c, solved, labels) for c in solved.crossings)
     kinds = dict(enumerate(columns["kind"]))
@@ -322,6 +338,13 @@ def _assembled(grid: Grid, solved: Solved) -> Sweep:
         grid.recipe.name, grid.axes, data, kinds, crossovers, solved.stopped, numbers, quantities,
         grid.process,
     )  # fmt: skip
+
+
+def from_sample(process: Landscape | Diffusion | None) -> bool:
+    """Whether a process was estimated from a sample."""
+    if isinstance(process, Landscape):
+        return process.from_sample
+    return process is not None and process.sample is not None
 
 
 def _explain(data: dict[str, Array], log_masses: Array, kinds: Array) -> None:
@@ -359,4 +382,5 @@ def _crossover(
         between=(low.pop(grid.axis), high[grid.axis]),
         fixed=low,
         reason=c.reason,
+        standard_error=c.standard_error,
     )

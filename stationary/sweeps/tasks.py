@@ -200,7 +200,8 @@ def _bracket(grid: Grid, answers: Answers, numbers: tuple[int, int]) -> list[Cro
     (parameters, step), (others, last) = map(grid.at, numbers)
 
     def answer_at(value: float) -> Answer:
-        return recipe.family(parameters | {axis: value}, Points.along(step)).alone(step)
+        family = recipe.family(parameters | {axis: value}, Points.along(step))
+        return family.alone(step, asked=False)
 
     with TURNS:
         if axis == STEP[0]:
