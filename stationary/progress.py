@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -39,6 +40,14 @@ def at(what: str, done: int = 0, total: int = 0) -> None:
         watch(what, done, total)
 
 
+@contextmanager
+def doing(what: str, done: int) -> Iterator[None]:
+    """As `at`, of as many as it takes; what is at work within says nothing of its own."""
+    at(what, done)
+    with _watched_by(None):
+        yield
+
+
 def each(things: Sequence[Each], what: str) -> Iterator[Each]:
     """The things one by one; what is at work on one of several says nothing of its own."""
     watch = _watch.get()
@@ -49,19 +58,31 @@ def each(things: Sequence[Each], what: str) -> Iterator[Each]:
         for done, thing in enumerate(things):
             watch(what, done, len(things))
             yield thing
+    watch("", 0, 0)
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """Who watches a stage."""
+
+    name: str
+    watch: Watch
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self.watch(f"{self.name}, {what}" if what else self.name, done, total)
 
 
 @contextmanager
 def stage(what: str, number: int, count: int) -> Iterator[None]:
-    """All that is at work within is one stage of several."""
+    """All that is at work within is one stage of several; stages within it are none."""
     watch = _watch.get()
-    if watch is None:
+    if watch is None or isinstance(watch, _Stage):
         yield
         return
-    named, tell = f"{number} of {count}, {what}", watch
-    with _watched_by(lambda own, *n: tell(f"{named}, {own}" if own else named, *n)):
+    with _watched_by(_Stage(f"{number} of {count}, {what}", watch)):
         at("")
         yield
+    watch("", 0, 0)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from stationary import (
 )
 from stationary import progress as module
 from stationary.__main__ import main
-from stationary.progress import at, each, stage, told, watched
+from stationary.progress import at, doing, each, stage, told, watched
 
 OU = Diffusion(lambda x: -x, 1, (-9, 9))
 
@@ -267,3 +267,22 @@ def test_a_command_that_is_interrupted_prints_what_was_done(capsys):
     out, err = capsys.readouterr()
     assert "to time 2." in " ".join(out.split())
     assert err == "stationary: stopped; what was done is kept.\n"
+
+
+def test_stages_within_a_stage_are_none_and_what_is_over_is_not_named():
+    told_of = []
+    with module._watched_by(lambda *told: told_of.append(told)):
+        with stage("small steps", 1, 2), stage("end state", 1, 3):
+            at("panels", 5)
+            with doing("learning rates", 7):
+                at("panels", 6)
+        assert list(each("ab", "basins")) == ["a", "b"]
+    assert told_of == [
+        ("1 of 2, small steps", 0, 0),
+        ("1 of 2, small steps, panels", 5, 0),
+        ("1 of 2, small steps, learning rates", 7, 0),
+        ("", 0, 0),
+        ("basins", 0, 2),
+        ("basins", 1, 2),
+        ("", 0, 0),
+    ]

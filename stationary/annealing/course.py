@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from stationary import progress
 from stationary.aliases import Array
 from stationary.process.schedules import Schedule
+from stationary.progress import doing
 
 Crossings = Callable[[float], tuple[Array, Array]]
 
@@ -169,8 +169,8 @@ class Looks:
 
         def at(u: float) -> Array:
             if u not in known:
-                progress.at("learning rates", len(known))
-                logs, errors = crossings(1 / u)
+                with doing("learning rates", len(known)):
+                    logs, errors = crossings(1 / u)
                 known[u] = np.maximum(logs, -many - NEVER), errors, 1.0 * np.isneginf(logs)
             return known[u][0]
 

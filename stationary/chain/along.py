@@ -111,7 +111,7 @@ def _along(
     def law(cuts: Array, edges: Array, other: int | None = None) -> Array:
         rows, of = begin(edges), columns(edges[:-1], edges[1:])
         found = [*known] or [np.append(rows[:-2] @ of, 0.0)]
-        for a, b in each(tuple(pairwise(cuts.tolist())), "stretches of the schedule"):
+        for a, b in each(tuple(pairwise(cuts.tolist())), "stretches"):
             whole = float(rates[a:b].sum())
             if whole:
                 batches = at(whole / (b - a))

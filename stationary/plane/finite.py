@@ -20,6 +20,7 @@ from scipy.sparse import csc_array, csr_array, eye_array
 from scipy.sparse.linalg import splu
 from scipy.special import ndtri
 
+from stationary import progress
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.cost import BY_WORK
@@ -29,7 +30,6 @@ from stationary.plane.recursion import recursion
 from stationary.plane.state import PlaneState
 from stationary.plane.verdict import Measured, PlaneCheck, numbers
 from stationary.process.minibatches import Stepper
-from stationary.progress import each
 from stationary.wording import place_text
 
 # Points of the grid for each direction, and the probability of the diffusion beyond each side,
@@ -107,7 +107,7 @@ def plane_check(
         chain = Measured(known.values, known.errors)
         notes.append(LINEAR if np.isfinite(known.values[2:4]).all() else ENDLESS)
     elif stepper.chances is not None:
-        grids = each(GRIDS, "grids of the chain")
+        grids = progress.each(GRIDS, "grids of the chain")
         tried = [_chain(state, stepper, *grid, own[5:], notes) for grid in grids]
         found = [made for made in tried if made is not None]
         if len(found) == len(GRIDS):
@@ -288,7 +288,7 @@ def walk(
     each = np.arange(walkers)
     sums = np.zeros((count + 1, 6, walkers))  # of 1, x, y, x^2, y^2, x y in each basin
     changes = np.zeros((count + 1, count + 1, walkers))
-    for step in range(burn + steps):
+    for step in progress.each(range(burn + steps), "steps of walkers"):
         x = stepper.draw(x, rng)
         if not np.isfinite(x).all():
             notes.append("Some walkers ran away to infinity: SGD diverges with this step.")

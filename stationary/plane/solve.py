@@ -132,6 +132,7 @@ def _around(
     _require_held(diffusion, density, solved.road)
     at("balance")
     ways = (*solved.others, ("balance", balanced(diffusion, density)))
+    at("")
     return PlaneState(
         diffusion, diffusion, density, ways, equilibria, tested, solved.road,
         notes=_notes(diffusion, density, equilibria),

@@ -24,7 +24,7 @@ from stationary.plane.regions import Nodes
 from stationary.points import drawing
 from stationary.process.plane import Box, PlaneDiffusion, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
-from stationary.progress import each
+from stationary.progress import at, each
 from stationary.result import Data, Result
 
 
@@ -214,6 +214,7 @@ class PlaneState(Bare, Result):
     def borders(self) -> tuple[Flow, Borders | None]:
         if self.main is not None:
             return self.main.borders
+        at("borders of basins")
         flow = Flow.of(self.diffusion, self.equilibria, self.box)
         alone = len(flow.attractors) == 1 and len(self.equilibria) == 1 and flow.arrives
         return flow, None if alone else Borders.of(flow, self.equilibria)

@@ -236,7 +236,7 @@ def _upwards(
     lr: Any = start
     here: Any = start + lows[0] if start > -math.inf else start  # log F, as it stands
     follows = False  # a panel that must be cut, at whose upper edge F is known roughly
-    for i in each(range(count), "panels"):
+    for i in each(range(count), "panels of this round"):
         slip: Any = 0.0
         goes_on = i and not constant[i - 1] and f.k[i] == f.k[i - 1] and levels[i] == levels[i - 1]
         if i in walk.gaps:
