@@ -16,6 +16,7 @@ from stationary import (
     LandscapeError,
     analyze,
     end_state,
+    evolve,
     first_passage,
     load,
     simulate,
@@ -374,6 +375,24 @@ def test_what_is_not_known_on_the_way_counts_in_mean_times_as_time_is_spent():
     for start, targets in ((-1.0, (0.7,)), (-0.5, (0.7,)), (0.7, (-1.2,)), (-0.5, (-1.2, 0.7))):
         found, time = (first_passage(p, start, targets).mean for p in (told, known))
         assert abs(found.log - time.log) < found.error < 0.2
+
+
+def test_noise_that_is_not_known_spreads_what_starts_there():
+    """The deviation, early, was off by up to 5.5 times its error: the drift has no part in it."""
+    x = np.linspace(-3, 3, 52)
+
+    def drift(x):
+        return 0.8 * (x - x**3) + 0.1
+
+    def variance(x):
+        return 0.144 * (1 + 0.3 * np.sin(x)) * np.where(x < -0.902, 1, 1.853)
+
+    known = Diffusion(drift, variance, (-3, 3), breakpoints=[-0.902])
+    told = table({"x": x, "drift": drift(x), "variance": variance(x)}).diffusion()
+    found, true = (evolve(p, -1.0, [0.3, 1.5]) for p in (told, known))
+    assert (np.abs(found.mean - true.mean) < found.mean_error).all()
+    assert (np.abs(found.std - true.std) < found.std_error).all()
+    assert found.std_error.max() < 0.05
 
 
 def test_a_jump_at_the_peak_is_in_the_errors_of_mean_and_time():

@@ -24,7 +24,7 @@ from stationary.wording import steps_text
 
 FEWEST, MOST = 32, 8000  # cells
 PUSHED = (
-    "Its gradients are interpolated: errors hold what it changes if three times all that is not "
+    "Its gradients are interpolated: errors hold what it changes if twice all that is not "
     "known of them drives w to one side."
 )
 

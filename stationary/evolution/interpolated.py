@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields, replace
-from typing import Any
 
 import numpy as np
 
@@ -16,30 +15,31 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.known import push
 
 PUSHED = (
-    "Drift and variance are interpolated: errors of the evolution hold what it changes if three "
-    "times all that is not known of them drives the process to one side."
+    "Drift and variance are interpolated: errors of the evolution hold what it changes if twice "
+    "all that is not known of them drives the process to one side, and apart."
 )
 
 
 def pushed(diffusion: Diffusion) -> Diffusion:
-    """The process with all that is not known of it driving it upwards; see `push`."""
+    """The process with all that is not known of it driving it upwards, and apart; see `push`."""
     assert diffusion.uncertainty is not None
-    drift, known = diffusion.drift, diffusion.coefficients
-    more = push(
-        (*diffusion.domain, *diffusion.breakpoints),
-        diffusion.uncertainty,
-        drift,
-        diffusion.variance,
+    drift, variance, known = diffusion.drift, diffusion.variance, diffusion.coefficients
+    more, part = push(
+        (*diffusion.domain, *diffusion.breakpoints), diffusion.uncertainty, drift, variance
     )
 
     def pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
         f, a = known(x, arithmetic)
-        return f + more(x), a
+        return f + more(x), a * (1 + part(x))
 
-    def moved(x: Any) -> Any:
-        return drift(x) + more(x)
-
-    return replace(diffusion, drift=moved, pair=pair, uncertainty=None, sample=None)
+    return replace(
+        diffusion,
+        drift=lambda x: drift(x) + more(x),
+        variance=lambda x: variance(x) * (1 + part(x)),
+        pair=pair,
+        uncertainty=None,
+        sample=None,
+    )
 
 
 def beside(found: Evolution, other: Evolution) -> Evolution:

@@ -92,7 +92,7 @@ class KnownGradients(Data):
         """These with all that is not known of them driving w upwards, as `push` has it."""
         assert self.error is not None
         own, ends = self.mean, (*self.domain, *self.knots)
-        more = push(ends, self.error, lambda w: own(w) + decay * w, self.variance)
+        more, _ = push(ends, self.error, lambda w: own(w) + decay * w, self.variance)
         return KnownGradients(
             mean=lambda w: own(w) - more(w),
             variance=self.variance,
@@ -127,8 +127,10 @@ def squares_of(steps: Array, x: Array, knots: Sequence[float]) -> Array:
     return np.asarray(SPREAD**2 * steps * (2 * before + steps))
 
 
-def push(knots: Sequence[float], error: Bounds, drift: Function, variance: Function) -> Spline:
-    """What may be off of a drift, all to one side.
+def push(
+    knots: Sequence[float], error: Bounds, drift: Function, variance: Function
+) -> tuple[Spline, Spline]:
+    """What may be off of a drift, all to one side, and by which part of itself the variance.
 
     Of two processes with the same noise the one with the higher drift is ahead at all times: in
     what this changes of P(X <= x) nothing cancels. What is not known of the variance counts as it
@@ -139,7 +141,9 @@ def push(knots: Sequence[float], error: Bounds, drift: Function, variance: Funct
     x = np.append(x, ends[-1])
     of_f, of_a = error(x)
     relative = of_a / np.maximum(variance(x), TINY)
-    return Spline.through(x, SPREAD / 2 * (of_f + np.abs(drift(x)) * relative), 1)
+    sizes = of_f + np.abs(drift(x)) * relative, np.minimum(relative, 1.0)
+    of_f, of_a = (Spline.through(x, SPREAD / 2 * size, 1) for size in sizes)
+    return of_f, of_a
 
 
 class KnownMoments:
