@@ -1209,6 +1209,101 @@ def test_basins_beyond_all_barriers_are_compared_although_a_current_flows():
     assert state.curl.fraction == pytest.approx(0.49 / 1.49, rel=1e-6)
 
 
+@pytest.mark.parametrize(("noise", "road"), [(0.02, "elements"), (0.006, "series")])
+def test_noise_that_changes_from_place_to_place_beyond_barriers_leaves_a_law_that_is_known(
+    noise, road
+):
+    """f = (div a - a grad W) / 2 + e^W curl(psi e^-W) / 2 has the density e^-W for any a and psi;
+    barriers of e^30 and e^100."""
+
+    def drift(v):
+        x, y = v
+        z = y - 0.2 * x - 0.3 * x * x
+        vx, vy = x**3 - x + 0.04 - z * (0.2 + 0.6 * x), z  # W = 2 V / noise
+        a, b, d = cover(x, y)
+        slow = 1 - np.tanh(x + y / 2) ** 2
+        div = 0.6 * np.cos(1.5 * x + y) + 0.1 * slow, 0.2 * slow + 0.3 * np.sin(x - y)
+        psi, px, py = 0.5 * (2 + np.sin(x) + np.cos(y)), 0.5 * np.cos(x), -0.5 * np.sin(y)
+        return (
+            noise * (div[0] + py) / 2 - (a * vx + b * vy) - psi * vy,
+            noise * (div[1] - px) / 2 - (b * vx + d * vy) + psi * vx,
+        )
+
+    def cover(x, y):
+        return (
+            1 + 0.4 * np.sin(1.5 * x + y), 0.2 * np.tanh(x + y / 2), 1 + 0.3 * np.cos(x - y)
+        )  # fmt: skip
+
+    def variance(v):
+        a, b, d = cover(*v)
+        return [[noise * a, noise * b], [noise * b, noise * d]]
+
+    state = end_state(Diffusion(drift, variance, domain=((-2.2, 2.2), (-2.5, 2.5))))
+    assert state.road == road
+    x, y = np.array([b.position for b in state.basins]).T
+    v = (x * x - 1) ** 2 / 4 + 0.04 * x + (y - 0.2 * x - 0.3 * x * x) ** 2 / 2
+
+    def ratio(s):
+        return float(s.logpdf((x[0], y[0])) - s.logpdf((x[1], y[1])))
+
+    off = abs(ratio(state) - 2 * (v[1] - v[0]) / noise)
+    assert off <= state.error_of(ratio) < 1e-3
+    assert max(b.mass_error for b in state.basins) < 1e-3
+
+
+@pytest.mark.parametrize("rate", [0.08])
+def test_sgd_on_few_datapoints_has_wells_beyond_any_barrier(rate):
+    """Mirrored losses: half on either side, e^60 apart; Newton's method for log P, from more
+    noise, did not converge, and the box of the domain is no mirror."""
+    r = np.random.default_rng(4)
+    c, d, b, e, m = (
+        r.uniform(*ends, 4)
+        for ends in ((0.7, 1.3), (0.7, 1.3), (0.5, 1.5), (-0.2, 0.2), (-0.3, 0.3))
+    )
+
+    def losses(w):
+        x, y = w
+        return [
+            (x * x - 1) ** 2 / 4 * c[j]
+            + s * e[j] * x
+            + (y - b[j]) ** 2 * d[j] / 2
+            + s * m[j] * x * y
+            for j in range(4)
+            for s in (-1, 1)
+        ]
+
+    state = end_state(
+        Landscape(losses, weights=2, learning_rate=rate, domain=((-1.9, 2.1), (-1, 3)))
+    )
+    left, right = state.basins
+    assert left.barriers[0][1] > 60
+    for basin in (left, right):
+        assert abs(basin.log_mass + math.log(2)) <= basin.mass_error < 1e-3
+
+
+def test_a_chain_fitted_to_exponentials_has_the_very_law_where_nothing_circulates():
+    """However much P falls between two points, but for what a mean of two slopes misses."""
+    from stationary.plane.fitted import fitted
+
+    a, noise = np.array([[1.0, 0.6], [0.6, 0.5]]), 0.002
+
+    def slopes(v):
+        x, y = v
+        return x**3 - x + 0.05, 2 * (y - 0.2)
+
+    def drift(v):
+        p, q = slopes(v)
+        return -a[0, 0] * p - a[0, 1] * q, -a[1, 0] * p - a[1, 1] * q
+
+    process = Diffusion(drift, 2 * noise * a, domain=((-2, 2), (-1, 1.5))).diffusion()
+    found = fitted(process, everywhere(process), 64)
+    x = np.array([[-1.0, 0.05, 0.9], [0.2, 0.25, 0.1]])
+    exact = ((x[0] ** 2 - 1) ** 2 / 4 + 0.05 * x[0] + (x[1] - 0.2) ** 2) / noise
+    moved = found.at(x) - exact
+    assert exact[1] - exact[0] > 120
+    assert np.ptp(moved) < 1
+
+
 def in_a_row(x, y):
     v = 3 * x**2 * (x**2 - 1) ** 2 + 0.1 * x + y**2 / 2 + 0.2 * x * y
     return v, 3 * (6 * x**5 - 8 * x**3 + 2 * x) + 0.1 + 0.2 * y, y + 0.2 * x
@@ -1360,7 +1455,7 @@ def test_noise_along_one_direction_is_solved_and_what_is_negative_is_no_density(
     flow = np.einsum("im,jm->ijm", x, fields.f)
     assert np.abs((flow + flow.swapaxes(0, 1) + fields.a) @ mass).max() < 1e-8
     with pytest.raises(StationaryError, match="no density was found that is positive"):
-        _require_held(process, replace(density, u=-density.u), "elements")
+        _require_held(process, replace(density, u=-density.u))
 
 
 def test_coordinates_that_meet_only_where_the_probability_is_are_not_apart():
@@ -1444,9 +1539,9 @@ def test_shares_beyond_barriers_come_from_currents_and_not_from_rounding(noise, 
     assert abs(state.log_ratio(*halves) - exact) < error < least
 
 
-@pytest.mark.parametrize(("noise", "road"), [(0.02, "elements"), (0.011, "newton")])
-def test_four_wells_are_joined_by_the_lowest_saddles(noise, road):
-    """A rough chain takes the fourth for too high, and wells lie beside each other's lines."""
+@pytest.mark.parametrize("noise", [0.02, 0.011])
+def test_four_wells_are_joined_by_the_lowest_saddles(noise):
+    """A rough chain takes the fourth for too high."""
 
     def drift(w):
         x, y = w
@@ -1455,7 +1550,6 @@ def test_four_wells_are_joined_by_the_lowest_saddles(noise, road):
         return -vx + 0.5 * vy, -vy - 0.5 * vx
 
     state = end_state(Diffusion(drift, 2 * noise, domain=((-2.6, 2.6),) * 2))
-    assert state.road == road
     x = np.linspace(-2.6, 2.6, 2001)
     v = (x**2 - 1) ** 2 / 4 + 0.03 * x
     v = v[:, None] + (x**2 - 1.1) ** 2 / 3.5 - 0.02 * x + 0.04 * np.outer(x, x)
@@ -1580,15 +1674,6 @@ def test_an_edge_that_is_rough_itself_is_cut_no_further_than_it_is_known():
     assert sum(asked) < 2_000_000
 
 
-def test_with_much_noise_the_saddle_of_log_p_is_not_that_of_the_drift():
-    from stationary.plane.newton import _rising
-
-    along = np.linspace(-1, 1, 2001)
-    assert _rising((along - 0.07) ** 2, along).all()
-    falls_on = np.where(along > 0.5, 0.86 - along, (along + 0.1) ** 2)
-    assert along[_rising(falls_on, along)].max() == pytest.approx(0.5, abs=2e-3)
-
-
 def test_sgd_whose_weights_know_nothing_of_each_other_is_two_lines():
     """All pairs of kinks: noise is nothing on some stretches, and P is even on (0, 1)."""
     landscape = Landscape(
@@ -1630,19 +1715,6 @@ def test_masses_on_both_sides_of_a_barrier_are_claimed_to_what_rounding_leaves_o
 
     off = abs(ratio(state) - (v(*high) - v(*low)) / noise)
     assert off < state.error_of(ratio) < 1e-3
-
-
-def test_what_more_noise_does_is_no_reason(monkeypatch):
-    """Where Newton's method begins, tails may be heavy; those of the process are not."""
-    from stationary.plane import newton
-
-    def heavy(*_):
-        raise LandscapeError("its tails are heavy")
-
-    monkeypatch.setattr(newton, "found_on_grid", heavy)
-    process, _ = rotated(0.0043, 0.7)
-    with pytest.raises(StationaryError, match=r"barriers are too high.*a domain of its own"):
-        end_state(process)
 
 
 @pytest.mark.parametrize("a", [0.02, 0.012])

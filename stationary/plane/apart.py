@@ -92,7 +92,7 @@ class Apart:
             return solve(coefficients, guess, degree)
         apart = system.solve(np.array(pins), np.eye(len(pins)))  # (K, E, n, n)
         outer = apart.reshape(*apart.shape[:2], -1)[..., system.outer]
-        rates = np.zeros((len(pins), len(pins)))
+        rates = np.empty((len(pins), len(pins)))  # logs
         for k in range(len(pins)):
             # The test function that is one on the rectangles of k, and falls off beside them.
             free = np.zeros(system.extended.shape[1])
@@ -102,16 +102,19 @@ class Apart:
             on_border = np.ptp(v, axis=1) > 0
             rows, logs = parts.matrix[on_border], phi[on_border][:, system.outer]
             flux = np.einsum("eij,mej->mei", rows, outer[:, on_border])
-            # Rates count from the lowest -log P on each border: all of a row are of one unit.
-            rates[:, k] = -(flux * v[on_border] * np.exp(-logs)).sum(axis=(1, 2))
-        shares = _balanced(np.where(np.eye(len(pins)), 0.0, np.maximum(rates, 0.0)))
+            least = logs.min(initial=np.inf)
+            into = -(flux * v[on_border] * np.exp(least - logs)).sum(axis=(1, 2))
+            with np.errstate(divide="ignore"):
+                rates[:, k] = np.log(np.maximum(into, 0.0)) - least
+        shares = balanced(np.where(np.eye(len(pins)), -np.inf, rates))
         if shares is None and sure:
             raise ConvergenceError(
                 f"{coefficients.process.name}: no current was found that joins all attractors: "
                 "barriers are too high for spectral elements. Raise the noise, or take each basin "
                 "as a domain of its own."
             )
-        return np.asarray(np.tensordot(np.ones(len(pins)) if shares is None else shares, apart, 1))
+        share = np.ones(len(pins)) if shares is None else np.exp(shares)
+        return np.asarray(np.tensordot(share, apart, 1))
 
     @staticmethod
     def _lowest(index: Array, phi: Array) -> int:
@@ -119,19 +122,20 @@ class Apart:
         return int(index[np.argmin(np.where(index >= 0, phi, np.inf))])
 
 
-def _balanced(rates: Array) -> Array | None:
-    """The shares between which rates (from, to) keep a balance, the largest one 1; no differences.
+def balanced(rates: Array) -> Array | None:
+    """Logs of the shares between which rates (from, to) keep a balance, the largest one 0; from
+    logs, and without differences.
 
     None where they do not join all.
     """
     r, count = rates.copy(), len(rates)
     for k in range(count - 1, 0, -1):
-        out = r[k, :k].sum()
-        if not out > 0:
+        out = np.logaddexp.reduce(r[k, :k])
+        if not np.isfinite(out):
             return None
-        r[:k, k] /= out
-        r[:k, :k] += np.outer(r[:k, k], r[k, :k])
-    share = np.ones(count)
+        r[:k, k] -= out
+        r[:k, :k] = np.logaddexp(r[:k, :k], r[:k, k, None] + r[k, :k])
+    share = np.zeros(count)
     for k in range(1, count):
-        share[k] = share[:k] @ r[:k, k]
-    return np.asarray(share / share.max()) if (share > 0).all() else None
+        share[k] = np.logaddexp.reduce(share[:k] + r[:k, k])
+    return np.asarray(share - share.max()) if np.isfinite(share).all() else None

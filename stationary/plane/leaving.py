@@ -25,9 +25,9 @@ from stationary.plane import closed
 from stationary.plane.cover import Cover, Region
 from stationary.plane.curl import curl_test
 from stationary.plane.elements import DEGREE, Coefficients
-from stationary.plane.local import around, everywhere
+from stationary.plane.local import everywhere
 from stationary.plane.mesh import FINEST, FIRST, Mesh, basis, log_sum, summed
-from stationary.plane.newton import NEEDED, low_noise
+from stationary.plane.newton import low_noise
 from stationary.plane.product import product
 from stationary.plane.solve import plane_end_state
 from stationary.plane.spectral import closer
@@ -129,8 +129,7 @@ def _solved(given: PlaneLandscape | PlaneDiffusion) -> Iterator[Sequence[Any]]:
     ways: list[Any] = [lambda: plane_end_state(given)]
     equilibria = everywhere(process)
     if [e.kind for e in equilibria].count("stable") == 1:
-        near = around(process, equilibria, NEEDED)
-        ways.insert(0, lambda: low_noise(process, equilibria, near))
+        ways.insert(0, lambda: low_noise(process, equilibria))
     for way in ways:
         try:
             with np.errstate(all="ignore"):  # where there is no end state

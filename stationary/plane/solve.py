@@ -14,11 +14,11 @@ from stationary.numbers.elementary import depth_of
 from stationary.plane import closed
 from stationary.plane.apart import Apart
 from stationary.plane.balance import balanced
+from stationary.plane.barriers import beyond_barriers
 from stationary.plane.boxes import box_of, ends_of, finite_box, joined, scattered, sides_of
 from stationary.plane.curl import Curl, curl_test
 from stationary.plane.density import Density, Solved
 from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere, positions
-from stationary.plane.newton import low_noise
 from stationary.plane.product import gibbs, product
 from stationary.plane.rough import Rough, found_on_grid
 from stationary.plane.spectral import CUT, RESOLVED, spectral
@@ -126,10 +126,8 @@ def _around(
     equilibria = equilibria_of(diffusion, hull, equilibria)
     tested = curl_test(diffusion, rough.box, rough.at)
     solved = _solved(diffusion, rough, (*equilibria, *at_walls), tested, hull)
-    density = solved.density
-    if solved.road != "newton":  # which tells by a smaller box what its sides do
-        density = density.in_domain(diffusion.domain)
-    _require_held(diffusion, density, solved.road)
+    density = solved.density.in_domain(diffusion.domain)
+    _require_held(diffusion, density)
     at("balance")
     ways = (*solved.others, ("balance", balanced(diffusion, density)))
     at("")
@@ -163,7 +161,7 @@ def _solved(
     diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], tested: Curl,
     hull: Box,
 ) -> Solved:  # fmt: skip
-    """By the road that fits: an integral, spectral elements, or Newton's method for log P."""
+    """By the road that fits: an integral, or spectral elements, on all or around attractors."""
     if tested.local:
         # A box that holds every basin, also those that hold next to nothing.
         basins = [around(diffusion, [e], depth_of(DOUBLE)) for e in equilibria]
@@ -171,38 +169,36 @@ def _solved(
     stable, saddles = (positions(equilibria, kind) for kind in ("stable", "saddle"))
     several, singular = stable.shape[1] > 1, tested.noise.singular != "nowhere"
     inside = _holds(rough, stable)
-    fits, follows = inside and (rough.joined or singular), several and not singular
     # As many saddles as join all attractors, the lowest ones.
     heights = np.sort(rough.nearest(saddles))[: stable.shape[1] - 1]
-    failed: ConvergenceError | None = None
-    at("Newton's method" if follows and not fits else "elements")
-    if follows and (not fits or heights.max(initial=0.0) > HIGH):
+    low = inside and (singular or (rough.joined and heights.max(initial=0.0) <= HIGH))
+    found: list[tuple[float, Solved]] = []
+    failed: StationaryError | None = None
+    at("elements")
+    if low or not several:
         try:
-            made = low_noise(diffusion, equilibria, hull)
-            if _error(diffusion, made, equilibria, tested) < WORST:
-                return made
-            failed = ConvergenceError(UNRESOLVED.format(name=diffusion.name, error="too large"))
+            solved, lost = _by_elements(diffusion, rough, equilibria)
+            if lost < (RESOLVED if several else WORST):
+                return solved
+            found.append((lost, solved))
         except ConvergenceError as error:
+            if not several:
+                raise
             failed = error
-        fits = inside  # elements start from a rough chain that parts the basins, too
-    if fits:
-        solved, lost = _by_elements(diffusion, rough, equilibria)
-        if lost < (RESOLVED if follows and failed is None else WORST):
-            return solved
-        if follows and failed is None:
-            if not lost < 1:
-                return low_noise(diffusion, equilibria, hull)
-            return _closer(diffusion, equilibria, tested, hull, lost) or solved
+    if several:
+        at("beyond barriers")
+        try:
+            made = beyond_barriers(diffusion, equilibria)
+            _require_held(diffusion, made.density)
+            found.append((_error(diffusion, made, equilibria, tested), made))
+        except StationaryError as error:
+            failed = error
+    lost, best = min(found, key=lambda f: f[0], default=(math.inf, None))
+    if best is not None and lost < WORST:
+        return best
     if failed is not None:
         raise failed
-    far = several and (not inside or not rough.joined or (rough.at(saddles) > LOW).any())
-    raise ConvergenceError(
-        f"{diffusion.name}: some attractors lie beyond barriers of more than e^{FAR:g}, the "
-        "noise is singular, and a current flows: that cannot be followed. Raise the noise, or "
-        "take each basin as a domain of its own."
-        if far
-        else UNRESOLVED.format(name=diffusion.name, error="as large as its peak")
-    )
+    raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error="as large as its peak"))
 
 
 def _by_elements(
@@ -231,19 +227,6 @@ def _unlike(solved: Solved, attractors: Array) -> float:
         moved = [d.log_at(attractors) - own for _, d in solved.others]
         apart = [np.abs(m - m[np.argmax(own)]).max() for m in moved]
     return float(np.nan_to_num(sum(apart), nan=math.inf))
-
-
-def _closer(
-    diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], tested: Curl, hull: Box,
-    lost: float,
-) -> Solved | None:  # fmt: skip
-    """By Newton's method, where that loses less than elements do."""
-    try:
-        made = low_noise(diffusion, equilibria, hull)
-        _require_held(diffusion, made.density, made.road)
-    except StationaryError:
-        return None
-    return made if _error(diffusion, made, equilibria, tested) < lost else None
 
 
 def _error(
@@ -320,7 +303,7 @@ def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibr
             )
 
 
-def _require_held(process: PlaneDiffusion, density: Density, road: str) -> None:
+def _require_held(process: PlaneDiffusion, density: Density) -> None:
     """Raise where the density has not fallen at a side on which nothing holds the process."""
     name, domain = process.name, process.domain
     if not (math.isfinite(density.log_total) and (np.diag(density.moments[1]) > 0).all()):
@@ -331,12 +314,6 @@ def _require_held(process: PlaneDiffusion, density: Density, road: str) -> None:
     for axis, side, x in sides_of(density.box, 201):
         at, height = density.box[axis][side], density.depth(x)
         if at != domain[axis][side]:
-            if height.min() < LOW and road == "newton":
-                raise ConvergenceError(
-                    f"{name}: barriers are too high for spectral elements, and the box of Newton's "
-                    f"method for log P ends at {at:.4g} of coordinate {axis + 1}, where P has not "
-                    "fallen. Raise or lower the noise, or take each basin as a domain of its own."
-                )
             if height.min() < LOW:
                 raise LandscapeError(
                     f"{name}: the density has not fallen at {at:.4g} of coordinate {axis + 1}: "

@@ -38,9 +38,10 @@ ROADS = {
     "integral": "log P was integrated along x and then y, and the other way round; errors are the "
     "difference.",
     "elements": "Spectral elements; errors are what the answer moves by with the degree (8 against "
-    "7) and with where the tails are cut (e^-36 against e^-30 of the peak).",
-    "newton": "Newton's method for log P, because of the barriers; errors are what the answer "
-    "moves by with the mesh, the box, and what is frozen at its sides.",
+    "7) and with where the tails are cut.",
+    "series": "Spectral elements at four noises, louder because of the barriers, and the series of "
+    "log P in the noise; errors are three times what the answer moves by with a term less, the "
+    "degree, what is cut, and where elements start.",
 }
 PIXELS = 241  # for each direction of a picture of P
 CONTOURS = (2.0, 4.0, 8.0, 12.0, 16.0)  # of -log P above the peak
