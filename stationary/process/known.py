@@ -142,8 +142,8 @@ def push(
     of_f, of_a = error(x)
     relative = of_a / np.maximum(variance(x), TINY)
     sizes = of_f + np.abs(drift(x)) * relative, np.minimum(relative, 1.0)
-    of_f, of_a = (Spline.through(x, SPREAD / 2 * size, 1) for size in sizes)
-    return of_f, of_a
+    drives, widens = (Spline.through(x, SPREAD / 2 * size, 1) for size in sizes)
+    return drives, widens
 
 
 class KnownMoments:
