@@ -127,6 +127,14 @@ class Sampling:
         squares = squares_of(2 * half * of_h.mean(axis=0), x[0], self.diffusion.breakpoints)
         return squares, relative.max(axis=0), relative.mean(axis=0)
 
+    def unknown_around(self, panel: Array) -> Array:
+        """What is not known of log a from knot to knot around panels, the most.
+
+        What is known of its error goes through 0 in between, where the error does not.
+        """
+        gaps = np.searchsorted(self.diffusion.breakpoints, to_float(self.panels.lower))
+        return np.array([self.unknown[1][gaps == gap].max() for gap in gaps[panel]])
+
     @property
     def jumps(self) -> Array:
         """Where drift or variance jump, as far as that is seen: doubles, ascending."""

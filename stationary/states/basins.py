@@ -188,10 +188,7 @@ def _variances(
     slope = chebyshev_sum(derived(found.ell), t, panel) / found.panels.half[panel]
     off = np.array([0.0 if e is None else e.error for _, e in minima])
     rounding = 4 * found.samples.tails[1][panel] + len(found.ell) * found.arithmetic.grain
-    # What interpolation knows of its error goes through 0 between knots, where that does not.
-    gaps = np.searchsorted(found.diffusion.breakpoints, to_float(found.panels.lower))
-    unknown = np.array([found.unknown[1][gaps == gap].max() for gap in gaps[panel]])
-    relative = rounding + off * np.abs(slope) + HERE * unknown
+    relative = rounding + off * np.abs(slope) + HERE * found.unknown_around(panel)
     return variances, to_float(variances * relative)
 
 
