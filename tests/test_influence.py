@@ -13,6 +13,7 @@ from stationary import (
     analyze,
     dilation_bias,
     first_passage,
+    regularisation_path,
     sampled,
     sweep,
     table,
@@ -468,6 +469,33 @@ def test_sweeps_have_the_standard_errors_of_a_sample_and_crossovers_theirs(tmp_p
     assert "standard errors" in axes.get_xlabel()
     whole = sweep(lambda k: made(k, sample=False), {"k": [0.1]})
     assert not [n for n in whole.columns if "standard" in n]
+
+
+def test_regularisations_of_a_sample_have_standard_errors(tmp_path):
+    """Gradients w - c have the mean of c and, with a = T^2 var(c) + eps, the variance a / (2 T)."""
+    c, rate, eps = RNG.normal(size=50), 0.1, [0.05, 0.005]
+
+    def made(**changes):
+        return Landscape(
+            gradients=lambda w: w - c[:, None], learning_rate=rate, domain=(-9, 9), **changes
+        )
+
+    path = regularisation_path(made(sample=True), eps)
+    frame, a = path.to_frame().to_dict("list"), rate**2 * c.var() + np.array(eps)
+    assert frame["mean_standard_error"] == pytest.approx([c.std() / math.sqrt(50)] * 2, rel=1e-6)
+    of_var = ((c - c.mean()) ** 2).std() / math.sqrt(50)
+    of_std = np.sqrt(a / (2 * rate)) * rate**2 * of_var / (2 * a)
+    assert frame["std_standard_error"] == pytest.approx(of_std, rel=1e-6)
+    said = str(path).split("Masses")[1].splitlines()[2].split()
+    assert said[2] == sampled_text(frame["mean"][0], frame["mean_standard_error"][0], 6)
+    assert said[3] == f"{frame['mean_standard_error'][0]:.2g}"
+    assert path.to_dict()["standard_errors"]["std"] == frame["std_standard_error"]
+    assert "standard errors" in path.plot(tmp_path / "path.png").axes[0].get_xlabel()
+    assert "standard" not in " ".join(regularisation_path(made(), eps).to_frame())
+    wells = landscape(slice(20))
+    two = regularisation_path(wells, [0.5]).to_frame()
+    errors = analyze(wells, regularise=0.5, chain=False, min_barrier=0).standard_errors
+    assert two["log_mass_standard_error_1"][0] == pytest.approx(errors.log_masses[1], rel=1e-6)
 
 
 def test_why_a_sample_has_no_standard_errors_is_said():

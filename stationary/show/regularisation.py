@@ -10,7 +10,16 @@ import numpy as np
 from stationary.questions.regularisation.path import RegularisationPath
 from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, symbol_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.wording import error_text, last_rate_text, mean_text, probability_text, sample_text
+from stationary.show.sample import SUFFIX, standard_error_text, unsure
+from stationary.wording import (
+    digits_left,
+    error_text,
+    last_rate_text,
+    mean_text,
+    near_one_text,
+    probability_text,
+    sampled_text,
+)
 
 
 def text(path: RegularisationPath) -> Report:
@@ -21,32 +30,59 @@ def text(path: RegularisationPath) -> Report:
         at = "" if place.position is None else f", at {v} = {place.position:.6g}"
         kind = {"between": "no minimum", "transient": "left for good"}.get(place.kind, place.kind)
         basins.append(f"{k}  {v} from {place.lower:.6g} to {place.upper:.6g}: {kind}{at}")
-    rows = [
-        [
-            f"{eps:.3g}",
-            *("-" if math.isnan(m) else probability_text(float(m)) for m in path.log_masses[k]),
-            mean_text(path.mean[k], path.std[k]),
-            error_text(np.nanmax(e)) if np.isfinite(e := path.errors[k]).any() else "-",
-        ]
-        for k, eps in enumerate(path.epsilons)
-    ]
+    rows, sure = [], path.standard_errors
+    for k, eps in enumerate(path.epsilons):
+        error = error_text(np.nanmax(e)) if np.isfinite(e := path.errors[k]).any() else "-"
+        mean = [mean_text(path.mean[k], path.std[k])]
+        if sure is not None and np.isfinite(sure["mean"][k]):
+            mean = [sampled_text(path.mean[k], sure["mean"][k], 6)]
+        if sure is not None:
+            logs = sure["log_masses"][k]
+            worst = float(np.nanmax(logs)) if np.isfinite(logs).any() else math.nan
+            mean += [standard_error_text(e) for e in (float(sure["mean"][k]), worst)]
+        masses = (_mass(path, k, i) for i in range(len(path.basins)))
+        rows.append([f"{eps:.3g}", *masses, *mean, error])
     unknown = None if exact.kind == "none" else "by the start"
     known = [unknown if p.exact is None else p.exact for p in path.basins]
-    end: list[str | None] = [None, None]
+    more = ["std. error", "of ln mass"] * (sure is not None)
+    end: list[str | None] = [None, *[None] * len(more), None]
     if exact.kind not in ("none", "classes"):
-        end = [mean_text(exact.mean(), exact.std()), error_text(exact.mass_error)]
-    header = ("eps", *(str(k + 1) for k in range(len(path.basins))), "mean", "rel. error")
+        end[0], end[-1] = mean_text(exact.mean(), exact.std()), error_text(exact.mass_error)
+    header = ("eps", *(str(k + 1) for k in range(len(path.basins))), "mean", *more, "rel. error")
     return report(
         {
             f"{exact.diffusion.name}: an even noise a + eps, with eps falling": [
                 path.verdict,
                 last_rate_text(path.process),
-                sample_text(exact.diffusion),
+                _of_sample(path),
             ],
             "Basins": basins,
             "Masses": tabulated(header, [*rows, ["exact", *known, *end]]),
             "The path stops": [path.stopped] if path.stopped else [],
         }
+    )
+
+
+def _mass(path: RegularisationPath, k: int, i: int) -> str:
+    """A mass, to the digits that a sample leaves."""
+    log_p, sure = float(path.log_masses[k, i]), path.standard_errors
+    if math.isnan(log_p):
+        return "-"
+    if sure is None:
+        return probability_text(log_p)
+    of_mass, of_log = (float(sure[name][k, i]) for name in ("masses", "log_masses"))
+    if log_p > -of_mass:
+        return near_one_text(log_p, of_mass)
+    return probability_text(log_p, digits_left(unsure(of_log), 6))
+
+
+def _of_sample(path: RegularisationPath) -> str:
+    if path.standard_errors is None:
+        return ""
+    return (
+        "Drift and variance were estimated from a sample, whose standard errors are those of the "
+        "mean, and the largest of ln of a mass. Where it has none they are not known; laws and the "
+        "exact answer are told without."
     )
 
 
@@ -62,6 +98,7 @@ def data(path: RegularisationPath) -> dict[str, Any]:
             for p, law in zip(path.basins, path.laws, strict=True)
         ],
         "stopped": path.stopped or None,
+        "standard_errors": path.standard_errors,
     } | picked(path, "outcome verdict epsilons log_masses errors exponents widths mean std kinds")
 
 
@@ -69,9 +106,14 @@ def table(path: RegularisationPath) -> dict[str, Any]:
     """A row for each amount of noise that was added."""
     columns: dict[str, Any] = {"eps": path.epsilons, "kind": path.kinds}
     columns |= picked(path, "mean std")
+    sure = path.standard_errors or {}
+    columns |= {f"{n}{SUFFIX}": sure[n] for n in ("mean", "std") if n in sure}
     for i in range(len(path.basins)):
         columns[f"log_mass_{i}"] = [row[i] for row in path.log_masses]
         columns[f"mass_error_{i}"] = [row[i] for row in path.errors]
+        if sure:
+            columns[f"mass{SUFFIX}_{i}"] = sure["masses"][:, i]
+            columns[f"log_mass{SUFFIX}_{i}"] = sure["log_masses"][:, i]
     return columns
 
 
@@ -91,13 +133,19 @@ def figure(path: RegularisationPath, sheet: Sheet) -> None:
         marker = "osv^Dp"[k % 6]
         kind: dict[str, Any] = {"lw": 1.2 * max(0.6, 2.0 - 0.4 * n), "ms": max(2.5, 6.0 - 1.2 * n)}
         kind["ls"] = ("-", (0, (5, 5)), (0, (2, 6)))[n % 3]
-        ax.plot(eps, path.masses[:, k], color=colour, marker=marker, label=label, **kind)
+        mass, sure = path.masses[:, k], path.standard_errors
+        ax.plot(eps, mass, color=colour, marker=marker, label=label, **kind)
+        if sure is not None:  # between 0 and 1
+            length = np.nan_to_num(np.fmin(sure["masses"][:, k], [mass, 1 - mass]))
+            ax.errorbar(eps, mass, length, color=colour, fmt="none")
         if place.exact is not None:
             ax.plot([edge], [place.exact], color=colour, marker="D", ms=6, clip_on=False)
     ax.set_xscale("log")
     ax.set(xlim=(edge, high * (high / low) ** 0.02 if high > low else 10 * high))
     ax.set(ylim=(-0.03, 1.03), ylabel="probability")
     marks = r"  ($\diamond$: exact)" if any(p.exact is not None for p in path.basins) else ""
+    if path.standard_errors is not None:
+        marks += "  (bars: standard errors)"
     ax.set_xlabel(rf"noise added to the variance, $\epsilon${marks}")
     add_legend(ax, len(path.basins))
     if not np.isfinite(path.log_masses).any():

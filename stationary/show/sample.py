@@ -11,6 +11,7 @@ from stationary.questions.influence import StandardErrors
 from stationary.questions.kernels import refusal
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
+from stationary.sweeps.answers import SUFFIX as SUFFIX
 from stationary.wording import SECOND
 
 # What has one for each basin: what a basin calls it, and `StandardErrors`.
@@ -27,7 +28,6 @@ OF_BASINS = {
     "loss": "losses",
     "sharpness": "sharpnesses",
 }
-SUFFIX = "_standard_error"  # of columns
 
 
 class OfSample:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,15 @@ from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_noise
 from stationary.process.diffusion import Diffusion
 from stationary.progress import INTERRUPTED, Progress, told
+from stationary.questions.influence import standard_errors
 from stationary.questions.regularisation.followed import Followed, Law, followed
+from stationary.questions.regularisation.places import Place
 from stationary.questions.regularisation.verdict import verdict_on
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.sources.ranges import values_from
+from stationary.states.basin import Basin
+from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.remarks import TOLERANCE
 from stationary.states.solve import end_state
@@ -46,10 +51,41 @@ class RegularisationPath(Followed, Result):
         name, n = self.exact.diffusion.name, len(self.epsilons)
         return f"<RegularisationPath of {name!r}: {n} values of eps, {self.outcome}>"
 
+    @cached_property
+    def standard_errors(self) -> dict[str, Array] | None:
+        """Of "mean" and "std" (n,), "masses" and "log_masses" (n, basins), by what a sample leaves.
+
+        nan where they are not known; None where nothing was estimated.
+        """
+        if self.exact.diffusion.sample is None:
+            return None
+        shape = len(self.states), len(self.basins)
+        found = {name: np.full(shape[:1], np.nan) for name in ("mean", "std")}
+        found |= {name: np.full(shape, np.nan) for name in ("masses", "log_masses")}
+        for k, state in enumerate(self.states):
+            basins = basins_of(state, 0.0) if state.kind == "density" else ()
+            known = standard_errors(state, tuple(basins))
+            if known is None:
+                continue
+            found["mean"][k], found["std"][k] = known.mean, known.std
+            for i, b in enumerate(basins):
+                # Only what reaches as far as the place does: borders move with the noise.
+                at = [j for j, p in enumerate(self.basins) if _same(p, b)]
+                for name in ("masses", "log_masses"):
+                    found[name][k, at] = getattr(known, name)[i]
+        return found
+
     @property
     def interrupted(self) -> bool:
         """Whether it was stopped by hand: what was done until then is kept."""
         return self.stopped == f"{INTERRUPTED}."
+
+
+def _same(place: Place, b: Basin) -> bool:
+    """Whether a basin is a place, to a thousandth of its width."""
+    near = 1e-3 * min(place.span, float(b.upper - b.lower), 1e300)
+    ends = ((place.lower, b.lower, place.first), (place.upper, b.upper, place.last))
+    return all(at_end or abs(x - float(y)) <= near for x, y, at_end in ends)
 
 
 def regularisation_path(
