@@ -1304,6 +1304,18 @@ def test_a_chain_fitted_to_exponentials_has_the_very_law_where_nothing_circulate
     assert np.ptp(moved) < 1
 
 
+def test_the_same_rectangles_are_solved_again_as_they_were():
+    """Where nothing was cut off to tell an error: a ValueError about an array of size 0."""
+    from stationary.plane import elements
+
+    process = Diffusion(lambda w: (w[0] - w[0] ** 3, -w[1]), 0.5, weights=2).diffusion()
+    mesh = Mesh.over(((-2, 2), (-2, 2)), (3, 3))
+    guess = elements.Guess(mesh, (mesh.points(basis(DEGREE).nodes) ** 2).sum(axis=0))
+    coefficients = elements.Coefficients(process)
+    first, again = (elements.solve(coefficients, guess) for _ in range(2))
+    assert (first == again).all()
+
+
 def in_a_row(x, y):
     v = 3 * x**2 * (x**2 - 1) ** 2 + 0.1 * x + y**2 / 2 + 0.2 * x * y
     return v, 3 * (6 * x**5 - 8 * x**3 + 2 * x) + 0.1 + 0.2 * y, y + 0.2 * x

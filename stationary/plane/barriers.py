@@ -34,7 +34,8 @@ RESOLVED = 3e-5  # of P in a rectangle; what is known of attractors is its squar
 ROUNDS = 3  # meshes
 LESS = 4.0  # in -log P: by as much less is kept to tell the error of what was cut
 LOUDER, LOUDEST = 1.28, 100.0  # factors of the noise: from one try to the next, and at most
-TERMS = 4  # of a series in the noise
+TRIES = 3  # solutions that did not hold, before no more noise is tried
+TERMS = 4  # of a series in the noise; one less where louder noise does not hold
 ALIKE = 0.1  # in log P at attractors: what coarser ways may differ by where elements hold
 
 
@@ -91,21 +92,27 @@ def beyond_barriers(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
     factors: list[float] = []
     made: list[list[tuple[str, Density]]] = []
     first: Fitted | None = None
-    while len(made) < TERMS and noise < LOUDEST:
+    failed = 0
+    while len(made) < TERMS and noise < LOUDEST and failed < TRIES:
         louder = process.rescaled(1.0, noise)
-        start = _started(louder, equilibria)
+        ways: list[tuple[str, Density]] | None = None
+        start: _Start | None = None
         try:
-            ways = start and _by_elements(louder, equilibria, start, few=bool(made))
+            start = _started(louder, equilibria)
+            if start is not None:
+                ways = _by_elements(louder, equilibria, start, few=bool(made))
         except ConvergenceError:
-            ways = None
+            failed += 1
         if start and ways and _alike([d for _, d in ways], at):
             if noise == 1:
                 return Solved("elements", ways[0][1], tuple(ways[1:]))
             first = first or start.fine
             made.append(ways)
             factors.append(noise)
+        elif ways or made:
+            failed += 1
         noise *= LOUDER
-    if first is None or len(made) < TERMS:
+    if first is None or len(made) < TERMS - 1:
         raise ConvergenceError(
             f"{process.name}: barriers are too high for spectral elements, also with {noise:.3g} "
             "times the noise. Raise the noise, or take each basin as a domain of its own."

@@ -237,6 +237,8 @@ def parts_of(
     last = coefficients.last.get(degree)
     place = np.full(guess.mesh.count, -1) if last is None else guess.places_in(last[0])
     new = np.flatnonzero(place < 0)
+    if last is not None and not len(new):
+        return Parts(*(t[place] for t in last[1]))
     part = guess.restricted(new)
     terms, weight, base = _terms(coefficients, part)
     lost = _losses(coefficients.process, part, guess.mesh.outer[..., new], degree, base)
