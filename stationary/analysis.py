@@ -147,6 +147,8 @@ class Analysis(Result):
     @cached_property
     def shown_sgd(self) -> FiniteStep | None:
         """`sgd` where a report is to hold it; None where nobody asked and it is not to be had."""
+        if self.exact is not None:
+            return self.exact.shown_sgd
         wanted = self.chain if self.run_length is None else True
         own = self.landscape
         if wanted is not None:
@@ -158,6 +160,8 @@ class Analysis(Result):
     @cached_property
     def run(self) -> Run | None:
         """Where SGD is after the steps that were asked for; None without them, or basins."""
+        if self.exact is not None:
+            return self.exact.run
         if self.run_length is None or self.sgd is None or not self.sgd.basins:
             return None
         return self.sgd.after(self.run_length)

@@ -3,6 +3,9 @@
 import math
 import operator
 import pickle
+import signal
+import threading
+import time
 from fractions import Fraction
 
 import mpmath
@@ -757,3 +760,38 @@ def test_the_size_of_what_is_no_number_is_none():
     for digits in (40, 500):
         sizes = magnitude(many_digits(digits).array([0.0, 3.0, math.inf, -math.inf, math.nan]))
         np.testing.assert_equal(sizes, [-math.inf, 2, math.inf, math.inf, math.nan])
+
+
+def test_an_interrupt_leaves_the_compiled_arithmetic_free_for_what_comes_next():
+    """It may come at any call: a lock that was held then was never let go of, and all hung."""
+    from stationary.numbers import digit_array
+
+    many = many_digits(30)
+    x = many.array(np.linspace(0.5, 2, 8))
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    stop, count = time.monotonic() + 0.4, 0
+    try:
+        while time.monotonic() < stop:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 2e-4 + 1e-5 * (count % 17), 0.05)
+                while True:
+                    np.exp(x) + x * x
+            except KeyboardInterrupt:
+                count += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert count > 50
+    free = []
+
+    def other():
+        free.append(digit_array._lock.acquire(timeout=1))
+        if free[0]:
+            digit_array._lock.release()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert free == [True]
+    assert float((x * x)[0]) == 0.25

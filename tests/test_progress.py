@@ -244,6 +244,16 @@ def test_an_analysis_that_is_interrupted_keeps_its_end_state(stage):
         stopped(lambda: analyze("examples/two_minima.py", progress=True), "end state")
 
 
+def test_an_analysis_in_many_digits_that_is_interrupted_computes_no_more():
+    found = stopped(
+        lambda: analyze("examples/two_minima.py", digits=20, progress=True), "chain of SGD's steps"
+    )
+    assert found.exits[0] is not None
+    assert found.to_dict()["sgd"] is None
+    assert found.to_dict()["basins"][0]["exit_time"] is not None
+    assert "sgd" not in vars(found.rounded)
+
+
 def test_a_schedule_and_a_bias_that_are_interrupted_keep_what_comes_first():
     def two():
         return anneal("examples/two_minima.py", schedule="linear:0.1:0.02:500", cells=100)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import copyreg
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import flint
@@ -26,7 +27,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from stationary.aliases import Array
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # of the thread, should a traceback keep it
 _from_doubles: Any = np.frompyfunc(arb, 1, 1)
 centres: Any = np.frompyfunc(arb.mid, 1, 1)  # of the library's numbers only: it does not ask
 
@@ -42,25 +43,19 @@ def _parts(x: arb) -> tuple[type, tuple[Any, ...]]:
 copyreg.pickle(arb, _parts)
 
 
-class precision:  # noqa: N801 (it is used as a word)
-    """So many bits, for operations of the library alone: nothing of a user's may run inside."""
+@contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """So many bits, for operations of the library alone: nothing of a user's may run inside.
 
-    __slots__ = ("before", "bits", "quiet")
-
-    def __init__(self, bits: int) -> None:
-        self.bits = bits
-
-    def __enter__(self) -> None:
-        _lock.acquire()
-        self.quiet = np.errstate(all="ignore")
-        self.quiet.__enter__()
-        self.before = flint.ctx.prec
-        flint.ctx.prec = self.bits
-
-    def __exit__(self, *failure: Any) -> None:
-        flint.ctx.prec = self.before
-        self.quiet.__exit__(*failure)
-        _lock.release()
+    An interrupt may come at any call: what is held then is let go of, wherever it is.
+    """
+    with _lock, np.errstate(all="ignore"):
+        before = flint.ctx.prec
+        try:
+            flint.ctx.prec = bits
+            yield
+        finally:
+            flint.ctx.prec = before
 
 
 def entered(x: Any, context: Any) -> Any:
