@@ -219,11 +219,6 @@ def sampled_text(value: Any, error: Any, most: int = 4) -> str:
     return f"{round(x, SECOND - math.floor(math.log10(error))) + 0.0:.{most}g}"
 
 
-def to_its_error(value: float, of_sample: float) -> float:
-    """The value to the second digit of its standard error, if it has one."""
-    return float(sampled_text(value, of_sample, 17)) if of_sample > 0 else value
-
-
 def near_one_text(log_p: float, of_sample: float) -> str:
     """A probability that its standard error does not tell from 1, which it is not."""
     told, rest = sampled_text(math.exp(log_p), of_sample), -math.expm1(log_p)

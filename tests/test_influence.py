@@ -17,6 +17,7 @@ from stationary import (
     sampled,
     sweep,
     table,
+    width_bias,
 )
 from stationary.wording import sampled_text
 
@@ -523,3 +524,18 @@ def test_losses_at_minima_have_errors(shift):
     assert abs(b.loss - exact) <= b.loss_error < 1e-13 * (1 + 10 * shift)
     swept = sweep(losses, learning_rate=[0.1, 0.2], quantities="loss").table()
     assert (swept["loss_0_error"] > 0).all()
+
+
+def test_a_changed_basin_far_from_all_others_is_told_to_its_standard_errors():
+    """Beside it nothing is left of 1 minus its mass."""
+    c = SHIFTS[:30, None]
+    deep = Landscape(
+        losses=lambda w: w**4 / 4 - w**2 / 2 + 0.2 * c * w, learning_rate=0.01, domain=(-2, 2),
+        sample=True,
+    )  # fmt: skip
+    found = analyze(deep, chain=False)
+    first = int(np.argmax([b.log_mass for b in found.basins]))
+    said = " ".join(str(width_bias(found, minimum=first, dilate=[1, 2])).split())
+    assert "it would hold 1 of all probability" in said
+    told = re.search(r"holds 10\^\(?(\S+?)(e\+\d+)?\)? times its mass", said)[1]
+    assert len(told.replace(".", "").strip("0")) <= 3

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import TINY
+from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.questions.kernels import refusal
 from stationary.questions.numbers import DRAWS, Numbers, scores
 from stationary.questions.width.dilation import BasinBias
@@ -62,7 +62,16 @@ def ratio_errors(ratio: Ratio, basins: tuple[Basin, ...]) -> dict[str, float] | 
 
 
 def changed_errors(c: BasinBias) -> dict[str, Array] | None:
-    """Standard errors of a changed basin, by the column that they are of; one for each factor.
+    """Standard errors of a changed basin, by the column that they are of; kept with it."""
+    kept = vars(c)
+    if "standard_errors" not in kept:
+        kept["standard_errors"] = _changed_errors(c)
+    found: dict[str, Array] | None = kept["standard_errors"]
+    return found
+
+
+def _changed_errors(c: BasinBias) -> dict[str, Array] | None:
+    """The same, one for each factor; of the basin's own mass and place, too.
 
     With I(u) the exponent from u to the top and q = lambda^2 or 1 / kappa, the mass is the integral
     of e^(q I) a^(c-1) over the basin, and the density e^(q I) at the minimum.
@@ -72,11 +81,14 @@ def changed_errors(c: BasinBias) -> dict[str, Array] | None:
         return None
     numbers = Numbers(c.state, (c.basin,))
     points, own, top = numbers.points, numbers.shares[0], float(c.top)
-    none, logs, held = 0 * own, np.full_like(own, -np.inf), float(c.basin.mass)
+    none, logs, rest = 0 * own, np.full_like(own, -np.inf), -math.expm1(float(c.basin.log_mass))
     inside = own > 0
     rows: dict[str, list[Array]] = {"log_density_ratio": [], "log_mass_ratio": [], "log_share": []}
-    rows["exponent"] = [numbers.climb(c.basin, top)]
     of_mass = numbers.of_basins("log_masses")[0]
+    moved = [numbers.moved(x) for x in (float(c.position), top)]
+    rows["exponent"] = [numbers.climb(c.basin, top)]
+    rows["log_mass"] = [of_mass]
+    rows["positions"] = [numbers.unknown if m is None else m for m in moved]  # and that of the top
     for factor in np.asarray(c.factors, dtype=float):
         q = factor**2 if c.is_dilation else 1 / factor
         logs[inside] = np.log(own[inside]) + (q - 1) * points.phi[inside]
@@ -89,7 +101,9 @@ def changed_errors(c: BasinBias) -> dict[str, Array] | None:
         )
         rows["log_mass_ratio"].append(gain)
         if c.log_shares is not None:
-            rows["log_share"].append(gain + of_mass / max(1 - held, TINY))  # of s / (1 - s)
+            rows["log_share"].append(
+                gain + of_mass / rest if rest > EPSILON else numbers.unknown
+            )  # of s / (1 - s)
     found = {
         name: np.sqrt((scores(points, sample, np.array(row)) ** 2).sum(axis=1))
         for name, row in rows.items()
@@ -100,5 +114,6 @@ def changed_errors(c: BasinBias) -> dict[str, Array] | None:
         odds = logs - np.log(-np.expm1(logs))
         z = np.random.default_rng(0).normal(size=DRAWS)
         drawn = odds[:, None] + found["log_share"][:, None] * np.append(z, -z)
-        found["log_share"] = np.logaddexp(0.0, -drawn).std(axis=1)  # shares end at 1
+        with np.errstate(invalid="ignore"):  # nan where it is not known
+            found["log_share"] = np.logaddexp(0.0, -drawn).std(axis=1)  # shares end at 1
     return found

@@ -18,6 +18,7 @@ from stationary.show.listing import in_doubles
 from stationary.show.sample import OF_BASINS, SUFFIX, rests_of, standard_error_text, unsure
 from stationary.states.basin import Basin
 from stationary.wording import (
+    SECOND,
     digits_left,
     error_text,
     estimate_text,
@@ -28,7 +29,6 @@ from stationary.wording import (
     probability_text,
     relative_error_text,
     sampled_text,
-    to_its_error,
 )
 
 MOST_PAIRS = 6  # of minima in a report and in its figure
@@ -117,7 +117,7 @@ def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float] | None) ->
         )
     held = f"The minima at {v} = {one} and {two} hold the same, to within the error"
     if abs(r.log_mass) > r.mass_error:
-        times = times_text(to_its_error(r.log_mass, 0.0 if known is None else known["log_mass"]))
+        times = times_text(r.log_mass, 0.0 if known is None else known["log_mass"])
         held = f"The minimum at {v} = {one} holds {times} times the mass of the one at {two}"
     if r.why:
         return f"{held}; {r.why}."
@@ -132,7 +132,8 @@ def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float] | None) ->
 
     def told(name: str, x: Any) -> str:
         by = errors[name.split()[-1]] if r.causes else 0.0
-        return power_text(to_its_error(float(x or 0), of_sample.get(keys[name], 0.0)), by)
+        sure = np.nan_to_num(of_sample.get(keys[name], 0.0)) / 10**SECOND
+        return power_text(float(x or 0), max(by, sure))
 
     said = ", ".join(f"{told(name, x)} from {name}" for name, x in parts.items())
     return f"{held}: {said}."
@@ -220,7 +221,7 @@ def _ratio(r: Ratio, place: Place, basins: tuple[Basin, ...]) -> list[Line]:
             of_sample = 0.0 if known is None else known.get(PARTS[name], math.nan)
             told = estimate_text(value, by, of_sample, 8)
             # What is left below the error is rounding.
-            times = power_text(to_its_error(value, of_sample), by)
+            times = power_text(value, max(by, np.nan_to_num(of_sample) / 10**SECOND))
             sure = [] if known is None else [standard_error_text(of_sample)]
             rows.append((name, told, times, shown, *sure))
     header = ["", "ln", "times", "error of ln", *["std. error"] * (known is not None)]
@@ -264,7 +265,7 @@ def _stretch(r: Ratio, known: dict[str, float]) -> str:
             )
         return words
     density, mass, found, held = (
-        power_text(to_its_error(x, known.get(name, 0.0)))
+        power_text(x, known.get(name, 0.0) / 10**SECOND)
         for name, x in zip(
             ("log_density", "log_mass") * 2, (*r.predicted, r.log_density, r.log_mass), strict=True
         )

@@ -9,12 +9,12 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.questions.compared import changed_errors
-from stationary.questions.influence import standard_errors
 from stationary.questions.width.dilation import BasinBias
 from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
-from stationary.show.sample import SUFFIX, rests_of, unsure
+from stationary.show.sample import SUFFIX, unsure
 from stationary.wording import (
+    SECOND,
     digits_left,
     error_text,
     estimate_text,
@@ -22,7 +22,6 @@ from stationary.wording import (
     power_text,
     probability_text,
     sample_text,
-    to_its_error,
 )
 
 LIKELY = math.log(0.5)
@@ -35,13 +34,19 @@ def text(c: BasinBias) -> Report:
     return report({c.name: [answer(c)], **dict([section(c)])})
 
 
-def times_text(log_ratio: float) -> str:
-    """A ratio from its natural logarithm: 35.4, 10^33.2, or 1 + 2e-05."""
+def times_text(log_ratio: float, of_sample: float = 0.0) -> str:
+    """A ratio from its natural logarithm: 35.4, 10^33.2, or 1 + 2e-05.
+
+    To no more digits than a standard error of the logarithm leaves.
+    """
     if math.isinf(log_ratio):
         return "more than 10^(1e+307)" if log_ratio > 0 else "less than 10^(-1e+307)"
     if 0 < abs(log_ratio) < 5e-4:
         return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
-    return f"{math.exp(log_ratio):.3g}" if abs(log_ratio) < 11.5 else power_text(log_ratio)
+    if abs(log_ratio) > 11.5:
+        return power_text(log_ratio, of_sample / 10**SECOND)
+    known = min(3, digits_left(unsure(of_sample), 3) + 1)
+    return f"{math.exp(log_ratio):.{known}g}"
 
 
 def to_the(name: str, power: float) -> str:
@@ -55,35 +60,37 @@ def answer(c: BasinBias) -> str:
     """What the last factor makes of the basin."""
     place, factor, known = _place(c), float(c.factors[-1]), changed_errors(c)
     what = f"stretched by {factor:g}" if c.is_dilation else f"with {factor:g} times the noise"
-    mass, density = (_to_error(float(x[-1]), known, n) for x, n in _ratios(c))
+    density, mass = (times_text(float(x[-1]), _error(known, n, -1)) for x, n in _ratios(c))
     sentence = (
         f"A copy of the minimum at {c.state.diffusion.variable} = {place(float(c.position))} "
-        f"{what} holds {times_text(mass)} times its mass ({times_text(density)} times its density)."
+        f"{what} holds {mass} times its mass ({density} times its density)."
     )
     if c.log_shares is None:
         return sentence
     log = float(c.log_shares[-1])
     share, now = _share(log, known, -1), probability_text(float(c.basin.log_mass), 6)
-    errors = standard_errors(c.state, (c.basin,))
-    if errors is not None:
-        now = _share(float(c.basin.log_mass), {"log_share": np.array(errors.log_masses)}, 0)
+    if known is not None:
+        now = _share(float(c.basin.log_mass), {"log_share": known["log_mass"]}, 0)
     return (
         f"{sentence} So changed where it is, it would hold {share} of {_whole(c)} instead of {now}."
     )
 
 
 def _place(c: BasinBias) -> Place:
-    errors = standard_errors(c.state, (c.basin,))
-    return places(c.state, {} if errors is None else rests_of(c.state, errors))
+    places_of = (float(c.position), float(c.top))
+    known = changed_errors(c)
+    return places(
+        c.state, {} if known is None else dict(zip(places_of, known["positions"], strict=True))
+    )
 
 
 def _ratios(c: BasinBias) -> list[tuple[Any, str]]:
     return [(c.log_density_ratios, "log_density_ratio"), (c.log_mass_ratios, "log_mass_ratio")]
 
 
-def _to_error(value: float, known: Errors, name: str, i: int = -1) -> float:
-    """A logarithm to the second digit of its standard error, if it has one."""
-    return value if known is None else to_its_error(value, float(known[name][i]))
+def _error(known: Errors, name: str, i: int) -> float:
+    """A standard error; 0 where there is none."""
+    return 0.0 if known is None else float(np.nan_to_num(known[name][i]))
 
 
 def _share(log_p: float, known: Errors, i: int) -> str:
@@ -91,7 +98,7 @@ def _share(log_p: float, known: Errors, i: int) -> str:
         return probability_text(log_p, 6)
     of_log = float(known["log_share"][i])
     if log_p > max(-of_log, LIKELY):
-        return near_one_text(log_p, of_log)
+        return near_one_text(log_p, min(of_log, 0.5))  # no mass is known worse
     return probability_text(log_p, digits_left(unsure(of_log), 6))
 
 
@@ -114,7 +121,7 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
         for (values, name), error in zip(_ratios(c), by, strict=True):
             of_sample = 0.0 if known is None else float(known[name][i])
             told.append(estimate_text(float(values[i]), error, of_sample))
-        times = times_text(_to_error(float(c.log_mass_ratios[i]), known, "log_mass_ratio", i))
+        times = times_text(float(c.log_mass_ratios[i]), _error(known, "log_mass_ratio", i))
         rows.append([c.factors[i], *told, times, error_text(max(by))])
         if known is not None:
             rows[-1].append(f"{known['log_mass_ratio'][i]:.2g}")
