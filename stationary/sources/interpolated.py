@@ -30,7 +30,7 @@ from stationary.sources.straight import Straight
 
 DEGREE = 5  # of splines through what was measured once and for all
 FURTHER = 5.0  # times a difference between two degrees, at most, that higher ones make of it
-FALLING = 0.3  # of a difference between degrees, which higher ones leave of corners and jumps
+FALLING = 0.6  # of a difference between degrees, which higher ones leave of corners and jumps
 ASIDE = 1.6  # times less than what is missed of a knot is on either side of a jump alone, or more
 CORNERED = 0.4  # of what is missed over twice the gap, at least, corners leave over one
 AROUND = 9  # knots, over which what is missed is looked at: a corner alone shows in fewer than half
