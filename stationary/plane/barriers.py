@@ -36,6 +36,10 @@ LESS = 4.0  # in -log P: by as much less is kept to tell the error of what was c
 LOUDER, LOUDEST = 1.28, 100.0  # factors of the noise: from one try to the next, and at most
 TRIES = 3  # solutions that did not hold, before no more noise is tried
 TERMS = 4  # of a series in the noise; one less where louder noise does not hold
+FEWER = 2  # terms, of which the error is told: one may change nothing at an attractor by chance
+UNSURE = (
+    1.3  # times the most that this is at attractors: three times it is claimed, and held for 29
+)
 ALIKE = 0.1  # in log P at attractors: what coarser ways may differ by where elements hold
 
 
@@ -158,8 +162,21 @@ def _in_series(
         return Density(part, phi - phi.min(), np.ones((part.count, 2, 2)))
 
     others = [(name, density(name, len(factors))) for name, _ in made[0][1:]]
-    others.append(("series", density("", len(factors) - 1)))
-    return Solved("series", density("", len(factors)), tuple(others))
+    own, fewer = density("", len(factors)), density("", len(factors) - FEWER)
+    others.append(("series", fewer))
+    # What is off at an attractor may be as far as anywhere, and has no part in what is at others.
+    logs = own.log_at(at)
+    off = fewer.log_at(at) - logs
+    top = int(logs.argmax())
+    most = UNSURE * float(np.abs(off - off[top]).max())
+    box = np.ptp(np.array(part.box), axis=1)[:, None, None, None]
+    x = part.points(basis(DEGREE).nodes)
+    nearest = np.argmin([(((x - a[:, None, None, None]) / box) ** 2).sum(axis=0) for a in at.T], 0)
+    for k in range(at.shape[1]):
+        if k != top:
+            far = own.phi + most * (nearest == k)
+            others.append(("attractor", Density(part, far - far.min(), own.u)))
+    return Solved("series", own, tuple(others))
 
 
 def _started(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> _Start | None:

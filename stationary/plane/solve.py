@@ -198,7 +198,8 @@ def _solved(
         return best
     if failed is not None:
         raise failed
-    raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error="as large as its peak"))
+    known = "as large as its peak" if not lost < 1 else f"{lost:.1g} of its peak"
+    raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error=known))
 
 
 def _by_elements(
