@@ -1209,6 +1209,21 @@ def test_basins_beyond_all_barriers_are_compared_although_a_current_flows():
     assert state.curl.fraction == pytest.approx(0.49 / 1.49, rel=1e-6)
 
 
+def test_wells_at_the_edge_of_where_they_are_looked_for_are_found():
+    """Two of three were found from 0, and one of them held all: the other one does."""
+    c, s = np.cos(1.24), np.sin(1.24)
+
+    def drift(w):
+        p, q = w[0] - 10, w[1] + 3
+        x, y = c * p + s * q, c * q - s * p
+        a, b = x - x**3 + 0.09, 0.5 * x - 1.5 * y - 0.1 * (x**2 - 1)
+        return c * a - s * b, s * a + c * b
+
+    state = end_state(Diffusion(drift, 0.02, domain=((-np.inf, np.inf),) * 2))
+    assert len(state.basins) == 2
+    assert max(state.basins, key=lambda b: b.log_mass).position[1] > -3
+
+
 @pytest.mark.parametrize(("noise", "road"), [(0.02, "elements"), (0.006, "series")])
 def test_noise_that_changes_from_place_to_place_beyond_barriers_leaves_a_law_that_is_known(
     noise, road

@@ -131,8 +131,14 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
         reach = REACH * np.max(wide, axis=0) + np.ptp(near, axis=1)
         wider = clipped(near[:, 0] - reach, near[:, 1] + reach, process.domain)
         before, now = (np.ptp(b, axis=1) for b in (box, wider))
-        if not (now > 0).all() or ((now > 0.01 * before) & (now < 2 * before)).all():
+        if not (now > 0).all():
             break
+        if ((now > 0.01 * before) & (now < 2 * before)).all():
+            # As wide as it should be, but they may be at its edge.
+            (low, high), (least, most) = np.transpose(box), np.transpose(wider)
+            wider = clipped(np.minimum(low, least), np.maximum(high, most), process.domain)
+            if wider == box:
+                break
         box = wider
         found = equilibria_of(process, box, found)
     return found
