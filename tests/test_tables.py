@@ -377,6 +377,22 @@ def test_what_is_not_known_on_the_way_counts_in_mean_times_as_time_is_spent():
         assert abs(found.log - time.log) < found.error < 0.2
 
 
+@pytest.mark.parametrize(("corner", "start"), [(-0.89, 0.0), (-0.29, 0.0), (0.21, 0.5)])
+def test_what_is_not_known_behind_a_start_counts_as_time_is_spent_there(corner, start):
+    x = np.linspace(-3, 3, 41)
+
+    def drift(x):
+        return 0.8 * (x - x**3) + 0.1 + 1.5 * np.abs(x - corner)
+
+    def variance(x):
+        return 0.3 * (1 + 0.3 * np.sin(x))
+
+    told = table({"x": x, "drift": drift(x), "variance": variance(x)}).diffusion()
+    known = Diffusion(drift, variance, (-3, 3))
+    found, time = (first_passage(p, start, 0.7).mean for p in (told, known))
+    assert abs(found.log - time.log) < found.error < 0.05
+
+
 def test_noise_that_is_not_known_spreads_what_starts_there():
     """The deviation, early, was off by up to 5.5 times its error: the drift has no part in it."""
     x = np.linspace(-3, 3, 52)
