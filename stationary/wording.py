@@ -57,8 +57,14 @@ def at_rest_text(low: float, high: float) -> str:
     return f"at rest {where} (all gradients are 0)"
 
 
-def probability_text(log_p: Any, digits: int = 6) -> str:
-    """A probability from its natural logarithm: 0.958482, or 10^-52.46 beyond reach."""
+def probability_text(
+    log_p: Any, digits: int = 6, error: float = 0.0, of_sample: float = 0.0
+) -> str:
+    """A probability from its natural logarithm: 0.958482, or 10^-52.46 beyond reach.
+
+    To so many digits, or as few as an error or a standard error of the logarithm leave.
+    """
+    digits = told_digits(error, of_sample, digits)
     if digits > 17 and hasattr(log_p, "context") and log_p > LIGHT:
         return many_digits_text(log_p.context.exp(log_p), digits)
     log_p, digits = float(log_p), min(digits, 17)
@@ -69,7 +75,7 @@ def probability_text(log_p: Any, digits: int = 6) -> str:
         if 1e-15 < rest < 0.5 * 10.0**-digits:
             return f"1 - {rest:.2g}"
         return f"{math.exp(log_p):.{digits}g}"
-    return power_text(log_p)
+    return power_text(log_p, error, of_sample)
 
 
 def share_text(log_p: float, error: float) -> str:
@@ -84,35 +90,41 @@ def share_text(log_p: float, error: float) -> str:
     known = known_text(p, error, 6)
     if known == "1" and error < 1 - p:
         known = f"1 - {1 - p:.1e}"
-    return f"{known} +- {error_text(error)}"
+    return known if known == "not known" else f"{known} +- {error_text(error)}"
 
 
-def power_text(log_value: float, error: float = 0.0) -> str:
-    """exp(log_value) as a power of ten, to its error: 10^-52.46, 10^(-1.6e+79), or 1."""
-    exponent, error = log_value / LN10, error / LN10
+def power_text(log_value: float, error: float = 0.0, of_sample: float = 0.0) -> str:
+    """exp(log_value) as a power of ten, to its error: 10^-52.46, 10^(-1.6e+79), or 1.
+
+    Or to the second digit of a standard error of log_value, where that is larger.
+    """
+    exponent, error, sure = log_value / LN10, error / LN10, of_sample / LN10
     if abs(exponent) < max(0.005, error):
         return "1"
-    if error > 0.05:
-        text = known_text(exponent, error, 4)
-        return f"10^({text})" if "e" in text else f"10^{text}"
+    if max(error, 10.0**-SECOND * sure) > 0.05:
+        text = estimate_text(exponent, error, sure, 4)
+        text = f"({text})" if "e" in text else text
+        return "1" if text == "0" else f"10^{text}"
     if abs(exponent) < 1e6:
         return f"10^{exponent:.2f}"
     return f"10^({exponent:.3g})"
 
 
-def time_text(log_time: Any, error: Any = 0.0, most: int = 6) -> str:
+def time_text(log_time: Any, error: Any = 0.0, most: int = 6, of_sample: float = 0.0) -> str:
     """A time from its natural logarithm: 2133.4, 10^52.46, or infinite.
 
-    Of many digits as many are shown as the error of the logarithm leaves, and at most so many.
+    As many digits are shown as the error and the standard error of the logarithm leave, and at
+    most so many.
     """
+    digits = told_digits(error, of_sample, most)
     if most > 17 and hasattr(log_time, "context") and abs(log_time) < 20:
-        return many_digits_text(log_time.context.exp(log_time), digits_left(error, most))
+        return many_digits_text(log_time.context.exp(log_time), digits)
     log_time = float(log_time)
     if math.isinf(log_time):
         return "infinite" if log_time > 0 else "0"
     if abs(log_time) < 20:
-        return f"{math.exp(log_time):.{digits_left(float(error), 6)}g}"
-    return power_text(log_time, float(error))
+        return f"{math.exp(log_time):.{min(digits, 6)}g}"
+    return power_text(log_time, float(error), of_sample)
 
 
 def steps_text(log_time: float, error: float) -> str:
@@ -130,6 +142,8 @@ def steps_text(log_time: float, error: float) -> str:
 
 def error_text(error: Any) -> str:
     """An error to one digit."""
+    if not error < math.inf:
+        return "not known"
     # Next to the least double there is no digit to be shown.
     return (f"{float(error):.0e}" if error > 1e-300 else "<1e-300") if error > 0 else "0"
 
@@ -142,6 +156,12 @@ def is_known(error: Any, log_value: Any) -> bool:
 def digits_left(error: Any, most: int) -> int:
     """As many digits of a number as its relative error leaves; at least one, `most` at most."""
     return most if error <= 10.0**-most else max(1, math.floor(-math.log10(min(error, 1.0))))
+
+
+def told_digits(error: Any, of_sample: float, most: int) -> int:
+    """The same by a relative error, and to the second digit of a relative standard error."""
+    least = 10.0 ** -(SECOND + 1) * of_sample if of_sample > 0 else 0.0
+    return digits_left(max(error, least), most)
 
 
 def relative_error_text(error: Any, log_value: Any) -> str:
@@ -236,5 +256,6 @@ def estimate_text(value: Any, error: Any, of_sample: float, most: int = 10) -> s
 
 
 def measured(value: float, error: float, most: int = 10) -> str:
-    """A value to the digits that its error leaves, and the error."""
-    return f"{known_text(value, error, most)} +- {error_text(error)}"
+    """A value to the digits that its error leaves, and the error; or that it is not known."""
+    told = known_text(value, error, most)
+    return told if told == "not known" else f"{told} +- {error_text(error)}"

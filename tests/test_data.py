@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import pickle
 import re
 import subprocess
@@ -17,8 +18,10 @@ import pytest
 
 import stationary as st
 from stationary import Diffusion, analyze
-from stationary.result import Result
+from stationary.result import Data, Result
 from stationary.states.basin import Basin
+from stationary.states.law import Passage
+from stationary.wording import LN10, power_text, probability_text, time_text
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TWO_MINIMA = str(EXAMPLES / "two_minima.py")
@@ -47,6 +50,10 @@ def _answers():
         found.end_state.distance(st.end_state(process)), st.Schedule.of("cosine:0.1:0.01:5"),
         found.exits[0], found.sgd.basins[0], passage.probability[0, 0],
         st.exact_chain(landscape, cells=100).components[0], st.peaks_of(st.end_state(trap)),
+        st.anneal(TWO_MINIMA, schedule="cosine:0.06:0.05:5", initial=1.0), found.basins,
+        analyze(TWO_MINIMA, sample=True).influence, found.sgd.after(100),
+        st.peaks_of(st.end_state(Diffusion(lambda x: 0.3 - x, lambda x: 2 * x, (0, np.inf))))[0],
+        st.evolve(process, times=[0, 1]).at(1), Passage(np.array([1.0, np.nan]), np.zeros(2)),
     )  # fmt: skip
     return several
 
@@ -439,3 +446,35 @@ def test_what_a_law_cannot_be_asked_is_said(ask, message):
     with pytest.raises(st.LandscapeError, match=message):
         ask(state, law)
     assert np.isnan(state.moment_error(2, np.inf))
+
+
+def test_every_kind_of_answer_compares_by_what_it_holds():
+    """A dataclass that compares its fields as tuples does not with arrays, nor with nan."""
+    kinds = [getattr(st, name) for name in st.__all__] and [Data]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        assert kind.__eq__ in (Data.__eq__, tuple.__eq__), kind
+    passage = Passage(np.array([1.0, np.nan, np.inf]), np.array([0.1, np.nan, 0.0]))
+    for again in (copy.deepcopy(passage), pickle.loads(pickle.dumps(passage))):
+        assert again == passage
+    assert passage != Passage(np.array([1.0, 2.0, np.inf]), passage.error)
+
+
+def test_what_is_not_known_or_infinite_is_told_by_small_answers():
+    told = str(Passage(np.inf, 0.0)), str(Passage(3.0, np.nan)), str(Passage(1e5, 1e-3))
+    assert [text.splitlines()[0].split(": ")[1] for text in told] == [
+        "infinite",
+        "not known",
+        "10^43429.45",
+    ]
+    assert "error: not known" in told[1]
+    several = Passage(np.array([1.0, np.inf, 1e4]), np.array([1e-3, 0.0, 1e-2]))
+    assert "time: 2.718, infinite, 10^4342.94\n" in str(several)
+
+
+def test_powers_of_ten_stop_at_the_second_digit_of_a_standard_error():
+    assert power_text(-13.834 * LN10, 1e-9, 7.7) == "10^-13.8"
+    assert power_text(-13.834 * LN10, 1e-9, 0.05) == "10^-13.83"
+    assert probability_text(-13.834 * LN10, 6, 1e-9, 77.0) == "10^-14"
+    assert time_text(13.834 * LN10, 1e-9, of_sample=7.7) == "10^13.8"
+    assert time_text(math.log(1234.5), 1e-9, of_sample=0.77) == "1.2e+03"

@@ -43,7 +43,7 @@ FORMS = {name: f"{name}:FROM:TO:STEPS" for name in SHAPES} | {
 }
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Schedule(Listed):
     """A learning rate for each step.
 

@@ -11,7 +11,7 @@ import numpy as np
 from stationary.analysis import Analysis
 from stationary.errors import Status
 from stationary.questions.spreading import circular_deviation
-from stationary.show.sample import OfSample, unsure
+from stationary.show.sample import OfSample
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
@@ -20,7 +20,6 @@ from stationary.wording import (
     at_rest_text,
     capital,
     digits_known,
-    digits_left,
     estimate_text,
     is_known,
     joined,
@@ -29,6 +28,7 @@ from stationary.wording import (
     power_text,
     probability_text,
     time_text,
+    told_digits,
 )
 
 Place = Callable[..., str]  # how a position is written
@@ -144,8 +144,7 @@ def mass_text(share: Basin | Peak, sample: OfSample | None = None, most: int = 6
         of_log, of_mass = (sample.of(n, share.position) for n in ("log_mass", "mass"))
     if share.log_mass > -of_mass:  # near 1, where logarithms are bent, too
         return near_one_text(share.log_mass, max(of_mass, share.mass_error))
-    digits = digits_left(max(share.mass_error, unsure(of_log)), most)
-    return probability_text(share.log_mass, digits)
+    return probability_text(share.log_mass, most, share.mass_error, of_log)
 
 
 def _where(analysis: Analysis, said: str) -> str:
@@ -191,11 +190,11 @@ def _where(analysis: Analysis, said: str) -> str:
     error, of_ratio = first.mass_error + second.mass_error, 0.0
     if sample.known is not None:
         pair = (analysis.basins.index(b) for b in basins[:2])
-        of_ratio = unsure(float(sample.known.log_ratios[tuple(pair)]))
+        of_ratio = float(sample.known.log_ratios[tuple(pair)])
     times = (
-        f"{math.exp(gain):.{min(digits_left(error + of_ratio, 4) + 1, 4)}g}"
+        f"{math.exp(gain):.{min(told_digits(error, of_ratio, 4) + 1, 4)}g}"
         if gain < 13
-        else power_text(gain)
+        else power_text(gain, error, of_ratio)
         if gain < math.inf
         else "more than 10^(1e+307)"
     )

@@ -108,7 +108,7 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
                 known("log_density", _of_density(b)),
                 known("variance", of_a),
                 *(known(side, b.barrier_error) for side in ("barrier_left", "barrier_right")),
-                _time(b, sample.unsure("log_exit_time", at)),
+                _time(b, sample.of("log_exit_time", at)),
                 ", ".join(place(m.position, b.position_error, of_mode) for m in peaks) or None,
                 known("width", 0.0, most),
             )
@@ -149,14 +149,14 @@ def _told(x: Any, error: float, of_sample: float = 0.0, most: int = 6) -> str | 
     return None if x is None else estimate_text(x, error, of_sample, most)
 
 
-def _time(b: Basin, unsure: float = 0.0) -> str | None:
+def _time(b: Basin, of_sample: float = 0.0) -> str | None:
     """The time to leave, to the digits that its error leaves, or that of a sample."""
     if b.log_exit_time is None:
         return None
     log, error = float(b.log_exit_time), float(b.exit_time_error)
     if not is_known(error, log):
         return "not known"
-    return time_text(log, max(error, unsure), 6)
+    return time_text(log, error, 6, of_sample)
 
 
 def _of_density(b: Basin) -> float:

@@ -15,11 +15,9 @@ from stationary.show.answer import Place, places
 from stationary.show.changed import answer, section, times_text, to_the
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.listing import in_doubles
-from stationary.show.sample import OF_BASINS, SUFFIX, rests_of, standard_error_text, unsure
+from stationary.show.sample import OF_BASINS, SUFFIX, rests_of, standard_error_text
 from stationary.states.basin import Basin
 from stationary.wording import (
-    SECOND,
-    digits_left,
     error_text,
     estimate_text,
     known_text,
@@ -132,8 +130,7 @@ def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float] | None) ->
 
     def told(name: str, x: Any) -> str:
         by = errors[name.split()[-1]] if r.causes else 0.0
-        sure = np.nan_to_num(of_sample.get(keys[name], 0.0)) / 10**SECOND
-        return power_text(float(x or 0), max(by, sure))
+        return power_text(float(x or 0), by, of_sample.get(keys[name], 0.0))
 
     said = ", ".join(f"{told(name, x)} from {name}" for name, x in parts.items())
     return f"{held}: {said}."
@@ -153,7 +150,7 @@ def _minima(bias: WidthBias, place: Place, known: StandardErrors | None) -> list
             return probability_text(log, 6)
         if log > -known.masses[i]:
             return near_one_text(log, known.masses[i])
-        return probability_text(log, digits_left(unsure(known.log_masses[i]), 6))
+        return probability_text(log, of_sample=known.log_masses[i])
 
     rows = [
         (
@@ -221,7 +218,7 @@ def _ratio(r: Ratio, place: Place, basins: tuple[Basin, ...]) -> list[Line]:
             of_sample = 0.0 if known is None else known.get(PARTS[name], math.nan)
             told = estimate_text(value, by, of_sample, 8)
             # What is left below the error is rounding.
-            times = power_text(value, max(by, np.nan_to_num(of_sample) / 10**SECOND))
+            times = power_text(value, by, of_sample)
             sure = [] if known is None else [standard_error_text(of_sample)]
             rows.append((name, told, times, shown, *sure))
     header = ["", "ln", "times", "error of ln", *["std. error"] * (known is not None)]
@@ -265,7 +262,7 @@ def _stretch(r: Ratio, known: dict[str, float]) -> str:
             )
         return words
     density, mass, found, held = (
-        power_text(x, known.get(name, 0.0) / 10**SECOND)
+        power_text(x, 0.0, known.get(name, 0.0))
         for name, x in zip(
             ("log_density", "log_mass") * 2, (*r.predicted, r.log_density, r.log_mass), strict=True
         )

@@ -12,16 +12,15 @@ from stationary.questions.compared import changed_errors
 from stationary.questions.width.dilation import BasinBias
 from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
-from stationary.show.sample import SUFFIX, unsure
+from stationary.show.sample import SUFFIX
 from stationary.wording import (
-    SECOND,
-    digits_left,
     error_text,
     estimate_text,
     near_one_text,
     power_text,
     probability_text,
     sample_text,
+    told_digits,
 )
 
 LIKELY = math.log(0.5)
@@ -44,8 +43,8 @@ def times_text(log_ratio: float, of_sample: float = 0.0) -> str:
     if 0 < abs(log_ratio) < 5e-4:
         return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
     if abs(log_ratio) > 11.5:
-        return power_text(log_ratio, of_sample / 10**SECOND)
-    known = min(3, digits_left(unsure(of_sample), 3) + 1)
+        return power_text(log_ratio, 0.0, of_sample)
+    known = min(3, told_digits(0.0, of_sample, 3) + 1)
     return f"{math.exp(log_ratio):.{known}g}"
 
 
@@ -99,7 +98,7 @@ def _share(log_p: float, known: Errors, i: int) -> str:
     of_log = float(known["log_share"][i])
     if log_p > max(-of_log, LIKELY):
         return near_one_text(log_p, min(of_log, 0.5))  # no mass is known worse
-    return probability_text(log_p, digits_left(unsure(of_log), 6))
+    return probability_text(log_p, of_sample=of_log)
 
 
 def _whole(c: BasinBias) -> str:

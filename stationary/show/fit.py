@@ -12,11 +12,11 @@ from stationary.analysis import analyze
 from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Sheet
 from stationary.show.influence import errors_of
 from stationary.show.layout import Report, picked, report, rows_of, tabulated
-from stationary.show.sample import standard_error_text, unsure
+from stationary.show.sample import standard_error_text
 from stationary.sources.series.fit import Fit
 from stationary.sources.series.lags import Verdict
 from stationary.states.distribution import EndState
-from stationary.wording import known_text, power_text, sampled_text, time_text
+from stationary.wording import SECOND, known_text, power_text, sampled_text, time_text
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
 
@@ -62,13 +62,14 @@ def text(f: Fit) -> Report:
     errors = found.standard_errors
     ends = [
         (
-            place(b.position, 0.0 if errors is None else 10 * unsure(errors.positions[k])),
+            place(b.position, 0.0 if errors is None else errors.positions[k] / 10**SECOND),
             "-" if errors is None else standard_error_text(errors.positions[k]),
             sampled_text(b.mass, math.nan if errors is None else errors.masses[k], 5),
             None
             if passage is None
             else time_text(
-                passage.log_time, 0.0 if errors is None else unsure(errors.log_exit_times[k])
+                passage.log_time,
+                of_sample=0.0 if errors is None else errors.log_exit_times[k],
             ),
         )
         for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))

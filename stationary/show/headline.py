@@ -15,12 +15,12 @@ from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
 from stationary.show.layout import Line
 from stationary.show.run import by_start, forgotten
-from stationary.show.sample import OfSample, unsure
+from stationary.show.sample import OfSample
 from stationary.wording import (
     LIGHT,
     MOST_NAMED,
+    SECOND,
     at_rest_text,
-    digits_left,
     estimate_text,
     is_known,
     joined,
@@ -31,6 +31,7 @@ from stationary.wording import (
     probability_text,
     sampled_text,
     steps_text,
+    told_digits,
 )
 
 VAGUE = 1.0  # standard error of the logarithm of a time, from which on a range is told
@@ -331,8 +332,9 @@ def chain_text(b: SgdBasin, sample: OfSample) -> str:
     of_mass = sample.of("mass", b.position)
     if log_of(b.log_chain) > -of_mass:
         return near_one_text(log_of(b.log_chain), max(of_mass, error))
-    doubt = max(doubt, sample.unsure("log_mass", b.position))
-    return probability_text(log_of(b.log_chain), max(2 - bool(sample), digits_left(doubt, 6)))
+    of_log = sample.of("log_mass", b.position)
+    digits = max(2 - bool(sample), told_digits(doubt, of_log, 6))
+    return probability_text(log_of(b.log_chain), digits, 0.0, of_log)
 
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) -> str:
@@ -352,9 +354,8 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) 
         of_mass = sample.of("mass", b.position)
         if log_p > -of_mass:
             return f"probability {near_one_text(log_p, of_mass)}"
-        known = digits_left(max(error, sample.unsure("log_mass", b.position)), 6)
-        text = probability_text(log_p, known)
-        return f"probability {power_text(log_p, error) if LIGHT > log_p > -math.inf else text}"
+        of_log = sample.of("log_mass", b.position)
+        return f"probability {probability_text(log_p, 6, error, of_log)}"
 
     moments = _moments(sgd, False, sample) or _deviation(analysis.end_state.std(), 0.0, sample)
     listed = _listed(ranked, place, share, moments, sgd.shifted)
@@ -366,7 +367,7 @@ def _reach(sgd: FiniteStep, place: Place, run: int, sample: OfSample) -> list[st
 
     def error_of(b: SgdBasin) -> float:  # of the logarithm
         of_sample = sample.of("log_exit_time", b.position)
-        return max(b.exit_error, of_sample if of_sample > VAGUE else unsure(of_sample))
+        return max(b.exit_error, of_sample if of_sample > VAGUE else of_sample / 10 ** (SECOND + 1))
 
     long = math.log(run / HELD)
     timed = [(b, b.log_chain_exit_time) for b in sgd.basins if b.log_chain_exit_time is not None]

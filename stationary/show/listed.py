@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Mapping
 from importlib import import_module
@@ -11,7 +12,7 @@ import numpy as np
 
 from stationary.result import Listed, Result, plain
 from stationary.show.layout import WIDTH, Report, Table, picked
-from stationary.wording import error_text, known_text
+from stationary.wording import error_text, known_text, time_text
 
 PARTS = {  # as the lists have them that they are part of
     "Basin": ("listing", "basin"),
@@ -39,12 +40,20 @@ def text(x: Listed) -> Report:
 
 def _shown(name: str, value: Any, fields: dict[str, Any]) -> Any:
     """A number to the digits that its error leaves, if it has one."""
+    if isinstance(value, list):  # each with what stands in its place in lists alike
+        count, alike = len(value), {n: v for n, v in fields.items() if isinstance(v, list)}
+        alike = {n: v for n, v in alike.items() if len(v) == count}
+        each = [fields | {n: v[k] for n, v in alike.items()} for k in range(count)]
+        return [_shown(name, v, own) for v, own in zip(value, each, strict=True)]
     if name.endswith("error") and isinstance(value, float):
         return error_text(value)
     own = name.removeprefix("log_")
     error = fields.get(f"{own}_error", fields.get("error") if name in MAIN else None)
     if not isinstance(value, float) or not isinstance(error, float):
         return value
+    log = fields.get(f"log_{name}", fields.get("log") if name in MAIN else None)
+    if name in RELATIVE and isinstance(log, float) and value in (0.0, math.inf) and error == error:
+        return time_text(log, error)  # which may be beyond doubles, and finite
     if own == name and name in RELATIVE and not (name == "value" and "log" not in fields):
         error *= abs(value)
     return known_text(value, error, 6) if error < abs(value) or not value else "not known"

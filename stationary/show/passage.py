@@ -15,7 +15,7 @@ from stationary.process.landscape import Landscape
 from stationary.questions.influence import passage_errors
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
-from stationary.show.sample import standard_error_text, unsure
+from stationary.show.sample import standard_error_text
 from stationary.simulation.passage import WalkedPassage, walked
 from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate
@@ -153,7 +153,7 @@ def _rows(p: FirstPassage) -> list[Line]:
     def when(log_time: Any, by: Any) -> str | None:
         if math.isnan(float(log_time)):
             return None
-        return "not known" if 1 <= by < math.inf else time_text(log_time, max(by, least), most)
+        return "not known" if 1 <= by < math.inf else time_text(log_time, by, most, least)
 
     mean, error, deviation, off = map(
         np.ravel, (p.mean.log, p.mean.error, p.deviation.log, p.deviation.error)
@@ -161,7 +161,7 @@ def _rows(p: FirstPassage) -> list[Line]:
     rows, creeps, most = [], [], p.digits or 6
     sample = passage_errors(p)
     for i, name in enumerate(names):
-        least = 0.0 if sample is None else unsure(float(np.ravel(sample)[i]))
+        least = 0.0 if sample is None else float(np.ravel(sample)[i])
         known = error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
         # What does not depend on which target is the first, on the first of the rows.
         whole = (when(mean[i], error[i]), known, when(deviation[i], off[i]))

@@ -10,9 +10,8 @@ import numpy as np
 from stationary.questions.regularisation.path import RegularisationPath
 from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, symbol_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.show.sample import SUFFIX, standard_error_text, unsure
+from stationary.show.sample import SUFFIX, standard_error_text
 from stationary.wording import (
-    digits_left,
     error_text,
     last_rate_text,
     mean_text,
@@ -73,7 +72,7 @@ def _mass(path: RegularisationPath, k: int, i: int) -> str:
     of_mass, of_log = (float(sure[name][k, i]) for name in ("masses", "log_masses"))
     if log_p > -of_mass:
         return near_one_text(log_p, of_mass)
-    return probability_text(log_p, digits_left(unsure(of_log), 6))
+    return probability_text(log_p, of_sample=of_log)
 
 
 def _of_sample(path: RegularisationPath) -> str:

@@ -12,7 +12,6 @@ from stationary.questions.kernels import refusal
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.sweeps.answers import SUFFIX as SUFFIX
-from stationary.wording import SECOND
 
 # What has one for each basin: what a basin calls it, and `StandardErrors`.
 OF_BASINS = {
@@ -67,20 +66,11 @@ class OfSample:
         """Of all equilibria that have one."""
         return {} if self.known is None else rests_of(self.analysis.rounded.end_state, self.known)
 
-    def unsure(self, name: str, position: Any) -> float:
-        """The error that stops a number at the second digit of its standard error; 0 if none."""
-        return unsure(self.of(name, position))
-
 
 def rests_of(state: EndState, known: StandardErrors) -> dict[float, float]:
     """The standard errors of where equilibria are, by these, where there are any."""
     pairs = zip(state.equilibria, known.equilibria, strict=True)
     return {float(e.position): error for e, error in pairs if not math.isnan(error)}
-
-
-def unsure(error: float) -> float:
-    """What stops a number at the second digit of a standard error; 0 if that is not known."""
-    return 0.0 if math.isnan(error) else 10.0 ** -(SECOND + 1) * error
 
 
 def standard_error_text(error: float) -> str:

@@ -11,13 +11,12 @@ import numpy as np
 
 from stationary.result import plain
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, rows_of, tabulated
-from stationary.show.sample import standard_error_text, unsure
+from stationary.show.sample import standard_error_text
 from stationary.sweeps.answers import SUFFIX
 from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Crossover, Sweep, from_sample
 from stationary.wording import (
     MOST_NAMED,
-    digits_left,
     error_text,
     estimate_text,
     joined,
@@ -109,7 +108,7 @@ def _mass(log_p: float, of_log: float, of_mass: float) -> str:
     """A mass to the digits that a sample leaves."""
     if log_p > -of_mass:
         return near_one_text(log_p, of_mass)
-    return probability_text(log_p, digits_left(unsure(of_log), 6))
+    return probability_text(log_p, of_sample=of_log)
 
 
 def _crossovers(sweep: Sweep) -> list[Line]:

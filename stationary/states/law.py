@@ -37,7 +37,7 @@ def rounding_of_exp(log_value: Any) -> Any:
     return DOUBLE.epsilon * np.where(counts, 1 + np.abs(log_value) / 2, 0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Passage(Listed):
     """A mean first-passage time, as its natural logarithm; infinite where it is."""
 
@@ -47,9 +47,7 @@ class Passage(Listed):
     @property
     def time(self) -> Any:
         """In the unit of time of the process: steps, for SGD."""
-        if type(self.log_time) is float and not self.log_time < 709.7:
-            return math.inf
-        return exp(self.log_time)
+        return Estimate(self.log_time, self.error).value
 
     def rounded(self) -> Passage:
         """The same as a double."""
@@ -223,8 +221,6 @@ class Estimate(Listed):
     @property
     def value(self) -> Any:
         """The number itself; inf or 0 where doubles cannot hold it."""
-        from stationary.numbers.elementary import exp
-
         if type(self.log) is float:
             return math.exp(self.log) if self.log < 709.78 else math.inf
         with np.errstate(over="ignore", under="ignore"):

@@ -17,7 +17,7 @@ from stationary.weight.component import Component
 from stationary.weight.quantiles import quantile
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Peak(Listed):
     """A point next to which the density grows without bound, and what lies around it.
 
