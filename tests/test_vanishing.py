@@ -77,6 +77,61 @@ def test_a_zero_that_no_double_is_keeps_its_digits():
         assert abs(mpmath.mpf(zero.lower) - mpmath.sqrt(2)) < mpmath.mpf("1e-55")
 
 
+HALF = math.pi / 2
+
+
+@pytest.mark.parametrize(
+    ("variance", "zeros"),
+    [
+        (lambda x: 1 - np.sin(x) ** 2, [-HALF, HALF]),
+        (lambda x: 1 - np.sin(x), [HALF]),
+        (lambda x: 1 + np.cos(3 * x), [-math.pi / 3, math.pi / 3]),
+        (lambda x: np.cos(x - 0.7) - 1 + (x - 0.7) ** 2 / 2, [0.7]),  # of the fourth order
+    ],
+)
+@pytest.mark.parametrize("unit", [1e-8, 1.0, 1e8])
+def test_zeros_that_parts_of_the_variance_hide_by_cancelling(variance, zeros, unit):
+    """Half of the digits are gone next to them: in 300 digits they were "not zero"."""
+    noise = process(
+        lambda x: unit - x, lambda x: variance(x / unit), domain=(-2.5 * unit, 2.5 * unit)
+    )
+    found = zeros_of_variance(noise)
+    assert [float(z.lower) / unit for z in found] == pytest.approx(zeros, rel=4e-16)
+    assert all(z.decided and not z.is_stretch for z in found)
+
+
+def test_a_trap_of_a_variance_whose_parts_cancel():
+    state = solve(np.cos, lambda x: 1 - np.sin(x), domain=(-1, 4))
+    ((atom, mass),) = ((float(a.position), a.weight) for a in state.atoms)
+    assert (atom, mass) == (HALF, 1)
+
+
+def test_ends_that_a_variance_whose_parts_cancel_vanishes_at():
+    state = solve(lambda x: -np.sin(x), lambda x: 1 - np.sin(x) ** 2, domain=(-HALF, HALF))
+    same = solve(lambda x: -np.sin(x), lambda x: np.cos(x) ** 2, domain=(-HALF, HALF))
+    assert state.std() == pytest.approx(same.std(), rel=1e-13)
+    assert [end.feller for end in state.anatomy.ends] == [Feller.ENTRANCE] * 2
+
+
+def test_a_variance_that_only_rounding_makes_negative():
+    """-1.4e-17 at -1.7e-4, where 24 digits say 3.8e-17; without a current the mean drift is 0."""
+    state = solve(lambda x: 0.35 - x, lambda x: np.cos(x) - 1 + x * x / 2, domain=(-1, 4))
+    assert abs(state.mean() - 0.35) <= state.mean_error + 1e-15
+    with pytest.raises(LandscapeError, match="must not be negative"):
+        solve(0.0, lambda x: x * x - 1e-12)
+
+
+@pytest.mark.parametrize("at", [0.0, 0.3, -1000.25])
+def test_gates_of_noise_that_vanishes_beyond_all_powers(at):
+    """Scans for where anything is left followed what goes into such a gate for ever."""
+    state = solve(
+        lambda x: at + 0.5 - x, lambda x: np.exp(-1 / (x - at) ** 2), domain=(at - 1, at + 1)
+    )
+    exact = 0.49078469451545896863  # quadrature in 20 digits
+    assert state.mean() - at == pytest.approx(exact, abs=1e-14 * (1 + abs(at)))
+    assert state.mean_error < 1e-16
+
+
 def test_a_double_is_in_the_piece_that_begins_at_what_it_rounds():
     """Clipped datapoints, known in doubles beside a piece in 32 digits, ended in a traceback."""
     with mpmath.workdps(32):

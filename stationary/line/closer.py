@@ -17,6 +17,7 @@ from stationary.line.side_by_side import CANNOT, Search, side_by_side
 from stationary.line.variance import ENOUGH, POSITION_DIGITS, ZOOM, Variance, roundest
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.cost import IN_DIGITS
+from stationary.numbers.elementary import arithmetic_of
 from stationary.process.diffusion import DEAR, Diffusion
 from stationary.process.ends import BESIDE
 
@@ -161,6 +162,7 @@ class Look:
             at = (yield from look.pinned(at, last - first)) if falling else at
             if at is None:
                 _, at, *_ = yield from look.zoom(first, last, many, rounds=POSITION_DIGITS + 20)
+        many = arithmetic_of(at)
         nearest = many.array([float(at)])[0]
         a_nearest, a_at = yield from look.at([nearest, at], many)
         if a_nearest < 2 * a_at:  # nowhere is it lower than where it is known to be positive
@@ -258,14 +260,16 @@ def _zero_at(diffusion: Diffusion, side: int) -> Search[Any]:
     x = end + reach * np.append(0.0, 2.0 ** np.arange(-16.0, 1.0))
     try:
         rough = yield from look.at(x)
-        if not abs(rough[0]) < rough[-1] / 2:
+        if not abs(rough[0]) <= rough[-1] / 2:  # both 0 where doubles cancel
             return None
         few, many = (many_digits(digits, ENOUGH) for digits in DIGITS[:2])
         exact = yield from look.at(few.array(x), few)
         if not few.isfinite(exact).all() or exact[0] == 0:
             return None
         zero = yield from look.pinned(many.array([end])[0], reach)
-        if zero is None or not (yield from look.falls_to_zero(zero, many)):
+        if zero is None:
+            return None
+        if not (yield from look.falls_to_zero(zero, arithmetic_of(zero))):
             return None
     except CANNOT:
         return None

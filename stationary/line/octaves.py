@@ -10,7 +10,13 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import NotFiniteError
 from stationary.line.chart import OCTAVES, Chart
-from stationary.line.sampled import coefficients_at, is_essential, sampled, usable
+from stationary.line.sampled import (
+    VanishingVarianceError,
+    coefficients_at,
+    is_essential,
+    sampled,
+    usable,
+)
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import (
@@ -87,8 +93,12 @@ def grown(
             known = 1 + int(np.argmax(essential)) if essential.any() else known
         try:
             piece = _on_octaves(diffusion, x[:known], max(200, max_panels // 8))
-        except NotFiniteError as met:
-            if not outward or not _is_lost_from(diffusion, chart, met.near):
+        except (NotFiniteError, VanishingVarianceError) as met:
+            # Zeros of the variance are known: beside one, digits of a given number have cancelled.
+            cancelled = isinstance(met, VanishingVarianceError)
+            if outward is cancelled or (cancelled and arithmetic is DOUBLE):
+                raise
+            if not cancelled and not _is_lost_from(diffusion, chart, met.near):
                 raise
             nearer = chart.distance(x) < chart.distance(met.near) / 2
             known, count = int(np.count_nonzero(nearer)), 0

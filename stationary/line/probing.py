@@ -29,7 +29,8 @@ from stationary.panels.roots import bisected
 
 PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # powers of 10^60: on the first it is still on its way
 PROBE_MARGIN = 25  # by which a probe in many digits is further out than these
-PROBE_ACCURACY = 80  # digits beyond those of the sampling that a probe is evaluated to
+TIMES = 5, 15  # digits of a probe, in those of its distance; more where parts cancel: 1 - sin^2
+SPARE = 80  # digits beyond those of the sampling that a probe is evaluated to
 AVERAGED = 100.0  # e-folds of r, of the outer half of which means are taken
 CANDIDATES = 32  # crossings of one level in a period, at most
 DOUBLINGS = 20  # a million periods are looked at: doubles still tell places within one apart
@@ -39,8 +40,7 @@ def exponents_at(found: Sampling, side: int) -> Exponents:
     """How potential and variance go at the lower (side 0) or upper (1) end of a sampled process."""
     exponents = None
     if found.diffusion.affords_digits:
-        with contextlib.suppress(StationaryError, OverflowError, MemoryError):
-            exponents = _in_digits(found, side)
+        exponents = _in_digits(found, side)
     if exponents is None:
         exponents = _as_sampled(_closer(found, side), side)
     if exponents.feller is Feller.UNDECIDED:
@@ -63,12 +63,22 @@ def _closer(found: Sampling, side: int) -> Sampling:
     return extended(found, side, max(0, math.floor(math.log2(here / least))))
 
 
-def _in_digits(found: Sampling, side: int) -> Exponents:
+def _in_digits(found: Sampling, side: int) -> Exponents | None:
     accuracy = math.ceil(found.arithmetic.accuracy)
     probe = PROBE
     if found.arithmetic is not DOUBLE:
         probe = max(PROBE, accuracy + PROBE_MARGIN)
-    many = many_digits(5 * probe, accuracy + PROBE_ACCURACY)
+    exponents = None
+    for times in TIMES:
+        many = many_digits(times * probe, accuracy + SPARE)
+        with contextlib.suppress(StationaryError, OverflowError, MemoryError):
+            exponents = _with_digits(found, side, probe, many)
+            if exponents.feller is not Feller.UNDECIDED:
+                break
+    return exponents
+
+
+def _with_digits(found: Sampling, side: int, probe: int, many: Arithmetic) -> Exponents:
     near = _probed(found, side, probe, probe, many)
     if near is not None and not math.isnan(limit_of(near.variance)[0]):
         return near

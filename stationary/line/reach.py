@@ -126,16 +126,36 @@ def core_in_reach(
     Each scan sees on its own length; what it leaves is scanned again until it leaves no less.
     """
     core, fallen = _with_turns(diffusion, core, arithmetic), [False, False]
+    endless = _gathers_at_an_end(diffusion, opened, core, arithmetic)
     while True:
         nearer, cut = _scanned(diffusion, opened, core, arithmetic, strength)
         fallen = [fallen[0] or cut[0], fallen[1] or cut[1]]
-        if SMALLER * (nearer[1] - nearer[0]) > core[1] - core[0]:
+        if endless or SMALLER * (nearer[1] - nearer[0]) > core[1] - core[0]:
             return (nearer[0], nearer[1]), fallen
         for side, end in enumerate(diffusion.domain):
             if opened[side] and math.isfinite(end):  # approached in proportion to the rest
                 step = abs(nearer[1 - side] - end) / diffusion.scan_panels
                 nearer[side] = end + step if side == 0 else end - step
         core = nearer[0], nearer[1]
+
+
+def _gathers_at_an_end(
+    diffusion: Diffusion,
+    opened: tuple[bool, bool],
+    core: tuple[float, float],
+    arithmetic: Arithmetic,
+) -> bool:
+    """Whether the drift leads into a singular end from everywhere: scans would never arrive."""
+    scan = np.linspace(*core, diffusion.scan_panels + 1)[1:-1]
+    for side, sign in enumerate((-1, 1)):
+        if opened[side] and math.isfinite(diffusion.domain[side]):
+            chart = Chart.of(diffusion, side, arithmetic)
+            x = chart.onwards(arithmetic.array([core[side]])[0], np.arange(float(OCTAVES)))
+            f, a = diffusion.coefficients(np.concatenate([arithmetic.array(scan), x]), arithmetic)
+            known = finite(f) & finite(a)
+            if known.any() and np.asarray(sign * f[known] > 0, dtype=bool).all():
+                return True
+    return False
 
 
 def _with_turns(

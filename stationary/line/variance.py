@@ -165,14 +165,28 @@ class Variance:
 
         With a = (x - z)^m times something smooth, a / a' = (x - z) / m + ... has a simple zero at z
         whatever m is: the secant method finds it where the functions have a derivative. It comes
-        from above, or from below if `width` is negative.
+        from above, or from below if `width` is negative. Parts that cancel, as in 1 - sin(x)^2,
+        hide it below a part of the digits: then it is looked for in more, and comes in these.
         """
-        many = many_digits(DIGITS[1], ENOUGH)
-        goal = many.array([f"1e-{POSITION_DIGITS}"])[0] * max(abs(float(x)), self.whole)
-        width = many.array([width])[0]
+        goal = many_digits(DIGITS[1]).array([f"1e-{POSITION_DIGITS}"])[0]
+        goal = goal * max(abs(float(x)), self.whole)
+        for digits in DIGITS[1:]:
+            many = many_digits(digits, ENOUGH)
+            here, gap, near = many.array([x, width, goal])
+            zero, hidden = yield from self._by_secants(here, gap, near, many)
+            if not hidden:
+                return zero
+        return None
 
-        def ratio(x: Any) -> Search[Any]:
-            a, slope = yield Ask([x], many, slope=True)
+    def _by_secants(
+        self, x: Any, width: Any, goal: Any, many: Arithmetic
+    ) -> Search[tuple[Any, bool]]:
+        """The zero near x, or None, and whether it takes more digits to tell."""
+        sizes = []
+
+        def ratio(x: Any, many: Arithmetic = many) -> Search[Any]:
+            a, slope = yield Ask(many.array([x]), many, slope=True)
+            sizes.append(abs(a[0]))
             return a[0] / slope[0] if a[0] != 0 else many.zero
 
         first, last = sorted((x - width, x + width))
@@ -181,19 +195,23 @@ class Variance:
             r_before = yield from ratio(before)
             r_here = yield from ratio(here)
             for _ in range(40):
-                if r_here == 0 or r_here == r_before:
-                    return here
+                if r_here == 0:
+                    more = many_digits(DIGITS[-1], ENOUGH)
+                    return here, abs((yield from ratio(here, more))) > goal
+                if r_here == r_before:
+                    return here, False
                 step = r_here * (here - before) / (r_here - r_before)
                 before, r_before = here, r_here
                 here = here - step
                 if abs(step) < goal:
-                    return here
+                    return here, False
                 if not first < here < last:
-                    return None
+                    break
                 r_here = yield from ratio(here)
         except (StationaryError, ZeroDivisionError, OverflowError):
             pass
-        return None
+        lost = many.sqrt(np.array([many.grain]))[0]  # as much of a fall as is half of the digits
+        return None, bool(sizes) and min(sizes) < lost * sizes[0]
 
     def edge(self, outside: float, inside: float) -> Search[Any]:
         """The last double without noise, or the first with it; the variance is 0 at `inside`."""

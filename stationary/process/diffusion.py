@@ -30,7 +30,7 @@ from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
 from stationary.numbers.cost import IN_DIGITS
-from stationary.process.ends import beside
+from stationary.process.ends import below_zero
 from stationary.process.forms import FORMS, Convention, not_its_own, settled
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds, Sample
@@ -238,7 +238,7 @@ class Diffusion(Data, metaclass=BySpace):
                     f"{values[i]:g}{beyond}. Shrink the domain, or mend the function there.",
                     float(x[i]),
                 )
-        negative = (a < 0) & ~beside(self.domain, self.exact_ends, x)
+        negative = below_zero(self, x, a)
         if negative.any():
             i = int(np.argmin(np.where(negative, a, 0)))
             raise LandscapeError(

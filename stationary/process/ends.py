@@ -1,4 +1,4 @@
-"""Which points rounding does not tell from an end of the domain that is a zero of the variance."""
+"""What rounding makes of a variance that vanishes: next to an end of the domain, or below 0."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import StationaryError
+from stationary.numbers.arithmetic import many_digits
 
 # Spacings of doubles from such an end within which the variance may be lost: in the rounding of
 # c + h, or of terms that cancel. Panels of doubles keep 2^26 away.
 BESIDE = 2.0**16
+TOLD = 1200  # digits in which a variance is looked at that fewer call negative: no pit takes more
 
 
 def beside(ends: tuple[float, float], exact: tuple[Any, Any], x: Array) -> Array:
@@ -20,3 +23,16 @@ def beside(ends: tuple[float, float], exact: tuple[Any, Any], x: Array) -> Array
         if zero is not None:
             found |= np.abs(x - end) <= BESIDE * np.spacing(abs(end))
     return found
+
+
+def below_zero(diffusion: Any, x: Array, a: Array) -> Array:
+    """At which points a variance is negative, and not by rounding of parts that cancel."""
+    negative = (a < 0) & ~beside(diffusion.domain, diffusion.exact_ends, x)
+    if negative.any() and diffusion.affords_digits:
+        many = many_digits(TOLD)
+        try:
+            exact = diffusion.coefficients(many.array(x[negative]), many)[1]
+        except (StationaryError, OverflowError):
+            return np.asarray(negative)
+        negative[negative] = ~np.asarray(many.isfinite(exact) & (exact >= 0), dtype=bool)
+    return np.asarray(negative)
