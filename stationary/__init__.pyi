@@ -24,6 +24,7 @@ from stationary.errors import Status as Status
 from stationary.errors import UserFunctionError as UserFunctionError
 from stationary.evolution.evolution import Evolution as Evolution
 from stationary.evolution.evolve import evolve as evolve
+from stationary.evolution.standard_errors import EvolutionErrors as EvolutionErrors
 from stationary.plane.basin import PlaneBasin as PlaneBasin
 from stationary.plane.basin import PlaneBasins as PlaneBasins
 from stationary.plane.doors import end_state as end_state

@@ -1,6 +1,7 @@
 """Influence of datapoints and standard errors: against leaving out, bootstraps and closed forms."""
 
 import math
+import pickle
 import re
 from dataclasses import replace
 
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 
 from stationary import (
+    Diffusion,
     Landscape,
     LandscapeError,
     analyze,
     dilation_bias,
+    evolve,
     first_passage,
     regularisation_path,
     sampled,
@@ -539,3 +542,118 @@ def test_a_changed_basin_far_from_all_others_is_told_to_its_standard_errors():
     assert "it would hold 1 of all probability" in said
     told = re.search(r"holds 10\^\(?(\S+?)(e\+\d+)?\)? times its mass", said)[1]
     assert len(told.replace(".", "").strip("0")) <= 3
+
+
+# -- over time -------------------------------------------------------------------------------------
+
+
+def _regression(x, y, rate):
+    return Landscape(
+        lambda w: 0.5 * (x[:, None] * w - y[:, None]) ** 2,
+        learning_rate=rate,
+        sample=True,
+        initial=-1.0,
+    )
+
+
+def _closed_moments(x, y, rate, times):
+    """Mean and deviation of (R, N) samples: m' = -T (A m - C), v' = -2 T A v + T^2 S2(m, v)."""
+    a, c = (x * x).mean(axis=1), (x * y).mean(axis=1)
+    p, q, r = (x**4).mean(axis=1) - a**2, (x**3 * y).mean(axis=1) - a * c, (x * y).var(axis=1)
+
+    def slope(state):
+        m, v = state
+        noise = p * (m**2 + v) - 2 * q * m + r
+        return np.array([-rate * (a * m - c), -2 * rate * a * v + rate**2 * noise])
+
+    state, told, steps = np.stack([np.full_like(a, -1.0), np.zeros_like(a)]), [], 200
+    for interval in np.diff(times):
+        h = interval / steps
+        for _ in range(steps):  # Runge and Kutta's
+            k1 = slope(state)
+            k2 = slope(state + h / 2 * k1)
+            k3 = slope(state + h / 2 * k2)
+            state = state + h / 6 * (k1 + 2 * k2 + 2 * k3 + slope(state + h * k3))
+        told.append([state[0], np.sqrt(state[1])])
+    return np.array(told)  # (times, 2, R)
+
+
+@pytest.mark.parametrize(("rate", "times"), [(0.05, [0, 5, 20, 100]), (1e-4, [0, 3000])])
+def test_standard_errors_over_time_are_those_of_a_bootstrap(rate, times):
+    """On cells, and by pulses: 1,000 samples drawn anew, in closed form."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=100)
+    y = 0.7 * x + rng.normal(size=100)
+    found = evolve(_regression(x, y, rate), times=times)
+    assert (found.finest == 0) == (rate < 1e-3)
+    drawn = rng.integers(0, 100, (1000, 100))
+    again = _closed_moments(x[drawn], y[drawn], rate, times).std(axis=2)
+    errors = found.standard_errors
+    told = np.array([errors.mean, errors.std]).T
+    assert not told[0].any()
+    assert told[1:] == pytest.approx(again, rel=0.15)
+
+
+def test_standard_errors_of_masses_over_time_are_what_two_numbers_of_the_sample_make():
+    """Of w^4 / 4 - w^2 / 2 + b_j w only the mean and the variance of b count."""
+    rate, n, times = 0.3, 400, [0, 10, 60]
+    b = np.random.default_rng(3).normal(0, 0.8, n)
+
+    def masses(mean, variance):
+        process = Diffusion(
+            lambda w: rate * (w - w**3 - mean), rate**2 * variance, (-2.5, 2.5), initial=-1.0
+        )
+        return evolve(process, times=times, cells=128)
+
+    around, off = (b.mean(), b.var()), b - b.mean()
+    scores = np.array([off, off**2 - b.var()]) / n
+    slopes = []
+    for k, step in enumerate((1e-2, 1e-2)):
+        pair = [np.add(around, sign * step * np.eye(2)[k]) for sign in (1, -1)]
+        up, down = (masses(*p) for p in pair)
+        both = [e.probability(-9, 0) for e in (up, down)], [e.mean for e in (up, down)]
+        both += ([np.full(3, e.log_relaxation_time) for e in (up, down)],)
+        slopes.append([(one - other) / (2 * step) for one, other in both])
+    exact = np.sqrt((np.einsum("kqt,kn->qtn", np.array(slopes), scores) ** 2).sum(axis=-1))
+    found = evolve(
+        Landscape(
+            lambda w: w**4 / 4 - w**2 / 2 + b[:, None] * w,
+            learning_rate=rate,
+            domain=(-2.5, 2.5),
+            sample=True,
+            initial=-1.0,
+        ),
+        times=times,
+    )
+    errors = found.standard_errors
+    assert errors.probability(-9, 0)[1:] == pytest.approx(exact[0, 1:], rel=0.1)
+    assert errors.mean[1:] == pytest.approx(exact[1, 1:], rel=0.1)
+    assert errors.log_relaxation_time == pytest.approx(exact[2, 0], rel=0.1)
+    # What is told of it stops there.
+    text, rows, data = str(found), found.to_csv(), found.to_dict()["standard_errors"]
+    told = f"{found.probability(-2.5, found.end_state.anatomy.equilibria[1].position)[-1]:.2f}"
+    assert re.search(rf": {told}\d?, standard error 0\.\d\d?\b", text)
+    assert "Drift and variance were estimated from a sample: standard errors" in text
+    assert rows.splitlines()[0].endswith("mass,density,mass_standard_error")
+    assert data["mean"] == errors.mean.tolist()
+    assert max(map(len, text.splitlines())) <= 80
+    assert pickle.loads(pickle.dumps(errors)) == errors
+
+
+def test_why_an_evolution_has_no_standard_errors_is_said():
+    x = np.linspace(-2, 2, 9)[:, None]
+    losses = lambda w: 0.5 * (w - x) ** 2  # noqa: E731
+    clipped = Landscape(losses, learning_rate=0.1, clip=1.0, batch_size=2, sample=True)
+    text = " ".join(str(evolve(clipped, 0.3, [0, 5])).split())
+    assert "what that leaves unsure is not known" in text
+    assert "belong to no single datapoint" in text
+    plain = evolve(Landscape(losses, learning_rate=0.1), 0.3, [0, 5])
+    assert plain.standard_errors is None
+    assert "sample" not in str(plain)
+
+
+def test_walkers_that_start_at_one_point_have_no_deviation_and_standard_errors_two_digits():
+    """The mean of a thousand numbers 0.1 is 0.1 less 1e-17."""
+    found = evolve(_regression(np.ones(3), np.arange(3.0), 0.1), 0.1, times=[0, 1])
+    assert found.walkers.std[0] == found.walkers.mean_error[0] == 0
+    assert not re.search(r"[1-9]\d{2}", str(found.standard_errors))

@@ -12,6 +12,9 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
+from stationary.evolution.request import Asked
+from stationary.evolution.seen import EvolutionAtom, Seen
+from stationary.evolution.standard_errors import EvolutionErrors, errors_of
 from stationary.points import numbers_only
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -20,31 +23,6 @@ from stationary.progress import INTERRUPTED
 from stationary.result import Result
 from stationary.simulation.ensemble import Ensemble, ensemble_of
 from stationary.states.distribution import EndState
-
-
-@dataclass(frozen=True, eq=False)
-class EvolutionAtom:
-    """A point that collects probability: a trap, an absorbing end, or a rest point."""
-
-    position: float
-    weights: Array  # (times,)
-    errors: Array  # (times,), absolute
-
-
-@dataclass(frozen=True, eq=False)
-class Seen:
-    """What is seen at some times, shape (times,) but for cells; as in `Evolution`."""
-
-    masses: Array  # (times, cells)
-    mean: Array
-    mean_error: Array
-    std: Array
-    std_error: Array
-    error: Array
-    mass_error: Array
-    time_error: Array
-    current: Array  # (times, cells + 1)
-    current_error: Array
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -128,6 +106,14 @@ class Evolution(Result, Seen):
         if self.interrupted or not isinstance(self.process, Landscape):
             return None
         return ensemble_of(self.process, self.initial, self.times)
+
+    @cached_property
+    def standard_errors(self) -> EvolutionErrors | None:
+        """What a sample leaves unsure of all this; None where nothing was estimated from one."""
+        if self.diffusion.sample is None:
+            return None
+        asked = Asked(self.process, self.end_state, self.initial, self.times, self.tolerance)
+        return errors_of(asked, self, self.edges, self.between.breaks, self.finest)
 
     @property
     def interrupted(self) -> bool:

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
-from stationary.evolution.evolution import Evolution, EvolutionAtom, Seen
+from stationary.evolution.evolution import Evolution
 from stationary.evolution.features import first_reach, grid_in, is_whole
 from stationary.evolution.gap import Gap, gap_of
 from stationary.evolution.generator import chain_on, powers_at
@@ -38,6 +38,7 @@ from stationary.evolution.request import (
     checked_times,
     checked_tolerance,
 )
+from stationary.evolution.seen import EvolutionAtom, Seen
 from stationary.evolution.window import leaks, near_the_unreached, windowed
 from stationary.numbers.arithmetic import SAME
 from stationary.process.initial import Initial
@@ -124,15 +125,11 @@ def evolve(
 
 
 def _evolved(asked: Asked, cells: int | None) -> Evolution:
-    state, start, at, tolerance = asked.state, asked.start, asked.times, asked.tolerance
-    diffusion, later = state.diffusion, at[at > 0]
+    later = asked.times[asked.times > 0]
     pulses = None
     if cells is None and len(later):
-        ways = [float(e.position) for e in state.anatomy.equilibria if not e.stable]
-        ways += [e.position for e in state.anatomy.ends if not e.reflects]
-        jumps = state.anatomy.jumps
         with stage("pulses", 2, 3):
-            pulses = pulses_of(diffusion, start, later, tolerance / 4, np.array(ways), jumps)
+            pulses = pulses_of(asked)
     if pulses is not None and pulses.until >= later[-1]:
         return _of_pulses(asked, pulses)
     with stage("where cells are needed", 2, 3):

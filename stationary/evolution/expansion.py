@@ -113,7 +113,8 @@ def followed(
 ) -> Paths | None:
     """Pulses from points, as long as the probability below any point is right to a tolerance.
 
-    `first` is a time before which nothing is asked for; `ways` and `jumps` as in `pulses_of`.
+    `first` is a time before which nothing is asked for; `ways` are points that noise carries them
+    over, or ends where they leave; and at `jumps` drift or variance jump.
     None where they are not right even at first, or where the functions have no derivatives.
     """
     from scipy.integrate import DOP853

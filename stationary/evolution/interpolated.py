@@ -9,7 +9,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import TWICE
-from stationary.evolution.evolution import Evolution, Seen
+from stationary.evolution.evolution import Evolution
+from stationary.evolution.seen import Seen
 from stationary.numbers.arithmetic import TINY, Arithmetic
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import push

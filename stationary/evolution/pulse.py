@@ -27,10 +27,11 @@ from numpy.polynomial import chebyshev
 
 from stationary.aliases import Array
 from stationary.cells import Cells
-from stationary.evolution.evolution import Seen
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
 from stationary.evolution.features import TAIL
 from stationary.evolution.moments import without_moments
+from stationary.evolution.request import Asked
+from stationary.evolution.seen import Seen
 from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -273,18 +274,19 @@ def _terms(paths: Paths, t: float) -> Array:
     return np.linalg.solve(chebyshev.chebvander(x, len(m) - 1), values)
 
 
-def pulses_of(
-    diffusion: Diffusion, start: Initial, times: Array, tolerance: float, ways: Array, jumps: Array
-) -> Pulses | None:
+def pulses_of(asked: Asked) -> Pulses | None:
     """Pulses from a start, as long as they are right to a tolerance; None where they never are.
 
-    `times` are those asked for, above 0; `ways` are points that noise carries them over, or ends
-    where they leave, and at `jumps` drift or variance jump.
+    Noise carries them over unstable points, and they leave at ends that do not reflect.
     """
+    diffusion, start, parts = asked.state.diffusion, asked.start, asked.state.anatomy
+    times, tolerance = asked.times[asked.times > 0], asked.tolerance / 4
     first, until = float(times[0]), float(times[-1])
     if diffusion.is_periodic:
         return None
-    how = until, first, tolerance, ways, jumps
+    ways = [float(e.position) for e in parts.equilibria if not e.stable]
+    ways += [e.position for e in parts.ends if not e.reflects]
+    how = until, first, tolerance, np.array(ways), parts.jumps
     if start.law is None:
         if len(start.points) > SAMPLES:
             return None

@@ -11,83 +11,81 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.distance import LEAST
 from stationary.evolution.evolution import Evolution
+from stationary.evolution.seen import EvolutionAtom
+from stationary.evolution.standard_errors import EvolutionErrors
 from stationary.show.answer import places
-from stationary.show.drawing import (
-    ACROSS,
-    BLUE,
-    GREY,
-    INK,
-    MARKED,
-    RED,
-    UNSEEN,
-    Axes,
-    Sheet,
-    add_legend,
-    is_dark,
-    symbol_of,
-)
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
+from stationary.show.sample import SUFFIX, over_time, standard_error_text
 from stationary.wording import (
     error_text,
-    known_text,
-    sample_text,
+    estimate_text,
     sampled_text,
     sentence,
     time_text,
 )
 
+Errors = EvolutionErrors | None
 ATOMS = 2  # that have a column
-CURVES = 6  # times at which the density is drawn
 SURE, FAR = 4.0, 0.1  # standard errors, and deviations, beyond which walkers say otherwise
-SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more
-DEEPEST = 1e-6  # of the highest density that such an axis shows
-LEVELS = (UNSEEN, 0.025, 0.25, 0.5, 0.75, 0.975, 1 - UNSEEN)  # the range, and the bands
 
 
 def text(e: Evolution) -> Report:
     """The evolution as a table and a few sentences."""
-    unit = e.diffusion.time_unit
+    unit, (known, of_sample) = e.diffusion.time_unit, over_time(e)
     return report(
         {
             e.diffusion.name: [
-                f"From {e.initial.text}, to {unit} {e.times[-1]:g}. {_answer(e)}",
-                *_over_time(e),
+                f"From {e.initial.text}, to {unit} {e.times[-1]:g}. {_answer(e, known)}",
+                *_over_time(e, known),
             ],
-            "By SGD's own steps": _own_steps(e),
-            f"Where it is at {unit} {e.times[-1]:g}": _shares(e),
+            "By SGD's own steps": _own_steps(e, known),
+            f"Where it is at {unit} {e.times[-1]:g}": _shares(e, known),
             "How far to trust this": [
                 f"Not complete: {e.stopped} when this was done." if e.stopped else "",
                 _trust(e),
-                sample_text(e.diffusion),
+                of_sample,
                 *(sentence(n, e.diffusion.name) for n in e.notes),
             ],
         }
     )
 
 
-def _over_time(e: Evolution) -> list[Line]:
+def _over_time(e: Evolution, known: Errors) -> list[Line]:
+    """A row for each time; beside standard errors, the others are told below."""
     unit, to_end = e.diffusion.time_unit, e.total_variation_to_end
-    header = [unit, f"mean of {e.diffusion.variable}", "error", "deviation", "error"]
-    # Columns of probabilities, with their errors.
-    shares = [] if to_end is None else [(to_end, _of_distance(e))]
-    shares += [(a.weights, a.errors) for a in e.atoms[:ATOMS]]
-    header += ["to the end"] * (to_end is not None)
-    header += [f"at {a.position:.4g}" for a in e.atoms[:ATOMS]]
-    moments = ((e.mean, e.mean_error), (e.std, e.std_error))
-    chosen = _chosen(len(e.times))
-    rows = [
-        [
-            f"{e.times[k]:.6g}",
-            *(
-                text
-                for x, by in moments
-                for text in (known_text(x[k], by[k], 7), error_text(by[k]))
-            ),
-            *(_share(p[k], max(by[k], LEAST)) for p, by in shares),
-        ]
-        for k in chosen
-    ]
+    header, columns, chosen = [unit], [[f"{t:.6g}" for t in e.times]], _chosen(len(e.times))
+
+    def column(name: str, told: list[str], sure: Array | None, errors: Array | None = None) -> None:
+        header.append(name)
+        columns.append(told)
+        if sure is not None:
+            header.append("std. error")
+            columns.append(list(map(standard_error_text, sure)))
+        elif errors is not None:
+            header.append("error")
+            columns.append(list(map(error_text, errors)))
+
+    for name, x, by, of in (
+        (f"mean of {e.diffusion.variable}", e.mean, e.mean_error, "mean"),
+        ("deviation", e.std, e.std_error, "std"),
+    ):
+        sure = None if known is None else getattr(known, of)
+        told = [estimate_text(*v, 7) for v in zip(x, by, _or_none(sure, x), strict=True)]
+        column(name, told, sure, by)
+    shares = [(f"at {a.position:.4g}", a.weights, a.errors, _of_atom(known, a)) for a in e.atoms]
+    if to_end is not None:
+        sure = None if known is None else known.total_variation_to_end
+        shares = [("to the end", to_end, _of_distance(e), sure), *shares]
+    for name, p, by, sure in shares[: ATOMS + (to_end is not None)]:
+        off = zip(p, np.maximum(by, LEAST), _or_none(sure, p), strict=True)
+        told = [_share(*v) for v in off]
+        column(name, told, None if sure is None else np.where(sure < LEAST, 0.0, sure))
+    rows = [[c[k] for c in columns] for k in chosen]
     lines = ["", *tabulated(header, rows)]
+    if known is not None:
+        worst = (error_text(np.nanmax(x)) for x in (e.mean_error, e.std_error))
+        words = "Numerical errors: of the mean at most {}, of the deviation {}."
+        lines += ["", words.format(*worst)]
     if len(rows) < len(e.times):
         lines += [
             "",
@@ -111,12 +109,24 @@ def _over_time(e: Evolution) -> list[Line]:
     return lines
 
 
+def _or_none(sure: Array | None, like: Array) -> Array:
+    return np.full(len(like), np.nan) if sure is None else sure
+
+
+def _of_atom(known: Errors, atom: EvolutionAtom) -> Array | None:
+    """The standard errors of an atom, if there are any."""
+    if known is None:
+        return None
+    at = np.flatnonzero(known.places == atom.position)
+    return known.atoms[:, at[0]] if len(at) else np.full(len(atom.weights), np.nan)
+
+
 def _chosen(times: int) -> range:
     """At most `MOST_ROWS` of the times, evenly spread, the last among them."""
     return range(times - 1, -1, -math.ceil(times / MOST_ROWS))[::-1]
 
 
-def _own_steps(e: Evolution) -> list[Line]:
+def _own_steps(e: Evolution, known: Errors) -> list[Line]:
     """What walkers say at the same times."""
     w = e.walkers
     if w is None:
@@ -138,7 +148,9 @@ def _own_steps(e: Evolution) -> list[Line]:
     ]
     momentum = getattr(e.process, "momentum", 0.0)
     rest = f", at rest at first, momentum {momentum:g}" if momentum else ""
-    lines = [f"{w.walkers:,} walkers with real minibatches{rest}.", *tabulated(header, rows)]
+    number = "" if known is None else "; standard errors are those of their number alone"
+    told = f"{w.walkers:,} walkers with real minibatches{rest}{number}."
+    lines = [told, *tabulated(header, rows)]
     if len(w.mean) < len(e.times):
         lines += ["Later ones take too long; `stationary simulate` has them."]
     return lines
@@ -158,22 +170,24 @@ def _is_contradicted(e: Evolution) -> bool:
     return bool(w.lost.any())
 
 
-def _shares(e: Evolution) -> list[str]:
+def _shares(e: Evolution, known: Errors) -> list[str]:
     """The probability between barriers and gates at the last time, where there are several."""
-    found = e.end_state.anatomy
-    cuts = [float(x.position) for x in found.equilibria if not x.stable]
-    cuts += [float(x) for p in found.points for x in (p.lower, p.upper)]
+    parts = e.end_state.anatomy
+    cuts = [float(x.position) for x in parts.equilibria if not x.stable]
+    cuts += [float(x) for p in parts.points for x in (p.lower, p.upper)]
     low, high = float(e.edges[0]), float(e.edges[-1])
     inner = sorted({x for x in cuts if low < x < high})
     if not 1 <= len(inner) < MOST_ROWS:
         return []
     error, place = 2 * float(e.error[-1]), places(e.end_state)
-    return [
-        f"{e.diffusion.variable} from {place(a)} to {place(b)}: "
-        + _share(float(e.probability(a, b)[-1]), error)
-        + _walked(e, a if a > low else -math.inf, b if b < high else math.inf)
-        for a, b in pairwise([low, *inner, high])
-    ]
+    found = []
+    for a, b in pairwise([low, *inner, high]):
+        sure = math.nan if known is None else float(known.probability(a, b)[-1])
+        told = _share(float(e.probability(a, b)[-1]), error, sure)
+        told += f", standard error {standard_error_text(sure)}" if sure > LEAST else ""
+        walked = _walked(e, a if a > low else -math.inf, b if b < high else math.inf)
+        found.append(f"{e.diffusion.variable} from {place(a)} to {place(b)}: {told}{walked}")
+    return found
 
 
 def _walked(e: Evolution, lower: float, upper: float) -> str:
@@ -185,12 +199,12 @@ def _walked(e: Evolution, lower: float, upper: float) -> str:
     return f" (walkers {sampled_text(share[-1], error[-1])}, standard error {error[-1]:.2g})"
 
 
-def _share(value: float, error: float) -> str:
+def _share(value: float, error: float, of_sample: float = math.nan) -> str:
     """A probability; none where its error is most of what it could be."""
-    return "not known" if error >= 0.5 else known_text(value, error, 7)
+    return "not known" if error >= 0.5 else estimate_text(value, error, of_sample, 7)
 
 
-def _answer(e: Evolution) -> str:
+def _answer(e: Evolution, known: Errors) -> str:
     unit, to_end, log_time = e.diffusion.time_unit, e.total_variation_to_end, e.log_relaxation_time
     words = []
     if log_time is None:
@@ -202,24 +216,28 @@ def _answer(e: Evolution) -> str:
     elif e.relaxation_error == math.inf:
         words.append("The relaxation time is not known.")
     elif e.relaxation_error is not None:
-        time = time_text(log_time)
+        sure = math.nan if known is None else known.log_relaxation_time
+        time = time_text(log_time, e.relaxation_error, 7, sure)
         if abs(log_time) < 20:
             value = math.exp(log_time)
-            time = known_text(value, value * e.relaxation_error, 7)
+            time = estimate_text(value, value * e.relaxation_error, value * sure, 7)
+        more = f", standard error of its logarithm {standard_error_text(sure)}" * (sure > 0)
+        more += ", what the sample leaves unsure not known" * (known is not None and sure != sure)
         units = "" if unit == "time" else f" {unit}s"
         where = "" if e.slowest_mode is not None else ", where a continuous spectrum starts"
         words.append(
             f"Relaxation time (1 / spectral gap{where}): {time}{units} (relative error "
-            f"{error_text(e.relaxation_error)})."
+            f"{error_text(e.relaxation_error)}{more})."
         )
     if to_end is None:
         words.append("There is no end state that all of the probability goes to.")
     else:
-        off = _of_distance(e)[-1]
-        left, known = _share(to_end[-1], max(off, LEAST)), off < 0.5
-        least = "at least " if known and not e.end_is_resolved else ""
+        off, sure = _of_distance(e)[-1], math.nan
+        sure = sure if known is None else float(known.total_variation_to_end[-1])
+        left, told = _share(to_end[-1], max(off, LEAST), sure), off < 0.5
+        least = "at least " if told and not e.end_is_resolved else ""
         words.append(f"At {unit} {e.times[-1]:g} the distance to the end state is {least}{left}.")
-        if known and to_end[-1] > 0.01:
+        if told and to_end[-1] > 0.01:
             words.append("The end state has not been reached: this is a state on the way.")
     if _is_contradicted(e):
         words.append(
@@ -267,8 +285,11 @@ def data(e: Evolution) -> dict[str, Any]:
         "masses notes",
     )
     relaxation = "time=relaxation_time log_time=log_relaxation_time log_error=relaxation_error"
-    w = e.walkers
+    w, (of_sample, _) = e.walkers, over_time(e)
+    names = "mean standard_deviation=std total_variation_to_end log_relaxation_time"
+    sure = of_sample and picked(of_sample, names) | {"masses": of_sample.masses(e.edges)}
     return known | {
+        "standard_errors": sure,
         "schema": 1,
         "stopped": e.stopped or None,
         "walkers": w and picked(w, "walkers mean mean_error std std_error lost"),
@@ -286,96 +307,16 @@ def table(e: Evolution) -> dict[str, Any]:
     places = [a.position for a in atoms]
     weights = np.array([a.weights for a in atoms]).reshape(len(atoms), n).T
     density = np.pad(e.density, ((0, 0), (0, len(atoms))), constant_values=np.nan)
+    known, _ = over_time(e)
+    sure = {}
+    if known is not None:
+        of_atoms = np.array([_of_atom(known, a) for a in atoms]).reshape(len(atoms), n).T
+        of_cells = known.masses(e.edges)
+        sure = {f"mass{SUFFIX}": np.concatenate([of_cells, of_atoms], axis=1).ravel()}
     return {
         e.diffusion.time_unit: np.repeat(e.times, len(e.edges) - 1 + len(atoms)),
         f"{v}_lower": np.tile([*e.edges[:-1], *places], n),
         f"{v}_upper": np.tile([*e.edges[1:], *places], n),
         "mass": np.concatenate([e.masses, weights], axis=1).ravel(),
         "density": density.ravel(),
-    }
-
-
-def figure(e: Evolution, sheet: Sheet) -> None:
-    """Density against x at a few times, P(X <= x) over time, and mean and deviation over time."""
-    density, quantiles, moments = sheet.panels(2.3, 2.3, 1.9)
-    q = np.array([e.at(t).ppf(LEVELS) for t in e.times])
-    _densities(e, density, q)
-    _quantiles(e, quantiles, q[:, 1:-1])
-    _moments(e, moments)
-    first, last = float(e.times[0]), float(e.times[-1])
-    limits = (min(first, 0.0), last) if last > first else (0.0, last or 1.0)
-    for axes in (quantiles, moments):
-        axes.set(xlim=limits, ylabel=symbol_of(e.diffusion.variable))
-    moments.set_xlabel(_unit(e))
-
-
-def _unit(e: Evolution) -> str:
-    return "steps" if e.diffusion.time_unit.startswith("step") else e.diffusion.time_unit
-
-
-def _reach(q: Array) -> tuple[float, float]:
-    """From the least to the largest of quantiles, with a margin."""
-    low, high = float(np.nanmin(q)), float(np.nanmax(q))
-    margin = 0.05 * (high - low) or 0.5
-    return low - margin, high + margin
-
-
-def _densities(e: Evolution, axes: Axes, q: Array) -> None:
-    """The density at a few times, over cells no narrower than can be seen."""
-    import matplotlib
-
-    low, high = _reach(q)
-    # A start at a point has no density.
-    first = int(e.initial.point is not None and e.times[0] == 0 and len(e.times) > 1)
-    chosen = np.unique(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
-    ends = (0.3, 1.0) if is_dark(axes) else (0.0, 0.9)  # what is seen on the paper
-    colours = matplotlib.colormaps["viridis"](np.linspace(*ends, len(chosen)))
-    x = np.unique(np.linspace(low, high, ACROSS + 1))  # fewer where doubles do not tell them apart
-    top = 0.0
-    for k, colour in zip(chosen, colours, strict=True):
-        p = np.diff(e.at(e.times[k]).cdf(x)) / np.diff(x)
-        top = max(top, float(p.max()))
-        axes.stairs(p, x, color=colour, lw=1.1, label=f"{e.times[k]:g}")
-    if top > SHARP / (high - low):  # narrow peaks would flatten all the rest
-        axes.set_yscale("log")
-        axes.set_ylim(top * DEEPEST, 2 * top)
-    else:
-        axes.set_ylim(bottom=0)
-    axes.set(xlim=(low, high), xlabel=symbol_of(e.diffusion.variable), ylabel="density")
-    add_legend(axes, most=7, columnspacing=1.2, handlelength=1.2, title=_unit(e))
-
-
-def _quantiles(e: Evolution, axes: Axes, q: Array) -> None:
-    """Bands between quantiles over time."""
-    low, high = _reach(q)
-    t = e.times
-    kind: dict[str, Any] = {"color": BLUE, "lw": 0}
-    axes.fill_between(t, q[:, 0], q[:, 4], alpha=0.18, label="95 %", **kind)
-    axes.fill_between(t, q[:, 1], q[:, 3], alpha=0.40, label="50 %", **kind)
-    axes.plot(t, q[:, 2], color=BLUE, label="median", **_marks(e))
-    for point in e.end_state.anatomy.equilibria:
-        if low < float(point.position) < high:
-            style = "-" if point.stable else ":"
-            axes.axhline(float(point.position), color=GREY, lw=0.6, ls=style, zorder=0.5)
-    axes.set_ylim(low, high)
-    add_legend(axes)
-
-
-def _marks(e: Evolution) -> dict[str, Any]:
-    return {"marker": "o" if len(e.times) <= MARKED else None, "ms": 2.5}
-
-
-def _moments(e: Evolution, axes: Axes) -> None:
-    for name, values, errors, end, colour in (
-        ("mean", e.mean, e.mean_error, "mean", INK),
-        ("deviation", e.std, e.std_error, "std", RED),
-    ):
-        axes.plot(e.times, values, color=colour, label=name, **_marks(e))
-        axes.fill_between(e.times, values - errors, values + errors, color=colour, alpha=0.25, lw=0)
-        if e.total_variation_to_end is not None:
-            value = float(getattr(e.end_state, end)())
-            if math.isfinite(value):
-                axes.axhline(value, color=colour, lw=0.7, ls="--", zorder=0.5)
-    if e.total_variation_to_end is not None:
-        axes.plot([], [], color=GREY, lw=0.7, ls="--", label="in the end")
-    add_legend(axes)
+    } | sure

@@ -32,7 +32,9 @@ def text(x: Listed) -> Report:
         made.sections = ((type(x).__name__, [made]),)
         return made
     fields = plain(data(x), float)
-    rows = tuple((name, _text(_shown(name, value, fields))) for name, value in fields.items())
+    digits = 2 if type(x).__name__.endswith("Errors") else 6
+    told = {name: _shown(name, value, fields) for name, value in fields.items()}
+    rows = tuple((name, _text(value, digits)) for name, value in told.items())
     made = Report("\n".join(textwrap.fill(": ".join(row), WIDTH) for row in rows))
     made.sections = ((type(x).__name__, [Table(("", ""), rows)]),)
     return made
@@ -59,15 +61,16 @@ def _shown(name: str, value: Any, fields: dict[str, Any]) -> Any:
     return known_text(value, error, 6) if error < abs(value) or not value else "not known"
 
 
-def _text(value: Any) -> str:
+def _text(value: Any, digits: int = 6) -> str:
     if isinstance(value, dict):
-        return "(" + ", ".join(f"{name} {_text(v)}" for name, v in value.items()) + ")"
+        return "(" + ", ".join(f"{name} {_text(v, digits)}" for name, v in value.items()) + ")"
     if isinstance(value, list):
         more = [f"... ({len(value)})"] if len(value) > SHOWN + 1 else []
-        return ", ".join([*map(_text, value[: SHOWN if more else None]), *more]) or "none"
+        told = [_text(v, digits) for v in value[: SHOWN if more else None]]
+        return ", ".join([*told, *more]) or "none"
     if value is None or value != value:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.{digits}g}" if isinstance(value, float) else str(value)
 
 
 def data(x: Any) -> dict[str, Any]:

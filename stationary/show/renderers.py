@@ -31,7 +31,7 @@ KINDS = {  # the modules that show each kind of answer
     "Distribution": "distribution law_figure",
     "EndState": "law law_figure",
     "Escapes": "around",
-    "Evolution": "evolution",
+    "Evolution": "evolution evolution_figure",
     "FiniteStep": "finite_step",
     "FirstPassage": "passage",
     "Fit": "fit",

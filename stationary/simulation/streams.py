@@ -277,6 +277,8 @@ class Moments:
         """Of one ensemble, shape (M,)."""
         n = len(x)
         mean = float(x.mean()) if n else 0.0
+        if n and (x == x[0]).all():  # a mean of equal numbers is rounded
+            mean = float(x[0])
         d = x - mean
         s = d * d
         parts = (float(n), mean, float(s.sum()), float((s * d).sum()), float((s * s).sum()))
