@@ -202,6 +202,35 @@ def test_a_tail_beyond_turns_that_are_neighbouring_doubles_is_not_that_of_anothe
     np.testing.assert_allclose(np.exp(below) + np.exp(above), 1, rtol=1e-12)
 
 
+CENTRES = np.array([0.35, -0.9, 0.8])[:, None]
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        lambda w: np.abs(w - CENTRES),
+        lambda w: [np.abs(w - c) for (c,) in CENTRES],
+        lambda w: np.where(w > CENTRES, w - CENTRES, CENTRES - w),
+        lambda w: np.maximum(0, 1 - np.sign(CENTRES) * w),
+        lambda w: np.abs(w - CENTRES) + w**2 / 3,
+    ],
+)
+@pytest.mark.parametrize("by", [10.0, 3.0])
+def test_straight_losses_are_the_same_in_other_units_of_the_loss(losses, by):
+    """Gradients +-1 / 10 have a mean that is 0.1 but for rounding: the noise was tiny, not zero,
+    and the mean 0.5988 +- 2e-16, or nan."""
+
+    def scaled(w):
+        values = losses(w)
+        return [v / by for v in values] if isinstance(values, list) else values / by
+
+    whole = end_state(Landscape(losses, learning_rate=0.1 / by, domain=(-5, 5)))
+    state = end_state(Landscape(scaled, learning_rate=0.1, domain=(-5, 5)))
+    assert state.status.name == "CONVERGED"
+    assert state.mean() == pytest.approx(whole.mean(), abs=1e-12)
+    assert state.std() == pytest.approx(whole.std(), rel=1e-10)
+
+
 def test_absolute_values_have_no_noise_beyond_the_outer_corners():
     """|w - 1|, |w + 1| and |w| agree beyond +-1; inside 2 f / a = -+ 3 / (4 T)."""
     landscape = Landscape(
@@ -212,6 +241,17 @@ def test_absolute_values_have_no_noise_beyond_the_outer_corners():
     exact = math.log(7.5 / 2 / -math.expm1(-7.5))
     assert state.logpdf(0.0) == pytest.approx(exact, abs=1e-9)
     assert state.components[0].interval == pytest.approx((-1, 1), abs=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("floor", "mean"), [(0.1, 0.04826813871994528581), (1e-4, 0.04990310416257215912)]
+)
+def test_a_cusp_on_a_floor_takes_more_digits_where_they_help(floor, mean):
+    """From a double to the next the noise rises by 7e-8 and more: panels of doubles ran out."""
+    state = end_state(Diffusion(lambda x: -x, lambda x: floor + np.abs(x - 0.3) ** 0.5, (-1, 1)))
+    assert state.status.name == "CONVERGED"
+    assert abs(state.mean() - mean) < 1e-16  # quadrature in sqrt(|x - 0.3|), 18 digits
+    assert state.error < 1e-12
 
 
 def double_well(s, counted=lambda: None):

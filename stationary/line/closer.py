@@ -23,6 +23,8 @@ from stationary.process.ends import BESIDE
 
 CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
 BLURRED = 2.0**20  # roundings of a position, across which doubles do not follow a dip to 1e-10
+BLURRED_TO = 5  # of the distances at which a dip is looked at: a rounding of its position
+SHARP = 1e-9  # of a variance, by which it rises from a double to the next where these do not do
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
 ROUNDED = 2  # spacings of doubles, by which an end may be off that somebody added up
 LOSES = 8  # times the rounding of a variance that is seen next to an end, which it may have there
@@ -123,7 +125,9 @@ class Look:
             left, right, DOUBLE, rounds=14, middle=middle
         )
         bottom, *rims = yield from look.at([best, left, right])
-        if not falling or bottom > 0.99 * max(rims):  # between points this close it is rounding
+        beside = yield from look.at([low, high])
+        sharp = look.exact and beside.min() > (1 + SHARP) * bottom
+        if not (falling or sharp) or bottom > 0.99 * max(rims):  # this close it is rounding
             return None
         if look.exact and self.diffusion.cost * 14 * ZOOM <= IN_DIGITS:
             # Where parts of the variance cancel, doubles see its bottom blurred.
@@ -141,6 +145,8 @@ class Look:
         with contextlib.suppress(*CANNOT):
             if look.exact:
                 return (yield from self.in_digits(low, best, high, right - left))
+        if not falling:
+            return None
         for seen in roundest(low, best):
             if not (yield from look.at([seen]))[0] > 0:
                 break
@@ -184,7 +190,8 @@ class Look:
             size = max(abs(float(at)), float(gap))
             decades = math.log10(size) - float(many.log10(np.array([width]))[0])
             return Dip(float(at), math.ceil(decades), at)
-        return None
+        next_to_it = np.asarray(sides > (1 + SHARP) * floor, dtype=bool)[BLURRED_TO]
+        return Dip(float(at), ENOUGH, at) if next_to_it else None
 
     # -- what hides next to a zero -------------------------------------------------------------
 

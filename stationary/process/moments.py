@@ -169,12 +169,18 @@ class GradientMoments:
         """All digits of both where the gradients nearly cancel, too."""
         kept = math.ceil(arithmetic.accuracy)
         found = self._moments(w, arithmetic, order)
-        tried = np.full(len(w), arithmetic.digits)
+        tried, equal = np.full(len(w), arithmetic.digits), None
         while True:
             large, small = magnitude(found.size), magnitude(found.variance[0]) / 2
             known = np.isfinite(large)
             lost = np.where(known, large - np.where(known, small, 0.0), 0.0) * math.log10(2)
             blank = lost >= tried  # nothing but rounding was seen
+            if equal is None and blank.any():
+                equal = blank.copy()
+                equal[blank] = self._are_straight(w[blank], arithmetic)
+                found = found.without_spread(equal)
+            if equal is not None:
+                blank, lost = blank & ~equal, np.where(equal, 0.0, lost)
             wanted = np.where(blank, 2.0 * tried, kept + 1.02 * lost)
             again = (wanted > tried) & (lost > SPARE_DIGITS) & (tried < MOST_DIGITS)
             if not again.any():
@@ -186,6 +192,22 @@ class GradientMoments:
                 exact = self._moments(more.array(w[here]), more, order)
                 found = found.replaced(here, exact.rounded(arithmetic))
                 tried[here] = more.digits
+
+    def _are_straight(self, w: Array, arithmetic: Arithmetic) -> Array:
+        """Where gradients differ by numbers that do not change with w, as between corners of |w|.
+
+        Such numbers were written as doubles: where they are equal but for rounding they are equal.
+        """
+        if not self.rule.linear:
+            return np.zeros(len(w), dtype=bool)
+        tape = self.tapes(1)
+        if tape is not None:
+            return np.full(len(w), all(node is None for node in tape.own[1]))
+        try:
+            slopes = evaluate(self.gradient, w, order=1, arithmetic=arithmetic)[1]
+        except (StationaryError, OverflowError):
+            return np.zeros(len(w), dtype=bool)
+        return np.asarray((slopes == 0).all(axis=0), dtype=bool)
 
 
 def _recorded(function: Function, order: int, probe: Array) -> Recording | None:

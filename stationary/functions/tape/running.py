@@ -175,6 +175,11 @@ class Moments:
             put(self.size, by.size),
         )
 
+    def without_spread(self, here: Array) -> Moments:
+        """The same where rows are equal at some of the weights."""
+        variance = tuple(np.where(here, 0 * v, v) for v in self.variance)
+        return Moments(self.mean, variance, self.size)
+
     def drawn_to_zero(self, decay: float, w: Array) -> Moments:
         """The same with decay * w added to every row."""
         with np.errstate(over="ignore"):  # what is not finite is refused with its place
