@@ -44,6 +44,9 @@ STAGES = {  # what a report takes, beyond the end state, and where it is
 }
 
 
+SETTINGS = ("digits", "regularise", "min_barrier", "chain", "steps")  # of `analyze` itself
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Analysis(Result):
     """An end state with its equilibria and basins; printing it gives the report."""
@@ -197,13 +200,8 @@ class Analysis(Result):
         """Which datapoints make a minimum win: see `stationary.Influence`."""
         from stationary.questions.influence import influence_of  # seldom asked for
 
-        landscape, plain = self.landscape, self.rounded
-        if landscape is None:
-            raise LandscapeError(
-                f"{self.diffusion.name}: a drift and a variance have no datapoints. Give losses or "
-                "gradients."
-            )
-        return influence_of(landscape, plain.end_state, plain.basins)
+        plain = self.rounded
+        return influence_of(self.process, plain.end_state, plain.basins)
 
     @cached_property
     def standard_errors(self) -> StandardErrors | None:
@@ -232,6 +230,12 @@ class Analysis(Result):
     def __repr__(self) -> str:
         shares = ", ".join(f"{b.mass:.4g} at {b.position:.6g}" for b in self.basins)
         return f"<Analysis of {self.diffusion.name!r}: {shares or self.end_state.reason}>"
+
+
+def process_and_settings(source: Any, asked: str, given: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The process that is meant, and what `analyze` takes beside it; `asked` is for errors."""
+    own = {name: given[name] for name in SETTINGS if name in given}
+    return any_process(source, asked, **{k: v for k, v in given.items() if k not in own}), own
 
 
 def analyze(

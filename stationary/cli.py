@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from stationary.completing import parameters, quantities_known, words
+from stationary.delivery import FAILED, INTERRUPTED, NOT_CONVERGED, Output, output, told_if_stopped
 from stationary.options import (
     DIGITS,
     FILES,
@@ -22,15 +23,11 @@ from stationary.options import (
     SOURCES,
     WHOLE,
     Commands,
-    Output,
     changes_from,
     option,
-    output,
     to_file,
 )
 from stationary.typed import at_least, number
-
-FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
 
 
 @click.group(
@@ -65,17 +62,24 @@ def app() -> None:
 def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
     from stationary.analysis import analyze as run
+    from stationary.analysis import process_and_settings
     from stationary.errors import Status
 
     def has_law(found: Any) -> bool:
         return found.end_state.kind not in ("none", "classes")
 
+    def find() -> Any:
+        process, own = process_and_settings(path, "analyze", changes_from(**given))
+        if influence is not None:
+            from stationary.questions.influence import with_datapoints  # seldom asked for
+
+            with_datapoints(process)
+        return run(process, progress=True, **own)
+
     if influence is not None:
         to.files["influence"] = influence
-    found = to.answer(
-        lambda: run(path, progress=True, **changes_from(**given)), has_table=has_law, log=log
-    )
-    _told_if_stopped(found)
+    found = to.answer(find, has_table=has_law, log=log)
+    told_if_stopped(found)
     if found.end_state.status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
         sys.exit(NOT_CONVERGED)
 
@@ -129,7 +133,7 @@ def bias(
             **changes_from(**given),
         )
     )
-    _told_if_stopped(found)
+    told_if_stopped(found)
 
 
 @app.command(short_help="The end state held against SGD with its finite step.")
@@ -158,7 +162,7 @@ def check(path: Path, to: Output, **given: Any) -> None:
     for name in ("walkers", "steps"):
         if given[name] is not None and not given["simulation"]:
             raise click.UsageError(f"--{name} does not go with --no-simulation.")
-    _told_if_stopped(to.answer(lambda: run(path, **changes_from(**given))))
+    told_if_stopped(to.answer(lambda: run(path, **changes_from(**given))))
 
 
 @app.command(short_help="The probability over time, or what a schedule freezes in.")
@@ -203,7 +207,7 @@ def evolve(
         return run(process, times=times_until(until, every), **how)
 
     found = to.answer(find)
-    _told_if_stopped(found)
+    told_if_stopped(found)
     if not getattr(found, "converged", True):
         sys.exit(NOT_CONVERGED)
 
@@ -223,7 +227,7 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
         epsilons = None if eps is None else epsilons_from(eps)
         return regularisation_path(load(path, **changes_from(**given)), epsilons)
 
-    _told_if_stopped(to.answer(find))
+    told_if_stopped(to.answer(find))
 
 
 @app.command(short_help="What is reached first, and when.")
@@ -286,7 +290,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
             settings["steps"] = settings["steps"] or 20_000
         return run(process, **settings)
 
-    _told_if_stopped(to.answer(find))
+    told_if_stopped(to.answer(find))
 
 
 @app.command(short_help="Which minimum dominates, over rates, batch sizes, parameters.")
@@ -388,10 +392,3 @@ def sweep(
         sys.exit(INTERRUPTED if found.interrupted else FAILED)
     if {"panel_limit", "not_decided"} & set(found.table()["status"]):
         sys.exit(NOT_CONVERGED)
-
-
-def _told_if_stopped(found: Any) -> None:
-    stopped = getattr(found, "stopped", "") or not getattr(found, "complete", True)
-    if getattr(found, "interrupted", stopped):
-        click.echo("stationary: stopped; what was done is kept.", err=True)
-        sys.exit(INTERRUPTED)

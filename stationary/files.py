@@ -85,12 +85,12 @@ def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = 
 def write(path: Path, content: str | bytes) -> None:
     """Write a file so that it is there in full or, if anything fails, as it was before."""
     data = content.encode("utf-8") if isinstance(content, str) else content
-    if str(path) == STANDARD:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(data)
-        sys.stdout.flush()
-        return
     try:
+        if str(path) == STANDARD:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(data)
+            sys.stdout.flush()
+            return
         found = _status(path)
         if found is not None and not stat.S_ISREG(found.st_mode):
             # Without a reader, a pipe would be waited for for ever.
@@ -105,7 +105,23 @@ def write(path: Path, content: str | bytes) -> None:
         else:
             _replace(target, data, found)
     except OSError as error:
+        if isinstance(error, BrokenPipeError) and str(path) == STANDARD:
+            raise  # it has been read as far as was wanted
         raise unwritable(path, error) from None
+
+
+def print_text(text: str) -> None:
+    """Print an answer, or say why it could not be printed."""
+    if sys.stdout is None:
+        raise LandscapeError("the report could not be printed: standard output is closed.")
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise LandscapeError(
+            f"the report could not be printed: {error.strerror or error}."
+        ) from None
 
 
 def _status(path: Path) -> os.stat_result | None:
@@ -191,6 +207,7 @@ def unwritable(path: Path, error: OSError) -> LandscapeError:
         if os.path.isdir(folder)
         else f"The folder {folder} does not exist: make it, or name another one",
         "ENOTDIR": f"{path.parent} is no folder: name a file in one that exists",
+        "EPIPE": "Its reader has left: start it again",
         "ENXIO": "Nobody reads from this pipe: start its reader first",
         "ENAMETOOLONG": "Choose a shorter name",
         "EROFS": "Name a file in a folder that can be written to",

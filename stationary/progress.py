@@ -6,6 +6,7 @@ caller's ``progress`` has asked for it.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
+    from multiprocessing.process import BaseProcess
 
 Progress = bool | Callable[[int, int], None]  # called with what is done and all there is to do
 Watch = Callable[[str, int, int], None]  # told what is at work, how much is done, and of how much
@@ -208,23 +210,59 @@ def processes(jobs: int) -> Iterator[Executor | None]:
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import active_children, get_context
 
+    class Pool(ProcessPoolExecutor):
+        def submit(self, *given: Any, **how: Any) -> Any:
+            with _held():  # it may start a worker
+                return super().submit(*given, **how)
+
     others = set(active_children())
     # Forking a process that has threads, as NumPy's libraries start them, may lock up.
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_begin)
+    pool = Pool(jobs, mp_context=get_context("spawn"), initializer=_begin)
     try:
         yield pool
     finally:
         # What is not begun is never begun; what is, is given up if it takes long.
         pool.shutdown(wait=False, cancel_futures=True)
-        workers = set(active_children()) - others
+        workers, until = set(active_children()) - others, time.monotonic() + GRACE
         for worker in workers:
-            worker.join(GRACE)
+            worker.join(max(until - time.monotonic(), 0))
         for worker in workers:
-            worker.terminate()
+            worker.kill()
+
+
+@contextmanager
+def _held() -> Iterator[None]:
+    """Signals to stop wait; for processes that are started within, until they take them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _stops())
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _stops() -> list[signal.Signals]:
+    """What a person at a terminal, a scheduler, or a terminal that is closed stops work with."""
+    return [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 
 
 def _begin() -> None:
-    """Standard output is for the answer alone; an interrupt is for the one who handed out work."""
+    """Standard output is for the answer alone; signals are for the one who handed out work.
+
+    A worker that a signal to all ends in the middle of an answer takes the answers of others along.
+    """
+    from multiprocessing import parent_process
+
     sys.stdout = sys.stderr
-    for stop in {"SIGINT", "SIGHUP"} & set(dir(signal)):
-        signal.signal(getattr(signal, stop), signal.SIG_IGN)
+    for stop in _stops():
+        signal.signal(stop, signal.SIG_IGN)
+    if parent := parent_process():
+        threading.Thread(target=_leave_with, args=[parent], daemon=True).start()
+
+
+def _leave_with(parent: BaseProcess) -> None:
+    """End where nobody waits for the answer any more."""
+    parent.join()
+    os._exit(1)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,3 +116,84 @@ def test_a_scheduler_that_goes_away_loses_no_row_and_nothing_hangs(tmp_path):
     assert "a worker process ended" in found[0].stopped
     assert 1 <= len(found[0].rows) < 6
     assert {row.status for row in found[0].rows} == {"converged"}
+
+
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(stationary.__file__).parent.parent)}
+
+
+def test_a_signal_to_all_processes_of_a_sweep_keeps_its_points_and_ends_it(tmp_path):
+    path, table = tmp_path / "tilted.py", tmp_path / "t.csv"
+    path.write_text(
+        "import os, signal\ndomain = (-2, 2)\nparameters = {'tilt': 0.0}\nvariance = 0.1\n"
+        "def drift(x, tilt):\n    if tilt > 0.35:\n        os.killpg(0, signal.SIGTERM)\n"
+        "    return x - x**3 + tilt\n"
+    )
+    asked = ["sweep", path, "--set", "tilt=0:0.4:9", "--jobs", "2", "--csv", table, "--brief"]
+    done = subprocess.run(
+        [sys.executable, "-m", "stationary", *map(str, asked)],
+        env=ENVIRONMENT,
+        start_new_session=True,  # a group of its own
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 130
+    kept = re.fullmatch(r"stationary: it was interrupted; (\d+) points are .*\n", done.stderr)
+    assert kept is not None, done.stderr
+    assert len(table.read_text().splitlines()) == 1 + int(kept[1]) >= 5
+
+
+def test_an_interrupt_does_not_meet_an_executor_that_takes_work(request):
+    """It would hold the locks of futures for ever, and whoever waits for them would hang."""
+    before = signal.getsignal(signal.SIGINT)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    taken = []
+
+    class Pool(ThreadPoolExecutor):
+        def submit(self, *given):
+            if len(taken) == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.1)
+            taken.append(super().submit(*given))
+            return taken[-1]
+
+    def build(k):
+        return stationary.Diffusion(lambda x: -k * x, 1, (-9, 9))
+
+    with Pool(1) as pool:
+        found = sweep(build, {"k": [1, 2, 3, 4]}, executor=pool)
+    assert found.interrupted
+    assert len(taken) == 3
+
+
+ALONE = """
+import os, signal
+from stationary.progress import processes
+if __name__ == "__main__":
+    with processes(2) as pool:
+        print(pool.submit(callable, print).result(), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_worker_that_is_left_alone_ends(tmp_path):
+    (tmp_path / "alone.py").write_text(ALONE)
+    program = [sys.executable, str(tmp_path / "alone.py")]
+    # Of which it holds the output open as long as it lives.
+    done = subprocess.run(program, env=ENVIRONMENT, capture_output=True, timeout=30, check=False)
+    assert done.stdout == b"True\n"
+    assert done.returncode == -signal.SIGKILL
+
+
+def test_signals_that_come_together_are_one():
+    from stationary.__main__ import _Stop
+
+    stop = _Stop()
+    with pytest.raises(KeyboardInterrupt):
+        stop()
+    stop()  # while what is done is kept
+    stop.last -= 1
+    with pytest.raises(KeyboardInterrupt):
+        stop()

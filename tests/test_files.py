@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import io
 import os
 import signal
 import stat
@@ -155,6 +156,52 @@ def test_a_disk_that_gets_full_leaves_the_old_file(run, tmp_path, monkeypatch, l
     assert "No space left on device" in err
     assert table.read_text() == "precious"
     assert len(list(tmp_path.iterdir())) == links
+
+
+class Full(io.StringIO):
+    """Standard output on a full disk, or to a reader that has left."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number, self.buffer = number, self
+
+    def write(self, text):
+        raise OSError(self.number, os.strerror(self.number))
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (None, "stationary: the report could not be printed: standard output is closed.\n"),
+        (
+            Full(errno.ENOSPC),
+            "stationary: the report could not be printed: No space left on device.\n",
+        ),
+        (Full(errno.EPIPE), ""),  # as other tools do
+    ],
+)
+def test_a_report_that_cannot_be_printed_is_told_and_files_are_written(
+    run, tmp_path, monkeypatch, output, message, several
+):
+    table = tmp_path / "t.csv"
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stdout", output)
+        code, _, err = run("analyze", *[TWO_MINIMA] * (1 + several), "--csv", table)
+    assert (code, err) == (1, message)
+    assert "w,density,log_density" in table.read_text()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EPIPE])
+def test_other_files_are_written_where_standard_output_takes_no_table(
+    run, tmp_path, monkeypatch, number
+):
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stdout", Full(number))
+        code, _, err = run("analyze", TWO_MINIMA, "--csv", "-", "--minima", tmp_path / "m.csv")
+    assert code == 1
+    assert ("-: cannot be written (No space left" in err) == (number == errno.ENOSPC)
+    assert (tmp_path / "m.csv").exists()
 
 
 def test_the_table_goes_to_standard_output_alone(run):

@@ -229,6 +229,26 @@ def test_influence_that_is_not_known_is_refused(tmp_path):
         analyze(landscape(), chain=False).influence.top(3, 0, 5)
 
 
+@pytest.mark.parametrize(
+    ("file", "command", "message"),
+    [
+        ("ornstein_uhlenbeck", ["analyze", "--influence", "i.csv"], "have no datapoints"),
+        ("two_weights", ["analyze", "--influence", "i.csv"], "known for one weight only"),
+        ("ornstein_uhlenbeck", ["check"], "do not say what steps SGD takes"),
+        ("two_weights", ["check", "--momentum", "0.9"], "modelled in the limit of small steps"),
+    ],
+)
+def test_what_needs_datapoints_is_refused_before_the_work(file, command, message, run, monkeypatch):
+    def end_state(*_, **__):
+        raise AssertionError
+
+    for name in ("analysis.end_state", "plane.doors.end_state"):
+        monkeypatch.setattr(f"stationary.{name}", end_state)
+    code, _, err = run(*command, f"examples/{file}.py")
+    assert code == 1
+    assert message in err
+
+
 def test_the_figure_of_influence_names_the_first(found, tmp_path):
     axes = found.influence.plot(tmp_path / "influence.png").axes[0]
     named = {t.get_text() for t in axes.texts}

@@ -279,6 +279,63 @@ def test_a_command_that_is_interrupted_prints_what_was_done(capsys):
     assert err == "stationary: stopped; what was done is kept.\n"
 
 
+@pytest.mark.parametrize(
+    ("asked", "at_work"),
+    [
+        (["evolve", "--drift=-x", "--variance", "1", "--initial=-1", "--until", "4"], "end state"),
+        (["check", "examples/two_minima.py"], "chain"),
+        (["passage", "--drift=-x", "--variance", "1", "--from=0.1,0.2", "--to", "1"], "on the way"),
+        (["regularise", "--drift=-x", "--variance", "1"], "values of eps"),
+    ],
+)
+def test_a_command_that_is_stopped_before_anything_is_done_says_what_was_not_written(
+    asked, at_work, tmp_path, capsys
+):
+    (tmp_path / "t.csv").write_text("old")
+    files = ["--csv", str(tmp_path / "t.csv"), "--plot", str(tmp_path / "p.png")]
+    with pytest.raises(SystemExit) as exit:
+        stopped(lambda: main([*asked, *files]), at_work)
+    assert exit.value.code == 130
+    names = " and ".join(files[1::2])
+    said = f"stationary: stopped before anything was done; {names} were not written.\n"
+    assert capsys.readouterr() == ("", said)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir()] == [("t.csv", "old")]
+
+
+def test_a_stop_while_answers_are_written_names_what_is_not(tmp_path, capsys, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stationary.analysis.Analysis.plot", stop)
+    table, figure = tmp_path / "t.csv", tmp_path / "p.png"
+    with pytest.raises(SystemExit) as exit:
+        main(["analyze", "examples/two_minima.py", "--csv", str(table), "--plot", str(figure)])
+    assert exit.value.code == 130
+    assert capsys.readouterr().err == f"stationary: stopped; {figure} was not written.\n"
+    assert table.exists()
+
+
+def test_a_stop_ends_work_on_several_files_and_keeps_what_is_done(tmp_path, capsys):
+    table, seen = tmp_path / "t.csv", []
+
+    def press(what, n, total):
+        seen.append(what)
+        if sum("exit times" in w for w in seen) and "end state" in what:  # of the second
+            raise KeyboardInterrupt
+
+    files = ["two_minima", "wright_fisher", "ornstein_uhlenbeck"]
+    with pytest.raises(SystemExit) as exit, module._watched_by(press):
+        main(["analyze", *(f"examples/{f}.py" for f in files), "--csv", str(table)])
+    assert exit.value.code == 130
+    out, err = capsys.readouterr()
+    assert out.startswith("two_minima.py\n")
+    assert "wright_fisher" not in out
+    assert err == "stationary: stopped before anything of examples/wright_fisher.py was done.\n"
+    assert {row.split(",")[0] for row in table.read_text().splitlines()} == {
+        "file", "examples/two_minima.py"
+    }  # fmt: skip
+
+
 def test_stages_within_a_stage_are_none_and_what_is_over_is_not_named():
     told_of = []
     with module._watched_by(lambda *told: told_of.append(told)):

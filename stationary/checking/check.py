@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from stationary.analysis import Analysis, analyze
+from stationary.analysis import Analysis, analyze, process_and_settings
 from stationary.chain.exact import exact_chain
 from stationary.chain.state import ChainState
 from stationary.chain.steps import step_indicators
@@ -108,11 +108,24 @@ def _checked(
     simulation: bool,
     changes: dict[str, Any],
 ) -> Check:
-    with stage("end state", 1, 2 + simulation):
-        analysis: Any = analyze(source, **changes)
-    momentum = isinstance(analysis.process, Landscape) and analysis.process.momentum
+    process, own = process_and_settings(source, "check", changes)
+    if isinstance(process, PLANE):
+        from stationary.plane.finite import require_steps
+
+        require_steps(process)
+    elif not isinstance(process, Landscape):
+        raise LandscapeError(
+            f"{process.name}: check needs the losses or gradients of datapoints: a drift and a "
+            "variance do not say what steps SGD takes. To hold these against walkers, use "
+            "stationary.simulate."
+        )
+    else:
+        process.require_datapoints()
+    momentum = isinstance(process, Landscape) and process.momentum
     if momentum:
-        analysis = analyze(_with_velocity(analysis.process))
+        process, own = _with_velocity(process), {}
+    with stage("end state", 1, 2 + simulation):
+        analysis: Any = analyze(process, **own)
     if isinstance(analysis.process, PLANE):
         from stationary.plane.finite import plane_check
 
@@ -121,14 +134,7 @@ def _checked(
         if momentum:
             held = replace(held, notes=(VELOCITY, *held.notes), given=("correlation",))
         return held  # type: ignore[no-any-return]
-    landscape = None if analysis.landscape is None else analysis.landscape.at_last_rate
-    if landscape is None:
-        raise LandscapeError(
-            f"{analysis.diffusion.name}: check needs the losses or gradients of datapoints: a "
-            "drift and a variance do not say what steps SGD takes. To hold these against walkers, "
-            "use stationary.simulate."
-        )
-    landscape.require_datapoints()
+    landscape = analysis.landscape.at_last_rate
     notes: list[str] = []
     crew = _affordable(landscape, walkers, steps, notes) if simulation else None
     start = analysis.end_state.initial

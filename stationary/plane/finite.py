@@ -30,6 +30,8 @@ from stationary.plane.recursion import recursion
 from stationary.plane.state import PlaneState
 from stationary.plane.verdict import Measured, PlaneCheck, numbers
 from stationary.process.minibatches import Stepper
+from stationary.process.plane import PlaneDiffusion
+from stationary.process.plane_landscape import PlaneLandscape
 from stationary.wording import place_text
 
 # Points of the grid for each direction, and the probability of the diffusion beyond each side,
@@ -66,6 +68,22 @@ HEAVY = (
 )
 
 
+def require_steps(process: PlaneDiffusion | PlaneLandscape) -> Stepper:
+    """The steps of SGD that a process is the limit of; others are refused."""
+    if getattr(process, "momentum", 0) or getattr(process, "label_noise", 0):
+        raise LandscapeError(
+            f"{process.name}: check goes through plain steps; with two weights momentum "
+            "and label noise are modelled in the limit of small steps only. Leave them out."
+        )
+    diffusion = process if isinstance(process, PlaneDiffusion) else process.diffusion()
+    if diffusion.stepper is None:
+        raise LandscapeError(
+            f"{process.name}: check needs the losses or gradients of datapoints: a drift "
+            "and a variance do not say what steps SGD takes."
+        )
+    return diffusion.stepper
+
+
 def plane_check(
     state: PlaneState,
     *,
@@ -74,25 +92,8 @@ def plane_check(
     seed: int = 0,
     simulation: bool = True,
 ) -> PlaneCheck:
-    """Hold an end state against the chain of SGD's own steps and against walkers.
-
-    Raises
-    ------
-    LandscapeError
-        If the process is not of losses: a drift and a noise do not say what steps are taken.
-    """
-    stepper = state.diffusion.stepper
-    process: Any = state.process
-    if getattr(process, "momentum", 0) or getattr(process, "label_noise", 0):
-        raise LandscapeError(
-            f"{state.diffusion.name}: check goes through plain steps; with two weights momentum "
-            "and label noise are modelled in the limit of small steps only. Leave them out."
-        )
-    if stepper is None:
-        raise LandscapeError(
-            f"{state.diffusion.name}: check needs the losses or gradients of datapoints: a drift "
-            "and a variance do not say what steps SGD takes."
-        )
+    """Hold an end state against the chain of SGD's own steps and against walkers."""
+    stepper = require_steps(state.process)
     count = max(1, len(_attractors(state)))
     names: tuple[str, ...] = ("mean 1", "mean 2", "deviation 1", "deviation 2", "correlation")
     if count > 1:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -165,13 +166,25 @@ class Influence(Result):
         return f"<Influence of {self.datapoints} datapoints on {self.name!r}>"
 
 
-def influence_of(landscape: Landscape, state: EndState, basins: tuple[Basin, ...]) -> Influence:
-    """The influence of each datapoint on the masses, exit times and mean of an end state."""
-    if not landscape.has_datapoints:
+def with_datapoints(process: Any) -> Landscape:
+    """The landscape that a process is, whose datapoints have an influence; others are refused."""
+    if isinstance(process, Diffusion):
         raise LandscapeError(
-            f"{landscape.name}: the gradients of single datapoints are not known, so that none has "
+            f"{process.name}: a drift and a variance have no datapoints. Give losses or gradients."
+        )
+    if not isinstance(process, Landscape):
+        raise LandscapeError(f"{process.name}: influence is known for one weight only.")
+    if not process.has_datapoints:
+        raise LandscapeError(
+            f"{process.name}: the gradients of single datapoints are not known, so that none has "
             "an influence. Give them (w, gradients) in place of their mean and variance."
         )
+    return process
+
+
+def influence_of(process: Any, state: EndState, basins: tuple[Basin, ...]) -> Influence:
+    """The influence of each datapoint on the masses, exit times and mean of an end state."""
+    landscape = with_datapoints(process)
     numbers, n = Numbers(state, basins), landscape.datapoints
     every = [numbers.of_basins(name) for name in ("log_masses", "log_exit_times")]
     changes = np.concatenate([*every, numbers.moment(1)[None] * numbers.std])

@@ -14,9 +14,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pickle import PicklingError
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ import numpy as np
 from stationary.errors import LandscapeError, StationaryError
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.progress import INTERRUPTED
+from stationary.progress import GRACE, INTERRUPTED
 from stationary.sweeps.answers import Answer, Answers, Point, Points
 from stationary.sweeps.crossover import Crossing, brackets, crossings_between, crossings_of_rates
 from stationary.sweeps.family import Family, Parameters, Recipe, StoppedError, failed
@@ -220,10 +222,45 @@ class _LostWorkersError(Exception):
 def _done(
     tasks: Sequence[tuple[int, Work]], executor: Executor | None, recipe: Recipe
 ) -> Iterator[tuple[int, Any]]:
-    """Tasks with their results, as they come."""
+    """Tasks with their results, as they come.
+
+    An interrupt comes to the main thread wherever that is, and would leave locks of futures taken
+    for ever: another thread hands out the work.
+    """
     if executor is None:
         yield from ((key, function(*arguments)) for key, (function, *arguments) in tasks)
         return
+    found, stop = SimpleQueue[Any](), Future[None]()
+
+    def hand_out() -> None:
+        try:
+            for key, result in _handed_out(tasks, executor, recipe, stop):
+                found.put((key, result))
+            found.put(None)
+        except BaseException as error:
+            found.put(error)
+
+    thread = threading.Thread(target=copy_context().run, args=[hand_out], daemon=True)
+    try:
+        thread.start()
+        while True:
+            with suppress(Empty):  # after a while, so that an interrupt is noticed everywhere
+                came = found.get(timeout=PATIENCE)
+                if came is None:
+                    return
+                if isinstance(came, BaseException):
+                    raise came
+                yield came
+    finally:
+        stop.set_result(None)
+        with suppress(RuntimeError):  # it was not begun
+            thread.join(GRACE)
+
+
+def _handed_out(
+    tasks: Sequence[tuple[int, Work]], executor: Executor, recipe: Recipe, stop: Future[None]
+) -> Iterator[tuple[int, Any]]:
+    """Tasks with their results, until `stop` is set."""
     own = uuid.uuid4().hex
     waiting = iter(tasks)
     running: dict[Future[Any], int] = {}
@@ -232,6 +269,8 @@ def _done(
     try:
         while True:
             while len(running) < AHEAD and (task := next(waiting, None)) is not None:
+                if stop.done():
+                    return
                 key, work = task
                 try:
                     running[_told(partial(executor.submit, _tried, own, *work), recipe)] = key
@@ -239,7 +278,9 @@ def _done(
                     lost, waiting = lost or error, iter(())
             if not running:
                 break
-            done = wait(running, PATIENCE, return_when=FIRST_COMPLETED).done
+            done = wait([*running, stop], PATIENCE, return_when=FIRST_COMPLETED).done
+            if stop in done:
+                return
             if done:
                 heard = time.monotonic()
             elif time.monotonic() - heard > SILENCE:
@@ -251,8 +292,8 @@ def _done(
                 key = running.pop(future)
                 try:
                     result, raised = _told(future.result, recipe)
-                except _LostWorkersError as stop:
-                    lost = lost or stop  # others may be well
+                except _LostWorkersError as error:
+                    lost = lost or error  # others may be well
                     continue
                 if raised is not None:
                     raise raised

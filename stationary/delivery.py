@@ -1,0 +1,246 @@
+"""Where an answer goes: to the terminal, as text or JSON, and to files; and how a command ends."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import functools
+import io
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from stationary.errors import StationaryError
+from stationary.options import Command, Option, option, source_of, to_file, together
+
+FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
+
+
+def told_if_stopped(found: Any) -> None:
+    """End here, and say so, where an answer is not all that was asked for."""
+    stopped = getattr(found, "stopped", "") or not getattr(found, "complete", True)
+    if getattr(found, "interrupted", stopped):
+        _end("stopped; what was done is kept")
+
+
+def _end(words: str, files: Iterable[Path] = ()) -> NoReturn:
+    """End where somebody stopped it, and say which files are as they were."""
+    from stationary.wording import joined
+
+    left = [str(path) for path in files if str(path) != "-"]
+    more = f"; {joined(left)} {'was' if len(left) == 1 else 'were'} not written" if left else ""
+    click.echo(f"stationary: {words}{more}.", err=True)
+    sys.exit(INTERRUPTED)
+
+
+class _Attempts:
+    """What is written one after the other, whatever is wrong with one of them."""
+
+    def __init__(self) -> None:
+        self.wrong: list[str] = []
+        self.unread: BrokenPipeError | None = None
+
+    def __call__(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except StationaryError as error:
+            self.wrong.append(str(error))
+        except BrokenPipeError as error:  # whoever read our output has had enough
+            self.unread = error
+
+    def end(self) -> None:
+        """Tell what was wrong."""
+        if self.wrong:
+            raise StationaryError("\n".join(self.wrong))
+        if self.unread is not None:
+            raise self.unread
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The answers on several files: what is printed in the end, and the tables of each."""
+
+    reports: list[str] = field(default_factory=list)
+    tables: dict[str, list[tuple[str, str]]] = field(default_factory=dict)  # by what they hold
+
+    def write(self, what: str, path: Path) -> None:
+        """All tables as one, whose first column is the file that a row is of."""
+        from stationary.files import write
+
+        columns, rows = ["file"], []
+        for name, text in self.tables[what]:
+            found = csv.DictReader(io.StringIO(text))
+            rows += [{"file": name, **row} for row in found]
+            columns += [c for c in found.fieldnames or () if c not in columns]
+        out = io.StringIO()
+        writer = csv.DictWriter(out, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        write(path, out.getvalue())
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where an answer goes: to the terminal, as text or JSON, and to files."""
+
+    as_json: bool
+    brief: bool
+    files: dict[str, Path]  # by what is written: "csv", "minima", "influence", "plot", "html"
+    reads: tuple[Path, ...] = ()  # files that are read, and never written over
+    source: str = ""
+    gathered: Gathered | None = None  # where there are several sources
+
+    @property
+    def csv(self) -> Path | None:
+        return self.files.get("csv")
+
+    def answer(
+        self,
+        find: Callable[[], Any],
+        *,
+        has_table: Callable[[Any], bool] = lambda found: True,
+        **drawing: Any,
+    ) -> Any:
+        """Find the answer, print it, and write the files that were asked for.
+
+        Files are probed before anything is computed, and the answer is printed whatever becomes of
+        them. What a landscape file writes goes to standard error, so that ours stays readable.
+        On a terminal it is shown how far the work is.
+        """
+        from stationary.files import FIGURES, print_text, probe
+        from stationary.progress import watched
+
+        if self.brief and self.as_json:
+            raise click.UsageError("--brief does not go with --json, which is always whole.")
+        streams = ["--json"] * self.as_json
+        streams += [f"--{what}" for what, path in self.files.items() if str(path) == "-"]
+        if len(streams) > 1:
+            raise click.UsageError(
+                f"{' and '.join(streams)} would be mixed on standard output: name a file instead."
+            )
+        if streams and sys.stdout is None:
+            raise click.UsageError(f"{streams[0]}: standard output is closed. Name a file.")
+        quiet = contextlib.redirect_stdout(sys.stderr)
+        with quiet:
+            spared = list(self.reads)
+            for what, path in self.files.items():
+                suffixes = {"plot": FIGURES, "influence": (".csv",)}.get(what, ())
+                probe(path, suffixes=suffixes, spared=spared)
+                spared.append(path)
+            try:
+                with watched(True, click.get_current_context().info_name or ""):
+                    found = find()
+                    report = found.to_json() if self.as_json else found.summary(brief=self.brief)
+                    if "influence" in self.files and not (self.as_json or self.brief):
+                        with contextlib.suppress(StationaryError):  # `_write` tells
+                            report += f"\n\n{found.influence.summary()}"
+            except KeyboardInterrupt:
+                of = f" of {self.source}" if self.gathered else ""
+                _end(f"stopped before anything{of} was done", () if of else self.files.values())
+        empty = {"csv": lambda: not has_table(found), "minima": lambda: not found.basins}
+        files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
+        attempt, left = _Attempts(), dict(files)
+        try:
+            if self.gathered is not None:
+                self.gathered.reports.append(report)
+            elif not any(str(path) == "-" for path in files.values()):  # it has standard output
+                attempt(lambda: print_text(report))
+            for what, path in files.items():
+                attempt(functools.partial(self._write, found, what, path, drawing))
+                del left[what]
+        except KeyboardInterrupt:
+            _end("stopped", left.values())
+        for path in (p for k, p in self.files.items() if k not in files):
+            words = "was not written: there is nothing to list."
+            if self.gathered is not None:
+                words = f"has nothing of {self.source}: there is nothing to list."
+            click.echo(f"stationary: {path} {words}", err=True)
+        attempt.end()
+        return found
+
+    def _write(self, found: Any, what: str, path: Path, drawing: dict[str, Any]) -> None:
+        from stationary.files import write
+
+        with contextlib.redirect_stdout(sys.stderr):
+            if what == "plot":
+                found.plot(path, **drawing)
+                return
+            if what == "html":
+                command = shlex.join(["stationary", *sys.argv[1:]])
+                content = found.render("html", command=command, **drawing)
+            elif what == "influence":
+                content = found.influence.to_csv()
+            else:
+                content = found.to_csv(**({"of": "minima"} if what == "minima" else {}))
+        if self.gathered is None:
+            write(path, content)
+        else:
+            self.gathered.tables.setdefault(what, []).append((self.source, content))
+
+
+def output(*, table: str, minima: bool = False) -> Option:
+    """The options of an `Output`, handed on as `to`; `table` says what its table holds."""
+    kinds = {"csv": table}
+    if minima:
+        kinds["minima"] = "Write a table of the minima: mass, exit time, loss, sharpness, ..."
+    kinds["plot"] = "Draw the figure to this .png, .svg or .pdf file."
+    kinds["html"] = "Write report and figure as one page to this file."
+    options = [
+        option("--json as_json", "Print JSON instead of text."),
+        option("--brief", "Print ten lines at most."),
+        *(to_file(k, said) for k, said in kinds.items()),
+    ]
+
+    def of(command: Command) -> Command:
+        @functools.wraps(command)
+        def run(paths: tuple[Path, ...], as_json: bool, brief: bool, **given: Any) -> None:
+            files = {k: v for k in kinds if (v := given.pop(k)) is not None}
+            reads = tuple(Path(p) for p in (*paths, given.get("initial")) if p is not None)
+            if [str(path) for path in paths].count("-") > 1:
+                raise click.UsageError("Standard input, -, is read once: give it once.")
+            if len(paths) < 2:
+                source = source_of(paths[0] if paths else None, given)
+                command(path=source, to=Output(as_json, brief, files, reads), **given)
+                return
+            for what in ("plot", "html"):
+                if what in files:
+                    raise click.UsageError(f"--{what} holds the answer for one FILE.")
+            _each(command, paths, Output(as_json, brief, files, reads), given)
+
+        return together(*options)(run)
+
+    return of
+
+
+def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str, Any]) -> None:
+    """One file after the other, whatever is wrong with one of them, until somebody stops it."""
+    from stationary.files import print_text
+
+    codes, found, attempt = set[int](), Gathered(), _Attempts()
+    try:
+        for path in paths:
+            here = dict(given)
+            try:
+                own = replace(to, source=str(path), gathered=found)
+                command(path=source_of(path, here), to=own, **here)
+            except StationaryError as error:
+                click.echo(f"stationary: {error}", err=True)
+                codes.add(FAILED)
+            except SystemExit as stop:
+                codes.add(int(stop.code or 0))
+            if INTERRUPTED in codes:
+                break
+    finally:
+        if found.reports and not any(str(path) == "-" for path in to.files.values()):
+            listed = f"[{', '.join(found.reports)}]"
+            attempt(lambda: print_text(listed if to.as_json else "\n\n".join(found.reports)))
+        for what in found.tables:
+            attempt(functools.partial(found.write, what, to.files[what]))
+    attempt.end()
+    if bad := codes - {0}:  # that it was stopped, what failed, what did not converge
+        sys.exit(INTERRUPTED if INTERRUPTED in bad else min(bad))
