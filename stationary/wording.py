@@ -39,12 +39,13 @@ def last_rate_text(process: Any) -> str:
     return f"That is at T = {schedule.last:.6g}, the last learning rate of {schedule}."
 
 
-def sample_text(diffusion: Any) -> str:
+def sample_text(process: Any) -> str:
     """What errors leave out of functions that were estimated; nothing of others."""
-    if diffusion.sample is None:
+    if not getattr(process, "from_sample", getattr(process, "sample", None)):
         return ""
+    what = "Gradients" if hasattr(process, "from_sample") else "Drift and variance"
     return (
-        "Drift and variance were estimated from a sample. What that leaves unsure is in none of "
+        f"{what} were estimated from a sample. What that leaves unsure is in none of "
         "these errors, and may be far more: `stationary analyze` gives standard errors."
     )
 
@@ -102,7 +103,7 @@ def power_text(log_value: float, error: float = 0.0, of_sample: float = 0.0) -> 
     if abs(exponent) < max(0.005, error):
         return "1"
     if max(error, 10.0**-SECOND * sure) > 0.05:
-        text = estimate_text(exponent, error, sure, 4)
+        text = estimate_text(exponent, error, sure, 4 if abs(exponent) < 1e6 else 3)
         text = f"({text})" if "e" in text else text
         return "1" if text == "0" else f"10^{text}"
     if abs(exponent) < 1e6:
@@ -123,8 +124,14 @@ def time_text(log_time: Any, error: Any = 0.0, most: int = 6, of_sample: float =
     if math.isinf(log_time):
         return "infinite" if log_time > 0 else "0"
     if abs(log_time) < 20:
-        return f"{math.exp(log_time):.{min(digits, 6)}g}"
+        return plain_text(math.exp(log_time), min(digits, 6))
     return power_text(log_time, float(error), of_sample)
+
+
+def plain_text(x: float, digits: int) -> str:
+    """A number to so many digits, without a power of ten below a million: 220, 0.34."""
+    text = f"{x:.{digits}g}"
+    return f"{float(text):.6g}" if "e+" in text else text
 
 
 def steps_text(log_time: float, error: float) -> str:

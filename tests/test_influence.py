@@ -15,14 +15,16 @@ from stationary import (
     analyze,
     dilation_bias,
     evolve,
+    exact_chain,
     first_passage,
     regularisation_path,
     sampled,
+    simulate,
     sweep,
     table,
     width_bias,
 )
-from stationary.wording import sampled_text
+from stationary.wording import plain_text, sampled_text
 
 RNG = np.random.default_rng(2)
 N = 300
@@ -516,6 +518,10 @@ def test_regularisations_of_a_sample_have_standard_errors(tmp_path):
     assert path.to_dict()["standard_errors"]["std"] == frame["std_standard_error"]
     assert "standard errors" in path.plot(tmp_path / "path.png").axes[0].get_xlabel()
     assert "standard" not in " ".join(regularisation_path(made(), eps).to_frame())
+    # The exact answer has its own, too.
+    exact = analyze(made(sample=True)).standard_errors
+    assert path.standard_errors["exact_mean"] == pytest.approx(exact.mean, rel=1e-9)
+    assert str(path).splitlines()[-1].split()[3] == f"{exact.mean:.2g}"
     wells = landscape(slice(20))
     two = regularisation_path(wells, [0.5]).to_frame()
     errors = analyze(wells, regularise=0.5, chain=False, min_barrier=0).standard_errors
@@ -677,3 +683,35 @@ def test_walkers_that_start_at_one_point_have_no_deviation_and_standard_errors_t
     found = evolve(_regression(np.ones(3), np.arange(3.0), 0.1), 0.1, times=[0, 1])
     assert found.walkers.std[0] == found.walkers.mean_error[0] == 0
     assert not re.search(r"[1-9]\d{2}", str(found.standard_errors))
+
+
+def test_answers_of_a_sample_without_standard_errors_say_so():
+    """The chain and walkers know these datapoints, and nothing of others."""
+    few = _regression(np.array([1.0, 0.5, 2.0]), np.arange(3.0), 0.1)
+    for answer in (exact_chain(few, cells=50), simulate(few, steps=20, walkers=20)):
+        said = " ".join(str(answer).split())
+        assert said.count("Gradients were estimated from a sample.") == 1
+        assert "`stationary analyze` gives standard errors" in said
+    assert "sample" not in str(exact_chain(replace(few, sample=False), cells=50))
+
+
+def test_a_quantity_of_ones_own_may_have_a_standard_error():
+    def spread(analysis):
+        return analysis.end_state.std(), 1e-9, analysis.standard_errors.std
+
+    wanted = {"spread": spread}
+    columns = sweep(landscape(slice(20)), learning_rate=[0.2, 0.3], quantities=wanted).to_frame()
+    assert (columns["spread_standard_error"] == columns["std_standard_error"]).all()
+    assert (columns["spread_standard_error"] > 0).all()
+
+
+def test_numbers_that_a_sample_cuts_short_are_written_out():
+    assert plain_text(221.7, 2) == "220"
+    assert plain_text(0.2217, 2) == "0.22"
+    assert plain_text(2.2e9, 2) == "2.2e+09"
+
+
+def test_ten_lines_of_an_evolution_hold_its_last_time():
+    process = Diffusion(lambda x: -x, 1.0, initial=1.0)
+    brief = evolve(process, times=np.arange(0, 101, 5)).summary(brief=True)
+    assert [line.split()[0] for line in brief.splitlines()[-3:]] == ["0", "50", "100"]

@@ -14,7 +14,14 @@ from stationary.errors import Status
 from stationary.result import Result
 from stationary.sgd.basins import COMPARED, FACTOR, HELD, SETTLED, SgdBasin, log_of
 from stationary.simulation.result import Simulation
-from stationary.wording import LN10, at_rest_text, power_text, probability_text, time_text
+from stationary.wording import (
+    LN10,
+    at_rest_text,
+    measured,
+    power_text,
+    probability_text,
+    time_text,
+)
 
 HOLDS, ROUGHLY = 0.05, 0.2  # distances
 SLOWER = 10.0  # times: a factor between two exit times, that is worth a word
@@ -278,12 +285,12 @@ class Check(Result):
         if apart is not None and self._singular:
             size = (
                 ": the chain has no density, and the distribution functions differ by up to "
-                f"{apart.kolmogorov:.2g} +- {apart.kolmogorov_error:.1g}"
+                f"{measured(apart.kolmogorov, apart.kolmogorov_error, 3)}"
             )
         elif apart is not None:
             size = (
-                f": the total-variation distance to the exact chain is {apart.total_variation:.2g}"
-                f" +- {apart.total_variation_error:.1g}"
+                ": the total-variation distance to the exact chain is "
+                f"{measured(apart.total_variation, apart.total_variation_error, 3)}"
             )
         elif chain.kind == "none" and self.outcome == "holds":
             return "The diffusion has no end state, and neither has SGD with this step."

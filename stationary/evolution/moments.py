@@ -207,7 +207,9 @@ def _followed(
         mean, v, v_error = origin + unit * found[:, 1], np.maximum(found[:, 3], 0.0), error[:, 3]
         upper, lower = np.sqrt(v + v_error), np.sqrt(np.maximum(v - v_error, 0.0))
         mean_error = unit * error[:, 1] + ROUNDING * np.abs(mean)
-        results = np.stack([mean, mean_error, unit * np.sqrt(v), unit * (upper - lower)])
+        width = unit * (upper - lower)
+        width[(times == 0) & (std == std_error == 0)] = 0.0  # at a point
+        results = np.stack([mean, mean_error, unit * np.sqrt(v), width])
     return np.where(np.isfinite(results), results, np.inf)
 
 

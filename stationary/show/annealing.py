@@ -14,7 +14,15 @@ from stationary.numbers.arithmetic import ROUNDING
 from stationary.sgd.basins import NEVER
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.wording import error_text, joined, known_text, probability_text, sampled_text, tidy
+from stationary.wording import (
+    error_text,
+    joined,
+    known_text,
+    probability_text,
+    sample_text,
+    sampled_text,
+    tidy,
+)
 
 ROWS = 12  # of the table: times, evenly spread
 SELDOM = 0.01  # of a crossing, below which a way is frozen from the start
@@ -40,7 +48,7 @@ def text(found: Annealing) -> Report:
         {
             title: course_lines(found),
             over: [f"The start: {start}.", *_over_time(found)],
-            "How far to trust this": [*trust, *found.notes],
+            "How far to trust this": [*trust, *found.notes, sample_text(found.landscape)],
         }
     )
 
@@ -158,7 +166,7 @@ def _over_time(found: Annealing) -> list[Any]:
             pairs = zip(course.shares[k], course.balance[k], strict=True)
             cells = [_cell(share, course.error) for pair in pairs for share in pair]
         rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *cells])
-    return [*tabulated(["step", "T", *header], rows), how]
+    return [*tabulated(["step", "T", *header], rows, [len(rows) - 1, 0, len(rows) // 2]), how]
 
 
 def _cell(share: float, error: float) -> str:

@@ -25,6 +25,7 @@ from stationary.wording import (
     joined,
     near_one_text,
     offset_text,
+    plain_text,
     power_text,
     probability_text,
     time_text,
@@ -192,7 +193,7 @@ def _where(analysis: Analysis, said: str) -> str:
         pair = (analysis.basins.index(b) for b in basins[:2])
         of_ratio = float(sample.known.log_ratios[tuple(pair)])
     times = (
-        f"{math.exp(gain):.{min(told_digits(error, of_ratio, 4) + 1, 4)}g}"
+        plain_text(math.exp(gain), min(told_digits(error, of_ratio, 4) + (not of_ratio > 0), 4))
         if gain < 13
         else power_text(gain, error, of_ratio)
         if gain < math.inf

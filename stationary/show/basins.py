@@ -134,13 +134,19 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
             f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
             f"relative error {relative_error_text(worst.exit_time_error, worst.log_exit_time)}."
         )
-    barriers = error_text(max(b.barrier_error for b in analysis.basins))
+    barrier, barriers = "", ""
+    if any(x is not None for b in shown for x in (b.barrier_left, b.barrier_right)):
+        worst_barrier = error_text(max(b.barrier_error for b in analysis.basins))
+        barriers = f"; of the barriers {worst_barrier}"
+        barrier = (
+            " Barrier: how far the exponent (the integral of 2 f / a over "
+            f"{analysis.diffusion.variable}) falls from the minimum to the unstable neighbour."
+        )
     return [
         *tabulated(header, rows),
-        "log P: natural logarithm of the density at the minimum; a: the variance there. Barrier: "
-        f"how far the exponent (the integral of 2 f / a over {analysis.diffusion.variable}) falls "
-        f"from the minimum to the unstable neighbour. Errors: of log P at most "
-        f"{error_text(max(map(_of_density, shown)))}; of the barriers {barriers}.{timing}",
+        "log P: natural logarithm of the density at the minimum; a: the variance there."
+        f"{barrier} Errors: of log P at most {error_text(max(map(_of_density, shown)))}{barriers}."
+        f"{timing}",
         told,
     ]
 

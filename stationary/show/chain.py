@@ -18,6 +18,7 @@ from stationary.wording import (
     known_text,
     last_rate_text,
     probability_text,
+    sample_text,
     sentence,
 )
 
@@ -100,7 +101,7 @@ def trust(chain: ChainState) -> list[str]:
             f"Exact chain: {chain.cells} cells on each class; error of the distribution function "
             f"{error_text(chain.edge_error)}."
         )
-    return lines + [f"Chain: {note}" for note in chain.notes]
+    return [*lines, *(f"Chain: {note}" for note in chain.notes), sample_text(chain.landscape)]
 
 
 def data(chain: ChainState) -> dict[str, Any]:

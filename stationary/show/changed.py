@@ -17,6 +17,7 @@ from stationary.wording import (
     error_text,
     estimate_text,
     near_one_text,
+    plain_text,
     power_text,
     probability_text,
     sample_text,
@@ -44,8 +45,8 @@ def times_text(log_ratio: float, of_sample: float = 0.0) -> str:
         return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
     if abs(log_ratio) > 11.5:
         return power_text(log_ratio, 0.0, of_sample)
-    known = min(3, told_digits(0.0, of_sample, 3) + 1)
-    return f"{math.exp(log_ratio):.{known}g}"
+    known = 3 if not of_sample > 0 else told_digits(0.0, of_sample, 3)
+    return plain_text(math.exp(log_ratio), known)
 
 
 def to_the(name: str, power: float) -> str:

@@ -110,7 +110,8 @@ def _trust(check: Check) -> list[Line]:
             f"{sent.burn_in:,} of burn-in, seed {sent.seed}."
             + ("" if sent.complete else " It was interrupted.")
         )
-        lines += [f"Simulation: {note}" for note in sent.notes]
+        own = (note for note in sent.notes if note not in lines)  # not said of all yet
+        lines += [f"Simulation: {note}" for note in own]
     name = check.analysis.diffusion.name
     return [sentence(line, name) for line in (*lines, *check.analysis.end_state.notes)]
 

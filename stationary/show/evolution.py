@@ -81,7 +81,8 @@ def _over_time(e: Evolution, known: Errors) -> list[Line]:
         told = [_share(*v) for v in off]
         column(name, told, None if sure is None else np.where(sure < LEAST, 0.0, sure))
     rows = [[c[k] for c in columns] for k in chosen]
-    lines = ["", *tabulated(header, rows)]
+    last = len(rows) - 1  # what ten lines hold
+    lines = ["", *tabulated(header, rows, [last, 0, last // 2])]
     if known is not None:
         worst = (error_text(np.nanmax(x)) for x in (e.mean_error, e.std_error))
         words = "Numerical errors: of the mean at most {}, of the deviation {}."
@@ -257,10 +258,12 @@ def _trust(e: Evolution) -> str:
     known = error_text(float(e.error.max()))
     if e.finest:
         told = ", where doubles tell it from an atom" if e.atoms else ""
-        words = (
-            f"{e.cells} cells, corrected by grids of up to {e.finest}. Probabilities below an edge "
-            f"are right to {known}{told}, of which {error_text(float(e.time_error.max()))} is from "
-            "the steps in time."
+        words = f"{e.cells} cells, corrected by grids of up to {e.finest}. "
+        words += (
+            f"Probabilities below an edge are right to {known}{told}, of which "
+            f"{error_text(float(e.time_error.max()))} is from the steps in time."
+            if e.error.max() < 0.5
+            else "Probabilities below an edge are not known."
         )
     else:
         words = (

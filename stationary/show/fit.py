@@ -30,7 +30,11 @@ def text(f: Fit) -> Report:
     lines = [
         f"It is {lags.verdict.value}.",
         f"{count:,} observations{several}, about {typical:.4g} apart, of a process that forgets "
-        + ("more slowly than that shows." if memory > runs.duration else f"within {memory:.4g}."),
+        + (
+            "more slowly than that shows."
+            if memory > runs.duration
+            else f"within some {memory:.2g}."
+        ),
     ]
     if (every := f.found.runs.every) > 1:
         lines.append(
@@ -74,10 +78,21 @@ def text(f: Fit) -> Report:
         )
         for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))
     ]
-    mean = found.end_state.mean()
-    mean_told = place(mean) if errors is None else sampled_text(mean, errors.mean, 15)
-    of_std = 0.0 if errors is None else errors.std
-    peaks = _peaks(found.end_state, place)
+    mean, std = found.end_state.mean(), found.end_state.std()
+    moments = f"Mean {place(mean)}, standard deviation {std:.4g}"
+    near = {}
+    if errors is not None:
+        moments = (
+            f"Mean {sampled_text(mean, errors.mean, 15)} (standard error {errors.mean:.2g}), "
+            f"standard deviation {sampled_text(std, errors.std, 6)} ({errors.std:.2g})"
+        )
+        near = {b.position: errors.positions[k] for k, b in enumerate(found.basins)}
+
+    def peak(x: float) -> str:  # which moves about as much as the minimum next to it
+        nearest = min(near, key=lambda at: abs(at - x), default=x)
+        return place(x, near.get(nearest, 0.0) / 10**SECOND)
+
+    peaks = _peaks(found.end_state, peak)
     told = []
     if lags.verdict is not Verdict.DIFFUSION:
         told.append(
@@ -92,8 +107,8 @@ def text(f: Fit) -> Report:
             "The end state": [
                 *told,
                 *tabulated(("minimum", "std. error", "mass", "exit time"), ends),
-                f"Mean {mean_told}, standard deviation "
-                f"{sampled_text(found.end_state.std(), of_std, 6)}{peaks}.",
+                "Exit time: the mean time to leave the minimum, in the unit of the series.",
+                f"{moments}{peaks}.",
                 f"The series itself: mean {known_text(runs.all.mean(), 1e-3 * spread)}, standard "
                 f"deviation {spread:.4g}.",
             ],

@@ -9,12 +9,18 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 WIDTH = 80  # of a terminal, in columns
 MOST_ROWS = 30  # of a table
 INDENT = "  "
-FIRST = ("started at", "quantity", "minimum")  # of a table that ten lines hold: what was asked for
+FIRST = (
+    "started at",
+    "quantity",
+    "minimum",
+    "basin of",
+)  # of a table that ten lines hold: what was asked for
 LEVELS = (0.025, 0.5, 0.975)  # of quantiles that are told
 
 
@@ -66,13 +72,14 @@ class Report(str):
     def brief(self) -> str:
         """Its first ten lines at most: what is said first, and the table that was asked for."""
         title, head = self.sections[0]
-        rest = [(t, x) for t, lines in self.sections[1:] for x in lines if isinstance(x, Table)]
+        rest = [(t, x) for t, lines in self.sections for x in lines if isinstance(x, Table)]
         rest.sort(key=lambda pair: [pair[1].header[0] != name for name in FIRST])
         name, table = rest[0] if rest else ("", Table((), ()))
         above = ["", name] if table.header[:1] == FIRST[:1] else [""]
         rows = [*above, *str(table.brief(3)).split("\n\n")[0].splitlines()] if rest else []
         lines, room = [title], 10 - len(rows)
-        for paragraph in head:
+        # What follows a table is about it.
+        for paragraph in takewhile(lambda line: not isinstance(line, Table), head):
             said = paragraph.split(". ") if isinstance(paragraph, str) else [paragraph]
             more = _set(paragraph).splitlines()
             while len(lines) + len(more) > room and len(said) > 1:  # as many sentences as there is
@@ -80,8 +87,6 @@ class Report(str):
                 more = _set(f"{'. '.join(said)}.").splitlines()
             if len(lines) + len(more) <= room or len(lines) == 1:
                 lines += more[: room - len(lines)]
-            elif isinstance(paragraph, Table):
-                break  # what follows is about it
         return "\n".join([*lines, *rows])
 
 

@@ -64,8 +64,11 @@ def _of_sgd(p: FirstPassage) -> str:
     logs = np.ravel(p.mean.log).astype(float)
     log_chance = np.reshape(p.probability.log, (len(p.targets), -1)).astype(float)
     reached = np.isfinite(log_chance).any(axis=0).tolist()
-    told = zip(_starts(p), logs, reached, known or (), strict=known is not None)
-    for start, log, perhaps, t in told:
+    errors, sample = np.ravel(p.mean.error).astype(float), passage_errors(p)
+    sure = np.full(len(logs), np.nan) if sample is None else np.ravel(sample)
+    numbers = zip(logs, errors, sure, strict=True)
+    told = zip(_starts(p), numbers, reached, known or (), strict=known is not None)
+    for start, (log, error, of_sample), perhaps, t in told:
         if t.log_time == -math.inf:
             continue
         at = start if isinstance(start, str) else f"{float(start):.6g}"
@@ -75,7 +78,7 @@ def _of_sgd(p: FirstPassage) -> str:
             same = log == t.log_time or abs(log - t.log_time) <= max(FAR, t.error)
             who, own = "chain", _of_chain(t, at, perhaps)
         never = "perhaps never" if perhaps else "never"
-        limit = f"after {time_text(log)}" if math.isfinite(log) else never
+        limit = f"after {time_text(log, error, 6, of_sample)}" if math.isfinite(log) else never
         words.append(f"{own}, the diffusion {limit}{'' if same else f': believe the {who}'}.")
         if math.isfinite(t.upper_error):
             low, high = (f"{float(x):g}" for x in _around(p, start))

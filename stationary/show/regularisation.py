@@ -7,16 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
+from stationary.questions.influence import standard_errors
 from stationary.questions.regularisation.path import RegularisationPath
+from stationary.show.answer import places
 from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, symbol_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.show.sample import SUFFIX, standard_error_text
+from stationary.show.sample import SUFFIX, rests_of, standard_error_text
+from stationary.states.basins import basins_of
 from stationary.wording import (
     error_text,
     last_rate_text,
     mean_text,
     near_one_text,
     probability_text,
+    relative_error_text,
     sampled_text,
 )
 
@@ -24,29 +29,35 @@ from stationary.wording import (
 def text(path: RegularisationPath) -> Report:
     """The path as a table, the exact answer below it, and the verdict."""
     exact, v = path.exact, path.exact.diffusion.variable
-    basins = []
+    basins, sure = [], path.standard_errors
+    shown: Any = "{:.6g}".format
+    if sure is not None and exact.kind == "density":
+        known = standard_errors(exact, basins_of(exact, 0.0))
+        shown = shown if known is None else places(exact, rests_of(exact, known))
     for k, place in enumerate(path.basins, start=1):
-        at = "" if place.position is None else f", at {v} = {place.position:.6g}"
+        at = "" if place.position is None else f", at {v} = {shown(place.position)}"
         kind = {"between": "no minimum", "transient": "left for good"}.get(place.kind, place.kind)
-        basins.append(f"{k}  {v} from {place.lower:.6g} to {place.upper:.6g}: {kind}{at}")
-    rows, sure = [], path.standard_errors
+        basins.append(f"{k}  {v} from {shown(place.lower)} to {shown(place.upper)}: {kind}{at}")
+    rows = []
     for k, eps in enumerate(path.epsilons):
-        error = error_text(np.nanmax(e)) if np.isfinite(e := path.errors[k]).any() else "-"
+        error = "-"
+        if np.isfinite(e := path.errors[k]).any():
+            worst = int(np.nanargmax(e))
+            error = relative_error_text(e[worst], path.log_masses[k, worst])
         mean = [mean_text(path.mean[k], path.std[k])]
-        if sure is not None and np.isfinite(sure["mean"][k]):
-            mean = [sampled_text(path.mean[k], sure["mean"][k], 6)]
         if sure is not None:
-            logs = sure["log_masses"][k]
-            worst = float(np.nanmax(logs)) if np.isfinite(logs).any() else math.nan
-            mean += [standard_error_text(e) for e in (float(sure["mean"][k]), worst)]
+            mean = _of_mean(path.mean[k], path.std[k], sure["mean"][k], sure["log_masses"][k])
         masses = (_mass(path, k, i) for i in range(len(path.basins)))
         rows.append([f"{eps:.3g}", *masses, *mean, error])
     unknown = None if exact.kind == "none" else "by the start"
-    known = [unknown if p.exact is None else p.exact for p in path.basins]
+    held = [unknown if p.exact is None else _exact(path, i) for i, p in enumerate(path.basins)]
     more = ["std. error", "of ln mass"] * (sure is not None)
     end: list[str | None] = [None, *[None] * len(more), None]
     if exact.kind not in ("none", "classes"):
         end[0], end[-1] = mean_text(exact.mean(), exact.std()), error_text(exact.mass_error)
+        if sure is not None:
+            of_mean, of_logs = float(sure["exact_mean"]), sure["exact_log_masses"]
+            end[:-1] = _of_mean(exact.mean(), exact.std(), of_mean, of_logs)
     header = ("eps", *(str(k + 1) for k in range(len(path.basins))), "mean", *more, "rel. error")
     return report(
         {
@@ -56,10 +67,27 @@ def text(path: RegularisationPath) -> Report:
                 _of_sample(path),
             ],
             "Basins": basins,
-            "Masses": tabulated(header, [*rows, ["exact", *known, *end]]),
+            "Masses": tabulated(
+                header, [*rows, ["exact", *held, *end]], [len(rows), max(len(rows) - 1, 0), 0]
+            ),
             "The path stops": [path.stopped] if path.stopped else [],
         }
     )
+
+
+def _of_mean(mean: float, std: float, of_mean: float, of_logs: Array) -> list[str]:
+    """A mean, its standard error, and the largest of the logarithm of a mass."""
+    told = sampled_text(mean, of_mean, 6) if of_mean > 0 else mean_text(mean, std)
+    worst = float(np.nanmax(of_logs)) if np.isfinite(of_logs).any() else math.nan
+    return [told, standard_error_text(float(of_mean)), standard_error_text(worst)]
+
+
+def _exact(path: RegularisationPath, i: int) -> str:
+    p, sure = float(path.basins[i].exact or 0.0), path.standard_errors
+    log_p = math.log(p) if p > 0 else -math.inf
+    if sure is None:
+        return probability_text(log_p)
+    return _told(log_p, float(sure["exact_masses"][i]), float(sure["exact_log_masses"][i]))
 
 
 def _mass(path: RegularisationPath, k: int, i: int) -> str:
@@ -69,7 +97,10 @@ def _mass(path: RegularisationPath, k: int, i: int) -> str:
         return "-"
     if sure is None:
         return probability_text(log_p)
-    of_mass, of_log = (float(sure[name][k, i]) for name in ("masses", "log_masses"))
+    return _told(log_p, float(sure["masses"][k, i]), float(sure["log_masses"][k, i]))
+
+
+def _told(log_p: float, of_mass: float, of_log: float) -> str:
     if log_p > -of_mass:
         return near_one_text(log_p, of_mass)
     return probability_text(log_p, of_sample=of_log)
@@ -80,8 +111,8 @@ def _of_sample(path: RegularisationPath) -> str:
         return ""
     return (
         "Drift and variance were estimated from a sample, whose standard errors are those of the "
-        "mean, and the largest of ln of a mass. Where it has none they are not known; laws and the "
-        "exact answer are told without."
+        "mean, and the largest of ln of a mass. Where it has none they are not known; laws are "
+        "told without."
     )
 
 

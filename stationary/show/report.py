@@ -320,6 +320,7 @@ def _ends(analysis: Analysis) -> list[Line]:
     line = f"Periodic: the ends {' and '.join(ends)} are joined."
     if any(b.lower < lower or b.upper > upper for b in analysis.basins):
         line += " The basin across them is given with one end beyond the domain."
+    line += f" Mean, deviation and quantiles are those of {v} between these ends."
     return [line]
 
 

@@ -30,6 +30,7 @@ from stationary.simulation.streams import Moments, Record, Watch, estimate, join
 from stationary.simulation.tabulated import TOLERANCE, Table
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
+from stationary.wording import sample_text
 
 WINDOW = 32  # steps of the first window of an automatic burn-in
 ROUNDS = 16  # in which progress is told and the target error is looked at
@@ -63,7 +64,7 @@ class Run:
         kinds, roots, of_ends = ends_of(process, self.terrain)
         step, of_step = time_step(process, self.terrain, dt)
         milstein, of_method = is_milstein(process, self.terrain, method)
-        self.notes = [*said, *of_ends, *of_step, *of_method]
+        self.notes = [*said, *of_ends, *of_step, *of_method, *filter(None, [sample_text(process)])]
         if isinstance(process, Landscape) and isinstance(table_read(process), Table):
             self.notes.append(
                 f"gradients were read from tables, right to {TOLERANCE:g} of the largest of each."

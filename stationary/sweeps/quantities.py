@@ -1,7 +1,7 @@
 """What else a sweep tells of each point: currents, exit times, barriers, moments, any function.
 
-A quantity is a function of an `Analysis`, which gives a number, a number and its error, or a list
-of these, one for each basin from left to right.
+A quantity is a function of an `Analysis`, which gives a number, a number and its error, and maybe
+its standard error, or a list of these, one for each basin from left to right.
 """
 
 from __future__ import annotations
@@ -185,10 +185,11 @@ def _of_one(name: str, value: Any, analysis: Analysis) -> Extras:
         if one is None and several:
             continue
         one = math.nan if one is None else one
-        pair = tuple(one) if isinstance(one, tuple) else (one, math.nan)
+        pair = tuple(one) if isinstance(one, tuple) else (one, math.nan)  # and a standard error
         k = None if place is None else [float(b.position) for b in analysis.basins].index(place)
         value = float(pair[0])
-        found[name, place] = value, float(pair[1]), _of_sample(name, value, k, analysis)
+        sure = float(pair[2]) if len(pair) > 2 else _of_sample(name, value, k, analysis)
+        found[name, place] = value, float(pair[1]), sure
     return found
 
 

@@ -242,8 +242,9 @@ def sweep(
         What else is wanted of each point, as columns: names such as "exit_time", "barrier_left",
         "current", "mean_velocity", "effective_diffusion", "entropy", "skewness", "sharpness" or
         "chain_mass", or a mapping of names to functions of an `Analysis`, which give a number, a
-        number and its error, or a list of these with one for each basin. Each point is then
-        analysed by itself. On a ring, its current and mean velocity if nothing is said.
+        number and its error (and its standard error, of a sample), or a list of these with one for
+        each basin. Each point is then analysed by itself. On a ring, its current and mean
+        velocity if nothing is said.
     initial
         Where the process starts, as for `end_state`.
     executor

@@ -55,14 +55,16 @@ class RegularisationPath(Followed, Result):
     def standard_errors(self) -> dict[str, Array] | None:
         """Of "mean" and "std" (n,), "masses" and "log_masses" (n, basins), by what a sample leaves.
 
-        nan where they are not known; None where nothing was estimated.
+        And of the exact answer, as "exact_mean", ... nan where they are not known; None where
+        nothing was estimated.
         """
         if self.exact.diffusion.sample is None:
             return None
-        shape = len(self.states), len(self.basins)
+        states = [*self.states, self.exact]
+        shape = len(states), len(self.basins)
         found = {name: np.full(shape[:1], np.nan) for name in ("mean", "std")}
         found |= {name: np.full(shape, np.nan) for name in ("masses", "log_masses")}
-        for k, state in enumerate(self.states):
+        for k, state in enumerate(states):
             basins = basins_of(state, 0.0) if state.kind == "density" else ()
             known = standard_errors(state, tuple(basins))
             if known is None:
@@ -73,7 +75,8 @@ class RegularisationPath(Followed, Result):
                 at = [j for j, p in enumerate(self.basins) if _same(p, b)]
                 for name in ("masses", "log_masses"):
                     found[name][k, at] = getattr(known, name)[i]
-        return found
+        exact = {f"exact_{name}": values[-1] for name, values in found.items()}
+        return {name: values[:-1] for name, values in found.items()} | exact
 
     @property
     def interrupted(self) -> bool:
