@@ -1363,12 +1363,45 @@ def test_several_basins_beyond_all_barriers_are_compared():
         (lambda w: ((w[0] - 1) ** 2, (w[0] + 1) ** 2), "nothing moves the component 1"),
         (lambda w: (w[0] ** 2 + w[1] ** 2, 2 * w[0] ** 2 + w[1] ** 2), "comes to rest there"),
         (lambda w: ((w[0] - 1) ** 2, (w[1] + 1) ** 2, (w[0] + w[1]) ** 2), "comes to rest there"),
+        (lambda w: [(w[0] * w[1] * x - y) ** 2 for x, y in ((1, 1), (2, 1), (1, 3))], "one combi"),
     ],
 )
 def test_where_nothing_spreads_there_is_no_density_and_why_is_said(losses, words):
     domain = ((-2, 2), (-2, 2))
     with pytest.raises(LandscapeError, match=words):
         end_state(Landscape(losses=losses, weights=2, learning_rate=0.1, domain=domain))
+
+
+def test_noise_that_is_oblique_to_a_wall_is_balanced_along_it():
+    """Of e^(-x^2 - y^2), with a current along the wall that is 0 there."""
+    (xx, xy), (_, yy) = a = np.array([[1.0, 0.7], [0.7, 0.6]])
+
+    def drift(w):
+        x, y = w
+        return -xx * x - xy * y - 0.8 * x * y, -xy * x - yy * y - 0.4 + 0.8 * x**2
+
+    domain = ((0, 6), (-6, 6))
+    state = end_state(Diffusion(drift, a, weights=2, domain=domain))
+    x = np.array([[0.0, 0.1, 0.7, 1.0], [0.2, -1.0, 0.5, 0.0]])
+    exact = 2 / math.pi * np.exp(-(x**2).sum(axis=0))
+    off = np.abs(state.pdf(x) - exact).max() / (2 / math.pi)
+    assert off <= state.error < 1e-6
+
+
+def test_a_network_of_two_weights_is_solved_where_its_noise_is_nearly_along_one_direction():
+    """w1 tanh(w0 x) is the same where both weights change their signs."""
+    rng = np.random.default_rng(2)
+    x, off = rng.normal(0, 1.2, (6, 1)), rng.normal(0, 0.4, (6, 1))
+
+    def losses(w):
+        return (w[1] * np.tanh(w[0] * x) - np.tanh(x) - off) ** 2 / 2
+
+    rate, domain = 0.6, ((-3, 3), (-3, 3))
+    state = end_state(
+        Landscape(losses, weights=2, learning_rate=rate, weight_decay=0.03, domain=domain)
+    )
+    assert state.error < 1e-2
+    assert all(abs(b.log_mass + math.log(2)) <= b.mass_error < 1e-5 for b in state.basins)
 
 
 def test_a_step_that_overshoots_is_said_first():
@@ -1535,7 +1568,7 @@ def test_a_finer_mesh_that_resolves_less_is_not_the_answer(monkeypatch):
 
     seen = []
 
-    def worse(density, floor):
+    def worse(density, floor, rests):
         seen.append(density.mesh.count)
         made = np.zeros(density.mesh.count)
         made[0] = 1e-3 if len(seen) < 3 else 1e-5 * len(seen)

@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError
+from stationary.numbers.arithmetic import SAME
 from stationary.plane.boxes import even
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of, solve
@@ -31,11 +32,12 @@ PLACES = 48  # for each direction, at which it is looked where the drift leads
 
 @dataclass(frozen=True, eq=False)
 class Apart:
-    """Attractors, (2, K), saddles, (2, S), and which attractor the drift leads to from places,
-    (2, M)."""
+    """Attractors, (2, K), saddles, (2, S), points at which neither drift nor noise acts, (2, R),
+    and which attractor the drift leads to from places, (2, M)."""
 
     attractors: Array
     saddles: Array
+    rests: Array
     places: Array
     label: Array
 
@@ -53,15 +55,16 @@ class Apart:
         if len(np.unique(label)) != len(flow.attractors) or (label < 0).any():
             return None
         at, tops = (positions(equilibria, kind) for kind in ("stable", "saddle"))
-        return cls(at, tops, places, label)
+        noise = np.array([np.trace(e.variance) for e in equilibria])
+        rests = np.array([e.position for e in equilibria]).T[:, noise <= SAME * noise.max()]
+        return cls(at, tops, rests, places, label)
 
     def heights(self, density: Density) -> tuple[float, float]:
-        """-log P, above its least, of the highest saddle that it takes to join all attractors, and
-        of the attractor with the least density."""
+        """-log P, above its least, of the highest saddle that it takes to join all attractors, as
+        far as P is positive there, and of the attractor with the least density; or inf."""
         tops = np.sort(density.depth(self.saddles))[: self.attractors.shape[1] - 1]
-        own = density.depth(self.attractors)
-        both = (v[np.isfinite(v)].max(initial=0.0) for v in (tops, own))
-        return float(next(both)), float(next(both))
+        floor = tops[np.isfinite(tops)].max(initial=0.0)
+        return float(floor), float(density.depth(self.attractors).max())
 
     def labels(self, mesh: Mesh) -> Array:
         """(E,): the attractor that each rectangle counts to."""

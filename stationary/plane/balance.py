@@ -1,8 +1,9 @@
 """A second look at a density, which asks for no derivative of the noise.
 
-In an end state the mean of f . grad v + a : grad grad v / 2 is 0 for every smooth v that is flat at
-walls. A density that was found from div a misses what jumps of the noise do; here it is multiplied
-by 1 and a combination of cosines, so that the means of as many such v vanish.
+In an end state the mean of f . grad v + a : grad grad v / 2 is 0 for every smooth v, less the
+integral of P n.a grad v / 2 along walls: what noise oblique to a wall carries along it, where v is
+flat across. A density that was found from div a misses what jumps of the noise do; here it is
+multiplied by 1 and a combination of cosines, so that the means of as many such v vanish.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from stationary.numbers.cost import CACHE
 from stationary.plane.boxes import clipped, sides_of
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE
-from stationary.plane.mesh import basis
+from stationary.plane.mesh import RULE, basis, gauss
 from stationary.process.plane import PlaneDiffusion
 
 ORDER = 8  # cosines of each coordinate; those of both together are of a lower order
@@ -28,10 +29,12 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     mean, covariance = density.moments
     reach = WIDE * np.sqrt(np.diag(covariance))
     ends = np.array([mean - reach, mean + reach])
+    walls = []
     for axis, side, x in sides_of(density.box, PLACES):
         wall = density.box[axis][side]
         if wall == process.domain[axis][side] and density.depth(x).min() < HELD:
             ends[side, axis] = wall
+            walls.append((axis, side))
     low, high = np.array(clipped(ends[0], ends[1], process.domain)).T
     waves = np.pi * np.arange(ORDER)[:, None] / (high - low)[:, None, None]  # (axis, ORDER, 1)
 
@@ -59,6 +62,13 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
         generated *= mass[some]
         right += generated.sum(axis=1)
         matrix += generated @ pairs(p, q).T
+    for axis, side in walls:
+        x, mass = _along(density, axis, side)
+        (p, q), (dp, dq), _ = cosines(x)
+        across = process.fields(x).a[0, 1] * mass * (0.5 - side)
+        generated = (pairs(p, dq) if axis == 0 else pairs(dp, q)) * across
+        right += generated.sum(axis=1)
+        matrix += generated @ pairs(p, q).T
     # So that a fast combination is one of short waves, each counts by its length.
     size = pairs(*(1 + np.arange(ORDER)[None, :, None] ** 2 + np.zeros((2, 1, 1))))[:, 0]
     found = np.linalg.lstsq(matrix / size[:, None], -right / size, DECIDED)[0]
@@ -69,3 +79,19 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     b = basis(density.degrees[1]).at(nodes)
     u = b @ density.u @ b.T
     return Density(density.mesh, density.phi, u * factor.reshape(at.shape[1:]))
+
+
+def _along(density: Density, axis: int, side: int) -> tuple[Array, Array]:
+    """Points along a side of the box, (2, M), and P there times their weights."""
+    mesh, panels = density.mesh, density.panels
+    end = mesh.outer[axis, side, panels.number]
+    end &= (panels.low if side == 0 else panels.low + panels.size)[axis] == 2 * side - 1
+    part, (t, w) = panels.restricted(end), gauss(RULE)
+    wall = np.array([2.0 * side - 1])
+    at = (wall, t) if axis == 0 else (t, wall)
+    phi, u = (v.reshape(-1, len(t)) for v in density.tables(part, *at))
+    low, size = density.sides(part)
+    x = low[:, :, None] + size[:, :, None] * (1 + t) / 2
+    x[axis] = density.box[axis][side]
+    mass = np.exp(-phi - density.log_total) * u * w * size[1 - axis, :, None] / 2
+    return x.reshape(2, -1), mass.ravel()

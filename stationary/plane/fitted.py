@@ -64,6 +64,14 @@ class Fitted:
         return np.asarray(self._smooth[1].ev(*x))
 
 
+def adds_across(process: PlaneDiffusion, box: Box, *points: Array) -> bool:
+    """Whether the chain adds noise across the one that there is at points (2, M), as where all
+    gradients nearly share a direction."""
+    x, wide = np.concatenate(points, axis=1), np.ptp(np.array(box), axis=1)[:, None]
+    values = np.linalg.eigvalsh(np.moveaxis(process.fields(x).a, -1, 0) / (wide @ wide.T))
+    return bool((values[:, 0] <= NARROW * values[:, 1]).any())
+
+
 def fitted(
     process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], count: int, box: Box | None = None
 ) -> Fitted | None:

@@ -286,7 +286,10 @@ def _runs_away(process: PlaneDiffusion, box: Box, spots: Array, anywhere: bool) 
         beyond = ((spots[axis] - box[axis][side]) * (2 * side - 1) > 0).any()
         if beyond or not (out.any() if anywhere else out.all()):
             continue
-        back, far = _led(process, x[:, out][:, 2 :: 1 if anywhere else POINTS // 4], box)
+        some = x[:, out][:, 2 :: 1 if anywhere else POINTS // 4]
+        if not some.size:
+            continue
+        back, far = _led(process, some, box)
         if (far & ~back).any() if anywhere else not back.all():
             return True
     return False

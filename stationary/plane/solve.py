@@ -9,19 +9,20 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.arithmetic import DOUBLE, SAME
 from stationary.numbers.elementary import depth_of
 from stationary.plane import closed
 from stationary.plane.apart import Apart
 from stationary.plane.balance import balanced
 from stationary.plane.barriers import beyond_barriers
 from stationary.plane.boxes import box_of, ends_of, finite_box, joined, scattered, sides_of
-from stationary.plane.curl import Curl, curl_test
+from stationary.plane.curl import SINGULAR, Curl, curl_test
 from stationary.plane.density import Density, Solved
+from stationary.plane.fitted import adds_across
 from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere, positions
 from stationary.plane.product import gibbs, product
-from stationary.plane.rough import Rough, found_on_grid
-from stationary.plane.spectral import CUT, RESOLVED, spectral
+from stationary.plane.rough import Rough, found_on_grid, on_box
+from stationary.plane.spectral import CUT, MOST, RESOLVED, THIN, spectral
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import FARTHEST, Chart, Stretched, power_of
 from stationary.plane.walls import ends_at_walls
@@ -29,14 +30,28 @@ from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import at
 
-WORST = 1e-2  # of the peak: above this it is no answer
+WORST = 0.2  # of the peak: above this it is no answer
+GOOD = 1e-2  # of the peak: below this no other way is tried
 LOW = 12.0  # in -log P, above which a side does not matter
 FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
 HIGH = 32.0  # in -log P of a saddle: beyond, they are too coarse for what crosses it
+BELOW = 2.0  # in log P of attractors: those farther below are to be known to a tenth of that
 LEAK = 3e-13  # of the peak: what rounding leaves of a net flux; a third of it was seen
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
 NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
 
+ONE_WAY = (
+    "{name}: drift and noise push along one direction at each point, as where all losses depend on "
+    "one combination of the weights alone (w0 * w1): minima are curves, nothing pushes across that "
+    "direction, and there is no density in the plane. Take the combination as one weight (of "
+    "w0 * w1 what is left has |w0| = |w1|: losses of w = (u, u) at half the learning rate), or add "
+    "datapoints or noise that push across."
+)
+THIN_WAYS = (
+    "{name}: the noise has nearly rank 1 around attractors or saddles, and barriers between them "
+    "are too high to be followed there. Raise the noise, let more of it push across, or take each "
+    "basin as a domain of its own."
+)
 UNRESOLVED = (
     "{name}: the density could not be resolved: its error is {error}. It may have a narrow ridge "
     "or no bound, or the noise may jump along a curve; add noise, shrink the domain, or smooth "
@@ -92,7 +107,7 @@ def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Pl
     if at_walls:
         try:
             state = _around(diffusion, equilibria, at_walls)
-            if state.error < WORST:
+            if state.error < GOOD:
                 return state
         except StationaryError:
             pass
@@ -142,7 +157,11 @@ def _around_all(
 ) -> Rough:
     """On a box that goes as far out around attractors that hold little as around the others."""
     stable = positions(equilibria, "stable")
-    lowest = float(rough.nearest(stable).max(initial=0.0)) if _holds(rough, stable) else 0.0
+    if not _holds(rough, stable):
+        some = [e for e in equilibria if e.kind == "stable"]
+        box = joined(rough.box, around(diffusion, some, CUT))
+        return on_box(diffusion, box, rough.peak, stable, True)
+    lowest = float(rough.nearest(stable).max(initial=0.0))
     if not 1 < lowest < HIGH:
         return rough
     try:
@@ -167,7 +186,11 @@ def _solved(
         basins = [around(diffusion, [e], depth_of(DOUBLE)) for e in equilibria]
         return closed.integrated(diffusion, joined(rough.box, *basins), rough.peak)
     stable, saddles = (positions(equilibria, kind) for kind in ("stable", "saddle"))
-    several, singular = stable.shape[1] > 1, tested.noise.singular != "nowhere"
+    several, thin = (
+        stable.shape[1] > 1,
+        adds_across(diffusion, rough.box, stable, saddles, rough.peak[:, None]),
+    )
+    singular = thin or tested.noise.singular != "nowhere"
     inside = _holds(rough, stable)
     # As many saddles as join all attractors, the lowest ones.
     heights = np.sort(rough.nearest(saddles))[: stable.shape[1] - 1]
@@ -177,15 +200,15 @@ def _solved(
     at("elements")
     if low or not several:
         try:
-            solved, lost = _by_elements(diffusion, rough, equilibria)
-            if lost < (RESOLVED if several else WORST):
+            solved, lost = _by_elements(diffusion, rough, equilibria, THIN if singular else MOST)
+            if lost < (GOOD if thin or not several else RESOLVED):
                 return solved
             found.append((lost, solved))
         except ConvergenceError as error:
             if not several:
                 raise
             failed = error
-    if several:
+    if several and not thin:
         at("beyond barriers")
         try:
             made = beyond_barriers(diffusion, equilibria)
@@ -198,17 +221,19 @@ def _solved(
         return best
     if failed is not None:
         raise failed
+    if thin:
+        raise ConvergenceError(THIN_WAYS.format(name=diffusion.name))
     known = "as large as its peak" if not lost < 1 else f"{lost:.1g} of its peak"
     raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error=known))
 
 
 def _by_elements(
-    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...]
+    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], most: int
 ) -> tuple[Solved, float]:
     """By spectral elements; and how well logarithms of P at attractors are known."""
     stable, saddles = (positions(equilibria, kind) for kind in ("stable", "saddle"))
     apart = Apart.of(diffusion, equilibria, rough.box)
-    solved = spectral(diffusion, rough, apart)
+    solved = spectral(diffusion, rough, apart, most)
     density = solved.density
     depth = density.depth(stable)
     if apart is not None:
@@ -222,12 +247,14 @@ def _by_elements(
 
 
 def _unlike(solved: Solved, attractors: Array) -> float:
-    """How far logarithms of P at attractors, less the highest one, move from way to way."""
+    """How far logarithms of P at attractors, less the highest one, move from way to way; where they
+    are far below it, as a part of that."""
     own = solved.density.log_at(attractors)
+    below = own.max() - own
     with np.errstate(invalid="ignore"):
         moved = [d.log_at(attractors) - own for _, d in solved.others]
-        apart = [np.abs(m - m[np.argmax(own)]).max() for m in moved]
-    return float(np.nan_to_num(sum(apart), nan=math.inf))
+        apart = [np.abs(m - m[np.argmax(own)]) / np.maximum(1, below / BELOW) for m in moved]
+    return float(np.nan_to_num(sum(a.max() for a in apart), nan=math.inf))
 
 
 def _error(
@@ -266,7 +293,7 @@ def _with_heavy_tails(
     state = PlaneState(
         diffusion, diffusion, density, others, equilibria, tested, solved.road, notes=density.notes
     )
-    if not state.error < WORST:
+    if not state.error < GOOD:
         raise error
     return state
 
@@ -294,6 +321,11 @@ def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibr
                 "on it. Leave it out, and solve for the other one alone."
             )
     usual = float(np.median(found.a[0, 0] + found.a[1, 1]))
+    values, ways = np.linalg.eigh(np.moveaxis(found.a, -1, 0))
+    off = np.abs(np.einsum("im,mi->m", found.f, ways[:, :, 0]))
+    one_way = off <= SAME * np.linalg.norm(found.f, axis=0)
+    if ((values[:, 0] <= SINGULAR * values[:, 1]) & one_way).all():
+        raise LandscapeError(ONE_WAY.format(name=name))
     for e in equilibria:
         here = diffusion.fields(e.position[:, None]).a[..., 0]
         if e.kind == "stable" and float(np.trace(here)) < RESTING * usual:

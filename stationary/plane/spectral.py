@@ -18,49 +18,65 @@ from stationary.plane.rough import Rough
 from stationary.process.plane import PlaneDiffusion
 
 CUT = 36.0  # rectangles are dropped where P is below e^-CUT of its peak; e^-30 is compared with it
+BEYOND = 16.0  # and no less than e^-BEYOND of what there is on saddles
 FIRST = 10  # rectangles for each direction at first
 # Less than the rough Phi: where that is too steep, u would have to grow without bound.
 FACTOR = 0.8
-MOST = 1500  # rectangles
+MOST, THIN = 1500, 6000  # rectangles, and where noise is singular, so that P may have thin ridges
 RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
+FAIR = 3e-3  # the same, from which on no more than `MOST` are used
 SPREADS = 1e-2  # of the peak: as much missing in a rectangle is seen in others, and is cut first
-WORSE = 3  # so many meshes that resolve less than one before: where noise is singular they may
-DEEP = 5  # so often are rectangles cut in four only at kinks and on thin ridges
+WORSE = 10  # so many meshes that resolve less than one before: where noise is singular they may
+NEAR = 0.1  # of a box: as near to points at rest what is missing counts by area
+DEEP = 5  # so often are rectangles cut in four only at kinks, on thin ridges and at single points
 
 
-def spectral(process: PlaneDiffusion, rough: Rough, apart: Apart | None = None) -> Solved:
+def spectral(
+    process: PlaneDiffusion, rough: Rough, apart: Apart | None = None, most: int = MOST
+) -> Solved:
     """The end state of a process around what a rough one found, be it on attractors apart."""
+    rests = np.empty((2, 0)) if apart is None else apart.rests
     coefficients = Coefficients(process)
     solve = elements.solve if apart is None else apart.solve
     surely = elements.solve if apart is None else partial(apart.solve, sure=True)
     nodes = basis(DEGREE).nodes
     mesh = Mesh.over(rough.box, (FIRST, FIRST))
-    mesh = mesh.restricted(held(mesh, rough.at(mesh.points(nodes)), CUT))
-    made: list[tuple[float, Density]] = []  # what is unresolved of each
+    least = 0.0 if apart is None else float(rough.nearest(apart.attractors).max())
+    mesh = mesh.restricted(held(mesh, rough.at(mesh.points(nodes)), CUT + least))
+    made: list[Density] = []
+    left: list[float] = []  # what is unresolved of each
+    last = 0.0
     while True:
         guess = Guess.joined(mesh, FACTOR * rough.at(mesh.points(nodes)))
         density = Density(mesh, guess.tables, solve(coefficients, guess))
         # Up to the saddles the density is to be known as well as at its peak, and around each
         # attractor as far out.
         floor, least = (0.0, 0.0) if apart is None else apart.heights(density)
-        missing = unresolved(density, floor)
-        made.append((float(missing.max()), density))
-        best = min(range(len(made)), key=lambda k: made[k][0])
-        if made[best][0] < RESOLVED or len(made) > best + WORSE:
+        missing = unresolved(density, floor, rests)
+        if abs(floor - last) > 1:  # before, less of it mattered
+            left, last = [float(unresolved(d, floor, rests).max()) for d in made], floor
+        worst = float(missing.max())
+        made.append(density)
+        left.append(worst)
+        best = int(np.argmin(left))
+        cut = max(CUT + least, floor + BEYOND)
+        if left[best] < RESOLVED or len(made) > best + WORSE:
             break
-        kept = held(mesh, density.above, CUT + least)
-        worst = made[-1][0]
-        tolerated = RESOLVED if worst < SPREADS else worst / 30
-        finer = closer(mesh.restricted(kept), missing[kept], tolerated, MOST)
+        kept = held(mesh, density.above, cut)
+        if not worst < SPREADS:  # its peak may be anywhere
+            kept[:] = True
+        tolerated = RESOLVED if worst < SPREADS and most == MOST else max(RESOLVED, worst / 30)
+        room = MOST if worst < FAIR else most
+        finer = closer(mesh.restricted(kept), missing[kept], tolerated, room)
         if finer is None:
             break
         mesh = finer
-    worst, density = made[best]
+    worst, density = left[best], made[best]
     mesh, guess = density.mesh, Guess(density.mesh, density.phi)
     others = [("degree", Density(mesh, guess.tables, surely(coefficients, guess, DEGREE - 1)))]
     if best and (worst >= RESOLVED or mesh.level.max() > DEEP):
-        others.append(("mesh", made[best - 1][1]))
-    kept = held(mesh, density.above, CUT - 6 + least)
+        others.append(("mesh", made[best - 1]))
+    kept = held(mesh, density.above, cut - 6)
     if not kept.all():
         part = Guess(mesh.restricted(kept), guess.tables[kept])
         others.append(("cut", Density(part.mesh, part.tables, surely(coefficients, part))))
@@ -89,14 +105,20 @@ def held(mesh: Mesh, height: Array, cut: float) -> Array:
     return np.asarray(kept & (part == part[np.argmin(least)]))
 
 
-def unresolved(density: Density, floor: float = 0.0) -> Array:
+def unresolved(density: Density, floor: float, rests: Array) -> Array:
     """How far the density is from resolved in each rectangle: where it is p times e^-floor of its
-    peak, 1 / sqrt(p) times as large a part of it may be missing as above that."""
-    height = density.height
+    peak, 1 / sqrt(p) times as large a part of it may be missing as above that. At points at rest,
+    where P may have no limit, and beyond `DEEP` what is missing counts by area."""
+    height, mesh = density.height, density.mesh
     scaled = density.u * np.exp(-(density.phi - density.phi.min(axis=(1, 2), keepdims=True)))
     size = np.abs(scaled).max(axis=(1, 2))
     here = np.minimum(height, 1e3).min(axis=(1, 2)) - height.min()
     known = np.exp(-np.clip(here - floor, 0, 80) / 2) / np.maximum(size, TINY)
+    known *= 4.0 ** np.minimum(DEEP - mesh.level, 0)
+    wide = np.ptp(np.array(mesh.box), axis=1)[:, None]
+    for x in rests.T:
+        far = np.abs(mesh.low + mesh.size / 2 - x[:, None]) + mesh.size / 2
+        known *= np.minimum(1, (far / wide / NEAR).max(axis=0) ** 2)
     return np.asarray(tails(scaled) * known)
 
 
