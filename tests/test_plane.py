@@ -8,6 +8,7 @@ import math
 import pickle
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -1402,6 +1403,34 @@ def test_a_network_of_two_weights_is_solved_where_its_noise_is_nearly_along_one_
     )
     assert state.error < 1e-2
     assert all(abs(b.log_mass + math.log(2)) <= b.mass_error < 1e-5 for b in state.basins)
+
+
+@pytest.mark.parametrize("high", [0.02, 0.7, 1.0])
+def test_borders_that_are_pixels_are_off_by_what_lies_a_pixel_from_them(high):
+    """Of an even density on a square, of which what lies below `high` counts to one basin."""
+    from stationary.plane.flow import Borders
+
+    none = np.empty((2, 0))
+    raster = np.tile(np.where(np.arange(800) < 800 * high, 0, 1), (800, 1))
+    line = (np.arange(1000) + 0.5) / 1000
+    x = np.array(np.meshgrid(line, line)).reshape(2, -1)
+    borders = Borders(
+        ((0, 1), (0, 1)), none, none, raster, none[0], none[0], none.astype(int), (), exact=False
+    )
+    made = borders.misplaced(SimpleNamespace(quadrature=(x, 0 * x[0], 1 + 0 * x[0])), 1)
+    exact = math.log(1 + 0.01 / high) - math.log(1 - 0.01 / high) if high < 1 else 0.0
+    assert made == pytest.approx([exact], rel=1e-9, abs=1e-15)
+
+
+def test_rates_that_are_no_doubles_are_not_handed_to_superlu(monkeypatch):
+    """It prints on standard output where a matrix is not finite."""
+    from stationary.plane import fitted
+
+    n = 400
+    links = fitted._Links(*(np.arange(n - 1) + k for k in (0, 1)), np.full(n - 1, 1e12), 0.0)
+    monkeypatch.setattr(fitted, "splu", None)
+    height = 1500.0 * (np.arange(n) > 200)
+    assert fitted._solved(links, np.array([0, n - 1]), height, 1.0) is None
 
 
 def test_a_step_that_overshoots_is_said_first():

@@ -190,6 +190,8 @@ class Condensed:
             size /= np.sqrt(np.maximum(np.abs(part.diagonal()), TINY))
             part = csc_array(part.multiply(size[:, None]).multiply(size))
             right = right * size
+        if not np.isfinite(part.data).all():  # of which SuperLU tells the world
+            raise ConvergenceError(_singular(self.process))
         try:
             lu = splu(
                 part, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.01,

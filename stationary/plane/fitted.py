@@ -205,6 +205,8 @@ def _solved(links: _Links, pins: Array, scale: Array, noise: float) -> tuple[Arr
     flow = csc_array((moved, (rows, columns)), shape=(n, n))
     generator = csc_array(flow - csc_array((leaves, (np.arange(n), np.arange(n))), shape=(n, n)))
     rest = np.setdiff1d(np.arange(n), pins)
+    if not np.isfinite(generator.data).all():  # a rate is no double
+        return None
     try:
         lu: Any = splu(
             csc_array(generator[:, rest][rest]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
@@ -213,7 +215,7 @@ def _solved(links: _Links, pins: Array, scale: Array, noise: float) -> tuple[Arr
         u, q = np.zeros((2, len(pins), n))
         u[:, rest] = lu.solve(-generator[:, pins][rest].toarray()).T
         q[:, rest] = lu.solve(-generator[pins][:, rest].toarray().T, trans="T").T
-    except RuntimeError:  # a rate is no double
+    except RuntimeError:
         return None
     if not (np.isfinite(u).all() and np.isfinite(q).all()):
         return None

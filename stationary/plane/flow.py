@@ -186,6 +186,24 @@ class Borders:
         here = (self.sides == label).any(axis=0) & (self.sides[0] != self.sides[1])
         return log_sum(density.log_at(self.curve[:, here]), self.missed[here])
 
+    def misplaced(self, density: Any, count: int) -> Array:
+        """How far logs of what basins hold may be off, where borders are known to a pixel of the
+        flow: what lies as far from a border may belong to the other side."""
+        x, log, u = density.quadrature
+        low, high = ends_of(self.box)
+        own, moves = self.label(x), set(itertools.product((-1, 0, 1), repeat=2)) - {(0, 0)}
+        step = (high - low) / COARSE
+        beside = np.array([self.label(x + step * np.reshape(m, (2, 1))) for m in moves])
+        made = np.empty(count)
+        for k in range(count):
+            held = log_sum(log, u * (own == k))
+            lost = log_sum(log, u * ((own == k) & (beside != k).any(axis=0)))
+            gained = log_sum(log, u * ((own != k) & (beside == k).any(axis=0)))
+            with np.errstate(divide="ignore", invalid="ignore"):
+                less = np.log1p(-np.exp(np.minimum(lost - held, 0.0)))
+                made[k] = np.logaddexp(0.0, gained - held) - less
+        return np.nan_to_num(made, nan=np.inf)
+
     @cached_property
     def _tree(self) -> cKDTree:
         low, high = ends_of(self.box)

@@ -237,10 +237,9 @@ class PlaneState(Bare, Result):
             return PlaneBasins([PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0)])
         saddles = [(k, e) for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
         logs = self._log_masses
-        errors = np.full(len(logs), 0.1)  # of what the pixels along a border hold, for all known
-        if borders.exact:
-            missed = self._cut.missed(self.density.log_total)
-            errors = np.asarray(self.error_of(lambda s: s._log_masses)) + missed
+        exact, total = borders.exact, self.density.log_total
+        missed = self._cut.missed(total) if exact else borders.misplaced(self.density, len(logs))
+        errors = np.asarray(self.error_of(lambda s: s._log_masses)) + missed
         made = []
         for i, e in enumerate(self._attractors):
             top = self.logpdf(e.position)
