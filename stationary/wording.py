@@ -128,7 +128,7 @@ def time_text(log_time: Any, error: Any = 0.0, most: int = 6, of_sample: float =
     return power_text(log_time, float(error), of_sample)
 
 
-def plain_text(x: float, digits: int) -> str:
+def plain_text(x: float, digits: int = 2) -> str:
     """A number to so many digits, without a power of ten below a million: 220, 0.34."""
     text = f"{x:.{digits}g}"
     return f"{float(text):.6g}" if "e+" in text else text

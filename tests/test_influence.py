@@ -715,3 +715,10 @@ def test_ten_lines_of_an_evolution_hold_its_last_time():
     process = Diffusion(lambda x: -x, 1.0, initial=1.0)
     brief = evolve(process, times=np.arange(0, 101, 5)).summary(brief=True)
     assert [line.split()[0] for line in brief.splitlines()[-3:]] == ["0", "50", "100"]
+
+
+def test_a_share_of_all_is_a_hundred_percent():
+    """Two datapoints of three far out make all of the variance: it was 1e+02 %."""
+    x = np.array([0.0, 1.0, -1.0])[:, None]
+    found = analyze(Landscape(lambda w: 0.5 * (w - x) ** 2, learning_rate=0.1, sample=True))
+    assert "make 100 % of that variance" in " ".join(str(found).split())

@@ -18,6 +18,7 @@ from stationary.wording import (
     LN10,
     at_rest_text,
     measured,
+    plain_text,
     power_text,
     probability_text,
     time_text,
@@ -243,7 +244,7 @@ class Check(Result):
         if b is None or abs(longer) < math.log(SLOWER):
             return ()
         big = abs(longer)
-        times = power_text(big) if big > 6 * LN10 else f"{math.exp(big):.2g}"
+        times = power_text(big) if big > 6 * LN10 else plain_text(math.exp(big))
         when = "later" if longer > 0 else "sooner"
         return (f"SGD leaves w = {b.position:.4g} {times} times {when} than the diffusion",)
 

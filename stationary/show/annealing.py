@@ -18,6 +18,7 @@ from stationary.wording import (
     error_text,
     joined,
     known_text,
+    plain_text,
     probability_text,
     sample_text,
     sampled_text,
@@ -86,7 +87,7 @@ def _of_those(found: Annealing) -> list[str]:
         if apart < CLEAR * (course.error + small.error) + 0.005:
             said, but = "agrees", ""
             if small.error > BARELY:
-                said += f" to within its error, which is {100 * small.error:.2g} %"
+                said += f" to within its error, which is {plain_text(100 * small.error)} %"
         lines.append(
             f"The small-step limit {said}: {_shares(small.final, found, 'at', small.error)}{but}."
         )
@@ -128,9 +129,13 @@ def _frozen(f: Freeze, course: Course, found: Annealing) -> str:
     i = found.minima.index(f.minima[1])
     way = f"The way between {_named(found, i - 1)} and {_named(found, i)} is"
     if SELDOM < f.crossings < 1:
-        return f"{way} open for less than one crossing: {f.crossings:.2g} are expected in all."
+        return (
+            f"{way} open for less than one crossing: {plain_text(f.crossings)} are expected in all."
+        )
     if f.crossings < 1:
-        return f"{way} frozen from the start: {f.crossings:.2g} crossings are expected in all."
+        return (
+            f"{way} frozen from the start: {plain_text(f.crossings)} crossings are expected in all."
+        )
     if f.step >= len(found.schedule) - 1:
         return f"{way} open until the end."
     stay = _percent(float(course.final[i:].sum()), course.error)

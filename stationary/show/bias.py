@@ -23,6 +23,7 @@ from stationary.wording import (
     known_text,
     last_rate_text,
     near_one_text,
+    plain_text,
     power_text,
     probability_text,
     relative_error_text,
@@ -89,7 +90,7 @@ def _of_sample(bias: WidthBias, known: StandardErrors | None) -> list[Line]:
     """What estimated functions leave unknown of the first ratio, a second error."""
     if bias.state.diffusion.sample is None:
         return []
-    error = "not known" if known is None else f"{known.log_ratios[bias.ratios[0].indices]:.2g}"
+    error = "not known" if known is None else plain_text(known.log_ratios[bias.ratios[0].indices])
     return [
         "Drift and variance were estimated from a sample: the standard error that it leaves the "
         f"logarithm of this ratio, beside the numerical errors below, is {error}."

@@ -124,7 +124,7 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
         times = times_text(float(c.log_mass_ratios[i]), _error(known, "log_mass_ratio", i))
         rows.append([c.factors[i], *told, times, error_text(max(by))])
         if known is not None:
-            rows[-1].append(f"{known['log_mass_ratio'][i]:.2g}")
+            rows[-1].append(plain_text(known["log_mass_ratio"][i]))
         if c.log_shares is not None:
             rows[-1].append(_share(float(c.log_shares[i]), known, i))
     noise = f" / {to_the('a', power).strip()}" if power else ""

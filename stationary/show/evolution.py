@@ -19,6 +19,7 @@ from stationary.show.sample import SUFFIX, over_time, standard_error_text
 from stationary.wording import (
     error_text,
     estimate_text,
+    plain_text,
     sampled_text,
     sentence,
     time_text,
@@ -140,7 +141,9 @@ def _own_steps(e: Evolution, known: Errors) -> list[Line]:
             *(
                 text
                 for x, by in ((w.mean[k], w.mean_error[k]), (w.std[k], w.std_error[k]))
-                for text in (("-", "-") if math.isnan(x) else (sampled_text(x, by, 7), f"{by:.2g}"))
+                for text in (
+                    ("-", "-") if math.isnan(x) else (sampled_text(x, by, 7), plain_text(by))
+                )
             ),
             *[f"{w.lost[k]:,}"] * bool(w.lost.any()),
         ]
@@ -197,7 +200,9 @@ def _walked(e: Evolution, lower: float, upper: float) -> str:
     if w is None or len(w.mean) < len(e.times):
         return ""
     share, error = w.probability(lower, upper)
-    return f" (walkers {sampled_text(share[-1], error[-1])}, standard error {error[-1]:.2g})"
+    return (
+        f" (walkers {sampled_text(share[-1], error[-1])}, standard error {plain_text(error[-1])})"
+    )
 
 
 def _share(value: float, error: float, of_sample: float = math.nan) -> str:

@@ -16,7 +16,7 @@ from stationary.show.sample import standard_error_text
 from stationary.sources.series.fit import Fit
 from stationary.sources.series.lags import Verdict
 from stationary.states.distribution import EndState
-from stationary.wording import SECOND, known_text, power_text, sampled_text, time_text
+from stationary.wording import SECOND, known_text, plain_text, power_text, sampled_text, time_text
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
 
@@ -33,7 +33,7 @@ def text(f: Fit) -> Report:
         + (
             "more slowly than that shows."
             if memory > runs.duration
-            else f"within some {memory:.2g}."
+            else f"within some {plain_text(memory)}."
         ),
     ]
     if (every := f.found.runs.every) > 1:
@@ -54,11 +54,11 @@ def text(f: Fit) -> Report:
         return known_text(x, max(1e-4 * spread, error), 17)
 
     curves = [
-        (place(v), sampled_text(b, c), f"{c:.2g}", sampled_text(d, e), f"{e:.2g}")
+        (place(v), sampled_text(b, c), plain_text(c), sampled_text(d, e), plain_text(e))
         for v, b, c, d, e in zip(x, *list(_curves(f, x).values())[1:5], strict=True)
     ]
     ladder = [
-        (lag, f"{time:.4g}", sampled_text(speed, error), f"{error:.2g}")
+        (lag, f"{time:.4g}", sampled_text(speed, error), plain_text(error))
         for lag, time, speed, error in zip(
             lags.lags, lags.times, lags.speeds, lags.errors, strict=True
         )
@@ -83,8 +83,9 @@ def text(f: Fit) -> Report:
     near = {}
     if errors is not None:
         moments = (
-            f"Mean {sampled_text(mean, errors.mean, 15)} (standard error {errors.mean:.2g}), "
-            f"standard deviation {sampled_text(std, errors.std, 6)} ({errors.std:.2g})"
+            f"Mean {sampled_text(mean, errors.mean, 15)} (standard error "
+            f"{plain_text(errors.mean)}), standard deviation {sampled_text(std, errors.std, 6)} "
+            f"({plain_text(errors.std)})"
         )
         near = {b.position: errors.positions[k] for k, b in enumerate(found.basins)}
 
@@ -119,9 +120,9 @@ def text(f: Fit) -> Report:
                 "Speed: how fast the process runs by steps over so many observations, against the "
                 "fit. A diffusion runs equally fast at every lag. How far another one is from the "
                 "first is known better than either: the same observations are in both.",
-                f"Its two halves are {lags.halves[0]:.2g} standard errors apart in the mean, and "
-                f"{lags.halves[1]:.2g} in speed (above 4: not stationary).",
-                f"Less its linear trend of {lags.trend[0]:.2g} per unit of time it is "
+                f"Its two halves are {plain_text(lags.halves[0])} standard errors apart in the "
+                f"mean, and {plain_text(lags.halves[1])} in speed (above 4: not stationary).",
+                f"Less its linear trend of {plain_text(lags.trend[0])} per unit of time it is "
                 f"{power_text(lags.trend[1])} times as likely (above 10^3.5: not stationary)."
                 if lags.trend[1] > 1
                 else "Less its linear trend it is no more likely.",

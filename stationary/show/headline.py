@@ -27,6 +27,7 @@ from stationary.wording import (
     known_text,
     near_one_text,
     place_text,
+    plain_text,
     power_text,
     probability_text,
     sampled_text,
@@ -60,7 +61,7 @@ def _of_sample(analysis: Analysis) -> list[str]:
         of_chain = " What it leaves unsure of SGD's own chain is taken to be as much."
     return [
         f"The logarithm of the ratio of the first two masses, {sampled_text(gain, error)}, has "
-        f"a standard error of {error:.2g} from the sample{rest}.{of_chain}"
+        f"a standard error of {plain_text(error)} from the sample{rest}.{of_chain}"
     ]
 
 
@@ -271,8 +272,8 @@ def _turned(sgd: FiniteStep) -> list[str]:
     said = f"{share} % of its steps lead beyond the walls and are turned back"
     if _overshoots(sgd):
         said += (
-            f": T times the curvature is {sgd.steps.largest:.2g}; above 1 SGD overshoots, above "
-            f"{UNSETTLED:g} it cannot settle"
+            f": T times the curvature is {plain_text(sgd.steps.largest or 0.0)}; above 1 SGD "
+            f"overshoots, above {UNSETTLED:g} it cannot settle"
         )
     return [f"{said}."]
 

@@ -13,7 +13,7 @@ from stationary.show.answer import mass_text, places
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
 from stationary.show.sample import OF_BASINS, OfSample, standard_error_text
-from stationary.wording import LIGHT, MOST_NAMED, sampled_text
+from stationary.wording import LIGHT, MOST_NAMED, plain_text, sampled_text
 
 BENT = 0.5  # error of a logarithm from which exp() is bent
 SHOWN = ("log_density", "variance", "barrier_left", "barrier_right", "width", "loss", "sharpness")
@@ -61,8 +61,8 @@ def errors_of(analysis: Analysis) -> list[Line]:
             (
                 place(float(b.position)),
                 mass,
-                f"{of_mass:.2g}" if float(b.log_mass) > LIGHT else "-",
-                f"{of_log:.2g}",
+                plain_text(of_mass) if float(b.log_mass) > LIGHT else "-",
+                plain_text(of_log),
                 standard_error_text(found.log_exit_times[k]),
             )
         )
@@ -86,7 +86,7 @@ def errors_of(analysis: Analysis) -> list[Line]:
         lines.append(
             "The logarithm of the ratio of the two heaviest is "
             f"{sampled_text(gain, unknown)}, with a standard error of "
-            f"{error[first, second]:.2g}."
+            f"{plain_text(error[first, second])}."
         )
         if max(found.log_masses) > BENT:
             lines.append(
@@ -96,8 +96,8 @@ def errors_of(analysis: Analysis) -> list[Line]:
     landscape = analysis.landscape
     if found.share > HEAVY and landscape is not None and landscape.has_datapoints:
         lines.append(
-            f"Ten datapoints make {100 * found.share:.2g} % of that variance: with such heavy "
-            "tails an interval of two standard errors covers less than 95 %."
+            f"Ten datapoints make {plain_text(100 * found.share)} % of that variance: with such "
+            "heavy tails an interval of two standard errors covers less than 95 %."
         )
     return ["These are errors of the sample, beside the numerical ones above.", *lines]
 

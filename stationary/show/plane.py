@@ -25,6 +25,7 @@ from stationary.wording import (
     joined,
     known_text,
     measured,
+    plain_text,
     power_text,
 )
 
@@ -321,4 +322,6 @@ def _caption(state: PlaneState) -> str:
     name, share = state.diffusion.name, state.curl.fraction
     if state.curl.local:
         return f"{name}: no current"
-    return name if share is None else f"{name}: {100 * share:.2g} % of the driving circulates"
+    return (
+        name if share is None else f"{name}: {plain_text(100 * share)} % of the driving circulates"
+    )

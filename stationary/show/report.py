@@ -42,6 +42,7 @@ from stationary.wording import (
     last_rate_text,
     offset_text,
     place_text,
+    plain_text,
     power_text,
     sampled_text,
     sentence,
@@ -331,15 +332,15 @@ def _seen(diffusion: Diffusion, parts: Partition) -> str:
         gap = np.diff(known).max() / np.ptp(known)
         return (
             f"The process is known at {len(known)} values of {diffusion.variable}: a feature "
-            f"narrower than the gap between two of them, {100 * gap:.2g} % of the domain at most, "
-            "could have been missed."
+            f"narrower than the gap between two of them, {plain_text(100 * gap)} % of the domain "
+            "at most, could have been missed."
         )
     finite = all(math.isfinite(end) for end in diffusion.domain)
     whole = "the domain" if finite else "its distance from the origin"
     return (
         f"The drift and the variance were evaluated at {parts.evaluations} points; "
-        f"a feature narrower than {100 * parts.resolution:.2g} % of {whole} could have been "
-        "missed. Name such places as breakpoints in the file."
+        f"a feature narrower than {plain_text(100 * parts.resolution)} % of {whole} could have "
+        "been missed. Name such places as breakpoints in the file."
     )
 
 

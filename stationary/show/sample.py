@@ -16,6 +16,7 @@ from stationary.questions.kernels import refusal
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.sweeps.answers import SUFFIX as SUFFIX
+from stationary.wording import SECOND, plain_text
 
 # What has one for each basin: what a basin calls it, and `StandardErrors`.
 OF_BASINS = {
@@ -93,7 +94,7 @@ def rests_of(state: EndState, known: StandardErrors) -> dict[float, float]:
 
 
 def standard_error_text(error: float) -> str:
-    return "-" if math.isnan(error) else f"{error:.2g}"
+    return "-" if math.isnan(error) else plain_text(error, SECOND + 1)
 
 
 def errors_of_basin(analysis: Analysis, b: Basin) -> dict[str, float | None]:

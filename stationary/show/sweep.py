@@ -276,6 +276,7 @@ def _of_sample(sweep: Sweep) -> str:
         if np.isfinite(columns[n]).any()
     ]
     told = "where they are not known, as of several classes or around rings, they are empty"
+    told += "; activations have none" * bool(sweep.activations)
     said = f"that of ln mass is at most {joined(known)}; " if known else ""
     return (
         "Drift and variance were estimated from a sample: what that leaves unsure is in none of "
