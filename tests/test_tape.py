@@ -297,3 +297,24 @@ def test_products_of_features_and_weights_are_recorded_however_they_are_written(
     state = end_state(sgd)
     assert state.status is Status.CONVERGED
     assert state.mean() == pytest.approx(end_state(plain).mean(), rel=1e-10)
+
+
+CONDITIONS = {
+    "where": lambda u: np.where(np.abs(u) < 0.5, u**2, np.abs(u) - 0.25),
+    "select": lambda u: np.select([u < -0.5, u > 0.5], [-u - 0.25, u - 0.25], u**2),
+    "product": lambda u: (np.abs(u) < 0.5) * u**2 + (np.abs(u) >= 0.5) * (np.abs(u) - 0.25),
+}
+
+
+@pytest.mark.parametrize("how", CONDITIONS)
+def test_conditions_are_recorded_however_they_are_written(how):
+    """They met the series first, and gave up: each Huber loss went by series."""
+    huber, c = CONDITIONS[how], np.linspace(-1, 1.3, 9)[:, None]
+    sgd = Landscape(lambda w: huber(w - c), learning_rate=0.1, domain=(-3, 3))
+    assert sgd.tapes(1) is not None
+    w = np.linspace(-2.9, 2.9, 50)
+    slopes = np.clip(2 * (w - c), -1, 1)
+    np.testing.assert_allclose(sgd.loss_gradient(w), slopes, atol=1e-15)
+    np.testing.assert_allclose(
+        sgd.moments(w), (slopes.mean(axis=0), slopes.var(axis=0)), atol=1e-15
+    )

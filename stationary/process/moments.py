@@ -176,8 +176,9 @@ class GradientMoments:
             lost = np.where(known, large - np.where(known, small, 0.0), 0.0) * math.log10(2)
             blank = lost >= tried  # nothing but rounding was seen
             if equal is None and blank.any():
-                equal = blank.copy()
-                equal[blank] = self._are_straight(w[blank], arithmetic)
+                # Slopes that are steps are numbers as they were written: equal but for rounding.
+                equal, tape = blank.copy(), self.tapes(1) if self.rule.linear else None
+                equal[blank] = tape is not None and tape.are_straight(w[blank], arithmetic)
                 found = found.without_spread(equal)
             if equal is not None:
                 blank, lost = blank & ~equal, np.where(equal, 0.0, lost)
@@ -192,22 +193,6 @@ class GradientMoments:
                 exact = self._moments(more.array(w[here]), more, order)
                 found = found.replaced(here, exact.rounded(arithmetic))
                 tried[here] = more.digits
-
-    def _are_straight(self, w: Array, arithmetic: Arithmetic) -> Array:
-        """Where gradients differ by numbers that do not change with w, as between corners of |w|.
-
-        Such numbers were written as doubles: where they are equal but for rounding they are equal.
-        """
-        if not self.rule.linear:
-            return np.zeros(len(w), dtype=bool)
-        tape = self.tapes(1)
-        if tape is not None:
-            return np.full(len(w), all(node is None for node in tape.own[1]))
-        try:
-            slopes = evaluate(self.gradient, w, order=1, arithmetic=arithmetic)[1]
-        except (StationaryError, OverflowError):
-            return np.zeros(len(w), dtype=bool)
-        return np.asarray((slopes == 0).all(axis=0), dtype=bool)
 
 
 def _recorded(function: Function, order: int, probe: Array) -> Recording | None:

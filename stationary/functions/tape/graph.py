@@ -16,6 +16,10 @@ import numpy as np
 
 from stationary.numbers.arithmetic import EPSILON
 
+STEPS = {"sign", "floor", "ceil", "trunc", "rint", "greater", "greater_equal", "less", "less_equal"}
+STEPS |= {"equal", "not_equal", "logical_and", "logical_or", "logical_not", "invert"}
+STEPS |= {"bitwise_and", "bitwise_or"}
+COMBINED = ("add", "subtract", "multiply", "divide", "negative", "abs", "maximum", "minimum")
 DEPTH = 8  # operations down to which a numerator is searched: deeper, it may be very often
 
 
@@ -77,6 +81,14 @@ class Tape:
         """The value of a node that is one number, the same for all, or None."""
         value = self.constants.get(index)
         return None if value is None or isinstance(value, np.ndarray) else value
+
+    def is_stepwise(self, index: int) -> bool:
+        """Whether a node changes in jumps alone, if it changes with the weight."""
+        node = self.nodes[index]
+        if not node.by_weight or node.op in STEPS:
+            return True
+        parts = {"where": node.args[1:], **dict.fromkeys(COMBINED, node.args)}.get(node.op)
+        return parts is not None and all(map(self.is_stepwise, parts))
 
     def _node(self, key: Any, node: Node, value: Any = None) -> int:
         found = self._index.setdefault(key, len(self.nodes))

@@ -78,6 +78,8 @@ class Symbol(NDArrayOperatorsMixin):
         raise UnknownOperationError("a part of an array")
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(isinstance(x, Taylor) for x in inputs):  # a condition met a series
+            return NotImplemented
         if method == "__call__" and ufunc is np.matmul and not options:
             return _dot(*inputs)
         op = KNOWN.get(ufunc.__name__)
@@ -85,7 +87,9 @@ class Symbol(NDArrayOperatorsMixin):
             raise UnknownOperationError(ufunc.__name__)
         return recorded(self.tape, op, _crossed(*inputs) if method == "outer" else inputs)
 
-    def __array_function__(self, function: Any, _: Any, args: Any, options: Any) -> Any:
+    def __array_function__(self, function: Any, kinds: Any, args: Any, options: Any) -> Any:
+        if any(issubclass(kind, Taylor) for kind in kinds):
+            return NotImplemented
         rule = _ARRAY_FUNCTIONS.get(function)
         if rule is None:
             raise UnknownOperationError(function.__name__)

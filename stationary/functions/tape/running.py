@@ -305,6 +305,21 @@ class TapeMoments:
         parts = [one(x[i : i + size], arithmetic) for i in range(0, max(len(x), 1), size)]
         return Moments.joined(parts)
 
+    def are_straight(self, x: Array, arithmetic: Arithmetic) -> Array:
+        """Where no row has a slope but what all share, and that is no rounding: steps are exact."""
+        slopes = [i for i in self.own[1] if i is not None]
+        straight = np.full(len(x), all(self.tape.is_stepwise(i) for i in slopes))
+        if slopes and straight.all():
+            program = Program(self.tape, slopes)
+            values = program.prepared(x[:, None] if self.single else x, arithmetic)
+            for index in program.own:
+                node = self.tape.nodes[index]
+                values[index] = applied(arithmetic, node.op, [values[i] for i in node.args])
+            for i in slopes:
+                flat = np.broadcast_to(np.equal(values[i], 0), (len(x), self.n)[: 1 + self.single])
+                straight &= flat.reshape(len(x), -1).all(axis=1)
+        return straight
+
     @cached_property
     def _factors(self) -> Factors | None:
         """The factors, where these cost less than a block of rows."""
