@@ -403,3 +403,52 @@ def test_slopes_of_the_normal_distribution_are_those_of_its_density():
 def test_what_scipy_makes_of_arrays_has_a_way_out():
     with pytest.raises(NotDifferentiableError, match=r"logsumexp(.|\n)*Sums of np.exp"):
         end_state(Landscape(lambda w: [special.logsumexp([w, -w], axis=0), w], learning_rate=0.1))
+
+
+SLOPES = np.random.default_rng(5).normal(size=(40, 1))
+TARGETS = 0.7 * SLOPES + 0.3 * np.random.default_rng(6).normal(size=(40, 1))
+
+
+def residuals(w):
+    return w * SLOPES - TARGETS
+
+
+def huber(u):
+    return np.where(np.abs(u) < 0.1, u**2, 0.2 * np.abs(u) - 0.01)
+
+
+@pytest.mark.parametrize(
+    ("losses", "offsets"),
+    [
+        (lambda w: np.abs(residuals(w)), [0]),
+        (lambda w: np.maximum(residuals(w), -0.2 * residuals(w)), [0]),
+        (lambda w: huber(residuals(w)), [-0.1, 0, 0.1]),
+        (
+            lambda w: [
+                np.maximum(w * s - t, 0) for (s,), (t,) in zip(SLOPES, TARGETS, strict=True)
+            ],
+            [0],
+        ),
+        (lambda w: residuals(w) ** 2, []),
+    ],
+)
+def test_the_corners_of_losses_are_known_before_anything_is_sampled(losses, offsets):
+    """Each cost a ladder of panels: 150 absolute values ended at the panel limit."""
+    sgd = Landscape(losses, learning_rate=0.1, domain=(-2, 3), batch_size=2)
+    exact = np.sort(np.ravel([(TARGETS + o) / SLOPES for o in offsets]))
+    exact = exact[(exact > -2) & (exact < 3)]
+    np.testing.assert_allclose(sgd.corners, exact, rtol=1e-14, atol=1e-15)
+    state = end_state(sgd)
+    assert state.status is Status.CONVERGED
+    assert state.error < 1e-12
+    assert state.anatomy.evaluations < 50 * (len(exact) + 64)
+
+
+def test_corners_that_are_named_and_those_beside_them_are_one():
+    named = Landscape(
+        lambda w: np.abs(w - [[0.3], [0.3 + 1e-16], [0.1 * 3], [0.9]]) / 3,
+        learning_rate=0.1,
+        domain=(-1, 2),
+        breakpoints=[0.3],
+    )
+    assert named.corners == (0.9,)

@@ -126,8 +126,10 @@ def grid_in(
     own = dict(depths)
     for x in singular:
         features.append(Feature(x, own.get(x) or max(deep * span, _layer(diffusion, x, low, high))))
-    breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *diffusion.breakpoints]
-    breaks += [*state.anatomy.jumps.tolist(), *_corners(start)]
+    breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *_corners(start)]
+    corners = [*diffusion.breakpoints, *state.anatomy.jumps.tolist()]
+    if len(corners) <= max(cells, 2):  # more than cells are what cells take the mean of
+        breaks += corners
 
     def carried(x: Array) -> Array:
         with np.errstate(all="ignore"):

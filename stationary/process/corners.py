@@ -1,4 +1,4 @@
-"""Where the gradients of minibatches take given values: a step that clips them has corners there.
+"""Where gradients have corners: losses take another branch there, or a minibatch is clipped.
 
 Found by a scan of the domain and bisection, so that panels can end there: a corner that is searched
 for while sampling costs a ladder of ever smaller panels.
@@ -12,19 +12,29 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.panels.roots import bisected
+from stationary.functions.tape.switching import Switches
+from stationary.numbers.cost import BY_WORK
+from stationary.panels.roots import bisected, find_roots
 
 SCAN = 2049  # points at which it is looked where a function changes its sign
-MOST = 512  # corners: with more of them the panels between are left to the sampling
+MOST_TURNS = 4096  # of losses: each of them ends a panel, and more are left to the sampling
+ROUNDINGS = 4  # of the largest corner, within which two are one
+PANEL = 20  # points at which all datapoints are looked at between two of them
+MOST = 512  # corners of minibatches: with more of them the panels between are left to the sampling
 
 
 def corners(
-    rows: Callable[[Array], Array], levels: Sequence[float], domain: tuple[float, float]
-) -> tuple[float, ...]:
+    rows: Callable[[Array], Array],
+    levels: Sequence[float],
+    domain: tuple[float, float],
+    each: Callable[[Array, Array], Array] | None = None,
+    most: int = MOST,
+) -> tuple[float, ...] | None:
     """The points inside a domain where one of the rows crosses one of the levels, ascending.
 
-    `rows` is a function of M points, of shape (K, M). Each to the spacing of doubles; () where
-    there are more than `MOST`.
+    `rows` is a function of M points, of shape (K, M), and `each`, where they are continuous, of
+    the numbers of M rows and a point for each of these, of shape (M,). Each to the spacing of
+    doubles; None where there are more than `most`.
     """
     x = _scan(*domain)
     table = rows(x)
@@ -38,13 +48,41 @@ def corners(
         k, i = np.nonzero(side[:, :-1] * side[:, 1:] < 0)
         brackets.append(np.stack([k, x[i], x[i + 1], np.full(len(k), level), side[k, i]]))
     k, low, high, level, before = np.concatenate(brackets, axis=1)
-    if len(k) > MOST:
-        return ()
-    own = k.astype(int), np.arange(len(k))
-    _, high = bisected(lambda x: np.sign(rows(x)[own] - level) == before, low, high)
+    if len(k) > most:
+        return None
+    own = k.astype(int)
+    if each is None:
+        at = own, np.arange(len(k))
+        _, roots = bisected(lambda x: np.sign(rows(x)[at] - level) == before, low, high)
+    else:
+        roots = find_roots(lambda x: each(own, x) - level, low, high)
     lower, upper = domain
-    every = np.unique(np.concatenate([*found, high]))
+    every = np.unique(np.concatenate([*found, roots]))
     return tuple(float(w) for w in every if lower < w < upper)
+
+
+def turns(
+    losses: Sequence[Switches],
+    datapoints: int,
+    domain: tuple[float, float],
+    known: Sequence[float] = (),
+) -> tuple[float, ...]:
+    """The points inside a domain where losses take another branch, but for those that are `known`.
+
+    () where these are too many. What is apart by a rounding only is one point.
+    """
+    if sum(s.count for s in losses) > 2 * MOST_TURNS:
+        return ()
+    most = min(MOST_TURNS, BY_WORK // (PANEL * datapoints))
+    found = [corners(s, (0.0,), domain, s.each, most) for s in losses]
+    every = np.unique(np.concatenate([some or () for some in found] or [()]))
+    if None in found or not 0 < len(every) <= most:
+        return ()
+    near = ROUNDINGS * np.spacing(np.abs([*every, *known]).max())
+    apart = np.diff(every, prepend=-math.inf) > near
+    for point in known:
+        apart &= np.abs(every - point) > near
+    return tuple(every[apart].tolist())
 
 
 def _scan(lower: float, upper: float) -> Array:

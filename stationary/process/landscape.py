@@ -36,11 +36,13 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import handed_over
 from stationary.numbers.arithmetic import Arithmetic
+from stationary.process.corners import corners, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
 from stationary.process.known import GradientSample, KnownGradients
 from stationary.process.losses import Losses
+from stationary.process.moments import GradientMoments
 from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
 from stationary.process.plane_landscape import BySpace
 
@@ -291,6 +293,24 @@ class Landscape(Losses, metaclass=BySpace):
             rounding=(self.written.rounding, self.written.rounding),
             settled=True,
         )
+
+    @cached_property
+    def corners(self) -> tuple[float, ...]:
+        """Where a step is not smooth in w: losses take another branch, a minibatch is clipped."""
+        if self.known is not None:
+            return ()
+        if self.rule.linear:
+            return turns(self.tapes.switches, self.datapoints, self.domain, self.breakpoints)
+        table = self.gradient if self.rule.sign else self.loss_gradient
+        assert isinstance(self._moments, GradientMoments)
+        batches = self._moments.batches
+
+        def rows(w: Array) -> Array:
+            (g,) = evaluate(table, w)
+            return np.asarray(g if batches is None else batches.shares @ g)
+
+        c = self.clip
+        return corners(rows, (0.0,) if c is None else (-c, c), self.domain) or ()
 
     @property
     def from_sample(self) -> bool:

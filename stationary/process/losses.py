@@ -16,7 +16,6 @@ from stationary.functions.rounding import ROUNDINGS, scatter
 from stationary.functions.written import Written, probe_points
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import SHARED
-from stationary.process.corners import corners
 from stationary.process.known import KnownGradients, KnownMoments
 from stationary.process.minibatches import minibatches
 from stationary.process.moments import GradientMoments, Tapes
@@ -187,22 +186,6 @@ class Losses(Settings):
         x = probe_points(*self.domain)
         self._check_finite("outputs", x, evaluate(outputs, x, order=1)[0])
         return Written.derived(outputs, x)
-
-    @cached_property
-    def corners(self) -> tuple[float, ...]:
-        """Where a step ceases to be smooth in w: a minibatch begins to be clipped, or turns."""
-        if self.rule.linear:
-            return ()
-        table = self.gradient if self.rule.sign else self.loss_gradient
-        assert isinstance(self._moments, GradientMoments)
-        batches = self._moments.batches
-
-        def rows(w: Array) -> Array:
-            (g,) = evaluate(table, w)
-            return np.asarray(g if batches is None else batches.shares @ g)
-
-        c = self.clip
-        return corners(rows, (0.0,) if c is None else (-c, c), self.domain)
 
     def _check_finite(self, what: str, x: Array, table: Array) -> None:
         table = np.atleast_2d(table)

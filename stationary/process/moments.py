@@ -24,6 +24,7 @@ from stationary.functions.tape.running import (
     product,
     rows_of,
 )
+from stationary.functions.tape.switching import Switches, switches
 from stationary.functions.taylor import Taylor
 from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
 from stationary.numbers.cost import CACHE, SHARED
@@ -55,6 +56,11 @@ class Tapes:
         """What the function gives at x, (N, M), by the tape, on which less overflows, if any."""
         found = None if self(0) is None else self._recorded
         return None if found is None else rows_of(found, 0, x)
+
+    @property
+    def switches(self) -> list[Switches]:
+        """What the function takes its branches by."""
+        return switches(self._recorded) if self(0) and self._recorded else []
 
     def __call__(self, order: int) -> TapeMoments | None:
         if order not in self._made:

@@ -261,6 +261,8 @@ def record(function: Callable[[Any], Any], order: int) -> Recording:
         result = function(Taylor((w, *rest), arithmetic))
     several = isinstance(result, (tuple, list))
     rows = list(result) if several else rows_in(operand(result))
+    flat = [ZERO] * order  # where conditions choose between constants
+    rows = [Taylor((r, *flat), arithmetic) if isinstance(r, Symbol) else r for r in rows]
     shape: tuple[int, ...] = (WEIGHTS,)
     whole = not several and isinstance(rows[0], Taylor) and rows[0].ndim == 2
     if whole:

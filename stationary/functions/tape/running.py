@@ -255,11 +255,11 @@ def rows_of(recording: Recording, order: int, x: Array) -> Array:
     """A derivative of each datapoint at weights x, in doubles, shape (N, M)."""
     result = recording.results[order]
     rows = [result] if isinstance(result, int) else result
-    return _rows_at(Program(recording.tape, rows), rows, recording.datapoints, x)
+    return rows_at(Program(recording.tape, rows), rows, recording.datapoints, x)
 
 
 @np.errstate(all="ignore")  # where they are not finite is found, and said, by those who ask
-def _rows_at(program: Program, rows: Sequence[int], n: int, x: Array) -> Array:
+def rows_at(program: Program, rows: Sequence[int], n: int, x: Array) -> Array:
     made = np.empty((n, len(x)))
     if len(rows) == n:
         values = program.prepared(x, DOUBLE)
@@ -294,7 +294,7 @@ class TapeMoments:
 
     def rows_at(self, x: Array, order: int = 0) -> Array:
         """The rows themselves at weights x, or a derivative, in doubles, shape (N, M)."""
-        return _rows_at(self.program, self.rows[order], self.n, x)
+        return rows_at(self.program, self.rows[order], self.n, x)
 
     def __call__(self, x: Array, arithmetic: Arithmetic) -> Moments:
         """The moments at weights x, shape (M,), numbers of the arithmetic."""
