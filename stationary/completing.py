@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 Words = Iterable[str] | Callable[[], Iterable[str]]
@@ -23,7 +23,7 @@ def words(known: Words, *, several: bool = False, files: bool = False) -> Comple
         before, comma, last = begun.rpartition(",") if several else ("", "", begun)
         told = known() if callable(known) else known
         found = [CompletionItem(f"{before}{comma}{w}") for w in told if w.startswith(last)]
-        return found + [CompletionItem(begun, type="file")] * files
+        return [CompletionItem(begun, type="file")] * files + found  # bash forgets those before it
 
     return complete
 
@@ -76,3 +76,19 @@ def quantities_known() -> Iterable[str]:
     from stationary.sweeps.quantities import QUANTITIES
 
     return QUANTITIES
+
+
+@add_completion_class
+class Bash(BashComplete):
+    """Bash takes --option=value for three words, and would put a space behind what goes on."""
+
+    source_template = BashComplete.source_template.replace(
+        "    return 0\n", "    [[ ${COMPREPLY[0]} == *[=:] ]] && compopt -o nospace\n    return 0\n"
+    )
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        args, begun = super().get_completion_args()
+        while "=" in args[1:-1]:
+            i = args.index("=", 1)
+            args[i - 1 : i + 2] = ["".join(args[i - 1 : i + 2])]
+        return args[: len(args) - (args[-1:] == ["="])], begun

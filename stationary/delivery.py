@@ -236,7 +236,9 @@ def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str
             if INTERRUPTED in codes:
                 break
     finally:
-        if found.reports and not any(str(path) == "-" for path in to.files.values()):
+        if (found.reports or to.as_json) and not any(
+            str(path) == "-" for path in to.files.values()
+        ):
             listed = f"[{', '.join(found.reports)}]"
             attempt(lambda: print_text(listed if to.as_json else "\n\n".join(found.reports)))
         for what in found.tables:

@@ -8,6 +8,7 @@ a device, a pipe) is written through. Nothing is ever written over Python source
 from __future__ import annotations
 
 import errno
+import io
 import os
 import secrets
 import select
@@ -24,6 +25,7 @@ FIGURES = (".png", ".svg", ".pdf")
 BINARY = getattr(os, "O_BINARY", 0)  # elsewhere all files are
 STANDARD = "-"  # standard output
 MOST_BYTES = 2**30  # that a pipe may hold
+ENDLESS = "what comes through this pipe does not end"
 PATIENCE = 5  # seconds that it may be silent
 
 
@@ -138,9 +140,13 @@ def _same(path: Path, other: Path) -> bool:
 
 
 def _written_through(target: Path, found: os.stat_result | None) -> bool:
-    """Whether other names share the file, or its folder or owner do not let it be replaced."""
+    """Whether other names share the file, or its folder or owner do not let it be replaced.
+
+    An OSError where it is there and must not be written at all.
+    """
     if found is None:
         return False
+    os.close(os.open(target, os.O_WRONLY))
     own = not hasattr(os, "geteuid") or found.st_uid == os.geteuid()
     return found.st_nlink > 1 or not own or not os.access(target.parent, os.W_OK)
 
@@ -209,6 +215,7 @@ def unwritable(path: Path, error: OSError) -> LandscapeError:
         "ENOTDIR": f"{path.parent} is no folder: name a file in one that exists",
         "EPIPE": "Its reader has left: start it again",
         "ENXIO": "Nobody reads from this pipe: start its reader first",
+        "ELOOP": "It is a link that leads to itself: name another file",
         "ENAMETOOLONG": "Choose a shorter name",
         "EROFS": "Name a file in a folder that can be written to",
     }
@@ -234,6 +241,21 @@ def read_bounded(path: Path) -> bytes:
             if not part:
                 return bytes(read)
             read += part
-        raise OSError("what comes through this pipe does not end")
+        raise OSError(ENDLESS)
     finally:
         os.close(handle)
+
+
+def read_standard_input() -> str:
+    """Standard input as text, however long it takes to come; an OSError if it does not end."""
+    source = getattr(sys.stdin, "buffer", None)
+    if source is None:  # something else is in its place
+        text: str = sys.stdin.read()
+        text.encode()  # what came as halves of characters is no text
+        return text
+    read = bytearray()
+    while part := source.read1(2**20):
+        read += part
+        if len(read) > MOST_BYTES:
+            raise OSError(ENDLESS)
+    return io.TextIOWrapper(io.BytesIO(read), "utf-8").read()

@@ -66,7 +66,8 @@ def option(spec: str, words: str, kind: Any = None, **more: Any) -> Option:
 
 def to_file(what: str, said: str) -> Option:
     """An option that names a file to write."""
-    return option(f"--{what} FILE", said, PATH, shell_complete=written(ENDINGS.get(what, [".csv"])))
+    kind = click.Path(path_type=Path, readable=False)
+    return option(f"--{what} FILE", said, kind, shell_complete=written(ENDINGS.get(what, [".csv"])))
 
 
 def together(*options: Option) -> Option:
@@ -176,14 +177,15 @@ def source_of(path: Path | None, given: dict[str, Any]) -> Any:
 
         return inline(formulas, pairs_from(list(given.get("settings", ()))))
     if str(path) == "-":
+        from stationary.files import read_standard_input
         from stationary.sources.formulas import Inline
 
         if sys.stdin is None:
             raise click.UsageError("Standard input is closed: name a file.")
         try:
-            text = sys.stdin.read()
-            text.encode()  # bytes that are no text may have come as halves of characters
-            return Inline("standard input", text)
+            return Inline("standard input", read_standard_input())
+        except OSError as error:
+            raise click.UsageError(f"Standard input: {error}. Name a file.") from None
         except UnicodeError:
             raise click.UsageError(
                 "Standard input is no text: give an NPZ or Parquet file by its name."

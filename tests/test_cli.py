@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -604,7 +605,7 @@ def test_a_figure_that_cannot_be_drawn_takes_nothing_else_with_it(run, tmp_path)
         ("analyze examples/pit.py --plot", "exam", "file"),
         ("analyze examples/pit.py --html", "", "file"),
         ("evolve examples/pit.py --schedule", "cosine:1:2:3,st", "cosine:1:2:3,step:"),
-        ("evolve examples/pit.py --initial", "n", "normal: file"),
+        ("evolve examples/pit.py --initial", "n", "file normal:"),
         ("bias examples/pit.py --direction", "f", "first"),
         ("simulate", "exam", "file"),
     ],
@@ -615,6 +616,30 @@ def test_a_shell_is_offered_values_of_options(typed, begun, offered):
     shell = ShellComplete(app, {}, "stationary", "_STATIONARY_COMPLETE")
     found = shell.get_completions(typed.split(), begun)
     assert " ".join(c.type if c.type == "file" else c.value for c in found) == offered
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_bash_completes_values_behind_an_equals_sign_and_words_beside_files(tmp_path):
+    program = tmp_path / "stationary"
+    program.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(Path.cwd())!r})\n"
+        "from stationary.__main__ import main\nmain()\n"
+    )
+    program.chmod(0o755)
+    script = (
+        'eval "$(_STATIONARY_COMPLETE=bash_source stationary)"; compopt() { echo "($2)"; }\n'
+        "ask() { COMP_WORDS=(stationary $*); COMP_CWORD=$#; COMPREPLY=()\n"
+        '  _stationary_completion stationary; echo "${COMPREPLY[*]}"; }\n'
+        "ask analyze --convention = ito --boundaries = per\nask analyze --initial n\n"
+    )
+    done = subprocess.run(
+        ["bash", "-c", script],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["periodic", "(default)", "(nospace)", "normal:"]
 
 
 def test_a_file_is_not_run_to_complete_its_parameters(tmp_path):

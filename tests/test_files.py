@@ -112,6 +112,23 @@ def test_links_and_modes_stay_as_they_are(run, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["hard.csv", "soft.csv", "t.csv"]
 
 
+def test_a_file_that_must_not_be_written_is_not_replaced_either(run, tmp_path, monkeypatch):
+    table, real = tmp_path / "t.csv", os.open
+    table.write_text("precious")
+    table.chmod(0o444)
+
+    def asked(path, *how):  # as it is for all but the superuser
+        if Path(path) == table:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *how)
+
+    monkeypatch.setattr(os, "open", asked)
+    code, out, err = run("analyze", TWO_MINIMA, "--csv", table)
+    assert (code, out) == (1, "")
+    assert "t.csv: cannot be written (Permission denied)" in err
+    assert table.read_text() == "precious"
+
+
 def test_devices_and_pipes_are_written_to_and_never_replaced(run, tmp_path):
     assert run("analyze", TWO_MINIMA, "--csv", "/dev/null")[0] == 0
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
@@ -382,6 +399,15 @@ def test_input_without_end_or_reach_is_refused_within_seconds(tmp_path, argument
     assert done.returncode in (0, 1)
     assert "Traceback" not in done.stderr
     assert done.stdout or done.stderr.startswith("stationary: ")
+
+
+def test_standard_input_without_end_is_refused(run, monkeypatch):
+    monkeypatch.setattr("stationary.files.MOST_BYTES", 1000)
+    for zeros, code in ((2000, 2), (900, 1)):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\0" * zeros)))
+        assert run("analyze", "-")[0] == code
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\n" * 1001)))
+    assert "Standard input: what comes through this pipe does not end" in run("analyze", "-")[2]
 
 
 def test_a_pipe_is_no_landscape_file(run, tmp_path):
