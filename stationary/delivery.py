@@ -140,8 +140,7 @@ class Output:
                         with contextlib.suppress(StationaryError):  # `_write` tells
                             report += f"\n\n{found.influence.summary()}"
             except KeyboardInterrupt:
-                of = f" of {self.source}" if self.gathered else ""
-                _end(f"stopped before anything{of} was done", () if of else self.files.values())
+                self._stopped("before anything was done", self.files.values())
         empty = {"csv": lambda: not has_table(found), "minima": lambda: not found.basins}
         files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
         attempt, left = _Attempts(), dict(files)
@@ -154,7 +153,7 @@ class Output:
                 attempt(functools.partial(self._write, found, what, path, drawing))
                 del left[what]
         except KeyboardInterrupt:
-            _end("stopped", left.values())
+            self._stopped("", left.values())
         for path in (p for k, p in self.files.items() if k not in files):
             words = "was not written: there is nothing to list."
             if self.gathered is not None:
@@ -162,6 +161,11 @@ class Output:
             click.echo(f"stationary: {path} {words}", err=True)
         attempt.end()
         return found
+
+    def _stopped(self, when: str, left: Iterable[Path]) -> NoReturn:
+        if self.gathered is not None:  # whose tables are written in the end
+            _end(f"stopped before all of {self.source} was done")
+        _end(f"stopped {when}".rstrip(), left)
 
     def _write(self, found: Any, what: str, path: Path, drawing: dict[str, Any]) -> None:
         from stationary.files import write

@@ -330,7 +330,7 @@ def test_a_stop_ends_work_on_several_files_and_keeps_what_is_done(tmp_path, caps
     out, err = capsys.readouterr()
     assert out.startswith("two_minima.py\n")
     assert "wright_fisher" not in out
-    assert err == "stationary: stopped before anything of examples/wright_fisher.py was done.\n"
+    assert err == "stationary: stopped before all of examples/wright_fisher.py was done.\n"
     assert {row.split(",")[0] for row in table.read_text().splitlines()} == {
         "file", "examples/two_minima.py"
     }  # fmt: skip
