@@ -4,7 +4,8 @@ What was estimated could have come out otherwise in K independent ways, see `Sam
 their combinations matter: a few principal ones, functions (df, da) of one standard deviation each,
 make nearly all that is unsure. Along each of them, to either side, the evolution is computed anew,
 on one grid, or with pulses. Of y = y0 + d z + c z^2 / 2, with z normal, the variance is
-d^2 + c^2 / 2.
+d^2 + c^2 / 2. Where it may well be another minimum that wins in the end, or the way there takes far
+longer or shorter, no such series holds: then samples are drawn from all directions at once.
 
 References
 ----------
@@ -41,6 +42,8 @@ LITTLE = 1e-2  # of a variance, that so many directions in a row add each: then 
 IN_A_ROW = 2
 NOTHING = 1e-12  # of the first direction: what is left is rounding
 SEEN = 1e-9  # a probability, beyond which nothing that changes shows
+BENT = 0.5  # standard error of the log of a ratio of wells, or of a time, from which on that is so
+DRAWS = 50  # pairs of opposite samples: standard errors are known to some 7 %
 CELLS = (256, 2048)  # on which all this is computed; more where fewer do not know the moments
 OFF = 0.1  # of a deviation, that these may be off: standard errors are known about as well
 MOST = 2.0  # of the logarithm of a variance, that it changes: no more is had from a few datapoints
@@ -102,14 +105,14 @@ class _Told:
     below: Array  # (times, edges)
     moments: Array  # (2, times)
     to_end: Array  # (times,)
-    log_time: float
+    logs: Array  # of the relaxation time, and of how much more rests below each barrier than above
     places: Array
     atoms: Array  # (times, places)
 
     @property
     def numbers(self) -> Array:
         """All of them, (times, `FIRST` + places + edges)."""
-        log_time = np.full_like(self.to_end, self.log_time)
+        log_time = np.full_like(self.to_end, self.logs[0])
         return np.column_stack([*self.moments, self.to_end, log_time, self.atoms, self.below])
 
 
@@ -158,27 +161,30 @@ def _told(asked: Asked, edges: Array, finest: int) -> _Told | None:
         below = np.pad(np.cumsum(seen.masses, axis=1), ((0, 0), (1, 0)))
         unknown = np.full(len(asked.times), np.nan)
         moments, atoms = np.array([seen.mean, seen.std]), np.empty((len(unknown), 0))
-        return _Told(below, moments, unknown, math.nan, np.empty(0), atoms)
+        return _Told(below, moments, unknown, np.array([np.nan]), np.empty(0), atoms)
     run = run_on(asked, edges)
     sums = np.pad(np.cumsum(run.states, axis=1), ((0, 0), (1, 0)))
     # At an edge: all states up to the cell below it, and what is held at the edge itself.
     last = np.searchsorted(np.cumsum(run.chain.is_cell), np.arange(1, len(edges)), side="right")
     below = sums[:, np.append(0, last)]
-    goal = _at_rest(run.chain)
-    to_end = np.abs(run.states - goal).sum(axis=1) / 2
-    log_time = slowest(run.chain, float(asked.times[-1]) or 1.0).log_time
+    x, goal = run.chain.position, _log_at_rest(run.chain)
+    to_end = np.abs(run.states - np.exp(goal)).sum(axis=1) / 2
+    logs = [slowest(run.chain, float(asked.times[-1]) or 1.0).log_time]
+    for e in asked.state.anatomy.equilibria:
+        if not e.stable and x[0] < float(e.position) < x[-1]:
+            sides = (goal[x < float(e.position)], goal[x > float(e.position)])
+            logs.append(float(np.subtract(*map(np.logaddexp.reduce, sides))))
     moments, own = np.array([run.mean, np.sqrt(run.variance)]), ~run.chain.is_cell
-    return _Told(below, moments, to_end, log_time, run.chain.position[own], run.states[:, own])
+    return _Told(below, moments, to_end, np.array(logs), x[own], run.states[:, own])
 
 
-def _at_rest(chain: Chain) -> Array:
-    """The law that a chain rests in; nan where that is not one alone, or on a ring."""
+def _log_at_rest(chain: Chain) -> Array:
+    """log of the law that a chain rests in; nan where that is not one alone, or on a ring."""
     steps = chain.log_up[:-1] - chain.log_down[1:]
     if chain.is_ring or not np.isfinite(steps).all():
         return np.full(len(chain.position), np.nan)
     logs = np.append(0.0, np.cumsum(steps))
-    held = np.exp(logs - logs.max())
-    return np.asarray(held / held.sum())
+    return np.asarray(logs - np.logaddexp.reduce(logs))
 
 
 def _changes(asked: Asked, base: _Told | None, edges: Array, finest: int) -> Array:
@@ -188,10 +194,11 @@ def _changes(asked: Asked, base: _Told | None, edges: Array, finest: int) -> Arr
         return np.full((1, len(asked.times), FIRST + len(edges)), np.nan)
     unknown = np.full((1, *base.numbers.shape), np.nan)
     x, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-    there = np.flatnonzero((np.diff(base.below, axis=1) > SEEN).any(axis=0))
-    inside = (x >= x[there[0]]) & (x <= x[there[-1]])
+    there = x[(np.diff(base.below, axis=1) > SEEN).any(axis=0)]
+    rests = [float(e.position) for e in asked.state.anatomy.equilibria]  # wells that may win
+    inside = (x >= min([*there[:1], *rests])) & (x <= max([*there[-1:], *rests]))
     if finest == 0:
-        x = np.linspace(x[there[0]], x[there[-1]], POINTS)
+        x = np.linspace(there[0], there[-1], POINTS)
         width, inside = np.full(POINTS, x[1] - x[0]), np.full(POINTS, True)
     f, a = diffusion.coefficients(x)
     scale = inside / np.maximum(a + np.abs(f) * width, TINY)  # of the rates to the next cells
@@ -199,17 +206,23 @@ def _changes(asked: Asked, base: _Told | None, edges: Array, finest: int) -> Arr
         diffusion.sample, x, np.array([2 * width, 1.0 + 0 * x]) * scale
     )
     moved = _moving(diffusion, x, np.maximum(a, TINY), 3 if finest == 0 else 1)
+
+    def at(change: Array) -> _Told | None:
+        state = replace(asked.state, diffusion=moved(change))
+        return _told(replace(asked, state=state), edges, finest)
+
     found = [np.zeros_like(unknown)]  # all there is where nothing changes
-    held, idle = np.zeros((len(asked.times), FIRST + 1)), 0
+    held, idle, bent = np.zeros((len(asked.times), FIRST + 1)), 0, 0 * base.logs
     for k in each(range(len(sizes)), "directions of the sample"):
-        told = []
-        for sign in (1, -1):
-            state = replace(asked.state, diffusion=moved(sign * functions[..., k]))
-            one = _told(replace(asked, state=state), edges, finest)
-            if one is None:
-                return unknown
-            told.append(one.numbers - base.numbers)
-        pair = np.array([told[0] - told[1], (told[0] + told[1]) / math.sqrt(2)]) / 2
+        up, down = at(functions[..., k]), at(-functions[..., k])
+        if up is None or down is None:
+            return unknown
+        bent = bent + (up.logs - down.logs) ** 2 / 4
+        if (bent > BENT**2).any():
+            wide = functions * math.sqrt(1 + rest / float(sizes.sum()))
+            return _drawn(at, wide, unknown)
+        more, less = (one.numbers - base.numbers for one in (up, down))
+        pair = np.array([(more - less) / 2, (more + less) / math.sqrt(2)])
         found.append(pair)
         whole = (pair**2).sum(axis=0)
         own = np.column_stack([whole[:, :FIRST], whole[:, FIRST:].sum(axis=1)])
@@ -220,8 +233,22 @@ def _changes(asked: Asked, base: _Told | None, edges: Array, finest: int) -> Arr
     # What is left counts in proportion to what the last ones did.
     tried = len(found) - 1
     left = rest + float(sizes[tried:].sum())
-    more = math.sqrt(left / max(float(sizes[:tried][-IN_A_ROW:].sum()), TINY))
-    return np.concatenate([*found, *(more * pair for pair in found[1:][-IN_A_ROW:])])
+    wider = math.sqrt(left / max(float(sizes[:tried][-IN_A_ROW:].sum()), TINY))
+    return np.concatenate([*found, *(wider * pair for pair in found[1:][-IN_A_ROW:])])
+
+
+def _drawn(at: Callable[[Array], _Told | None], functions: Array, unknown: Array) -> Array:
+    """The same from samples that are drawn: what each is off the mean of all, (draws, ...)."""
+    z = np.random.default_rng(0).normal(size=(functions.shape[-1], DRAWS))
+    rows = []
+    for k in each(range(DRAWS), "samples"):
+        for change in (functions @ z[:, k], -functions @ z[:, k]):
+            one = at(change)
+            if one is None:
+                return unknown
+            rows.append(one.numbers)
+    told = np.array(rows)
+    return np.asarray((told - told.mean(axis=0)) / math.sqrt(len(told) - 1))
 
 
 def _directions(sample: Sample, x: Array, weights: Array) -> tuple[Array, Array, float]:
