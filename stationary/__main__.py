@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import gc
-import math
 import signal
 import sys
-import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
 
 from stationary.cli import app
-from stationary.delivery import FAILED, INTERRUPTED, USAGE
+from stationary.delivery import FAILED, INTERRUPTED, STOP, USAGE
 from stationary.errors import StationaryError
 
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
-ONE_STOP = 1.0  # seconds within which signals are one: schedulers signal a process and its group
-
-
-class _Stop:
-    """What makes a signal an interrupt, once: while what is done is kept, another would harm."""
-
-    last = -math.inf
-
-    def __call__(self, *_: Any) -> None:
-        before, self.last = self.last, time.monotonic()
-        if self.last - before >= ONE_STOP:
-            raise KeyboardInterrupt
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -36,12 +22,13 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     # Many digits are millions of small objects without a cycle among them: to search them for
     # cycles as often as Python does by itself takes a fifth of the time.
     gc.set_threshold(50_000, 20, 20)
-    before, stopped = dict[int, Any](), _Stop()
+    before: dict[int, Any] = {}
+    STOP.begin()
     # What is done is kept; where somebody ignores a terminal that is closed (nohup), so do we.
     for stop in [getattr(signal, name) for name in STOPS if hasattr(signal, name)]:
         with suppress(ValueError):  # not in the main thread
             if signal.getsignal(stop) != signal.SIG_IGN:
-                before[stop] = signal.signal(stop, stopped)
+                before[stop] = signal.signal(stop, STOP)
     try:
         code = app(arguments, standalone_mode=False)
     except StationaryError as error:

@@ -6,9 +6,12 @@ import contextlib
 import csv
 import functools
 import io
+import math
+import os
 import shlex
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -19,6 +22,46 @@ from stationary.errors import StationaryError
 from stationary.options import Command, Option, option, source_of, to_file, together
 
 FAILED, USAGE, NOT_CONVERGED, INTERRUPTED = 1, 2, 3, 130
+ONE_STOP = 1.0  # seconds within which signals are one: schedulers signal a process and its group
+LAST_WORDS = b"stationary: what is done is being written; stop it again to leave it.\n"
+
+
+class Stop:
+    """What makes a signal an interrupt, but not two at once, and none while answers are written.
+
+    Then the first waits, the second does not.
+    """
+
+    def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        self.last, self.writing, self.waits = -math.inf, False, False
+
+    def __call__(self, *_: Any) -> None:
+        before, self.last = self.last, time.monotonic()
+        if self.last - before < ONE_STOP:
+            return
+        if self.writing and not self.waits:
+            self.waits = True
+            with contextlib.suppress(OSError):
+                os.write(2, LAST_WORDS)
+            return
+        raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def after_writing(self) -> Iterator[None]:
+        """An interrupt comes after what is within."""
+        self.writing, self.waits = True, False
+        try:
+            yield
+        finally:
+            self.writing = False
+        if self.waits:
+            raise KeyboardInterrupt
+
+
+STOP = Stop()
 
 
 def told_if_stopped(found: Any) -> None:
@@ -140,7 +183,7 @@ class Output:
                         with contextlib.suppress(StationaryError):  # `_write` tells
                             report += f"\n\n{found.influence.summary()}"
             except KeyboardInterrupt:
-                self._stopped("before anything was done", self.files.values())
+                self._stopped("stopped before anything was done", self.files.values())
         empty = {"csv": lambda: not has_table(found), "minima": lambda: not found.basins}
         files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
         attempt, left = _Attempts(), dict(files)
@@ -149,11 +192,12 @@ class Output:
                 self.gathered.reports.append(report)
             elif not any(str(path) == "-" for path in files.values()):  # it has standard output
                 attempt(lambda: print_text(report))
-            for what, path in files.items():
-                attempt(functools.partial(self._write, found, what, path, drawing))
-                del left[what]
+            with STOP.after_writing():
+                for what, path in files.items():
+                    attempt(functools.partial(self._write, found, what, path, drawing))
+                    del left[what]
         except KeyboardInterrupt:
-            self._stopped("", left.values())
+            self._stopped("stopped" if left else "stopped; what was done is kept", left.values())
         for path in (p for k, p in self.files.items() if k not in files):
             words = "was not written: there is nothing to list."
             if self.gathered is not None:
@@ -162,10 +206,10 @@ class Output:
         attempt.end()
         return found
 
-    def _stopped(self, when: str, left: Iterable[Path]) -> NoReturn:
+    def _stopped(self, words: str, left: Iterable[Path]) -> NoReturn:
         if self.gathered is not None:  # whose tables are written in the end
             _end(f"stopped before all of {self.source} was done")
-        _end(f"stopped {when}".rstrip(), left)
+        _end(words, left)
 
     def _write(self, found: Any, what: str, path: Path, drawing: dict[str, Any]) -> None:
         from stationary.files import write

@@ -17,6 +17,7 @@ import pytest
 
 import stationary
 from stationary import sweep
+from stationary.delivery import Stop
 
 TWO_MINIMA = str(Path(__file__).parent.parent / "examples" / "two_minima.py")
 
@@ -188,12 +189,33 @@ def test_a_worker_that_is_left_alone_ends(tmp_path):
 
 
 def test_signals_that_come_together_are_one():
-    from stationary.__main__ import _Stop
-
-    stop = _Stop()
+    stop = Stop()
     with pytest.raises(KeyboardInterrupt):
         stop()
     stop()  # while what is done is kept
     stop.last -= 1
     with pytest.raises(KeyboardInterrupt):
         stop()
+
+
+def test_a_signal_while_answers_are_written_waits_and_the_next_does_not(tmp_path, run, monkeypatch):
+    def plot(found, path):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.01)
+        if twice:
+            monkeypatch.setattr("stationary.delivery.ONE_STOP", 0)
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.01)
+        path.write_text("whole")
+
+    monkeypatch.setattr(
+        "stationary.analysis.Analysis.plot", lambda found, path, **_: plot(found, path)
+    )
+    for twice, figure in ((False, tmp_path / "1.png"), (True, tmp_path / "2.png")):
+        code, out, err = run("analyze", TWO_MINIMA, "--plot", figure, "--brief")
+        assert code == 130
+        assert out.startswith("two_minima.py")
+        assert "what is done is being written" in err
+        assert figure.exists() != twice
+        assert (f"{figure} was not written" in err) == twice
+        assert ("what was done is kept" in err) != twice
