@@ -734,3 +734,15 @@ def test_standard_errors_over_time_hold_where_samples_may_flip_which_minimum_win
     assert errors.mean[-1] == pytest.approx(known.mean, rel=0.2)
     assert errors.std[-1] == pytest.approx(known.std, rel=0.2)
     assert errors.probability(-3, 0)[-1] == pytest.approx(known.masses[0], rel=0.2)
+
+
+def test_an_evolution_is_kept_where_its_standard_errors_are_stopped(monkeypatch):
+    found = evolve(_regression(np.array([1.0, 0.5, 2.0]), np.arange(3.0), 0.1), 0.1, times=[0, 5])
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stationary.evolution.standard_errors._directions", stopped)
+    said = " ".join(str(found).split())
+    assert "what that leaves unsure is not known: this was stopped" in said
+    assert f"{found.mean[-1]:.4f}" in said

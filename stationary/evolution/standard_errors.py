@@ -131,7 +131,10 @@ def errors_of(
         known = _known(base, seen)
         if known.all():
             break
-    found = _changes(asked, base, edges[few], finest)
+    try:
+        found = _changes(asked, base, edges[few], finest)
+    except KeyboardInterrupt:  # the evolution itself is kept
+        found = _unknown(asked, base, edges[few])
     found[:, ~known] = np.nan
     if asked.start.law is None:
         found[:, asked.times == 0] = 0.0  # where it starts was not estimated
@@ -187,12 +190,17 @@ def _log_at_rest(chain: Chain) -> Array:
     return np.asarray(logs - np.logaddexp.reduce(logs))
 
 
+def _unknown(asked: Asked, base: _Told | None, edges: Array) -> Array:
+    places = 0 if base is None else len(base.places)
+    return np.full((1, len(asked.times), FIRST + places + len(edges)), np.nan)
+
+
 def _changes(asked: Asked, base: _Told | None, edges: Array, finest: int) -> Array:
     """What independent changes make of all numbers, (changes, times, numbers)."""
     diffusion = asked.state.diffusion
+    unknown = _unknown(asked, base, edges)
     if base is None or diffusion.sample is None:
-        return np.full((1, len(asked.times), FIRST + len(edges)), np.nan)
-    unknown = np.full((1, *base.numbers.shape), np.nan)
+        return unknown
     x, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     there = x[(np.diff(base.below, axis=1) > SEEN).any(axis=0)]
     rests = [float(e.position) for e in asked.state.anatomy.equilibria]  # wells that may win

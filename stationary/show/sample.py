@@ -81,8 +81,12 @@ def over_time(e: Evolution) -> tuple[EvolutionErrors | None, str]:
         known = e.standard_errors
     except StationaryError as error:
         return None, f"{begun}; what that leaves unsure is not known: {error}"
-    if known is None or not np.isfinite(known.mean).any():
-        why = "drift or noise are too strong for cells, or pulses, to follow other samples"
+    later = e.times > 0 if e.times[-1] > 0 else e.times == 0
+    if known is None or not np.isfinite(known.mean[later]).any():
+        why = (
+            "this was stopped, or drift or noise are too strong for cells, or pulses, to follow "
+            "other samples"
+        )
         return None, f"{begun}; what that leaves unsure is not known: {why}."
     return known, f"{begun}: standard errors hold what that leaves unsure of the diffusion."
 
