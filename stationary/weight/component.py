@@ -298,7 +298,7 @@ class Component:
 
     def weights_on(self, m: Mesh) -> Array:
         quadrature = self.rule.quadrature[:, None]
-        with np.errstate(under="ignore"):
+        with np.errstate(under="ignore", over="ignore"):  # that is where nothing is known
             return as_array(quadrature * m.half * exp(m.log_density - self.log_norm))
 
     def log_probability(self, low: Any, high: Any) -> Any:

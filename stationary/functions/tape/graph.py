@@ -8,6 +8,7 @@ are inf / inf where e^z overflows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +65,12 @@ class Tape:
                 args = (min(args), max(args))
         if op == "negative" and self.nodes[args[0]].op == "negative":
             return self.nodes[args[0]].args[0]
+        if op == "negative" and self.nodes[args[0]].op == "multiply":
+            for k, rest in zip(
+                self.nodes[args[0]].args, self.nodes[args[0]].args[::-1], strict=True
+            ):
+                if self.number(k) is not None:
+                    return self.operation("multiply", rest, self.constant(-self.number(k)))
         rule = _BOUNDED.get(op)
         bounded = None if rule is None else rule(self, *args)
         if bounded is not None:
@@ -129,16 +136,31 @@ class Tape:
 
 
 def _log_of_sum(tape: Tape, index: int) -> int | None:
-    """The logarithm of a sum of exponentials, of which 1 is one; None if it is no such sum."""
+    """The logarithm of a sum of exponentials, of which 1 is one; None if it is no such sum.
+
+    And of what is made of such sums by multiplication, and of powers of numbers.
+    """
     node = tape.nodes[index]
     if node.op == "exp":
         return node.args[0]
     if tape.number(index) == 1:
         return tape.constant(0.0)
-    if node.op != "add":
+    if node.op == "exp2":
+        return tape.operation("multiply", *node.args, tape.operation("log", tape.constant(2.0)))
+    if node.op == "power" and node.by_weight:
+        base, power = node.args
+        if tape.number(base) is not None:
+            return tape.operation("multiply", power, tape.operation("log", base))
+        log = _log_of_sum(tape, base)
+        return None if log is None else tape.operation("multiply", log, power)
+    if node.op not in _OF_LOGS:
         return None
     logs = [log for i in node.args if (log := _log_of_sum(tape, i)) is not None]
-    return tape.operation("logaddexp", *logs) if len(logs) == 2 else None
+    if len(logs) < len(node.args):
+        return None
+    if node.op == "sqrt":
+        return tape.operation("multiply", *logs, tape.constant(0.5))
+    return tape.operation(_OF_LOGS[node.op], *logs)
 
 
 def _shares(tape: Tape, below: int) -> tuple[dict[int, int], int | None]:
@@ -150,8 +172,14 @@ def _shares(tape: Tape, below: int) -> tuple[dict[int, int], int | None]:
     if node.op == "cosh":
         ratio = tape.operation("tanh", *node.args)
         return {tape.operation("sinh", *node.args): ratio, below: one}, None
-    if node.op in ("exp", "logistic"):
+    if node.op == "exp":
         return {below: one}, None
+    if node.op == "logistic":
+        half = tape.operation("multiply", *node.args, tape.constant(0.5))
+        rest = tape.operation("logistic", tape.operation("negative", *node.args))
+        rest = tape.operation("multiply", tape.constant(4.0), rest)
+        halves = (half, tape.operation("negative", half))
+        return {below: one, **{tape.operation("squared_sech", u): rest for u in halves}}, None
     if node.op != "add" or (whole := _log_of_sum(tape, below)) is None:
         return {}, None
     logs = {i: log for i in node.args if (log := _log_of_sum(tape, i)) is not None}
@@ -170,6 +198,9 @@ def _apart(tape: Tape, one: int, other: int) -> int:
     return tape.operation("subtract", one, other)
 
 
+_OF_LOGS = {"add": "logaddexp", "multiply": "add", "divide": "subtract", "sqrt": ""}
+
+
 def _log(tape: Tape, index: int) -> int | None:
     node = tape.nodes[index]
     if node.op == "logistic":
@@ -181,8 +212,28 @@ def _log(tape: Tape, index: int) -> int | None:
     return _log_of_sum(tape, index) if node.by_weight else None
 
 
+def _power(tape: Tape, base: int, power: int) -> int | None:
+    """One over a sum of exponentials, and its square."""
+    number = tape.number(power)
+    if number not in (-1, -2) or not tape.nodes[base].by_weight or _log_of_sum(tape, base) is None:
+        return None
+    once = tape.operation("divide", tape.constant(1.0), base)
+    return once if number == -1 else tape.operation("multiply", once, once)
+
+
+def _log_to(base: float) -> Callable[[Tape, int], int | None]:
+    def rule(tape: Tape, index: int) -> int | None:
+        log = _log(tape, index)
+        unit = tape.operation("log", tape.constant(base))
+        return None if log is None else tape.operation("divide", log, unit)
+
+    return rule
+
+
 def _log1p(tape: Tape, index: int) -> int | None:
     node = tape.nodes[index]
+    if node.op == "negative" and tape.nodes[node.args[0]].op == "logistic":
+        return tape.operation("negative", _softplus(tape, *tape.nodes[node.args[0]].args))
     return _softplus(tape, *node.args) if node.op == "exp" else None
 
 
@@ -191,21 +242,79 @@ def _softplus(tape: Tape, index: int) -> int:
 
 
 def _subtract(tape: Tape, one: int, other: int) -> int | None:
-    """1 - logistic(z) is logistic(-z)."""
+    """1 - logistic(z) is logistic(-z), and so is what is left of x without x logistic(z)."""
     node = tape.nodes[other]
-    if node.op != "logistic" or tape.number(one) != 1:
+    if node.op == "logistic" and tape.number(one) == 1:
+        return tape.operation("logistic", tape.operation("negative", *node.args))
+    if node.op == "multiply" and one in node.args:
+        (share,) = {*node.args} - {one} or {one}
+        if tape.nodes[share].op == "logistic":
+            rest = tape.operation("subtract", tape.constant(1.0), share)
+            return tape.operation("multiply", one, rest)
+    from_above = _from_limit(tape, other, one, 1.0)
+    if from_above is not None:
+        return tape.operation("negative", from_above)
+    return _from_limit(tape, one, other, 1.0)
+
+
+def _add(tape: Tape, one: int, other: int) -> int | None:
+    for i, j in ((one, other), (other, one)):
+        if tape.nodes[i].op == "negative":
+            return tape.operation("subtract", j, *tape.nodes[i].args)
+    found = _from_limit(tape, one, other, -1.0)
+    return found if found is not None else _from_limit(tape, other, one, -1.0)
+
+
+def _from_limit(tape: Tape, index: int, constant: int, sign: float) -> int | None:
+    """logistic(z) - y where each y is 0 or 1, and tanh(z) - y where each is -1 or 1.
+
+    They are s logistic(s z) with s = 1 - 2 y, and with s = -2 y: as written they cancel.
+    """
+    node = tape.nodes[index]
+    if node.op not in ("logistic", "tanh") or constant not in tape.constants:
         return None
-    return tape.operation("logistic", tape.operation("negative", *node.args))
+    y = sign * np.asarray(tape.constants[constant], dtype=float)
+    side = 1 - 2 * y if node.op == "logistic" else -2 * y
+    if (np.abs(side) != (1 if node.op == "logistic" else 2)).any():
+        return None
+    factor = tape.constant(side if side.ndim else side.item())
+    z = tape.operation("multiply", *node.args, factor)
+    return tape.operation("multiply", tape.operation("logistic", z), factor)
+
+
+def _is_a_power_of_two(number: Any) -> bool:
+    """Whether a product with it is exact."""
+    return number is not None and abs(math.frexp(number)[0]) == 0.5
 
 
 def _divide(tape: Tape, above: int, below: int) -> int | None:
-    return _share(tape, above, *_shares(tape, below), DEPTH)
+    if above not in tape.constants and _is_a_power_of_two(tape.number(below)):
+        return tape.operation("multiply", above, tape.constant(1 / float(tape.number(below))))
+    shares, whole = _shares(tape, below)
+    share, one = _share(tape, above, shares, whole, DEPTH), tape.constant(1.0)
+    if share is None and one in shares and below != one:
+        return tape.operation("multiply", above, shares[one])
+    return share
 
 
 def _multiply(tape: Tape, one: int, other: int) -> int | None:
-    """x (y / s) as (x / s) y; e^z logistic(-z) is logistic(z)."""
+    """x (y / s) as (x / s) y; e^z logistic(-z) is logistic(z); half of twice x is x."""
     for i, j in ((one, other), (other, one)):
         node = tape.nodes[j]
+        if tape.number(i) == -1:
+            return tape.operation("negative", j)
+        if node.op == "negative":
+            return tape.operation("negative", tape.operation("multiply", i, *node.args))
+        if node.op == "multiply" and tape.nodes[i].op == "exp":
+            for k, rest in zip(node.args, node.args[::-1], strict=True):
+                part = _multiply(tape, i, k)
+                if part is not None:
+                    return tape.operation("multiply", part, rest)
+        if node.op == "multiply" and tape.number(i) is not None:
+            for k, rest in zip(node.args, node.args[::-1], strict=True):
+                if _is_a_power_of_two(tape.number(k)) and _is_a_power_of_two(tape.number(i)):
+                    factor = tape.constant(float(tape.number(k) * tape.number(i)))
+                    return tape.operation("multiply", rest, factor)
         if node.op == "divide":
             share = _share(tape, i, *_shares(tape, node.args[1]), DEPTH)
             if share is not None:
@@ -245,8 +354,12 @@ def _share(
 
 _BOUNDED: dict[str, Callable[..., int | None]] = {
     "log": _log,
+    "log2": _log_to(2.0),
+    "log10": _log_to(10.0),
     "log1p": _log1p,
+    "power": _power,
     "subtract": _subtract,
+    "add": _add,
     "divide": _divide,
     "multiply": _multiply,
 }
