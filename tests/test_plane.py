@@ -1422,6 +1422,18 @@ def test_borders_that_are_pixels_are_off_by_what_lies_a_pixel_from_them(high):
     assert made == pytest.approx([exact], rel=1e-9, abs=1e-15)
 
 
+def test_a_side_that_the_drift_leads_out_of_at_its_corner_alone_is_no_way_out():
+    """Losses are asked for at no points there."""
+    from stationary.plane.rough import _runs_away
+
+    process = Landscape(
+        lambda w: [w[0] * (w[1] + 0.99) + a * w[0] - w[1] ** 2 for a in (-1, 1)],
+        weights=2, learning_rate=0.1, domain=((-1, 3), (-1, 1)),
+    ).diffusion()  # fmt: skip
+    box = ((-1.0, 1.0), (-1.0, 1.0))
+    assert not _runs_away(process, box, np.empty((2, 0)), anywhere=True)
+
+
 def test_rates_that_are_no_doubles_are_not_handed_to_superlu(monkeypatch):
     """It prints on standard output where a matrix is not finite."""
     from stationary.plane import fitted

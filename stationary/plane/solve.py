@@ -219,10 +219,10 @@ def _solved(
     lost, best = min(found, key=lambda f: f[0], default=(math.inf, None))
     if best is not None and lost < WORST:
         return best
+    if thin and several:
+        raise ConvergenceError(THIN_WAYS.format(name=diffusion.name)) from failed
     if failed is not None:
         raise failed
-    if thin:
-        raise ConvergenceError(THIN_WAYS.format(name=diffusion.name))
     known = "as large as its peak" if not lost < 1 else f"{lost:.1g} of its peak"
     raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error=known))
 
