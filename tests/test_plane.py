@@ -1422,6 +1422,25 @@ def test_borders_that_are_pixels_are_off_by_what_lies_a_pixel_from_them(high):
     assert made == pytest.approx([exact], rel=1e-9, abs=1e-15)
 
 
+@pytest.mark.parametrize("by", [1.02, 1.25])
+def test_noise_that_jumps_along_a_line_leaves_a_law_that_is_known_to_what_it_claims(by):
+    """Without a current: P = e^(-r^2 / 2) / a, which jumps as a does; elements are continuous."""
+
+    def below(w):
+        return 0.8 * w[0] + 0.6 * w[1] < 0.5
+
+    def noise(w):
+        return np.where(below(w), 1.0, by)
+
+    def drift(w):
+        return -w[0] * noise(w) / 2, -w[1] * noise(w) / 2
+
+    state = end_state(Diffusion(drift, noise, weights=2, domain=((-7, 7), (-7, 7))))
+    exact = stats.norm.cdf(0.5) / (stats.norm.cdf(0.5) + stats.norm.sf(0.5) / by)
+    off = abs(state.probability(below) - exact)
+    assert off <= state.error_of(lambda s: s.probability(below)) < 2 * off
+
+
 def test_a_side_that_the_drift_leads_out_of_at_its_corner_alone_is_no_way_out():
     """Losses are asked for at no points there."""
     from stationary.plane.rough import _runs_away
