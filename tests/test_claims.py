@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mpmath import erfc, gammainc, mp, mpf
 
-from stationary import Diffusion, basins_of, end_state, regularisation_path
+from stationary import Diffusion, Landscape, basins_of, end_state, regularisation_path
 
 LONG = np.longdouble
 EXACT = 3e-16 + 200 * float(np.finfo(LONG).eps)  # of doubles, and of the exact integrals
@@ -154,6 +154,20 @@ def test_what_doubles_see_of_a_cusp_is_no_error_of_masses():
         assert path.errors.max() < 1e-9
         assert len(path.epsilons) > 5
         assert path.outcome == "agrees"
+
+
+def test_masses_that_met_the_tolerance_beside_a_cusp_have_converged():
+    """It was told to name breakpoints that were known, as P at the cusp itself is off by 1e-10."""
+    rng = np.random.default_rng(88)
+    x = rng.normal(size=(5, 1))
+    y = 0.6 * x + 0.5 * rng.normal(size=(5, 1))
+    sgd = Landscape(
+        lambda w: np.abs(w * x - y) ** 1.5, learning_rate=0.03, batch_size=2, domain=(-3, 4)
+    )
+    state = end_state(sgd)
+    assert len(sgd.corners) == 5
+    assert state.mass_error <= 1e-10 < state.error
+    assert state.status.name == "CONVERGED"
 
 
 def test_corners_of_the_noise_do_not_take_the_claim_everywhere_with_them():

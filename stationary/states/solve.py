@@ -296,7 +296,7 @@ def _put_together(
         status = Status.INEXACT
     else:
         status = Status.PANEL_LIMIT
-    return EndState(
+    state = EndState(
         parts.diffusion,
         parts,
         atoms=tuple(sorted(atoms, key=lambda a: a.position)),
@@ -314,6 +314,9 @@ def _put_together(
         weight_error=weight_error,
         digits=digits,
     )
+    if status is Status.PANEL_LIMIT and complete and state.mass_error <= TOLERANCE:
+        return replace(state, status=Status.CONVERGED)  # doubles see no more of a cusp
+    return state
 
 
 def _weights(classes: Network, start: Initial | None) -> tuple[list[float | None], float]:
