@@ -1618,3 +1618,26 @@ def test_nothing_lies_beyond_an_atom():
         losses=lambda w: [h * (w + 0.7) ** 2 / 2 for h in (0.5, 1.0, 4.0)], learning_rate=0.5
     )
     assert "beyond" not in " ".join(exact_chain(shared).notes)
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_what_steps_never_cross_parts_the_chain(side):
+    """max(w x, 0) has no slope beyond 0, and no step leads there: cells across 0 leaked, and from
+    the left SGD was "around 0.496 +- 0.002". On either side the maps are straight."""
+    rng = np.random.default_rng(12)
+    x, y = rng.normal(size=(12, 1)), np.abs(rng.normal(size=(12, 1)))
+    landscape = Landscape(
+        lambda w: (np.maximum(w * x, 0) - y) ** 2 / 2 + 0.05 * w * w,
+        learning_rate=0.1,
+        domain=(-6, 6),
+    )
+    own = (side * x > 0).ravel() * 1.0
+    scale = 1 - 0.1 * (own * x.ravel() ** 2 + 0.1)
+    shift = 0.1 * own * (x * y).ravel()
+    mean = shift.mean() / (1 - scale.mean())
+    square = (shift**2 + 2 * scale * shift * mean).mean() / (1 - (scale**2).mean())
+    found = exact_chain(landscape, initial=0.5 * side)
+    assert abs(found.mean() - mean) <= found.mean_error < 1e-6
+    assert abs(found.std() - math.sqrt(square - mean**2)) <= found.std_error < 1e-6
+    (one, other) = (c.interval for c in exact_chain(landscape).components)
+    assert one[1] == other[0] == 0

@@ -28,6 +28,7 @@ from stationary.process.corners import SCAN
 
 Core = tuple[float, float]  # middle and size of what needs cells finer than its surroundings
 
+BESIDE = 64 * EPSILON  # of an interval, within which an end is at a joint, and seen from within
 ENDS = 1e-7  # of an interval, to which its ends are found where batches stand for others
 HALVED = 30  # times, of a way along which steps are looked at
 DRAWN = 0.999  # of a way, that a step leaves at most: a million of them are few
@@ -64,13 +65,21 @@ def draws(batches: Batches, end: float, other: float) -> bool:
     return bool(((left >= -noise) & (left <= 1 + noise)).all() and (left.min(axis=0) < DRAWN).all())
 
 
-def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, float]:
-    """The largest interval in [low, high] that one step fills again: what a class lies in."""
+def hull(
+    batches: Batches, low: float, high: float, held: Held, joints: Array
+) -> tuple[float, float]:
+    """The largest interval in [low, high] that one step fills again: what a class lies in.
+
+    Steps may jump at `joints`, and lead elsewhere from the other side: ends there are seen from
+    within.
+    """
     past: list[tuple[float, float]] = []
     bounds = _brackets(batches, low, high)  # between which each end comes to rest
     # Where batches stand for others, ends that still move by then go to and fro on their grid.
     for _ in range(400 if batches.exact else 40):
-        a, b = covered(batches, low, high)
+        near = BESIDE * max(abs(low), abs(high), high - low)
+        first, last = (near * bool((np.abs(joints - end) < near).any()) for end in (low, high))
+        a, b = covered(batches, low + first, high - last)
         if a < held.lower and held.ends[0] == "fold":
             b = max(b, min(2 * held.lower - a, held.upper))
         if b > held.upper and held.ends[1] == "fold":
@@ -98,6 +107,9 @@ def hull(batches: Batches, low: float, high: float, held: Held) -> tuple[float, 
             if not low < high:
                 low, high = a, b
             past = []
+    size = max(4 * BESIDE * max(abs(low), abs(high), high - low), TINY)
+    for joint in joints[np.minimum(np.abs(joints - low), np.abs(joints - high)) < size].tolist():
+        low, high = (joint if abs(joint - end) < size else end for end in (low, high))
     size = EPSILON * (high - low)
     return (0.0 if abs(low) < size else low), (0.0 if abs(high) < size else high)
 
@@ -181,7 +193,7 @@ def rest_points(
         noise = np.sqrt(np.atleast_2d(landscape.label_rows(w))) if landscape.label_noise else g[:0]
         return np.concatenate([landscape.stepped(g, w), noise])
 
-    known = [p for p in landscape.breakpoints if low < p < high]
+    known = [p for p in landscape.joints() if low < p < high]
     w = np.unique(np.concatenate([spaced(low, high, SCAN, cores), known]))
     table = gradient(w)
     size = np.abs(table).max(axis=0)
@@ -347,7 +359,7 @@ def graded(
         near = np.abs(edges[:, None] - forced) < least
         edges = np.concatenate([edges[~near.any(axis=1)], forced])
     edges = np.unique(np.concatenate([edges, [low, high]]))
-    keep = np.append(True, np.diff(edges) > 8 * EPSILON * np.abs(edges[1:]))
+    keep = np.append(True, np.diff(edges) > np.maximum(8 * EPSILON * np.abs(edges[1:]), TINY))
     keep[-1] = True
     return np.asarray(edges[keep])
 

@@ -92,7 +92,7 @@ def exit_time(
     count = min(cells, MOST_CELLS)
     cores = cores_of(batches, low, high, count)
     places = spaced(low, high, max(count, 64) + 1, cores)
-    joints = np.array([b for b in landscape.breakpoints if low < b < high])
+    joints = np.array([b for b in landscape.joints(cells // 4) if low < b < high])
     edges, laid = (
         bisected(bisected(graded(low, high, max(few, 16), joints=joints, cores=cores)))
         for few in (count // 4, count // BESIDE)

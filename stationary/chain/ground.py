@@ -64,7 +64,10 @@ class Ground:
     @cached_property
     def joints(self) -> Array:
         """Where the gradients may jump."""
-        known = {*self.batches.landscape.breakpoints, *(x for ends in self.dead for x in ends)}
+        known = {
+            *self.batches.landscape.joints(self.cells // 4),
+            *(x for ends in self.dead for x in ends),
+        }
         return np.array([b for b in sorted(known) if self.held.lower < b < self.held.upper])
 
     @cached_property

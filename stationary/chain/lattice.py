@@ -106,7 +106,7 @@ def _ways(batches: Batches, held: Held) -> tuple[Array, float] | None:
 
     if not is_rigid(batches, held):
         return None
-    known = np.array([p for p in batches.landscape.breakpoints if held.lower < p < held.upper])
+    known = np.array([p for p in batches.landscape.joints() if held.lower < p < held.upper])
     beside = ALIKE * width * np.array([-1.0, 1.0])
     w = np.unique(np.concatenate([_looked(held), *(known[:, None] + beside)]))
     table = steps(w)

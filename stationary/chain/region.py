@@ -36,7 +36,7 @@ def region_of(
     else:
         w = np.concatenate([-out[::-1], [0.0], out])
     around = [x + np.append(out, -out) for x in near]
-    w = np.concatenate([w, *around, batches.landscape.breakpoints])
+    w = np.concatenate([w, *around, batches.landscape.joints()])
     w = np.unique(w[(lower <= w) & (w <= upper)])
     with np.errstate(all="ignore"):
         g = batches.landscape.stepped(evaluate(batches.landscape.gradient, w)[0], w)

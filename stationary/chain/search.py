@@ -184,7 +184,7 @@ class Search:
             if endless and (low == held.lower or high == held.upper):
                 continue  # it goes on for ever
             if held.ends[0] != "periodic":
-                low, high = hull(ground.batches, low, high, held)
+                low, high = hull(ground.batches, low, high, held, ground.joints)
             ends = [e for e in (low, high) if any(e in stretch for stretch in spans)]
             drawn = [e for e in ends if draws(ground.batches, e, low + high - e)]
             if drawn:

@@ -36,7 +36,7 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import handed_over
 from stationary.numbers.arithmetic import Arithmetic
-from stationary.process.corners import corners, turns
+from stationary.process.corners import MOST, corners, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
@@ -293,6 +293,11 @@ class Landscape(Losses, metaclass=BySpace):
             rounding=(self.written.rounding, self.written.rounding),
             settled=True,
         )
+
+    def joints(self, most: int = MOST) -> tuple[float, ...]:
+        """Where steps may jump or bend: what was named, and corners of losses, if not too many."""
+        known = self.corners if self.rule.linear else ()
+        return tuple(sorted({*self.breakpoints, *(known if len(known) <= most else ())}))
 
     @cached_property
     def corners(self) -> tuple[float, ...]:
