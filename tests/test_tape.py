@@ -367,3 +367,20 @@ def test_outputs_that_come_to_their_targets_keep_their_digits(how):
     found = moments(lambda w: SQUARES[how](STRETCH * w, SIDES), w)
     np.testing.assert_allclose(found[0], slopes.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(found[1], slopes.var(axis=0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("power", [-1, -2, -3, -2.0])
+def test_powers_of_sums_of_exponentials_do_not_underflow_before_they_are_multiplied(power):
+    """The gradient of a logistic density had the wrong sign from w = 248 on."""
+    w = np.array([-250.0, 1.0, 200.0, 250.0, 300.0])
+
+    def losses(w):
+        return [(1 + np.exp(w)) ** power * np.exp(w), (1 + np.exp(w)) ** power]
+
+    found = Landscape(losses=losses, learning_rate=0.1, domain=(-400, 400)).loss_gradient(w)
+    for j, x in enumerate(map(EXACT.mpf, w)):
+        e, p = EXACT.exp(x), int(power)
+        exact = (e * (1 + e) ** (p - 1) * (1 + (1 + p) * e), p * e * (1 + e) ** (p - 1))
+        assert [float(found[k, j]) for k in (0, 1)] == pytest.approx(
+            [float(v) for v in exact], rel=1e-11, abs=1e-290
+        )

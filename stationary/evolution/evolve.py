@@ -296,7 +296,7 @@ def _answer(
     breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
     breaks += [*state.diffusion.breakpoints, *state.anatomy.jumps.tolist()]
     breaks += [a.position for a in atoms]
-    between = Between(edges, np.array(breaks), powers_at(state.anatomy, edges))
+    between = Between(edges, np.unique(breaks), powers_at(state.anatomy, edges))
     distance, distance_error, is_resolved = _distance_to_end(asked, between, seen, atoms)
     held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
     held |= {k: np.minimum(held[k], 1.0) for k in ("error", "mass_error")}

@@ -127,7 +127,7 @@ def grid_in(
     for x in singular:
         features.append(Feature(x, own.get(x) or max(deep * span, _layer(diffusion, x, low, high))))
     breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *_corners(start)]
-    corners = [*diffusion.breakpoints, *state.anatomy.jumps.tolist()]
+    corners = {*diffusion.breakpoints, *state.anatomy.jumps.tolist()}
     if len(corners) <= max(cells, 2):  # more than cells are what cells take the mean of
         breaks += corners
 
@@ -141,7 +141,7 @@ def grid_in(
         return density
 
     grid = grid_on(
-        window, np.array(breaks), tuple(features), max(cells, 2), tuple(blurred), carried
+        window, np.unique(breaks), tuple(features), max(cells, 2), tuple(blurred), carried
     )
     if grid.levels < GRIDS:
         raise LandscapeError(

@@ -130,6 +130,8 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     error = np.where(flat, (right - left) / 2, error + off)
     # Of the wrong sign beyond its panel: others are about, in what was not resolved.
     unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * half)
+    # Of the wrong sign at any distance: panels rang there, as beside a jump of the noise.
+    unseen |= ~flat & wrong.all(axis=0)
     many = found.arithmetic is not DOUBLE
     smooth = ~(flat | cornered)
     slope_errors = np.where(smooth, tilt + _of_slopes(found, roots, error, smooth), 0.0)

@@ -213,12 +213,17 @@ def _log(tape: Tape, index: int) -> int | None:
 
 
 def _power(tape: Tape, base: int, power: int) -> int | None:
-    """One over a sum of exponentials, and its square."""
+    """One over a sum of exponentials, and its powers."""
     number = tape.number(power)
-    if number not in (-1, -2) or not tape.nodes[base].by_weight or _log_of_sum(tape, base) is None:
+    if number not in range(-DEPTH, 0) or not tape.nodes[base].by_weight:
+        return None
+    if _log_of_sum(tape, base) is None:
         return None
     once = tape.operation("divide", tape.constant(1.0), base)
-    return once if number == -1 else tape.operation("multiply", once, once)
+    if number == -1:
+        return once
+    rest = tape.operation("power", base, tape.constant(float(number + 1)))
+    return tape.operation("multiply", once, rest)
 
 
 def _log_to(base: float) -> Callable[[Tape, int], int | None]:
