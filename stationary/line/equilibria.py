@@ -130,8 +130,6 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     error = np.where(flat, (right - left) / 2, error + off)
     # Of the wrong sign beyond its panel: others are about, in what was not resolved.
     unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * half)
-    # Of the wrong sign at any distance: panels rang there, as beside a jump of the noise.
-    unseen |= ~flat & wrong.all(axis=0)
     many = found.arithmetic is not DOUBLE
     smooth = ~(flat | cornered)
     slope_errors = np.where(smooth, tilt + _of_slopes(found, roots, error, smooth), 0.0)
@@ -230,11 +228,12 @@ def _confirmed(found: Sampling, changes: SignChanges) -> SignChanges:
     """The sign changes that the drift itself shows, where the panels could not resolve it."""
     if found.samples.resolved.all():
         return changes
-    k = found.panels.panel_of(changes.x)
-    unsure = ~found.samples.resolved[k]
+    around = 20 * spacing(changes.x)  # a panel about a jump is 16 roundings wide
+    # Also where the next panel ends: what it shows at its end is as much its ringing.
+    k, beside = (found.panels.panel_of(changes.x + off) for off in (-around, around))
+    unsure = ~(found.samples.resolved[k] & found.samples.resolved[beside])
     if not unsure.any():
         return changes
-    around = 20 * spacing(changes.x)  # a panel about a jump is 16 roundings wide
     if found.diffusion.is_rounded:  # within its steps a drift in fewer digits has no sign
         around = np.maximum(around, found.panels.half[k])
     left = np.minimum(changes.left, changes.x - around)
