@@ -162,7 +162,9 @@ def is_known(error: Any, log_value: Any) -> bool:
 
 def digits_left(error: Any, most: int) -> int:
     """As many digits of a number as its relative error leaves; at least one, `most` at most."""
-    return most if error <= 10.0**-most else max(1, math.floor(-math.log10(min(error, 1.0))))
+    if not error < 1:  # or not known
+        return 1
+    return most if error <= 10.0**-most else max(1, math.floor(-math.log10(error)))
 
 
 def told_digits(error: Any, of_sample: float, most: int) -> int:

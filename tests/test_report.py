@@ -367,3 +367,13 @@ def test_a_density_without_bound_at_an_end_is_not_the_peak_that_is_told():
     peak = max(m.position for m in found.end_state.modes)
     assert peak == pytest.approx(0.84447, abs=1e-5)
     assert f"{peak:.6g}" in text.split("P peaks at")[1].split("log P:")[0]
+
+
+def test_what_is_not_known_at_all_is_told_and_no_traceback():
+    """The error of the mass was nan, of which there is no logarithm: the answer was lost."""
+    found = analyze(Diffusion(lambda x: x - x**3, lambda x: 1 / x**2))
+    assert "not known" in str(found)
+    assert "nan" not in str(found)
+    ring = Diffusion(lambda x: -1 / x, 1e-3, (-math.pi, math.pi), boundaries="periodic")
+    with pytest.raises(LandscapeError, match="around the ring could not be normalised"):
+        analyze(ring)

@@ -49,6 +49,12 @@ from stationary.weight.focus import peak_edges
 from stationary.weight.mesh import log_masses, monotone_mesh
 from stationary.weight.weight import Weight
 
+REMEDY = (
+    "A periodic domain needs a finite drift and a positive variance everywhere on the ring. "
+    "Where the variance vanishes the ring is cut: begin and end the domain there, and leave "
+    "boundaries out; or add an even noise, as in regularise = 1e-6."
+)
+
 
 @dataclass(frozen=True)
 class Current:
@@ -77,14 +83,9 @@ def anatomy_of_ring(
             f"{diffusion.name}: digits = {digits}: periodic domains are solved in doubles only. "
             "Leave digits out."
         )
-    remedy = (
-        "A periodic domain needs a finite drift and a positive variance everywhere on the ring. "
-        "Where the variance vanishes the ring is cut: begin and end the domain there, and leave "
-        "boundaries out; or add an even noise, as in regularise = 1e-6."
-    )
     vanishes = (
         f"{diffusion.name}: the variance vanishes near {diffusion.variable} = {{:.9g}} (or is too "
-        f"small for a double). {remedy}"
+        f"small for a double). {REMEDY}"
     )
     zeros = zeros_of_variance(diffusion)
     if zeros:
@@ -96,13 +97,13 @@ def anatomy_of_ring(
     except LandscapeError as error:
         if isinstance(error, UserFunctionError):
             raise
-        raise LandscapeError(f"{error} {remedy}") from None
+        raise LandscapeError(f"{error} {REMEDY}") from None
     if any(found.open_ends):
         v, end = diffusion.variable, diffusion.domain[found.open_ends.index(True)]
         f, a = diffusion.coefficients(np.array([end]))
         raise LandscapeError(
             f"{diffusion.name}: at the seam {v} = {end:g} of the periodic domain the drift is "
-            f"{f[0]:g} and the variance {a[0]:g}. {remedy}"
+            f"{f[0]:g} and the variance {a[0]:g}. {REMEDY}"
         )
     parts = anatomy(found)
     if len(parts.equilibria) % 2 == 1:
@@ -154,6 +155,11 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
     density = Weight.on(ring) if still else circulating(replace(parts, sampling=ring), tilt)
     mesh = monotone_mesh(density, density.turns)
     component = Component(ring.diffusion.domain, 1.0, density, mesh)
+    if not math.isfinite(component.log_norm):
+        raise LandscapeError(
+            f"{ring.diffusion.name}: the density around the ring could not be normalised: drift "
+            f"over variance has a pole, or is too large for doubles. {REMEDY}"
+        )
     notes = _seam(ring)
     if not isinstance(density, RingDensity):  # it is still
         # 2 J = tilt / (int P int s), with P before it is normalised.

@@ -101,7 +101,7 @@ def course_on(
         return cut(*turns, to=low - last)
     slow = -log(slopes) - excess
     start, at, end = slowest
-    slowly = _is_resolved(at, r) and start > 0
+    slowly = _is_resolved(at, r) and start > 0 and end > 0
     if slowly:
         first_log = log(start) - excess
         late = sudden and lr < first_log + blur
