@@ -30,6 +30,7 @@ from stationary import (
     sweep,
     table,
 )
+from stationary.errors import StationaryError
 from stationary.progress import processes
 from stationary.sweeps.answers import Answer, Minimum, Points, labels_of
 from stationary.sweeps.family import Family
@@ -1076,3 +1077,16 @@ def test_rows_and_what_is_found_between_them_are_data():
         assert isinstance(hash(answer), int)
         json.dumps(answer.to_dict(), allow_nan=False)
     assert found.rows[0] != found.rows[1]
+
+
+def test_what_was_asked_for_and_is_known_nowhere_is_said_and_not_drawn(tmp_path):
+    """Of one minimum that is alone there is no exit time: not a word was said of it."""
+    rows = sweep(
+        lambda k: Diffusion(lambda x: -k * x, 1.0, (-2, 2)),
+        {"k": [1.0, 2.0]},
+        quantities="exit_time",
+    )
+    assert "Asked for and known at no point: exit_time." in str(rows)
+    rows.plot(tmp_path / "drawn.png")
+    with pytest.raises(StationaryError, match="'exit_time' is known at no point"):
+        rows.plot(tmp_path / "asked.png", quantity="exit_time")

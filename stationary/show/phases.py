@@ -58,7 +58,7 @@ def figure(
     if quantity is not None:
         names = [quantity]
     else:
-        names = [q for q in sweep.quantities if _columns(sweep, q)] or list(sweep.quantities[:1])
+        names = [q for q in sweep.quantities if _columns(sweep, q)]
         names = names or ["std"] * (len(sweep.labels) < 2)
     drawn = list(sweep.swept)[-2:] or list(sweep.axes)[-1:]
     if len(names) > 1 and sheet.ax is None:
@@ -134,6 +134,11 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     in strength.
     """
     columns, named = sweep.table(), _columns(sweep, quantity)
+    if not named and quantity in sweep.quantities:
+        raise StationaryError(
+            f"{sweep.name}: {quantity!r} is known at no point, so that there is nothing to draw of "
+            'it. Leave it out, or draw the masses, as in plot(quantity="mass").'
+        )
     if not named:
         raise StationaryError(
             f"{sweep.name}: there is no column {quantity!r} of numbers to draw. Ask for it, as in "

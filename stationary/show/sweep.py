@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -257,6 +258,12 @@ def _trust(sweep: Sweep) -> list[Line]:
         )
     if from_sample(sweep.process):
         lines.append(_of_sample(sweep))
+    absent = [q for q in sweep.quantities if not told_anywhere(columns, q)]
+    if absent:
+        lines.append(
+            f"Asked for and known at no point: {joined(absent)}. A minimum that is alone has no "
+            "border to leave by and no barrier; currents are those of rings."
+        )
     rough = int((columns["status"] == "panel_limit").sum())
     if rough:
         lines.append(
@@ -264,6 +271,12 @@ def _trust(sweep: Sweep) -> list[Line]:
             "breakpoints."
         )
     return lines
+
+
+def told_anywhere(columns: Mapping[str, Any], quantity: str) -> bool:
+    """Whether a quantity that was asked for has a value at any point."""
+    own = (v for n, v in columns.items() if n == quantity or n.startswith(f"{quantity}_"))
+    return any(v.dtype.kind != "f" or np.isfinite(v).any() for v in own)
 
 
 def _of_sample(sweep: Sweep) -> str:
