@@ -19,6 +19,7 @@ from scipy import special
 from stationary import (
     Diffusion,
     Landscape,
+    LandscapeError,
     analyze,
     end_state,
     first_passage,
@@ -27,6 +28,7 @@ from stationary import (
 )
 from stationary.bias import width_bias
 from stationary.cli import app
+from stationary.sources.formulas import FUNCTIONS, Formula
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TWO_MINIMA = str(EXAMPLES / "two_minima.py")
@@ -352,6 +354,12 @@ def test_a_process_is_typed_as_formulas(run):
         ("where(x, 1, 2)", "which is where(x < 1, a, b)"),
         ("where(open('x') < 1, 1, 2)", "not among the functions (abs, "),
         ("x < 1", "something else (compare)"),
+        ("minimum(1, -x, -x**3)", "takes 2. Write minimum(1, minimum(-x, -x**3))."),
+        ("hypot(1, x, (x + 2), 3)", "takes 2. Write hypot(1, hypot(x, hypot(x + 2, 3)))."),
+        ("-x - log(x**2 + 1, 10)", "log 2 arguments, and it takes 1. Write log(x), and log(x) / l"),
+        ("-hypot(x)", "gives hypot 1 argument, and it takes 2. Write hypot(x, a)."),
+        ("clip(-x, -1)", "gives clip 2 arguments, and it takes 3. Write clip(x, a, b)."),
+        ("-sin(x, out=x)", "takes 1 without a name. Write sin(x)."),
     ],
 )
 def test_a_formula_is_read_and_never_run(run, formula, message):
@@ -359,6 +367,20 @@ def test_a_formula_is_read_and_never_run(run, formula, message):
     assert (code, out) == (1, "")
     assert message in err
     assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS - {"where"}))
+def test_a_function_in_a_formula_takes_so_many_arguments_and_no_other_number(name):
+    """One more would be NumPy's `out`: it was written into, and another function was solved."""
+    takes = {"clip": 3} | dict.fromkeys(
+        ("logaddexp", "minimum", "maximum", "hypot", "arctan2", "xlogy"), 2
+    )
+    right = takes.get(name, 1)
+    near = 1.5 if name == "arccosh" else 0.5
+    assert np.isfinite(Formula(f"{name}({', '.join(['x'] * right)})", "x", "--drift")(near))
+    for wrong in {*range(5)} - {right}:
+        with pytest.raises(LandscapeError, match=f"gives {name} {wrong} arg.* it takes {right}. W"):
+            Formula(f"x + {name}({', '.join(['x'] * wrong)})", "x", "--drift")
 
 
 def test_tables_of_several_files_are_one(run, tmp_path):

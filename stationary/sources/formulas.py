@@ -10,7 +10,7 @@ import ast
 import inspect
 import math
 import operator
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ NUMPY = frozenset(
 )
 SCIPY = frozenset(("expit", "log_expit", "logit", "xlogy", "erf", "erfc", "ndtr", "log_ndtr"))
 FUNCTIONS = NUMPY | SCIPY
+NESTED = frozenset(("minimum", "maximum", "hypot", "logaddexp"))  # f(a, b, c) is f(a, f(b, c))
 OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -79,13 +80,31 @@ class Formula:
     def __repr__(self) -> str:
         return repr(self.text)
 
-    def _wrong(self, what: str) -> LandscapeError:
+    def _wrong(self, what: str, instead: str = "") -> LandscapeError:
         example = "(w - 1)**2, (w + 1)**2" if self.variable == "w" else "x - x**3"
-        return LandscapeError(
-            f"{self.option} {self.text!r:.80}: it {what}. Write arithmetic of {self.variable} with "
-            f"+ - * / **, pi, e and functions such as sin, exp, log, sqrt and tanh, as in "
-            f'{self.option} "{example}".'
+        instead = instead or (
+            f"arithmetic of {self.variable} with + - * / **, pi, e and functions such as sin, exp, "
+            f'log, sqrt and tanh, as in {self.option} "{example}"'
         )
+        return LandscapeError(f"{self.option} {self.text!r:.80}: it {what}. Write {instead}.")
+
+    def _count(self, name: str, args: Sequence[ast.expr], keywords: Sequence[ast.keyword]) -> None:
+        """Refuse a function of too few arguments, or too many: NumPy would write into the last."""
+        takes = _arguments(name)
+        if len(args) == takes and not keywords:
+            return
+        texts = [ast.get_source_segment(self.text.strip(), a) or "" for a in args]
+        what = f"gives {name} {len(args)} argument{'s' * (len(args) != 1)}, and it takes {takes}"
+        if keywords:
+            what = f"names an argument of {name}, which takes {takes} without a name"
+        form = f"{name}({', '.join((self.variable, 'a', 'b')[:takes])})"
+        if name in NESTED and len(args) > takes and not keywords:
+            form = texts[-1]
+            for text in texts[-2::-1]:
+                form = f"{name}({text}, {form})"
+        elif name == "log" and len(args) == 2:
+            form += f", and log({self.variable}) / log(b) to a base b"
+        raise self._wrong(what, form)
 
     def _check(self, node: ast.AST) -> None:
         """Refuse every node that is not known; note the names that are parameters."""
@@ -115,9 +134,10 @@ class Formula:
                     self._check(part)
             case ast.Call(func=ast.Name(id="where")):
                 raise self._wrong(f"has where(...), which is where({self.variable} < 1, a, b)")
-            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS:
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=named) if name in FUNCTIONS:
                 for argument in args:
                     self._check(argument)
+                self._count(name, args, named)
             case ast.Call(func=ast.Name(id=name)):
                 listed = ", ".join(sorted(FUNCTIONS))
                 raise self._wrong(f"has {name}(...), which is not among the functions ({listed})")
@@ -156,6 +176,14 @@ def _function(name: str) -> Callable[..., Any]:
     from scipy import special  # only where one of these is asked for
 
     return getattr(special, name)  # type: ignore[no-any-return]
+
+
+def _arguments(name: str) -> int:
+    """How many arguments a function takes, those beside that NumPy has (`out`) not counted."""
+    function = _function(name)
+    if isinstance(function, np.ufunc):
+        return function.nin
+    return list(inspect.signature(function).parameters).index("out")
 
 
 class Inline(str):
