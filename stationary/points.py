@@ -68,6 +68,7 @@ def drawing(size: Any, rng: Any, also: Any = None) -> tuple[tuple[int, ...], np.
     """The shape of what is to be drawn, and what draws it."""
     if rng is not None and also is not None:
         raise LandscapeError("rvs: rng and random_state are two names of one thing. Give one.")
+    name = "rng" if also is None else "random_state"
     rng = also if rng is None else rng
     try:
         generator = np.random.default_rng(rng)
@@ -75,8 +76,8 @@ def drawing(size: Any, rng: Any, also: Any = None) -> tuple[tuple[int, ...], np.
         shape = tuple(operator.index(n) for n in sizes)
     except (TypeError, ValueError) as error:
         raise LandscapeError(
-            f"rvs(size={size!r:.40}, rng={rng!r:.40}): {error}. The size is a whole number or "
-            "a tuple of them, rng a NumPy generator or a seed."
+            f"rvs(size={size!r:.40}, {name}={rng!r:.40}): {error}. The size is a whole number or "
+            f"a tuple of them, {name} a NumPy generator or a seed."
         ) from None
     if any(n < 0 for n in shape):
         raise LandscapeError(f"rvs: size = {size!r} must not be negative.")

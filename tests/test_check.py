@@ -131,6 +131,7 @@ def test_conventions_that_the_step_blurs_are_not_told_apart():
     found = check(landscape, simulation=False)
     assert found.obeyed is None
     assert "cannot be told apart" in found.summary()
+    assert not re.search(r"^\W*$", found.summary().replace("\n\n", "\n").strip(), re.MULTILINE)
 
 
 def test_a_metastable_simulation_is_never_averaged_over_in_silence():

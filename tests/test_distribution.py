@@ -386,6 +386,7 @@ def test_what_is_no_point_is_refused_in_words(normal):
         (lambda: normal.log_ratio((0, 1), 5), "no interval"),
         (lambda: normal.probability([-1, 0], [0, 1]), "one number"),
         (lambda: normal.rvs(1, rng=1, random_state=2), "two names"),
+        (lambda: normal.rvs(1, random_state="q"), "random_state='q'.*, random_state a NumPy gen"),
         (lambda: normal.interval([0.5, 1.5]), "between 0 and 1"),
     ):
         with pytest.raises(LandscapeError, match=words):

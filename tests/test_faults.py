@@ -114,7 +114,7 @@ def test_a_scheduler_that_goes_away_loses_no_row_and_nothing_hangs(tmp_path):
         thread.join(30)
     client.close()
     assert not worker.is_alive()
-    assert "a worker process ended" in found[0].stopped
+    assert re.match("a worker process ended|the executor called off", found[0].stopped)
     assert 1 <= len(found[0].rows) < 6
     assert {row.status for row in found[0].rows} == {"converged"}
 

@@ -498,6 +498,7 @@ def test_an_interrupt_keeps_what_is_done():
     s = simulate(p, walkers=100, steps=3200, burn_in=0, seed=1, progress=progress)
     assert not s.complete
     assert s.ending is Ending.INTERRUPTED
+    assert "\n  Interrupted: what was done until then is shown." in s.summary()
     assert s.steps_done == 1000
     assert sigmas(s.mean, 0.5, s.mean_error) < 5
     assert calls[0] == (20_000, 320_000)

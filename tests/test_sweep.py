@@ -1090,3 +1090,14 @@ def test_what_was_asked_for_and_is_known_nowhere_is_said_and_not_drawn(tmp_path)
     rows.plot(tmp_path / "drawn.png")
     with pytest.raises(StationaryError, match="'exit_time' is known at no point"):
         rows.plot(tmp_path / "asked.png", quantity="exit_time")
+
+
+def test_errors_that_are_not_known_are_told_as_such_beside_those_that_are():
+    def build(k):  # noise that has a pole where k > 1
+        return Diffusion(lambda x: k * x - x**3, lambda x: 1 + (k > 1) / x**2)
+
+    said = " ".join(sweep(build, {"k": [1.0, 2.0]}).summary().split())
+    assert re.search(r"right to \de-\d\d of themselves .* At 1 point that error is not known", said)
+    said = " ".join(sweep(build, {"k": [2.0]}).summary().split())
+    assert "The densities are right to an error that is not known." in said
+    assert "not known of" not in said

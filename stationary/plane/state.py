@@ -329,7 +329,7 @@ class PlaneState(Bare, Result):
 
     def rvs(self, size: int = 1, rng: Any = None, *, random_state: Any = None) -> Array:
         """Draws, shape (2, size); see `Distribution.rvs`."""
-        shape, generator = drawing(size, rng if random_state is None else random_state)
+        shape, generator = drawing(size, rng, random_state)
         return np.asarray(self.density.rvs(math.prod(shape), generator)).reshape(2, *shape)
 
     # Currents.

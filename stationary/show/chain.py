@@ -101,7 +101,8 @@ def trust(chain: ChainState) -> list[str]:
             f"Exact chain: {chain.cells} cells on each class; error of the distribution function "
             f"{error_text(chain.edge_error)}."
         )
-    return [*lines, *(f"Chain: {note}" for note in chain.notes), sample_text(chain.landscape)]
+    lines += [f"Chain: {note}" for note in chain.notes]
+    return [*lines, *filter(None, [sample_text(chain.landscape)])]
 
 
 def data(chain: ChainState) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.result import plain
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, rows_of, tabulated
 from stationary.show.sample import standard_error_text
@@ -237,25 +238,23 @@ def _trust(sweep: Sweep) -> list[Line]:
     known = ~np.isnan(columns["error"])
     if not known.any():
         return []
-    worst = error_text(float(columns["error"][known].max()))
     # Of the mass itself or, where that is known by its logarithm only, of the logarithm.
     light = []
     for label in sweep.labels:
         log_mass, error = columns[f"log_mass_{label}"], columns[f"mass_error_{label}"]
         held = np.isfinite(log_mass) & (error >= 0)
         if held.any():
-            light.append(float((error[held] / np.maximum(1.0, np.abs(log_mass[held]))).max()))
-    lines = [f"The densities are right to {worst} of themselves where the mass is."]
+            size = np.maximum(1.0, np.abs(log_mass))
+            light.append(np.where(held, error, np.nan) / np.where(held, size, 1.0))
+    lines = [_right("The densities are", columns["error"][None], "of themselves where the mass is")]
     if "learning_rate" in sweep.axes:
         lines.append(
             "All this is the limit of small steps. What the steps of SGD make of one of these "
             "points says `stationary analyze`."
         )
     if light:
-        lines.append(
-            f"The mass of each minimum, however light, is right to {error_text(max(light))} of "
-            "itself, or of its logarithm where that is large."
-        )
+        of = "of itself, or of its logarithm where that is large"
+        lines.append(_right("The mass of each minimum, however light, is", np.array(light), of))
     if from_sample(sweep.process):
         lines.append(_of_sample(sweep))
     absent = [q for q in sweep.quantities if not told_anywhere(columns, q)]
@@ -277,6 +276,15 @@ def told_anywhere(columns: Mapping[str, Any], quantity: str) -> bool:
     """Whether a quantity that was asked for has a value at any point."""
     own = (v for n, v in columns.items() if n == quantity or n.startswith(f"{quantity}_"))
     return any(v.dtype.kind != "f" or np.isfinite(v).any() for v in own)
+
+
+def _right(what: str, errors: Array, of: str) -> str:
+    """The largest error that is known, and at how many points (columns) one is not: inf."""
+    sure, lost = errors[np.isfinite(errors)], int(np.isposinf(errors).any(0).sum())
+    if not len(sure):
+        return f"{what} right to an error that is not known."
+    rest = f" At {_points(lost)} that error is not known." if lost else ""
+    return f"{what} right to {error_text(sure.max())} {of}.{rest}"
 
 
 def _of_sample(sweep: Sweep) -> str:

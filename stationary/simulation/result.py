@@ -25,7 +25,7 @@ class Ending(Enum):
     TARGET_MISSED = "the target error was not met: give more steps or more walkers"
     ABSORBED = "every walker was absorbed"
     AT_REST = "every walker has come to rest"
-    INTERRUPTED = "interrupted: what was done until then is shown"
+    INTERRUPTED = "what was done until then is shown"
     ESCAPED = "some walkers left every bound: there may be no end state"
     METASTABLE = "the walkers have not mixed: these are no averages over an end state"
 

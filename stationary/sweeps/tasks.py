@@ -332,6 +332,7 @@ def _told(ask: Callable[[], Any], recipe: Recipe) -> Any:
                 "the executor out."
             ) from error
         if isinstance(error, (CancelledError, asyncio.CancelledError)):
-            words = words or "the executor called off what was left"
+            told = f"the executor called off what was left{words and f' ({words})'}"
+            raise _LostWorkersError(told) from error
         name = type(error).__name__
         raise _LostWorkersError(f"a worker process ended ({name}: {words})") from error
