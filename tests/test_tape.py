@@ -384,3 +384,35 @@ def test_powers_of_sums_of_exponentials_do_not_underflow_before_they_are_multipl
         assert [float(found[k, j]) for k in (0, 1)] == pytest.approx(
             [float(v) for v in exact], rel=1e-11, abs=1e-290
         )
+
+
+COUNTS = {  # of the conditions w > 0 and w < 0.3, how many hold
+    "products": lambda w: 1.0 * (w > 0) + 1.0 * (w < 0.3),
+    "integers": lambda w: 1 * (w > 0) + 1 * (w < 0.3),
+    "sum": lambda w: sum([w > 0, w < 0.3]),
+    "halves": lambda w: 2 * (w > 0) / 2 + 2 * (w < 0.3) / 2,
+    "where": lambda w: np.where(w > 0, True, False) * 1.0 + (w < 0.3),
+    "negative": lambda w: 2 - 1.0 * (w <= 0) + -1 * (w >= 0.3),
+    "shared": lambda w: (1 - (w <= 0)) + (1 - (w >= 0.3)),
+}
+
+
+@pytest.mark.parametrize("how", COUNTS)
+def test_conditions_that_are_reckoned_with_are_numbers(how):
+    """As they were recorded 1.0 * a + 1.0 * b was "a or b", and a mean -0.375 for -0.403."""
+    count, w = COUNTS[how], np.linspace(-2.95, 2.95, 119)
+
+    def losses(w):
+        return [w * w + count(w) * (w - 0.15) * 3, w * w / 2 + np.sin(w), (w - 1) ** 2]
+
+    sgd = Landscape(losses, learning_rate=0.1, domain=(-3, 3))
+    assert sgd.tapes(0) is not None
+    inside = (w > 0) & (w < 0.3)
+    np.testing.assert_allclose(sgd.loss_gradient(w)[0], 2 * w + 3 * (1.0 + inside), rtol=1e-14)
+
+
+def test_quantile_losses_may_subtract_a_condition():
+    """NumPy takes 0.1 - (w < c); what was left of it without the shared 0.1 was no number."""
+    c = np.sqrt(np.arange(1, 6))[:, None] - 1.5
+    sgd = Landscape(lambda w: (w - c) * (0.1 - (w < c)), learning_rate=0.1, domain=(-3, 3))
+    assert end_state(sgd).mean() == pytest.approx(0.6653223155941627, abs=1e-12)

@@ -16,6 +16,7 @@ import numpy as np
 from stationary.aliases import Array, Function
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import composed, evaluate
+from stationary.functions.tape.graph import STEPS
 from stationary.functions.tape.recording import Recording, record
 from stationary.functions.tape.running import (
     Moments,
@@ -36,6 +37,7 @@ SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard 
 DIGIT_STEP = 128  # digits are added by as many, so that few arithmetics are made
 MORE_DIGITS = (40, 400)  # of a function as it is written, where doubles tell it from its recording:
 # then as many as 1 + e^z has that is no 1, though e^z has hardly any double
+BRANCHED = 21  # more points at which a function with branches is held against its recording
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 
 
@@ -205,6 +207,8 @@ def _recorded(function: Function, order: int, probe: Array) -> Recording | None:
     """A recording that gives what the function gives, or None."""
     try:
         recording = record(function, order)
+        if any(node.op in STEPS for node in recording.tape.nodes):  # what differs here and there
+            probe = np.union1d(probe, np.linspace(probe.min(), probe.max(), BRANCHED))
         values = rows_of(recording, 0, probe)
     except Exception:  # whatever it is, the function is called as it stands then
         return None

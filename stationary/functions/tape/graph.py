@@ -17,9 +17,10 @@ import numpy as np
 
 from stationary.numbers.arithmetic import EPSILON
 
-STEPS = {"sign", "floor", "ceil", "trunc", "rint", "greater", "greater_equal", "less", "less_equal"}
-STEPS |= {"equal", "not_equal", "logical_and", "logical_or", "logical_not", "invert"}
-STEPS |= {"bitwise_and", "bitwise_or"}
+CONDITIONS = {"greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "invert"}
+CONDITIONS |= {"logical_and", "logical_or", "logical_not", "bitwise_and", "bitwise_or"}
+CONDITIONS |= {"isfinite"}
+STEPS = CONDITIONS | {"sign", "floor", "ceil", "trunc", "rint"}
 COMBINED = ("add", "subtract", "multiply", "divide", "negative", "abs", "maximum", "minimum")
 DEPTH = 8  # operations down to which a numerator is searched: deeper, it may be very often
 
@@ -45,6 +46,7 @@ class Tape:
         self.nodes = [Node("weight", (), by_weight=True, by_datapoint=False)] * inputs
         self.constants: dict[int, Any] = {}  # a number, or an array of shape (N,)
         self.datapoints: int | None = None
+        self.conditions: set[int] = set()  # what is true or false, and no number
         self._index: dict[Any, int] = {}
 
     def constant(self, value: Any) -> int:
@@ -55,12 +57,14 @@ class Tape:
 
     def operation(self, op: str, *args: int) -> int:
         """The node of an operation; the trivial ones are their arguments."""
+        if op in COMBINED and not self.conditions.issuperset(args):
+            args = tuple(map(self.as_number, args))
         unit = {"add": 0, "subtract": 0, "multiply": 1, "divide": 1}.get(op)
         if unit is not None:
             if self.number(args[1]) == unit:
-                return args[0]
+                return self.as_number(args[0])
             if self.number(args[0]) == unit and op in ("add", "multiply"):
-                return args[1]
+                return self.as_number(args[1])
             if op in ("add", "multiply"):
                 args = (min(args), max(args))
         if op == "negative" and self.nodes[args[0]].op == "negative":
@@ -84,6 +88,20 @@ class Tape:
         )
         return self._node((op, args), node)
 
+    def as_number(self, index: int) -> int:
+        """The node that is 1 where one is true and 0 where it is not; itself if it is a number."""
+        if index not in self.conditions:
+            return index
+        return self.operation("where", index, self.constant(1.0), self.constant(0.0))
+
+    def _is_condition(self, node: Node, value: Any) -> bool:
+        if node.op == "constant":
+            return bool(np.asarray(value).dtype == bool)
+        # Of two conditions a sum is "or", and a product "and".
+        chosen = node.args[1:] if node.op == "where" else node.args
+        mixed = node.op in ("where", "add", "multiply", "maximum", "minimum")
+        return node.op in CONDITIONS or (mixed and self.conditions.issuperset(chosen))
+
     def number(self, index: int) -> Any:
         """The value of a node that is one number, the same for all, or None."""
         value = self.constants.get(index)
@@ -103,6 +121,8 @@ class Tape:
             self.nodes.append(node)
             if value is not None:
                 self.constants[found] = value
+            if self._is_condition(node, value):
+                self.conditions.add(found)
         return found
 
     def captured(self, given: Any, axis: int) -> int:
@@ -307,7 +327,7 @@ def _multiply(tape: Tape, one: int, other: int) -> int | None:
     for i, j in ((one, other), (other, one)):
         node = tape.nodes[j]
         if tape.number(i) == -1:
-            return tape.operation("negative", j)
+            return tape.operation("negative", tape.as_number(j))
         if node.op == "negative":
             return tape.operation("negative", tape.operation("multiply", i, *node.args))
         if node.op == "multiply" and tape.nodes[i].op == "exp":
