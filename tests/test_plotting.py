@@ -978,6 +978,69 @@ def test_phases_end_where_masses_are_the_same_however_few_the_learning_rates():
     assert np.abs(x[at] - inner.value).max() < 5e-4
 
 
+def _areas(axes):
+    """The names in the legend of a phase diagram, and the colours of what is drawn."""
+    drawn = [c for c in axes.collections if any(len(p.vertices) for p in c.get_paths())]
+    return [t.get_text() for t in axes.get_legend().get_texts()], len(drawn)
+
+
+def _even(k, a):
+    return Diffusion(lambda x: k * np.sin(x) - x**3, lambda x: a * (1 + 0.3 * x**2), name="even")
+
+
+def test_what_is_the_same_to_within_the_error_is_no_phase():
+    """Neither well of a symmetric landscape wins: signs of 1e-16 were continents and islands."""
+    from stationary import sweep
+
+    axes = sweep(_even, {"k": [1.8, 2.4], "a": [0.1, 0.2, 0.3]}).plot().axes[0]
+    assert _areas(axes) == (["the same to within the error"], 1)
+    assert not [line for line in axes.lines if len(line.get_xdata())]
+
+
+def test_what_is_the_same_beside_a_single_minimum_is_seen():
+    from stationary import sweep
+
+    axes = sweep(_even, {"k": [0.2, 1.8], "a": [0.1, 0.2]}).plot().axes[0]
+    names, areas = _areas(axes)
+    assert names[1:] == ["the same to within the error"]
+    assert areas == 2
+
+
+def test_where_two_phases_meet_the_same_is_no_area():
+    from stationary import sweep
+
+    def build(h, a):
+        return Diffusion(lambda x: h + x - x**3, a, name="tilted")
+
+    names, areas = _areas(sweep(build, {"h": [-0.1, 0, 0.1], "a": [0.2, 0.3]}).plot().axes[0])
+    assert [n.partition(",")[0] for n in names] == ["minimum 0", "minimum 1"]
+    assert areas == 2
+
+
+def test_quantities_of_a_sweep_stop_at_their_errors():
+    """A mean of -2e-16, right to 6e-15, had six digits."""
+    from stationary import sweep
+
+    found = sweep(_even, {"k": [1.8], "a": [0.1, 0.2, 0.3]}, quantities=["mean"])
+    (row,) = (line for line in str(found).splitlines() if line.split()[:1] == ["mean"])
+    assert row.split()[1:3] == ["0", "0"]
+
+
+def test_a_bias_below_its_error_has_no_bars():
+    """Bars of 1e-16 looked like causes; what is known stays as it is."""
+    even = analyze(Diffusion(lambda x: x - x**3, 0.3)).bias
+    axes = even.plot().axes[0]
+    assert {bar.get_width() for bar in axes.patches} == {0}
+    assert len([t for t in axes.texts if t.get_text().startswith("0, to within ")]) == 4
+    assert axes.get_xlim() == (-1, 1)
+    (by_laplace,) = (line for line in str(even).splitlines() if "by Laplace" in line)
+    assert by_laplace.split()[3:5] == ["0", "1"]
+    assert 0 < even.ratios[0].laplace_error < 1e-12
+    other = analyze(Diffusion(lambda x: 0.1 + x - x**3, 0.3)).bias
+    axes = other.plot().axes[0]
+    assert axes.patches[3].get_width() == pytest.approx(other.ratios[0].log_mass / np.log(10))
+
+
 def test_a_sweep_with_a_single_minimum_shows_its_deviation():
     from stationary import sweep
 

@@ -124,7 +124,7 @@ def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float] | None) ->
     parts |= {"local width": r.width}
     if r.causes is not None:
         parts = {name: getattr(r.causes, name) for name in ("width", "depth", "noise")}
-    errors = {x.split()[-1]: e or 0.0 for x, _, e in _parts(r)}  # of causes, where there are any
+    errors = {x.split()[-1]: e or 0.0 for x, _, e in parts_of(r)}  # of causes, where there are any
     of_sample = known or {}
     keys = {n: n if n == "depth" else f"cause_{n}" for n in parts} if r.causes else {}
     keys = keys or dict(zip(parts, ("exponent", "noise", "width"), strict=True))
@@ -173,7 +173,7 @@ def _minima(bias: WidthBias, place: Place, known: StandardErrors | None) -> list
 # -- the parts of a ratio --------------------------------------------------------------------------
 
 
-def _parts(r: Ratio) -> list[tuple[str, float | None, float | None]]:
+def parts_of(r: Ratio) -> list[tuple[str, float | None, float | None]]:
     """What a ratio is made of, with errors, in two ways."""
     parts: list[tuple[str, float | None, float | None]] = [
         ("mass", r.log_mass, r.mass_error),
@@ -207,8 +207,8 @@ PARTS = {  # what the standard error of each is called
 def _ratio(r: Ratio, place: Place, basins: tuple[Basin, ...]) -> list[Line]:
     known = ratio_errors(r, basins)
     parts = [
-        *_parts(r),
-        ("mass by Laplace", r.laplace, None),
+        *parts_of(r),
+        ("mass by Laplace", r.laplace, r.laplace_error),
         ("density", r.log_density, r.density_error),
     ]
     rows = []
@@ -349,7 +349,7 @@ def _pair(r: Ratio, basins: tuple[Basin, ...]) -> dict[str, Any]:
         | picked(
             r,
             "log_mass mass_error log_density density_error top exponents exponent noise width "
-            "laplace",
+            "laplace laplace_error",
         )
     )
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import WidthBias
-from stationary.show.bias import MOST_PAIRS
+from stationary.show.bias import MOST_PAIRS, parts_of
 from stationary.show.drawing import BLUE, GREEN, GREY, INK, RED, Axes, Sheet, add_legend, draw_curve
-from stationary.wording import LN10
+from stationary.wording import LN10, error_text, tidy
 
 
 def figure(bias: WidthBias | BasinBias, sheet: Sheet) -> None:
@@ -50,17 +50,31 @@ def _draw_parts(bias: WidthBias, ax: Axes) -> None:
         return
     if any(r.causes is None for r in shown):
         names, colours = ("exponent", "local noise", "local width"), (GREEN, RED, BLUE)
-        parts = [(r.exponent, r.noise, r.width) for r in shown]
+        marks = ("= exponent", "+ local noise", "+ local width")
     else:
         names, colours = ("width", "depth", "noise"), (BLUE, GREY, RED)
-        parts = [tuple(getattr(r.causes, n) for n in names) for r in shown]
-    bars = np.array([(*p, r.log_mass) for p, r in zip(parts, shown, strict=True)], dtype=float)
+        marks = ("+ width", "= depth", "+ noise")
+    values, errors = np.zeros((2, len(shown), 4))
+    for k, r in enumerate(shown):
+        told = {name: (x, e) for name, x, e in parts_of(r)}
+        for i, name in enumerate((*marks, "mass")):
+            x, e = (float(v or 0.0) / LN10 for v in told[name])
+            values[k, i], errors[k, i] = tidy(x, e), e  # what is left below the error is rounding
+    side = 1 if values.max() >= -values.min() else -1  # of zero, where there is more room
+    where: dict[str, Any] = {"ha": "left" if side > 0 else "right", "va": "center"}
     place, height = np.arange(len(shown)), 0.2
     for i, (name, colour) in enumerate(zip((*names, "mass"), (*colours, INK), strict=True)):
         hatch: dict[str, Any] = {"hatch": "///", "edgecolor": "white", "lw": 0} if i == 1 else {}
-        ax.barh(
-            place - 0.3 + i * height, bars[:, i] / LN10, 0.18, color=colour, label=name, **hatch
-        )
+        ax.barh(place - 0.3 + i * height, values[:, i], 0.18, color=colour, label=name, **hatch)
+        for at, x, e in zip(place - 0.3 + i * height, values[:, i], errors[:, i], strict=True):
+            if x == 0 and e > 0:
+                note = f"0, to within {error_text(e)}" if e < np.inf else "not known"
+                ax.annotate(note, (0, at), (3 * side, 0), textcoords="offset points", **where)
+            elif np.isfinite(e):
+                ax.plot([x - e, x + e], [at, at], color=INK, lw=0.6)
+    if not values.any():
+        widest = max(1.0, errors.max(initial=0.0, where=np.isfinite(errors)))
+        ax.set_xlim(-widest, widest)
     ax.axvline(0, color=INK, lw=0.6)
     pairs = ["{:.4g} over {:.4g}".format(*(float(b.position) for b in r.basins)) for r in shown]
     ax.set_yticks(place, pairs)

@@ -30,6 +30,7 @@ from stationary.wording import known_text
 
 DASHES = ("-", "--", ":", "-.")
 PALEST = 0.3  # strength of the first of more curves than there are dashes
+SAME = "the same to within the error"
 SURE = 0.01  # of a mass: less than what can be seen between a border and the next point
 
 
@@ -40,8 +41,9 @@ def figure(
 
     Of more than two axes with several values, the last two are drawn (the learning rate is the
     last of all); the others are at their first value, as the title says. Points that could not be
-    computed, or where it is not known which dominates, are hatched. Where there is a single
-    minimum, mean and deviation are drawn instead.
+    computed, or where it is not known which dominates, are hatched; where the first two hold the
+    same to within their errors, none dominates, and it is grey. Where there is a single minimum,
+    mean and deviation are drawn instead.
 
     Parameters
     ----------
@@ -242,8 +244,9 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     _prepare(ax, "x", across, sweep.axes[across])
     _prepare(ax, "y", up, sweep.axes[up])
     logs = np.full((len(sweep.labels), len(y), len(x)), np.nan)
+    errors = np.zeros_like(logs)
     known, columns = np.full(logs.shape[1:], False), sweep.table()
-    seen = known.copy()
+    seen, tied = known.copy(), known.copy()
     ranks = [np.argsort(np.argsort(v)) for v in (y, x)]  # values may come in any order
     x, y = np.sort(x), np.sort(y)
     for place, n in _slice(sweep, (up, across)):
@@ -254,14 +257,26 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
         by = np.array([columns[f"mass_error_{label}"][n] for label in sweep.labels])
         sure = np.isfinite(logs[:, j, i]).any() and np.nanmax(by, initial=0.0) < SURE
         known[j, i] = sure or columns["dominant"][n] >= 0
-    fine_x, fine_y, ahead = _ahead((up, across), (y, x), logs)
-    for k, label in enumerate(sweep.labels):
-        if (ahead[k] > 0).any():
-            shade: dict[str, Any] = {"colors": [colour_of(label)], "alpha": 0.75}
-            ax.contourf(fine_x, fine_y, ahead[k], levels=[0, math.inf], **shade)
-            square: dict[str, Any] = {"marker": "s", "ms": 6, "ls": "", "alpha": 0.75}
-            ax.plot([], [], color=colour_of(label), label=_named(sweep, label), **square)
+        errors[:, j, i] = np.nan_to_num(by, posinf=0.0)  # of what is known they are finite
+        at = {up: sweep.axes[up][place[0]], across: sweep.axes[across][place[1]]}
+        tied[j, i] = sure and columns["dominant"][n] < 0 and not _is_crossover(sweep, at)
+    fine_x, fine_y, ahead = _ahead((up, across), (y, x), logs, errors)
     xs, ys = _edges(x), _edges(y)
+    # Beside points at which a minimum is not there nothing is known of the lead in between.
+    alone = np.pad(np.isnan(logs).any(axis=0), 1)
+    beside = np.any([alone[j:][: len(y), i:][:, : len(x)] for j, i in np.ndindex(3, 3)], axis=0)
+    inside = (np.searchsorted(v[1:-1], at) for v, at in ((ys, fine_y), (xs, fine_x)))
+    ahead[:, (tied & beside)[np.ix_(*inside)]] = -SURE
+    tie = -ahead.max(axis=0)
+    areas = [(ahead[k], colour_of(i), _named(sweep, i)) for k, i in enumerate(sweep.labels)]
+    if (np.minimum.reduce([tie[1:, 1:], tie[1:, :-1], tie[:-1, 1:], tie[:-1, :-1]]) >= 0).any():
+        areas.append((tie, GREY, SAME))  # a border alone is narrower
+    for above, colour, name in areas:
+        if (above > 0).any() or name == SAME:
+            shade: dict[str, Any] = {"colors": [colour], "alpha": 0.75}
+            ax.contourf(fine_x, fine_y, above, levels=[0, math.inf], **shade)
+            square: dict[str, Any] = {"marker": "s", "ms": 6, "ls": "", "alpha": 0.75}
+            ax.plot([], [], color=colour, label=name, **square)
     blank: dict[str, Any] = {"facecolor": ax.get_facecolor(), "edgecolor": GREY, "lw": 0}
     lost: dict[str, Any] = {"hatch": "////", "label": "no answer"}
     for cells, kind in ((~known & seen, blank | lost), (~seen, blank)):
@@ -275,11 +290,23 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     return len(sweep.labels)
 
 
-def _ahead(
-    names: tuple[str, str], values: tuple[Array, Array], logs: Array
-) -> tuple[Array, Array, Array]:
-    """By how much the log of each mass is ahead of the next one, on a grid as fine as is seen.
+def _is_crossover(sweep: Sweep, at: dict[str, Any]) -> bool:
+    """Whether a point at which two hold the same is on the border between theirs."""
+    return any(
+        not c.reason
+        and c.axis in at
+        and c.between[0] <= at[c.axis] <= c.between[1]
+        and all(at.get(name, v) == v for name, v in c.fixed.items())
+        for c in sweep.crossovers
+    )
 
+
+def _ahead(
+    names: tuple[str, str], values: tuple[Array, Array], logs: Array, errors: Array
+) -> tuple[Array, Array, Array]:
+    """By how much the log of each mass is surely ahead of the next, on a grid as fine as is seen.
+
+    It is what the errors of the first two leave of it: what is not above zero may be rounding.
     Logarithms of masses are smooth, and dominance is not: so it is them that are interpolated, by
     straight lines, of which those of differences are the differences.
     """
@@ -288,10 +315,11 @@ def _ahead(
     best = np.nanmax(np.where(np.isnan(logs), -math.inf, logs), axis=0)
     best = np.where(np.isfinite(best), best, 0.0)
     behind = np.maximum(logs - best, -1e100)
-    usual = np.nanmedian(behind[behind < 0]) if (behind < 0).any() else -1.0
+    apart = behind < -np.nansum(np.sort(errors, axis=0)[-2:], axis=0)
+    usual = np.nanmedian(behind[apart]) if apart.any() else -1.0
     behind = np.where(np.isnan(behind), usual, behind)  # a minimum that is not there
     if len(behind) == 1:
-        behind = np.concatenate([behind, behind - 1])
+        behind, errors = np.concatenate([behind, behind - 1]), np.concatenate([errors, errors])
     known, fine = behind, []
     for axis, (name, v) in enumerate(zip(names, values, strict=True), start=1):
         to, back = _scale(v)
@@ -300,9 +328,11 @@ def _ahead(
         # Logarithms are barriers over the rate, times the size of batches.
         even = {"batch_size": np.asarray} | dict.fromkeys(RATES, lambda t: -1 / t)
         way, at = (even.get(name, to)(t) for t in (v, fine[-1]))
-        known = make_interp_spline(way, known, 1, axis=axis)(at)
-    order = np.sort(known, axis=0)
-    return fine[1], fine[0], known - np.where(known == order[-1], order[-2], order[-1])
+        known, errors = (make_interp_spline(way, v, 1, axis=axis)(at) for v in (known, errors))
+    first, second = np.argsort(known, axis=0)[[-1, -2]]
+    top, other = (np.take_along_axis(known, k[None], axis=0) for k in (first, second))
+    by = sum(np.take_along_axis(errors, k[None], axis=0) for k in (first, second))
+    return fine[1], fine[0], known - np.where(known == top, other, top) - by
 
 
 def _scale(v: Array) -> tuple[Any, Any]:

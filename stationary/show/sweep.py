@@ -168,12 +168,12 @@ def _quantities(sweep: Sweep) -> list[Line]:
             known = values[np.isfinite(values)]
             if not len(known):
                 continue
-            errors = columns[f"{column}_error"]
-            errors = errors[np.isfinite(errors)]
+            of_each = np.nan_to_num(columns[f"{column}_error"], posinf=0.0)
+            errors = columns[f"{column}_error"][np.isfinite(columns[f"{column}_error"])]
             worst = error_text(float(errors.max())) if len(errors) else "not known"
             of_sample = columns.get(f"{column}{SUFFIX}", np.full(len(values), np.nan))
             at = [int(np.nanargmin(f)) for f in (values, -values)]
-            ends = (estimate_text(values[i], 0, of_sample[i], 6) for i in at)
+            ends = (estimate_text(values[i], of_each[i], of_sample[i], 6) for i in at)
             rows.append((column, *ends, worst, f"{len(known)}"))
             if sampled:
                 rows[-1] = (*rows[-1][:-1], _largest(of_sample), rows[-1][-1])

@@ -126,6 +126,14 @@ class Ratio(Data):
             return None
         return self.exponent + self.noise + widths[0] - widths[1]
 
+    @property
+    def laplace_error(self) -> float | None:
+        """Of `laplace`; None at a wall, where that of the slope is not known."""
+        if self.laplace is None or any(b.at_wall for b in self.basins):
+            return None
+        of_widths = sum((b.width_error or 0.0) / (b.width or 1.0) for b in self.basins)
+        return self.exponent_error + self.noise_error + of_widths
+
     def _gaussian_width(self, b: Basin) -> float | None:
         """log of mass over density at a minimum, of a Gaussian, or an exponential at a wall."""
         curvature = b.curvature
