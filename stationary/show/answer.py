@@ -25,7 +25,6 @@ from stationary.wording import (
     joined,
     near_one_text,
     offset_text,
-    plain_text,
     power_text,
     probability_text,
     time_text,
@@ -193,7 +192,7 @@ def _where(analysis: Analysis, said: str) -> str:
         pair = (analysis.basins.index(b) for b in basins[:2])
         of_ratio = float(sample.known.log_ratios[tuple(pair)])
     times = (
-        plain_text(math.exp(gain), min(told_digits(error, of_ratio, 4) + (not of_ratio > 0), 4))
+        f"{math.exp(gain):.{_digits_of_times(gain, error, of_ratio)}g}"
         if gain < 13
         else power_text(gain, error, of_ratio)
         if gain < math.inf
@@ -280,3 +279,12 @@ def _quartiles(state: EndState) -> str:
 def interval_text(interval: tuple[float, float]) -> str:
     low, high = map(float, interval)  # an mpf of mpmath 1.3 takes no format
     return f"{low:.9g} to {high:.9g}"
+
+
+def _digits_of_times(gain: float, error: Any, of_sample: float) -> int:
+    """Of e^gain, as its relative error leaves them, and to the second digit of a standard error."""
+    digits = min(told_digits(error, 0.0, 4) + 1, 4)
+    if not of_sample > 0:
+        return digits
+    here, unsure = gain / math.log(10), (gain + math.log(of_sample)) / math.log(10)
+    return max(1, min(digits, math.floor(here) - math.floor(unsure) + 2))
