@@ -7,7 +7,6 @@ import html
 import io
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -640,7 +639,6 @@ def test_a_shell_is_offered_values_of_options(typed, begun, offered):
     assert " ".join(c.type if c.type == "file" else c.value for c in found) == offered
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
 def test_bash_completes_values_behind_an_equals_sign_and_words_beside_files(tmp_path):
     program = tmp_path / "stationary"
     program.write_text(

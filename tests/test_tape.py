@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stationary import Landscape, LandscapeError, Status, end_state
+from stationary.numbers.arithmetic import DOUBLE
 
 RNG = np.random.default_rng(7)
 EPS = np.finfo(float).eps
@@ -416,3 +417,28 @@ def test_quantile_losses_may_subtract_a_condition():
     c = np.sqrt(np.arange(1, 6))[:, None] - 1.5
     sgd = Landscape(lambda w: (w - c) * (0.1 - (w < c)), learning_rate=0.1, domain=(-3, 3))
     assert end_state(sgd).mean() == pytest.approx(0.6653223155941627, abs=1e-12)
+
+
+def test_a_gradient_is_the_same_whatever_other_weights_are_asked_for():
+    """Where one overflowed on the tape all were taken as they are written, which cancels."""
+    sgd = Landscape(
+        lambda w: [(logistic(w) - 1) ** 2, np.exp(np.exp(w / 100) - 700) + w * w],
+        learning_rate=0.1,
+        domain=(-60, 700),
+    )
+    w = np.array([50.0, 1000.0, 691.0])
+    with np.errstate(all="ignore"):
+        alone = np.hstack([sgd.loss_gradient(w[[k]]) for k in range(3)])
+        np.testing.assert_array_equal(sgd.loss_gradient(w), alone)
+    assert not np.isfinite(alone[1, 1])
+    assert sgd.loss_gradient(w[:1])[0, 0] == pytest.approx(-2 * math.exp(-100), rel=1e-12)
+
+
+def test_sums_of_thousands_of_steps_are_no_recursion():
+    huber, centres = CONDITIONS["where"], np.linspace(-1, 1, 1200)
+    sgd = Landscape(
+        lambda w: [sum(huber(w - c) for c in centres) * k / 1200 for k in (0.1, 0.3)],
+        learning_rate=0.1,
+        domain=(-3, 3),
+    )
+    assert sgd.tapes(1).are_straight(np.array([2.0]), DOUBLE).all()

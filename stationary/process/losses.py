@@ -103,15 +103,17 @@ class Losses(Settings):
     def loss_gradient(self, w: Any) -> Any:
         """The gradients of the losses of the datapoints, shape (N, M).
 
-        By the tape, where there is one and nothing overflows on it.
+        By the tape, where there is one and it does not overflow.
         """
         plain = isinstance(w, np.ndarray) and w.dtype == float and w.ndim == 1
         tape = self.tapes(0) if plain else None
         if tape is not None:
             with np.errstate(all="ignore"):
                 rows = tape.rows_at(w)
-                if np.isfinite(rows.sum()):
-                    return rows
+            lost = ~np.isfinite(rows).all(axis=0)  # the same at a weight whatever the others are
+            if lost.any():
+                rows[:, lost] = self.written.table(w[lost])
+            return rows
         return self.written.table(w)
 
     @cached_property

@@ -109,11 +109,17 @@ class Tape:
 
     def is_stepwise(self, index: int) -> bool:
         """Whether a node changes in jumps alone, if it changes with the weight."""
-        node = self.nodes[index]
-        if not node.by_weight or node.op in STEPS:
-            return True
-        parts = {"where": node.args[1:], **dict.fromkeys(COMBINED, node.args)}.get(node.op)
-        return parts is not None and all(map(self.is_stepwise, parts))
+        waiting, seen = [index], {index}
+        while waiting:
+            node = self.nodes[waiting.pop()]
+            if not node.by_weight or node.op in STEPS:
+                continue
+            if node.op not in (*COMBINED, "where"):
+                return False
+            parts = {*node.args[node.op == "where" :]} - seen  # a condition is a step
+            waiting += parts
+            seen |= parts
+        return True
 
     def _node(self, key: Any, node: Node, value: Any = None) -> int:
         found = self._index.setdefault(key, len(self.nodes))
@@ -170,6 +176,8 @@ def _log_of_sum(tape: Tape, index: int) -> int | None:
     if node.op == "power" and node.by_weight:
         base, power = node.args
         if tape.number(base) is not None:
+            if not tape.number(base) > 0:
+                return None
             return tape.operation("multiply", power, tape.operation("log", base))
         log = _log_of_sum(tape, base)
         return None if log is None else tape.operation("multiply", log, power)
