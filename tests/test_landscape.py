@@ -454,14 +454,15 @@ def test_corners_that_are_named_and_those_beside_them_are_one():
     assert named.corners == (0.9,)
 
 
+@pytest.mark.parametrize("side", [1, -1])
 @pytest.mark.parametrize("seed", [5, 38])
-def test_panels_that_ring_beside_jumps_of_the_noise_are_no_equilibria(seed):
+def test_panels_that_ring_beside_jumps_of_the_noise_are_no_equilibria(seed, side):
     """In doubles only, so that corners are not known: an "unstable" one and a basin at the wall."""
     centres = np.random.default_rng(seed).normal(size=(8, 1))
 
     def slopes(w):
-        w = np.asarray(w, dtype=float)
-        return np.where(w > centres, 0.3, -0.7) + 0.2 * (w - 0.2 * centres)
+        w = side * np.asarray(w, dtype=float)
+        return side * (np.where(w > centres, 0.3, -0.7) + 0.2 * (w - 0.2 * centres))
 
     found = analyze(Landscape(gradients=slopes, learning_rate=0.3, domain=(-4, 4)))
     assert [e.stable for e in found.equilibria] == [True]
