@@ -1318,3 +1318,18 @@ def test_an_evolution_has_what_walkers_make_of_momentum_beside_the_limit_of_smal
     assert "1,000 walkers with real minibatches, at rest at first, momentum 0.9." in words
     assert found.to_dict()["walkers"]["walkers"] == 1000
     assert evolve(ornstein_uhlenbeck(), 0.0, times=[1.0]).walkers is None
+
+
+def test_the_table_of_an_evolution_has_an_error_beside_the_way_to_the_end():
+    """OU from its own mean, half as wide as its end state: two Gaussians, how far apart is known.
+
+    sigma^2 = 1 - 3/4 e^(-2 t) against 1: they cross at x^2 = log(sigma^2) sigma^2 / (sigma^2 - 1).
+    """
+    found = evolve(ornstein_uhlenbeck(), "normal:0,0.5", times=[0.25, 0.5, 1.0])
+    header, *rows = str(found).split("way.\n")[1].splitlines()[:4]
+    assert header.endswith("to the end  error")
+    for t, *_, told, error in map(str.split, rows):
+        variance = 1 - 0.75 * math.exp(-2 * float(t))
+        x = math.sqrt(math.log(variance) * variance / (variance - 1))
+        exact = 2 * (stats.norm.cdf(x / math.sqrt(variance)) - stats.norm.cdf(x))
+        assert abs(float(told) - exact) < float(error) < 1e-4

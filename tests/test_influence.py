@@ -449,7 +449,7 @@ def test_no_number_of_a_sample_goes_on_past_its_standard_error():
         assert row[3] == f"{known['standard_error']:.2g}"
     rests = text.split("Equilibria")[1].split("Basins")[0].splitlines()[2:5]
     for line, e in zip(rests, told["equilibria"], strict=True):
-        at, _, error, slope, _ = line.split()
+        at, _, error, slope, _, _ = line.split()
         assert at == sampled_text(e["position"], e["standard_error"], 12)
         assert error == f"{e['standard_error']:.2g}"
         assert len(slope.strip("-0.")) < 5
@@ -658,7 +658,7 @@ def test_standard_errors_of_masses_over_time_are_what_two_numbers_of_the_sample_
     # What is told of it stops there.
     text, rows, data = str(found), found.to_csv(), found.to_dict()["standard_errors"]
     told = f"{found.probability(-2.5, found.end_state.anatomy.equilibria[1].position)[-1]:.2f}"
-    assert re.search(rf": {told}\d?, standard error 0\.\d+", text)
+    assert re.search(rf": {told}\d? \+- \de-\d+, standard error 0\.\d+", text)
     assert "Drift and variance were estimated from a sample: standard errors" in text
     assert rows.splitlines()[0].endswith("mass,density,mass_standard_error")
     assert data["mean"] == errors.mean.tolist()

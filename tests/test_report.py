@@ -377,3 +377,91 @@ def test_what_is_not_known_at_all_is_told_and_no_traceback():
     ring = Diffusion(lambda x: -1 / x, 1e-3, (-math.pi, math.pi), boundaries="periodic")
     with pytest.raises(LandscapeError, match="around the ring could not be normalised"):
         analyze(ring)
+
+
+def bounds_in(text, heading):
+    """What a section says of the errors of its columns: absolute, and relative ones."""
+    section = " ".join(text.split(f"\n{heading}\n")[1].split("\n\nE")[0].split())
+    absolute, _, relative = section.split("Errors at most: ")[1].partition("; relative errors at")
+    pair = r"([A-Za-z][\w ]*?) (\d+e[-+]\d+|0|not known)(?:[,.;]|$)"
+    return [dict(re.findall(pair, part.replace(" most: ", ""))) for part in (absolute, relative)]
+
+
+@pytest.mark.parametrize("rounded", [np.float64, np.float32])
+def test_the_sentence_that_bounds_all_columns_of_minima_is_true(rounded):
+    """-V = (x - c)^2 / 2 times k, and a = b e^(x / 10): minimum, a, width and peak are known."""
+    c, k, b = 0.7, 3.1, 0.2
+
+    def drift(x):
+        return np.asarray(-rounded(k) * (x.astype(rounded) - rounded(c)), dtype=float)
+
+    process = Diffusion(drift, lambda x: b * np.exp(x / 10), (-2, 3))
+    text = analyze(process).summary()
+    absolute, relative = bounds_in(text, "Basins")
+    assert {"minimum", "from and to", "log P", "P peaks at"} <= absolute.keys()
+    assert relative.keys() == {"a", "width"}
+    at = float(rounded(c))
+    a = b * math.exp(at / 10)
+    basin = analyze(process).basins[0]
+    assert abs(basin.position - at) <= float(absolute["minimum"])
+    assert abs(basin.variance / a - 1) <= float(relative["a"])
+    width = math.sqrt(a / (2 * float(rounded(k))))
+    assert abs(basin.width / width - 1) <= float(relative["width"]) < 1e-3
+    # The peak: 2 f = a'.
+    peak = at
+    for _ in range(50):
+        peak = at - b * math.exp(peak / 10) / 20 / float(rounded(k))
+    assert abs(basin.modes[0].position - peak) <= basin.modes[0].error
+    assert f"{basin.modes[0].error:.0e}" == absolute["P peaks at"]
+    # Digits stop there, too.
+    told = text.split("P peaks at")[1].split("\n")[1].split()[-1]
+    assert len(told.lstrip("0.")) <= 2 - math.log10(float(relative["width"]))
+
+
+@pytest.mark.parametrize("power", [1, 3, 5, 7])
+def test_a_flat_peak_is_where_its_error_says(power):
+    """-V = (x - c)^(n + 1): the flatter, the less rounding leaves of where it peaks."""
+    for c in (-1.3, 0.4567, 1.7):
+        found = end_state(Diffusion(lambda x, c=c: -((x - c) ** power), 0.1, (-4, 4)))
+        (mode,) = found.modes
+        assert abs(mode.position - c) <= mode.error < 0.1
+        assert mode.error < 1e-6 or power > 1
+
+
+def test_borders_of_basins_have_errors():
+    """f = (x - 1/3) (1 - (x - 1/3)^2): the border is known to rounding, the ends are as given."""
+    found = analyze(Diffusion(lambda x: (x - 1 / 3) * (1 - (x - 1 / 3) ** 2), 0.1, (-2, 2.5)))
+    left, right = found.basins
+    assert left.lower_error == right.upper_error == 0
+    assert left.upper_error == right.lower_error
+    assert 0 < abs(left.upper - 1 / 3) + 1e-17 <= left.upper_error < 1e-14
+    assert found.to_dict()["basins"][0]["upper_error"] == left.upper_error
+    around = analyze(
+        Diffusion(lambda x: np.sin(x - 1), 0.3, (0, 2 * math.pi), boundaries="periodic")
+    )
+    (basin,) = around.basins
+    assert abs(basin.upper - (1 + 2 * math.pi)) <= basin.upper_error < 1e-14
+    assert abs(basin.lower - 1) <= basin.lower_error < 1e-14
+
+
+def test_a_place_that_its_error_does_not_tell_from_0_is_0():
+    (_, right) = analyze(Diffusion(lambda x: np.sin(x + 0.1) - np.sin(0.1), 0.3, (-2, 4))).basins
+    assert abs(right.lower) <= right.lower_error
+    assert "\nlower: 0\n" in str(right)
+
+
+def test_slopes_and_probabilities_of_classes_have_errors_beside_them():
+    text = analyze(
+        Diffusion(lambda x: 0 * x, lambda x: x * (1 - x), (0, 1)), initial="uniform:0.1,0.4"
+    ).summary()
+    header, zero, one = text.split("Closed classes\n")[1].splitlines()[:3]
+    assert header.split() == ["x", "probability", "rel.", "error"]
+    for row, exact in ((zero, 0.75), (one, 0.25)):
+        share, error = map(float, row.split()[-2:])
+        assert abs(share / exact - 1) <= error < 1e-12
+    text = analyze(Diffusion(lambda x: x - x**3, 0.3, (-2, 2))).summary()
+    header, *rows = text.split("Equilibria\n")[1].splitlines()[:4]
+    assert header.split() == ["x", "error", "df/dx", "error"]
+    for row, exact in zip(rows, (-2, 1, -2), strict=True):
+        slope, error = map(float, row.split()[2:4])
+        assert abs(slope - exact) <= error < 1e-13

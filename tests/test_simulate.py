@@ -345,6 +345,16 @@ def test_wells_that_are_left_often_are_not():
     assert s.occupied.sum() == pytest.approx(1, abs=1e-3)
 
 
+def test_shares_of_time_have_errors_that_hold_what_is_true():
+    """Two equal wells: half of the time in each."""
+    s = simulate(wells(0.5), steps=4000, dt=0.05, seed=3, walkers=100)
+    assert 0 < s.occupied_error[0] < 0.05
+    assert sigmas(s.occupied[0], 0.5, s.occupied_error[0]) < 4
+    header, first = s.summary().split("Where they were\n")[1].splitlines()[:2]
+    assert header.split() == ["last", "seen", "near", "share", "of", "time", "error"]
+    assert first.split()[-1] == f"{s.occupied_error[0]:.0e}"
+
+
 def test_a_well_that_was_never_entered_is_not_passed_over_in_silence():
     s = simulate(wells(1 / 24), "uniform:0.8,1.2", steps=2000, dt=0.05, seed=1)
     assert s.metastable

@@ -128,9 +128,9 @@ def _turning(state: EndState) -> str:
         return ""
     way, sign = ("upwards", "") if flow.tilt > 0 else ("downwards", "-")
     lower, upper = state.diffusion.domain
-    turn, unit = time_text(-flow.log_abs), state.diffusion.time_unit
+    turn, unit = time_text(-flow.log_abs, flow.log_error), state.diffusion.time_unit
     units = "units of time" if unit == "time" else f"{unit}s"
-    speed = time_text(flow.log_abs + math.log(upper - lower))
+    speed = time_text(flow.log_abs + math.log(upper - lower), flow.log_error)
     return (
         f"It goes round {way}, on average once in {turn} {units}: the mean velocity is "
         f"{sign}{speed}."
@@ -258,13 +258,17 @@ def _shares(analysis: Analysis) -> str:
     """Atoms and basins with their probabilities, heaviest first."""
     state, v = analysis.end_state, analysis.diffusion.variable
     atoms = zip(state.atoms, ends_of(state, v, 9), strict=False)
-    shares = [(math.log(a.weight), where) for a, where in atoms if a.weight]
-    shares += [(b.log_mass, _at(b, v, "{:.6g}".format)) for b in analysis.basins]
-    started = "at rest where it started, from {},"
-    still = [c for c in state.components if c.at_rest]
-    shares += [(math.log(c.weight), started.format(interval_text(c.interval))) for c in still]
+    error = float(state.weight_error)
+    shares = [(math.log(a.weight), where, error) for a, where in atoms if a.weight]
+    shares += [(b.log_mass, _at(b, v, "{:.6g}".format), b.mass_error) for b in analysis.basins]
+    for c in (c for c in state.components if c.at_rest):
+        started = f"at rest where it started, from {interval_text(c.interval)},"
+        shares.append((math.log(c.weight), started, error + float(c.share_error)))
     shares.sort(reverse=True)
-    named = [f"{where} with probability {probability_text(log)}" for log, where in shares[:5]]
+    named = [
+        f"{where} with probability {probability_text(log, 6, off)}"
+        for log, where, off in shares[:5]
+    ]
     lost = [e.words.rstrip(".") for e in state.escapes if e.weight]
     if len(shares) > len(named):
         named[-1] += f", and in {len(shares) - len(named)} more places with the rest"

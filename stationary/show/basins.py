@@ -10,13 +10,13 @@ import numpy as np
 from stationary.analysis import Analysis
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.answer import centre, mass_text, places
+from stationary.show.bounds import Bounds
 from stationary.show.headline import chain_text
 from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
 from stationary.show.listing import basin_data, basin_table
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.basin import Basin, Basins
 from stationary.wording import (
-    error_text,
     estimate_text,
     is_known,
     relative_error_text,
@@ -46,11 +46,14 @@ def basin_lines(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
     shown = [b for b in analysis.basins if b in heaviest]
     left_out = len(analysis.basins) - len(shown)
     more = [f"and {left_out} lighter ones; --json lists them all."] if left_out else []
-    shares = _shares(analysis, shown, sgd)
-    return [*shares, *more, *_merged(analysis), "", *_heights(analysis, shown)]
+    bounds = Bounds()
+    shares = _shares(analysis, shown, sgd, bounds)
+    return [*shares, *more, *_merged(analysis), "", *_heights(analysis, shown, bounds)]
 
 
-def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> list[Line]:
+def _shares(
+    analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None, bounds: Bounds
+) -> list[Line]:
     sample = OfSample(analysis)
     place = places(analysis.end_state, sample.positions)
     header = ["minimum", "from", "to", "mass", "rel. error"]
@@ -65,7 +68,10 @@ def _shares(analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None) -> l
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
             at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
             texts = mass_texts(x, sample if x is b else None)
-            rows.append([at, place(x.lower), place(x.upper), *texts])
+            borders = zip((x.lower, x.upper), x.border_errors, strict=True)
+            rows.append([at, *(place(*border) for border in borders), *texts])
+            bounds.note("minimum", x.position_error)
+            bounds.note("from and to", max(x.border_errors))
             if sample:
                 of_position = sample.of("position", b.position)
                 known = standard_error_text(of_position) if x is b else "-"
@@ -82,16 +88,13 @@ def mass_texts(b: Any, sample: OfSample | None = None) -> tuple[str, str]:
     return mass_text(b, sample, 9), relative_error_text(b.mass_error, b.log_mass)
 
 
-def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
+def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Line]:
     """Densities, barriers and times to leave; of a landscape, losses, too."""
     sample, is_landscape = OfSample(analysis), analysis.landscape is not None
+    interpolated = analysis.diffusion.uncertainty is not None
     place = places(analysis.end_state, sample.positions)
-    bounds, rows = analysis.diffusion.uncertainty, []
+    rows = []
     for b in shown:
-        # Of interpolated values the slope is known worse than they are themselves.
-        of_a, most = 0.0, 6 if bounds is None else 3
-        if bounds is not None:
-            of_a = float(bounds(np.array([float(b.position)]))[1][0])
         # The highest peaks of the density that are worth a mention.
         peaks = [m for m in b.modes if m.log_density < np.inf] or list(b.modes)
         peaks = sorted(peaks, key=lambda m: -m.log_density)[:2]
@@ -99,31 +102,38 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
         peaks = [m for m in peaks if m.log_density > first - 7 or m.log_density == first]
         at, of_mode = b.position, sample.of("position", b.position)  # modes move about as much
 
-        def known(name: str, error: float, most: int = 6, b: Basin = b) -> str | None:
-            return _told(getattr(b, name), error, sample.of(name, b.position), most)
+        def known(column: str, name: str, error: Any, relative: bool = False, b: Basin = b) -> Any:
+            of_sample = sample.of(name, b.position)
+            return bounds.told(column, getattr(b, name), error, of_sample, relative=relative)
 
         rows.append(
             (
                 f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
-                known("log_density", _of_density(b)),
-                known("variance", of_a),
-                *(known(side, b.barrier_error) for side in ("barrier_left", "barrier_right")),
+                known("log P", "log_density", _of_density(b)),
+                known("a", "variance", b.variance_error, True),
+                *(known("barriers", f"barrier_{at}", b.barrier_error) for at in ("left", "right")),
                 _time(b, sample.of("log_exit_time", at)),
-                ", ".join(place(m.position, b.position_error, of_mode) for m in peaks) or None,
-                known("width", 0.0, most),
+                ", ".join(place(m.position, m.error, of_mode) for m in peaks) or None,
+                known("width", "width", b.width_error, True),
             )
         )
+        bounds.note("P peaks at", max((m.error for m in peaks), default=0.0))
         if is_landscape:
             of_batch = sample.of("sharpness", at)  # for which it is largest: about as unsure
-            sharp = known("sharpness", 0.0, most), _told(b.batch_sharpness, 0.0, of_batch, most)
-            rows[-1] = (*rows[-1], known("loss", b.loss_error or 0.0), *sharp)
+            rows[-1] = (
+                *rows[-1],
+                known("loss", "loss", b.loss_error),
+                known("sharpness", "sharpness", b.sharpness_error, True),
+                # Of interpolated values second derivatives are known to three digits or so.
+                _told(b.batch_sharpness, of_batch, 3 if interpolated else 6),
+            )
     header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
     told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
     if is_landscape:
         header += ["loss", "sharpness", "of a batch"]
         told += (
             " Loss: the mean one; sharpness: its second derivative, and that of the minibatch "
-            f"where it is largest; {'to rounding' if bounds is None else 'as interpolated'}."
+            f"where it is largest ({'as interpolated' if interpolated else 'to rounding'})."
         )
     timed = [b for b in shown if b.log_exit_time is not None and math.isfinite(b.log_exit_time)]
     timing = ""
@@ -134,10 +144,8 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
             f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
             f"relative error {relative_error_text(worst.exit_time_error, worst.log_exit_time)}."
         )
-    barrier, barriers = "", ""
+    barrier = ""
     if any(x is not None for b in shown for x in (b.barrier_left, b.barrier_right)):
-        worst_barrier = error_text(max(b.barrier_error for b in analysis.basins))
-        barriers = f"; of the barriers {worst_barrier}"
         barrier = (
             " Barrier: how far the exponent (the integral of 2 f / a over "
             f"{analysis.diffusion.variable}) falls from the minimum to the unstable neighbour."
@@ -145,14 +153,14 @@ def _heights(analysis: Analysis, shown: list[Basin]) -> list[Line]:
     return [
         *tabulated(header, rows),
         "log P: natural logarithm of the density at the minimum; a: the variance there."
-        f"{barrier} Errors: of log P at most {error_text(max(map(_of_density, shown)))}{barriers}."
-        f"{timing}",
+        f"{barrier}{timing}",
         told,
+        bounds.sentence,
     ]
 
 
-def _told(x: Any, error: float, of_sample: float = 0.0, most: int = 6) -> str | None:
-    return None if x is None else estimate_text(x, error, of_sample, most)
+def _told(x: Any, of_sample: float, most: int) -> str | None:
+    return None if x is None else estimate_text(x, 0.0, of_sample, most)
 
 
 def _time(b: Basin, of_sample: float = 0.0) -> str | None:

@@ -14,6 +14,7 @@ from stationary.evolution.evolution import Evolution
 from stationary.evolution.seen import EvolutionAtom
 from stationary.evolution.standard_errors import EvolutionErrors
 from stationary.show.answer import places
+from stationary.show.bounds import Bounds
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
 from stationary.show.sample import SUFFIX, over_time, standard_error_text
 from stationary.wording import (
@@ -80,14 +81,17 @@ def _over_time(e: Evolution, known: Errors) -> list[Line]:
     for name, p, by, sure in shares[: ATOMS + (to_end is not None)]:
         off = zip(p, np.maximum(by, LEAST), _or_none(sure, p), strict=True)
         told = [_share(*v) for v in off]
-        column(name, told, None if sure is None else np.where(sure < LEAST, 0.0, sure))
+        column(name, told, None if sure is None else np.where(sure < LEAST, 0.0, sure), by)
     rows = [[c[k] for c in columns] for k in chosen]
     last = len(rows) - 1  # what ten lines hold
     lines = ["", *tabulated(header, rows, [last, 0, last // 2])]
     if known is not None:
-        worst = (error_text(np.nanmax(x)) for x in (e.mean_error, e.std_error))
-        words = "Numerical errors: of the mean at most {}, of the deviation {}."
-        lines += ["", words.format(*worst)]
+        bounds = Bounds()
+        for name, by in (("mean", e.mean_error), ("deviation", e.std_error)):
+            bounds.note(name, np.nanmax(by))
+        for name, _, by, _ in shares:
+            bounds.note(name, by.max())
+        lines += ["", f"Numerical {bounds.sentence[:1].lower()}{bounds.sentence[1:]}"]
     if len(rows) < len(e.times):
         lines += [
             "",
@@ -188,6 +192,7 @@ def _shares(e: Evolution, known: Errors) -> list[str]:
     for a, b in pairwise([low, *inner, high]):
         sure = math.nan if known is None else float(known.probability(a, b)[-1])
         told = _share(float(e.probability(a, b)[-1]), error, sure)
+        told += f" +- {error_text(error)}" if error < 0.5 else ""
         told += f", standard error {standard_error_text(sure)}" if sure > LEAST else ""
         walked = _walked(e, a if a > low else -math.inf, b if b < high else math.inf)
         found.append(f"{e.diffusion.variable} from {place(a)} to {place(b)}: {told}{walked}")

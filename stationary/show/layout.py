@@ -9,7 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
 WIDTH = 80  # of a terminal, in columns
@@ -94,9 +94,16 @@ def report(sections: Mapping[str, Sequence[Line]]) -> Report:
     """Sections of sentences and tables by their titles; those without lines are left out."""
     said = {title: [line for line in lines if line] for title, lines in sections.items()}
     kept = tuple((title, lines) for title, lines in said.items() if lines)
-    made = Report("\n\n".join("\n".join([title, *map(_set, lines)]) for title, lines in kept))
+    made = Report("\n\n".join("\n".join([title, *_apart(lines)]) for title, lines in kept))
     made.sections = kept
     return made
+
+
+def _apart(lines: Sequence[Line]) -> list[str]:
+    """Lines as they are set, with an empty one between two tables."""
+    tables = [isinstance(line, Table) for line in lines]
+    gaps = [False, *(a and b for a, b in pairwise(tables))]
+    return [f"{chr(10) * gap}{_set(line)}" for gap, line in zip(gaps, lines, strict=True)]
 
 
 def _set(line: Line) -> str:

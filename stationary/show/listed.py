@@ -58,7 +58,9 @@ def _shown(name: str, value: Any, fields: dict[str, Any]) -> Any:
         return time_text(log, error)  # which may be beyond doubles, and finite
     if own == name and name in RELATIVE and not (name == "value" and "log" not in fields):
         error *= abs(value)
-    return known_text(value, error, 6) if error < abs(value) or not value else "not known"
+    if name in RELATIVE and value and not error < abs(value):
+        return "not known"
+    return known_text(value, error, 6)
 
 
 def _text(value: Any, digits: int = 6) -> str:

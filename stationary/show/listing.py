@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
 
 BASIN = (
-    "position offset position_error at_wall lower upper mass log_mass mass_error log_density "
-    "curvature curvature_error variance variance_error barrier_left barrier_right barrier_error "
-    "exit_time log_exit_time exit_time_error width width_error loss loss_error "
-    "sharpness batch_sharpness"
+    "position offset position_error at_wall lower lower_error upper upper_error mass log_mass "
+    "mass_error log_density curvature curvature_error variance variance_error barrier_left "
+    "barrier_right barrier_error exit_time log_exit_time exit_time_error width width_error "
+    "loss loss_error sharpness sharpness_error batch_sharpness"
 )
 STARTS = 9  # per transient piece
 EDGE = 1e-6  # probability beyond an infinite end of the table of the density
@@ -146,7 +146,7 @@ def state_data(state: EndState) -> dict[str, Any]:
             for e in (e.in_doubles() for e in state.equilibria)
         ],
         "singular_points": [_singular_point(p, v) for p in anatomy.points],
-        "classes": _classes(state),
+        "classes": classes_of(state),
         "initial": None if state.initial is None else state.initial.text,
         "hitting": hitting(state),
         "ends": [
@@ -158,7 +158,7 @@ def state_data(state: EndState) -> dict[str, Any]:
             | {"words": e.describe(v, anatomy.ends[1].position - anatomy.ends[0].position)}
             for e in anatomy.ends
         ],
-        "modes": [picked(m, "position offset log_density") for m in state.modes],
+        "modes": [picked(m, "position offset error log_density") for m in state.modes],
         "unbounded": [asdict(p) for p in peaks_of(state)],
         "current": picked(
             None if state.flow is None else state,
@@ -173,7 +173,8 @@ def state_data(state: EndState) -> dict[str, Any]:
 
 
 def _basin(b: Basin) -> dict[str, Any]:
-    return picked(b, BASIN) | {"modes": [m.position for m in b.modes]}
+    modes = {"modes": [m.position for m in b.modes], "modes_error": [m.error for m in b.modes]}
+    return picked(b, BASIN) | modes
 
 
 def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
@@ -192,33 +193,32 @@ def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
     }
 
 
-def _classes(state: EndState) -> list[dict[str, Any]]:
+def classes_of(state: EndState) -> list[dict[str, Any]]:
     """What the process ends in, left to right, and the pieces that it leaves.
 
     Errors of weights are relative.
     """
     alone = len(state.components) == 1 and not state.atoms and not state.escapes
     unsure = 0.0 if alone else float(state.weight_error)
+    spread = state.initial is not None and state.initial.law is not None
 
-    def row(kind: str, ends: Any, weight: Any, error: float | None = None) -> dict[str, Any]:
-        known = {} if error is None else {"weight_error": error}
+    def row(kind: str, ends: Any, weight: Any, share_error: float = 0.0) -> dict[str, Any]:
+        # Of a start that is spread out, the error of a weight is absolute.
+        error = unsure / float(weight) if spread and weight and unsure else unsure
+        known = {"weight_error": error + share_error}
         return {"kind": kind, "interval": list(ends), "weight": weight} | known
 
     rows = [
-        row(
-            "at rest" if c.at_rest else "density",
-            c.interval,
-            c.weight,
-            unsure + float(c.share_error),
-        )
+        row("at rest" if c.at_rest else "density", c.interval, c.weight, float(c.share_error))
         for c in state.components
     ]
-    rows += [row("atom", (a.position,) * 2, a.weight, unsure) for a in state.atoms]
+    rows += [row("atom", (a.position,) * 2, a.weight) for a in state.atoms]
     for e in state.escapes:
         kind = "spread" if e.interval else "escape"
         ends = e.interval or (e.position,) * 2
         rows.append(row(kind if e.decided else "not decided", ends, e.weight))
-    rows += [row("transient", interval, 0.0) for interval in state.transient]
+    left = {"kind": "transient", "weight": 0.0}
+    rows += [left | {"interval": list(interval)} for interval in state.transient]
     return sorted(rows, key=lambda row: (row["interval"][0], row["interval"][1]))
 
 

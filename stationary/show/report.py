@@ -28,7 +28,7 @@ from stationary.show.layout import (
     report,
     tabulated,
 )
-from stationary.show.listing import hitting, in_full, law_errors, moments
+from stationary.show.listing import classes_of, hitting, in_full, law_errors, moments
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
@@ -49,6 +49,13 @@ from stationary.wording import (
     tidy,
 )
 
+CLASSES = {  # how each kind of class is called
+    "at rest": "as it starts",
+    "density": "a density",
+    "atom": "an atom",
+    "spread": "spreads for ever",
+    "not decided": "not decided",
+}
 LIMIT = "This is the limit of small steps: what SGD's own steps make of it says stationary.analyze."
 
 
@@ -183,23 +190,25 @@ def _equilibria(analysis: Analysis) -> list[Line]:
         ]
     v = analysis.diffusion.variable
     rate = analysis.landscape.small_step_rate if analysis.landscape is not None else None
-    of_slope, sample, rows = f"dG/d{v}" if rate else f"df/d{v}", OfSample(analysis), []
+    name, sample, rows = f"dG/d{v}" if rate else f"df/d{v}", OfSample(analysis), []
     positions = sample.positions
     for e in equilibria:
         kind = "stable" if e.stable else "unstable"
         shown: Any = "a corner" if e.interval is None else "0"
+        of_slope = "-"
         if e.slope is not None:
             per = rate or 1.0
-            slope, of_slope_here = (-1 if rate else 1) * e.slope, sample.slope(float(e.position))
-            shown = estimate_text(slope / per, e.slope_error / per, of_slope_here / per, 6)
+            slope, sure = (-1 if rate else 1) * e.slope, sample.slope(float(e.position))
+            shown = estimate_text(slope / per, e.slope_error / per, sure / per, 6)
+            of_slope = error_text(e.slope_error / per)
         if e.interval is not None:
             kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
         known = positions.get(float(e.position), math.nan)
         of_sample = [standard_error_text(known)] if sample else []
         at = _position(e, analysis.diffusion, known)
-        rows.append((at, error_text(e.error), *of_sample, shown, kind))
+        rows.append((at, error_text(e.error), *of_sample, shown, of_slope, kind))
     of_sample = ["std. error"] if sample else []
-    return [*tabulated((v, "error", *of_sample, of_slope, ""), rows), *more]
+    return [*tabulated((v, "error", *of_sample, name, "error", ""), rows), *more]
 
 
 def _position(e: Equilibrium, diffusion: Diffusion, of_sample: float) -> str:
@@ -223,19 +232,20 @@ def _classes(analysis: Analysis) -> list[Line]:
     state, v = analysis.end_state, analysis.diffusion.variable
     if not state.anatomy.points and not state.atoms and not state.escapes:
         return []
-    rows = [
-        (interval_text(c.interval), "as it starts" if c.at_rest else "a density", c.weight)
-        for c in state.components
-    ]
-    rows += [(f"{a.position:.9g}", "an atom", a.weight) for a in state.atoms]
-    for e in state.escapes:
-        kind = "spreads for ever" if e.decided else "not decided"
-        point = e.interval is None
-        where = f"{e.position:.9g}" if e.interval is None else interval_text(e.interval)
-        rows.append((where, "lost" if point else kind, e.weight))
-    told = [(*row, "by the start" if w is None else f"{float(w):.12g}") for *row, w in rows]
-    shown, more = first_of(told)
-    lines = [*tabulated((v, "", "probability"), shown), *more]
+    rows = []
+    for c in classes_of(state):
+        (low, high), weight = c["interval"], c["weight"]
+        if c["kind"] == "transient":
+            continue
+        point = low == high
+        kind = "lost" if point and c["kind"] != "atom" else CLASSES[c["kind"]]
+        told = "by the start", "-"
+        if weight is not None:
+            error = c["weight_error"]
+            told = known_text(weight, error * float(weight), 12), error_text(error)
+        rows.append((f"{low:.9g}" if point else interval_text((low, high)), kind, *told))
+    shown, more = first_of(rows)
+    lines = [*tabulated((v, "", "probability", "rel. error"), shown), *more]
     if state.initial is not None:
         lines.append(f"The start: {state.initial.text}.")
     if state.transient:
@@ -244,7 +254,7 @@ def _classes(analysis: Analysis) -> list[Line]:
     hits = hitting(state)
     if hits is not None and state.initial is None:
         starts = zip(hits["start"], hits["probabilities"], strict=True)
-        by_start = [(x, *(f"{p:.9g}" for p in row)) for x, row in starts]
+        by_start = [(x, *(known_text(p, hits["error"] * p, 9) for p in row)) for x, row in starts]
         lines += ["", "Where it ends, by where it starts:"]
         lines += tabulated((f"start {v}", *hits["outcomes"]), by_start)
         lines.append(f"Relative error of these {error_text(hits['error'])}.")

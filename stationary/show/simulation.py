@@ -47,8 +47,9 @@ def _averages(s: Simulation) -> list[Line]:
 def _places(s: Simulation) -> list[Line]:
     lines: list[Line] = []
     if len(s.occupied):
-        rows = [(f"{x:.4g}", f"{share:.4g}") for x, share in zip(s.basins, s.occupied, strict=True)]
-        lines += tabulated(("last seen near", "share of time"), rows)
+        found = zip(s.basins, s.occupied, s.occupied_error, strict=True)
+        rows = [(f"{x:.4g}", known_text(p, by, 4), error_text(by)) for x, p, by in found]
+        lines += tabulated(("last seen near", "share of time", "error"), rows)
         lines.append(f"{s.changes:,} changes between them.")
     if s.autocorrelation_time > 0 and s.r_hat == s.r_hat:
         memory = f"{s.autocorrelation_time:.3g} steps"

@@ -56,9 +56,10 @@ class Simulation(Result, Estimate):
         Steps per independent position: 1 + 2 sum of the autocorrelations.
     r_hat
         Spread over all walkers over that within half of a walk; 1 if well mixed.
-    basins, occupied, changes
+    basins, occupied, occupied_error, changes
         Zeros of the drift that attract, the share of time in which walkers were last seen near
-        each, and how often they changed from one to another while they were observed.
+        each, with its standard error, and how often they changed from one to another while they
+        were observed.
     times, means, stds
         The ensemble at step 0 and every `every`-th step, with `mean_errors` and `std_errors`;
         `counts` walkers each. Times are in the unit of the process, dt times the steps.

@@ -192,6 +192,7 @@ class Estimate:
     mass_error: Array
     cdf_error: float  # of the distribution function at the edges, where it is worst
     occupied: Array  # per basin
+    occupied_error: Array
 
     @property
     def std(self) -> float:
@@ -205,27 +206,26 @@ class Estimate:
 def estimate(record: Record, watch: Watch, present: Array) -> Estimate:
     """Means over time and walkers; `present` are the walkers that count."""
     m, q = record.averages(present)
-    walkers = len(m)
     mean, between = float(m.mean()), float(m.var(ddof=1))
     # The square of an average exceeds that of the mean by the variance of the average.
-    var = max(float(q.mean()) - mean * mean + between / walkers, 0.0)
+    var = max(float(q.mean()) - mean * mean + between / len(m), 0.0)
     influence = q - 2 * mean * m
     p, p_error = _share(record.inside[:, present] / max(1, record.looks))
-    occupied = record.occupied[:, present].sum(axis=1)
-    total = max(1.0, float(walkers * record.looks))
+    occupied, occupied_error = _share(record.occupied[:, present] / max(1, record.looks))
     mass, mass_error, cdf_error = _masses(record)
     return Estimate(
         mean=watch.reference + mean,
-        mean_error=math.sqrt(between / walkers),
+        mean_error=math.sqrt(between / len(m)),
         var=var,
-        var_error=float(influence.std(ddof=1)) / math.sqrt(walkers),
+        var_error=float(influence.std(ddof=1)) / math.sqrt(len(m)),
         probabilities=tuple(p.tolist()),
         probability_errors=tuple(p_error.tolist()),
         below=float(mass[0]) if len(mass) else 0.0,
         mass=mass[1:],
         mass_error=mass_error[1:],
         cdf_error=cdf_error,
-        occupied=occupied / total,
+        occupied=occupied,
+        occupied_error=occupied_error,
     )
 
 

@@ -95,6 +95,36 @@ class Basin(Listed):
         return float(width * (relative / 2 + 2 * DOUBLE.epsilon))
 
     @cached_property
+    def border_errors(self) -> tuple[float, float]:
+        """The absolute errors of `lower` and `upper`; 0 of ends, which are as they were given."""
+        found, (low, high) = self.state.anatomy.equilibria, self.state.diffusion.domain
+        known = {e.place: e.error for e in found}
+        if self.state.diffusion.is_periodic:
+            known |= {e.place + t: e.error for t in (low - high, high - low) for e in found}
+
+        def error(x: Any) -> float:
+            return float(known[x] + self.state.lost(x)) if x in known else 0.0
+
+        return error(self.places[0]), error(self.places[2])
+
+    @property
+    def lower_error(self) -> float:
+        """The absolute error of `lower`."""
+        return self.border_errors[0]
+
+    @property
+    def upper_error(self) -> float:
+        """The absolute error of `upper`."""
+        return self.border_errors[1]
+
+    @property
+    def sharpness_error(self) -> Any:
+        """The absolute error of `sharpness`."""
+        if self.sharpness is None:
+            return None
+        return float(self.curvature_error / self.owner.landscape.small_step_rate)
+
+    @cached_property
     def _exit(self) -> Passage | None:
         return exit_of(self) if self.owner is None else self._of("exits")
 

@@ -362,8 +362,9 @@ class EndState(Numbers, Distribution):
 
     def shown(self, mode: Mode) -> Mode:
         """A mode of one of the components, in the numbers that this state hands out."""
-        place = mode.place
-        return Mode(self.given(place), self.given(mode.log_density), self.left_out(place), place)
+        place, level = mode.place, self.given(mode.log_density)
+        error = mode.error + self.unplaced(place)
+        return Mode(self.given(place), level, self.left_out(place), place, error)
 
     @property
     def equilibria(self) -> tuple[Equilibrium, ...]:

@@ -109,9 +109,9 @@ def _median(analysis: Any) -> tuple[float, float]:
 
 
 def _sharpnesses(analysis: Any) -> list[Any]:
-    """Those of the mean loss, whose errors are those of curvatures."""
-    known = [(b.sharpness, b.curvature_error, b.curvature) for b in analysis.basins]
-    return [None if s is None else (s, abs(s * float(by / c)) if c else 0.0) for s, by, c in known]
+    """Those of the mean loss."""
+    known = [(b.sharpness, b.sharpness_error) for b in analysis.basins]
+    return [None if sharpness is None else (sharpness, by) for sharpness, by in known]
 
 
 # Of functions that can be sent to another process.

@@ -8,8 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from stationary.numbers.elementary import number
+from stationary.aliases import Array
+from stationary.numbers.elementary import number, spacing, sqrt, to_float
 from stationary.weight.component import Component
+from stationary.weight.weight import Weight
+
+DOUBLINGS = 64  # from half the digits of a panel's width to beyond all panels
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Mode:
     log_density: Any
     offset: float = 0.0  # what position leaves out of where the mode is
     exact_position: Any = field(default=None, repr=False, compare=False)
+    error: float = 0.0  # of the position, absolute
 
     @property
     def place(self) -> Any:
@@ -39,18 +44,44 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
     inner = peak.copy()
     inner[[0, -1]] = False
     turns = np.where(inner, density.polished(turns), turns)
+    off = np.where(inner, _off(density, turns), 0.0)
     modes: list[Mode] = []
-    for x, level in zip(turns[peak], height[peak], strict=True):
+    for x, level, error in zip(turns[peak], height[peak], off[peak], strict=True):
         position, log_density = number(x), number(level) - c.log_norm
         for tail in density.tails:
             if tail is not None and x == tail.start:
                 # The density goes on growing (or stays level) up to a finite end.
-                position = tail.end
+                position, error = tail.end, 0.0
                 log_density = math.inf if tail.exponent < 0 else log_density
         # A jump of the noise is caught between panels a rounding wide: one mode, not three.
         apart = 4504 * c.arithmetic.epsilon
         if not modes or position - modes[-1].position > apart * abs(position):
-            modes.append(Mode(position, log_density))
+            modes.append(Mode(position, log_density, error=error))
         elif log_density > modes[-1].log_density:
-            modes[-1] = Mode(position, log_density)
+            modes[-1] = Mode(position, log_density, error=error)
     return tuple(modes)
+
+
+def _off(density: Weight, x: Array) -> Array:
+    """How far a density that differs from this one by its errors may peak from points x.
+
+    Where log P falls to both sides by more than twice its error there, a peak lies between.
+    """
+    panels, found = density.panels, density.sampling
+    (low, high), k, last = panels.edges[[0, -1]], panels.panel_of(x), len(panels.half) - 1
+    rises, unknown = found.climb_errors + np.sqrt(found.unknown[0]), found.unknown[1]
+    own = abs(density.s) * rises + density.k * unknown + density.cut + density.noise
+    least = 2 * np.max([own[np.clip(k + step, 0, last)] for step in (-1, 0, 1)], axis=0)
+    r = spacing(x) + sqrt(found.arithmetic.grain) * panels.half[k]
+    for _ in range(DOUBLINGS):
+        points = np.clip([x - r, x, x + r], low, high)
+        falls = density.climbs(points.T.ravel())
+        left, right = (
+            (x - r <= low) | (falls[::3] > least),
+            (x + r >= high) | (-falls[1::3] > least),
+        )
+        held = left & right
+        if held.all():
+            break
+        r = np.where(held, r, 2 * r)
+    return np.where((x - r <= low) & (x + r >= high), math.inf, to_float(r))
