@@ -536,6 +536,17 @@ def test_a_rest_point_that_all_share_is_found_in_a_wide_window_too(position):
     assert [a.position for a in state.atoms] == [pytest.approx(position, rel=1e-15)]
 
 
+def test_a_rest_point_below_0_next_to_which_doubles_are_dense_is_found():
+    """The distance of doubles there was taken with the sign of the place."""
+    c = np.array([[0.7], [1.9], [2.3]])
+    landscape = Landscape(
+        losses=lambda w: c * (w / 1e-6 + 0.39187) ** 4 / 4,
+        learning_rate=3e-13,
+        domain=(-3e-6, 4e-6),
+    )
+    assert -0.39187e-6 in [a.position for a in exact_chain(landscape, cells=200).atoms]
+
+
 @pytest.mark.parametrize("rate", [0.01, 0.05])
 def test_where_sgd_stays_for_1e11_steps_is_its_end_state_though_far_out_it_is_lost(rate):
     """Counts with a log link: exponentials overflow far out, where the window would have ended."""
@@ -1055,6 +1066,18 @@ def test_what_steps_contract_to_less_than_a_block_has_no_eigenvalue_of_its_own(
     size = max(abs(np.mean(left**n)) for n in range(1, 5))
     assert abs(found.log_time + math.log(-math.log(size))) <= found.error
     assert abs(found.eigenvalue) == pytest.approx(size, abs=0.04)
+
+
+def test_relaxation_of_a_law_in_a_single_cell_is_refused():
+    """What creeps up to where all units are dead was an error of NumPy's."""
+    landscape = Landscape(
+        losses=lambda w: np.maximum(0, 1 - np.array([[1.0], [0.7]]) * w) ** 3,
+        learning_rate=0.05,
+        domain=(-4, 4),
+        initial=-1,
+    )
+    with pytest.raises(LandscapeError, match="lies in 1 of them"):
+        exact_chain(landscape, cells=500).relaxation()
 
 
 def test_relaxation_between_wells_takes_about_twice_as_long_as_leaving_the_shallower_one():

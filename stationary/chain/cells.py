@@ -229,7 +229,7 @@ def rest_points(
             break
         x = new
     # Where they vanish on one side of a jump, that step may lead to its other side.
-    back = 4 * (EPSILON * np.abs(best - onto) + np.spacing(onto))
+    back = 4 * (EPSILON * np.abs(best - onto) + np.spacing(np.abs(onto)))
     beside = onto + np.sign(best - onto) * back
     moved = np.abs(gradient(beside)).max(axis=0) < left
     best, slack = np.where(moved, beside, best), np.where(moved, 4 * back, 0.0)
@@ -298,8 +298,10 @@ def _judged(batches: Batches, position: float, gap: float) -> RestPoint:
         return RestPoint(position, exponent, exponent < 0, gap * (SCAN - 1))
     distance = gap * 10.0 ** -np.arange(0, 4)  # neither, to first order: see what the maps do
     x = np.concatenate([position - distance, position + distance])
-    nearer = np.abs(batches.images(x) - position) < np.abs(x - position)
-    return RestPoint(position, exponent, bool(nearer.all()), gap * (SCAN - 1))
+    nearer = np.abs(x - position) - np.abs(batches.images(x) - position)
+    # Where steps are below the rounding of x nothing moves.
+    drawn = bool((nearer >= 0).all() and (nearer > 0).any())
+    return RestPoint(position, exponent, drawn, gap * (SCAN - 1))
 
 
 def capture(rest: RestPoint, width: float) -> float:

@@ -11,10 +11,12 @@ from stationary.aliases import Array
 from stationary.chain.elimination import Elimination
 from stationary.chain.links import Links
 from stationary.chain.transfer import Transfer
+from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit
 
 BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
+FEWEST = 8  # cells, of which every four are still two blocks
 SHORT = 0.5  # eigenvalue below which blocks may show their own
 DEGREE = 4  # of polynomials, which see then what blocks do not
 METASTABLE = 1e-7  # gap below which eigenvalues of doubles are too near to 1, and times are solved
@@ -54,6 +56,10 @@ def relaxation_of(chain: Transfer, log_mass: Array) -> Relaxation:
     second: complex = 1.0
     times = []
     cells = int(np.isfinite(log_mass).sum())
+    if cells < FEWEST:
+        raise LandscapeError(
+            f"relaxation() is read from cells, and this law lies in {cells} of them. Ask for more."
+        )
     for count in BLOCKS:
         count = min(count, max(count * cells // BLOCKS[-1], 1))
         second = _second(_on_blocks(chain, log_mass, count)[0].dense())
