@@ -53,6 +53,9 @@ class Cells(Distribution):
         polynomial; next to an end where the density is a power. None: 1 everywhere.
     moments
         Mean and variance, where they are known better than from cells.
+    density_error
+        Relative, of the density where it is above 1e-8 of its maximum; None where no more is known
+        than the masses.
     """
 
     edges: Array
@@ -69,6 +72,7 @@ class Cells(Distribution):
     rise: Array | None = None
     powers: Array | None = None
     moments: tuple[float, float] | None = None
+    density_error: float | None = None
 
     def __repr__(self) -> str:
         return (

@@ -73,7 +73,7 @@ class Data:
 
     def to_dict(self) -> dict[str, Any]:
         """What it holds as plain numbers, strings and lists; None for what no number can say."""
-        return _fields_of(self)
+        return fields_of(self)
 
     def __eq__(self, other: object) -> bool:
         return _same(self, other, set())
@@ -82,7 +82,7 @@ class Data:
         return hash((type(self), getattr(self, "name", None)))
 
 
-def _fields_of(value: Any, beyond: Beyond = None) -> dict[str, Any]:
+def fields_of(value: Any, beyond: Beyond = None) -> dict[str, Any]:
     fields = getattr(value, "__dataclass_fields__", {})
     return {name: plain(getattr(value, name), beyond) for name, f in fields.items() if f.repr}
 
@@ -108,7 +108,7 @@ def plain(value: Any, beyond: Beyond = None) -> Any:
         number = float(value)
         return number if math.isfinite(number) else beyond and beyond(number)
     if hasattr(value, "__dataclass_fields__") and not isinstance(value, Data):
-        return _fields_of(value, beyond)
+        return fields_of(value, beyond)
     if isinstance(value, Listed):
         return plain(value.render("dict"), beyond)
     return repr(value)
@@ -271,7 +271,8 @@ class Result(Data):
     def save(self, path: str | Path) -> None:
         """Write what was found to a .json file, which `stationary.load` reads; no pickle.
 
-        Numbers, report and tables are kept; functions are not.
+        Numbers, report and tables are kept, and the law that was found (`Saved.law`), which can be
+        asked and drawn; functions are not.
         """
         self.render("saved", path)
 

@@ -15,6 +15,7 @@ from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import stationary as st
 from stationary import Diffusion, analyze
@@ -182,6 +183,66 @@ def test_an_answer_is_saved_and_read_again_without_pickle(answers, tmp_path):
             st.load(tmp_path / "other.json")
 
 
+LAWS = {  # by drift, variance and domain
+    "normal": (lambda x: -x, lambda x: 2 + 0 * x, (-np.inf, np.inf), stats.norm()),
+    "gamma": (lambda x: 0.3 - x, lambda x: 1.7 * x, (0, np.inf), stats.gamma(0.6 / 1.7, 0, 0.85)),
+    "student": (lambda x: -x, lambda x: 1 + x * x, (-np.inf, np.inf), stats.t(3, 0, 3**-0.5)),
+    "beta": (lambda x: 0.4 - x, lambda x: x * (1 - x), (0, 1), stats.beta(0.8, 1.2)),
+    "laplace": (lambda x: -np.sign(x), lambda x: 2 + 0 * x, (-np.inf, np.inf), stats.laplace()),
+}
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_the_law_of_a_saved_answer_is_known_to_its_error(name, tmp_path):
+    drift, variance, domain, exact = LAWS[name]
+    found = analyze(st.Diffusion(drift, variance, domain))
+    found.save(tmp_path / "found.json")
+    law = st.load(tmp_path / "found.json").law
+    q = np.concatenate([np.geomspace(1e-12, 0.4, 40), np.linspace(0.4, 1 - 1e-6, 60)])
+    x = exact.ppf(q)
+    assert np.abs(law.cdf(x) - exact.cdf(x)).max() < law.error < 1e-12
+    assert np.abs(law.pdf(x) / exact.pdf(x) - 1).max() < law.density_error < 1e-7
+    assert np.abs(exact.cdf(law.ppf(q)) - q).max() < 2 * law.error
+    assert law.sf(exact.isf(1e-12)) == pytest.approx(1e-12, rel=1e-6)
+    assert law.probability(*exact.ppf([0.3, 0.7])) == pytest.approx(0.4, abs=2 * law.error)
+    assert law.mean() == found.end_state.mean()
+    assert law.distance(found.end_state).value < 1e-9
+
+
+def test_a_saved_answer_is_drawn_where_its_file_is_not(tmp_path):
+    pytest.importorskip("matplotlib")
+    analyze(TWO_MINIMA).save(tmp_path / "found.json")
+    again = st.load(tmp_path / "found.json")
+    (axes,) = again.plot(tmp_path / "found.png").axes
+    curve = max((line.get_xydata() for line in axes.lines), key=len)
+    at = np.argmax(curve[:, 1])
+    assert curve[at, 0] == pytest.approx(again.data["modes"][0]["position"], abs=0.01)
+    assert curve[at, 1] == pytest.approx(np.exp(again.data["modes"][0]["log_density"]), rel=1e-3)
+    assert axes.get_xlabel() == "$w$"
+    assert {"97.3 %", "2.75 %"} <= {t.get_text() for t in axes.texts}
+    for more in (analyze(TWO_MINIMA).sgd.chain, analyze(TWO_MINIMA).end_state):
+        more.save(tmp_path / "more.json")
+        law = st.load(tmp_path / "more.json").law
+        assert law.distance(more).value <= 2 * more.error
+        assert law.mean() == more.mean()
+        st.load(tmp_path / "more.json").plot()
+
+
+def test_why_a_saved_answer_has_no_law_is_said(tmp_path):
+    drifts = st.Diffusion(lambda x: 1 + 0 * x, 1.0, (-np.inf, np.inf))
+    trapped = st.Diffusion(lambda x: 0 * x, lambda x: x * (1 - x), (0, 1))
+    for process, why in ((drifts, "there is no end state"), (trapped, "Give initial")):
+        analyze(process).save(tmp_path / "none.json")
+        for ask in (lambda again: again.law, lambda again: again.plot()):
+            with pytest.raises(st.LandscapeError, match=why):
+                ask(st.load(tmp_path / "none.json"))
+    text = (tmp_path / "none.json").read_text()
+    broken = re.sub(r'"kept": "[^"]*"', '"kept": {"edges": [0, 1], "masses": 1}', text)
+    (tmp_path / "none.json").write_text(broken)
+    with pytest.raises(st.StationaryError, match="no answer that save"):
+        st.load(tmp_path / "none.json")
+
+
 def test_infinite_numbers_are_kept_in_tables_and_files(tmp_path):
     rare = analyze(TWO_MINIMA).sgd.basins[0]  # the chain never gets there
     assert rare.log_chain == -np.inf
@@ -193,10 +254,10 @@ def test_infinite_numbers_are_kept_in_tables_and_files(tmp_path):
     assert again.to_dict() == rare.to_dict()
     assert again.table["log_chain"] == [-np.inf]
     assert again.table["held"] == [None]
-    old = (tmp_path / "rare.json").read_text().replace('"stationary": 2', '"stationary": 1')
+    old = (tmp_path / "rare.json").read_text().replace('"stationary": 3', '"stationary": 1')
     (tmp_path / "rare.json").write_text(old)
     assert st.load(tmp_path / "rare.json").kind == "SgdBasin"
-    (tmp_path / "rare.json").write_text(old.replace('"stationary": 1', '"stationary": 3'))
+    (tmp_path / "rare.json").write_text(old.replace('"stationary": 1', '"stationary": 4'))
     with pytest.raises(st.StationaryError, match="newer version"):
         st.load(tmp_path / "rare.json")
 

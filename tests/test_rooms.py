@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import stationary
-from stationary import Diffusion, StationaryError, analyze, simulate
+from stationary import Diffusion, StationaryError, analyze
 
 HOUSE = Path(stationary.__file__).parent
 
@@ -72,13 +72,10 @@ def test_each_answer_has_a_renderer_for_every_form_that_it_is_listed_with():
         assert all(callable(renderer(kind, form)) for form in forms)
 
 
-def test_an_answer_refuses_a_form_that_it_does_not_have_by_name(tmp_path):
-    walk = simulate(
-        Diffusion(drift=lambda x: -x, variance=1.0, domain=(-3, 3)), dt=0.1, steps=20, walkers=10
-    )
-    walk.save(tmp_path / "walk.json")
-    with pytest.raises(StationaryError, match=r"Saved.*'figure'.*'text', 'dict'"):
-        stationary.load(tmp_path / "walk.json").plot()
+def test_an_answer_refuses_a_form_that_it_does_not_have_by_name():
+    found = analyze(Diffusion(drift=lambda x: -x, variance=1.0, domain=(-3, 3)))
+    with pytest.raises(StationaryError, match=r"Basins.*'figure'.*'text', 'dict'"):
+        found.basins.plot()
 
 
 def test_a_class_derived_from_an_answer_is_shown_as_that_answer():

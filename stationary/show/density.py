@@ -49,7 +49,7 @@ def draw_density(
         if e.weight:
             label = f"{mass_label(math.log(e.weight))} escapes"
             named.append((min(max(e.position, view.lower), view.upper), label))
-    strip = _label_basins(axes, named, view)
+    strip = label_basins(axes, named, (view.lower, view.upper), behind=len(view.cuts) > 0)
     finish_axes(axes, state, view, top=1 - strip, words=True)
     if wide:
         axes.set_ylabel(f"density $P$({symbol_of(view.variable)})")
@@ -70,8 +70,13 @@ def draw_density(
         axes.set_title(f"estimated error {state.error:.0e}", loc="right")
 
 
-def _label_basins(axes: Axes, named: Sequence[tuple[float, str]], view: View) -> float:
-    """Write each label above its place, side by side; the share of the height that this took."""
+def label_basins(
+    axes: Axes, named: Sequence[tuple[float, str]], ends: tuple[float, float], *, behind: bool
+) -> float:
+    """Write each label above its place, side by side; the share of the height that this took.
+
+    `ends` are those of the axis, and `behind` labels something may be drawn.
+    """
     if not named:
         return 0.03
     named = sorted(named)
@@ -87,7 +92,7 @@ def _label_basins(axes: Axes, named: Sequence[tuple[float, str]], view: View) ->
     line = 1.35 * max(e.height for e in extents) / box.height
     rows = min(len(named), math.ceil(widths.sum() / 0.9))
     strip = float(rows * line + 0.08)
-    place = (np.array([x for x, _ in named]) - view.lower) / (view.upper - view.lower)
+    place = (np.array([x for x, _ in named]) - ends[0]) / (ends[1] - ends[0])
     for row in range(rows):
         mine = slice(row, None, rows)
         w = widths[mine]
@@ -99,12 +104,12 @@ def _label_basins(axes: Axes, named: Sequence[tuple[float, str]], view: View) ->
             y = 1 - (row + 0.5) * line
             text.set_position((float(x), y))
             # A line to another label may pass behind this one, or a stretch without noise.
-            if rows > 1 or len(view.cuts):
+            if rows > 1 or behind:
                 text.set_bbox(
                     {"facecolor": axes.get_facecolor(), "alpha": 0.8, "lw": 0, "pad": 0.5}
                 )
-            ends = [x, there], [y - line / 2, 1 - strip]
-            axes.plot(*ends, color=GREY, lw=0.5, zorder=2.5, transform=axes.transAxes)
+            to_it = [x, there], [y - line / 2, 1 - strip]
+            axes.plot(*to_it, color=GREY, lw=0.5, zorder=2.5, transform=axes.transAxes)
     return strip
 
 

@@ -8,17 +8,21 @@ from itertools import pairwise
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.cells import Cells
 from stationary.chain.state import ChainState
 from stationary.distribution import Distribution
 from stationary.errors import LandscapeError
+from stationary.numbers.arithmetic import SAME
 from stationary.show.density import Stem, draw_density, draw_stems
 from stationary.show.distribution import atoms_of
-from stationary.show.drawing import BLUE, RED, UNSEEN, Axes, Sheet, symbol_of
+from stationary.show.drawing import BLUE, INK, RED, UNSEEN, Axes, Sheet, symbol_of
 from stationary.show.outcomes import draw_outcomes
-from stationary.show.view import View
+from stationary.show.view import TAILS, View, chosen
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 
+UNBOUNDED = 1e3  # times what a fiftieth of the picture exceeds, from which on a peak has no bound
+PARTS = 8  # of a cell between which its density is drawn as straight
 BINS = 161  # edges of bins for what has no density that cells show
 
 
@@ -33,7 +37,7 @@ def figure(law: Distribution, sheet: Sheet, *, log: bool = False, panel: str = "
         _draw_cells(axes, law, log=log)
         return
     if not isinstance(law, EndState):
-        _draw_law(axes, law, log=log)
+        draw_law(axes, law, log=log)
         return
     view = View(law)
     if panel == "outcomes":
@@ -65,8 +69,11 @@ def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
         axes.set_title("its error is not known", loc="right")
 
 
-def _draw_law(axes: Axes, law: Distribution, *, log: bool) -> None:
-    """Any law, by its distribution function: what bins hold, and what its atoms do."""
+def draw_law(axes: Axes, law: Distribution, *, log: bool) -> None:
+    """Any law: its density where it has one, else what bins hold; and what its atoms do."""
+    if isinstance(law, Cells) and law.density_error is not None and law.masses.any():
+        _draw_curve(axes, law, log=log)
+        return
     grid, (low, high) = law._grid, law.interval(1 - 2 * UNSEEN)
     edges = np.linspace(low, high, BINS) if low < high else np.empty(0)
     own = grid.edges[(low < grid.edges) & (grid.edges < high)]
@@ -76,10 +83,37 @@ def _draw_law(axes: Axes, law: Distribution, *, log: bool) -> None:
     mass = np.array([law.probability(*ends) for ends in pairwise(edges)])
     for x, p in atoms:
         mass[(edges[:-1] < x) & (x <= edges[1:])] -= p
+    if not (mass > SAME).any():
+        edges = np.empty(0)
     with np.errstate(divide="ignore"):
         _draw_bins(axes, edges, np.log(np.maximum(mass, 0)), atoms, log=log)
     if len(edges) or not atoms:
         axes.set_ylabel("density")
+
+
+def _draw_curve(axes: Axes, law: Cells, *, log: bool) -> None:
+    """The density over all but next to nothing, at points of every cell."""
+    low, high = (chosen(np.array(of(TAILS)), law.median()) for of in (law.ppf, law.isf))
+    inner = (law.edges[:-1] + np.diff(law.edges) * np.arange(PARTS)[:, None] / PARTS).ravel()
+    even = np.linspace(low, high, BINS)
+    x = np.unique([*even, *inner[(inner > low) & (inner < high)]])
+    height = law.pdf(x)
+    most = float(np.quantile(law.pdf(even), 0.98))
+    if height.max() > UNBOUNDED * most:  # it leaves the picture
+        axes.set_ylim(top=1.5 * most)
+        height = np.minimum(height, 3 * most)
+    axes.fill_between(x, height, color=BLUE, alpha=0 if log else 0.6, lw=0)
+    axes.plot(x, height, color=INK)
+    axes.set_xlim(low, high)
+    axes.set(yscale="log") if log else axes.set_ylim(bottom=0)
+    axes.set_ylabel("density")
+    if len(law.weights):
+        stems = [
+            Stem(at, math.log(p), RED)
+            for at, p in zip(law.positions, law.weights, strict=True)
+            if p
+        ]
+        draw_stems(axes.twinx(), stems, log=False, alone=False)
 
 
 def _draw_bins(

@@ -73,8 +73,6 @@ def renderer(kind: type, form: str) -> Renderer:
     if found is None:
         forms = ", ".join(repr(f) for f in (*FORMS, *PAGES) if _shown(kind, f) is not None)
         what = f"{kind.__name__}: it cannot be had as {form!r}, only as {forms or 'repr()'}."
-        if kind.__name__ == "Saved":
-            what += " It holds what was printed and its numbers: to draw it, analyze anew."
         raise StationaryError(what)
     return partial(_drawn, found) if form == "figure" else found
 

@@ -197,8 +197,12 @@ def _central(c: Component, *, left: bool) -> float:
     """The quantile to which a tail is drawn; nearer to the middle the heavier the tail."""
     levels = np.log(np.append(TAILS, 0.5))
     *ends, median = asked(lambda log_q: quantile(c, log_q, left=left), c, levels)
-    reach = np.abs(np.array(ends) - median)
-    k = 0
+    return chosen(np.array(ends), median)
+
+
+def chosen(ends: Array, median: float) -> float:
+    """The one of the quantiles at TAILS to which a tail is drawn."""
+    reach, k = np.abs(ends - median), 0
     # From one to the next the probability falls to a third: a light tail hardly reaches on.
     while k + 1 < len(TAILS) and reach[k + 1] <= 1.6 * reach[k]:
         k += 1

@@ -1,0 +1,171 @@
+"""What `save` keeps of the law of an answer: cells with polynomials, and how well these hold it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.analysis import Analysis
+from stationary.cells import Cells
+from stationary.chain.state import ChainState
+from stationary.numbers.chebyshev import rule
+from stationary.simulation.result import Simulation
+from stationary.states.distribution import EndState
+
+NODES = 14  # to a cell: 10 and 20 keep a double well in as many numbers, give or take a third
+CLOSE = 1e-9  # relative, of the density: beyond it masses, to 1e-12 or so, would gain nothing
+LEFT = 1e-30  # probability beyond an infinite end
+LOOKS = 4  # at the distribution function in each cell: polynomials differ most next to its ends
+SAFE = 4  # times as far off as where it is looked at: far from 0 x is rounded at random
+USELESS = 1e-3  # error of a distribution function that is not worth keeping
+MOST = 2000  # cells: 28,000 numbers, half a megabyte
+STEEPEST = 0.05  # of a mass next to an end as a power of the distance; less is no power in doubles
+NARROW = 64  # doubles that the narrowest cell holds: in fewer, nodes are rounded
+SMALL = 1e-290  # of a density below which doubles do not hold what is around it
+
+
+def law_of(answer: Any) -> Cells | str:
+    """Its law as cells; or, in words, why there is none."""
+    law = answer.end_state if isinstance(answer, Analysis) else answer
+    law = law.distribution if isinstance(law, Simulation) else law
+    if isinstance(law, Cells):
+        return law
+    if isinstance(law, ChainState) and len(law.edges):
+        held = [(float(a.position), float(a.weight)) for a in law.atoms if a.weight]
+        at, weights = np.array(held).reshape(-1, 2).T
+        return Cells(
+            law.edges,
+            np.exp(law.log_mass),
+            at,
+            weights,
+            error=float(law.error),
+            mass_error=float(law._grid.mass_error),
+            shift_error=float(law._grid.shift_error),
+            moments=(float(law.mean()), float(law.var())),
+        )
+    if not isinstance(law, EndState):
+        return "an answer of this kind is no law"
+    if law.kind in ("none", "classes"):
+        return law.verdict if law.kind == "none" else law.reason
+    return _tabulated(law.rounded)
+
+
+def _tabulated(state: EndState) -> Cells | str:
+    """Cells that are halved until a polynomial holds the density on each."""
+    if any(c.at_rest and c.weight for c in state.components):
+        return "part of it rests as it started"
+    low, high = float(state.ppf(LEFT)), float(state.isf(LEFT))
+    # Each: lower, upper, the powers there of which it is a polynomial, the ends of its component.
+    cells: list[Array] = []
+    for c in (c for c in state.components if c.weight and not c.at_rest):
+        ends = np.array(c.interval, dtype=float)
+        ends = np.where(np.isfinite(ends), ends, np.clip(ends, low, high))
+        inner = np.asarray(c.density.panels.edges, dtype=float)
+        middle = ends.sum() / 2  # so that no cell has powers at both of its ends
+        edges = np.unique([*ends, middle, *inner[(inner > ends[0]) & (inner < ends[1])]])
+        powers = np.ones((2, len(edges) - 1))
+        for side, tail in enumerate(c.density.tails):
+            power = 1.0 if tail is None or tail.outward else float(tail.exponent) + 1
+            if powers.size and power > STEEPEST:
+                powers[side, -side] = power
+        within = np.broadcast_to(np.array(c.interval, dtype=float)[:, None], powers.shape)
+        cells.append(np.stack([edges[:-1], edges[1:], *powers, *within]))
+    todo, worst = np.concatenate(cells or [np.empty((6, 0))], axis=1), 0.0
+    done: list[Array] = []
+    rises: list[Array] = []
+    while todo.shape[1]:
+        rise, off, noise = _fitted(state, todo)
+        count = todo.shape[1] + sum(part.shape[1] for part in done)
+        wide = todo[1] - todo[0] > NARROW * np.spacing(np.abs(todo[:2]).max(axis=0))
+        rest = (off > np.maximum(CLOSE, noise)) & wide & (count < MOST)
+        done.append(todo[:, ~rest])
+        rises.append(rise[:, ~rest])
+        worst = max(worst, float(off[~rest].max(initial=0.0)))
+        left, right = todo[:, rest], todo[:, rest]
+        left[1] = right[0] = (left[0] + left[1]) / 2
+        left[3] = right[2] = 1.0
+        todo = np.concatenate([left, right], axis=1)
+    found, rise = np.concatenate(done or [todo], axis=1), np.concatenate(rises or [todo], axis=1)
+    law = _joined(state, found, rise, worst)
+    if not law.error < USELESS + state.error:
+        return "its peaks are narrower than doubles tell apart"
+    return law
+
+
+def _fitted(state: EndState, cells: Array) -> tuple[Array, Array, Array]:
+    """What rises over each cell, as coefficients, and how far off the density is, relative.
+
+    Also how far off it is by the rounding of x alone, which narrower cells would not change.
+    """
+    r, (lower, upper, *powers, first, last) = rule(NODES), cells
+    turned = powers[1] != 1
+
+    def density(t: Array) -> tuple[Array, Array]:
+        """By the power of the distance, at places t in every cell; and how x is rounded there."""
+        p = np.where(turned, powers[1], powers[0])
+        way = (1 + np.where(turned, -t[:, None], t[:, None])) / 2
+        part = way ** (1 / p)
+        x = np.where(turned, upper - (upper - lower) * part, lower + (upper - lower) * part)
+        with np.errstate(all="ignore"):
+            slope = part / (p * way)
+            values = np.asarray(state.pdf(x) * (upper - lower) * slope / 2)
+            steep = np.ptp(np.log(np.maximum(values, SMALL)), axis=0) / (upper - lower)
+            steep = np.maximum(steep, 1 / np.minimum(x - first, last - x))
+            return values, 4 * np.spacing(np.abs(x)) * steep
+
+    values, noise = density(r.nodes)
+    bad = ~np.isfinite(values).all(axis=0)
+    values[:, bad] = 0.0
+    c = r.coefficients @ values
+    check = np.cos(np.pi * np.arange(1, NODES) / NODES)
+    true, _ = density(check)
+    told, size = np.cos(np.arange(NODES) * np.arccos(check)[:, None]) @ c, true / (upper - lower)
+    with np.errstate(all="ignore"):
+        off = np.where(size > SMALL, np.abs(told / true - 1), 0.0).max(axis=0)
+    rise = r.antiderivative @ c
+    for k in np.flatnonzero(bad):  # as near to an end as doubles tell: a power by itself
+        rise[:2, k] = state.probability(lower[k], upper[k]) / 2
+    return rise, np.where(bad | np.isnan(off), math.inf, off), np.where(bad, 0.0, noise.max(axis=0))
+
+
+def _joined(state: EndState, found: Array, rise: Array, off: float) -> Cells:
+    """The law with its atoms; gaps between densities are cells without any probability."""
+    edges = np.unique(found[:2])
+    own, masses = np.searchsorted(edges, found[0]), np.zeros(max(len(edges) - 1, 0))
+    every, powers = np.zeros((len(rise), len(masses))), np.ones((2, len(masses)))
+    every[:, own], powers[:, own], masses[own] = rise, found[2:4], rise.sum(axis=0)
+    at, weights = (
+        np.array([float(x) for x in xs])
+        for xs in (
+            [a.position for a in state.atoms],
+            [a.weight for a in state.atoms],
+        )
+    )
+    known, grid = float(state.error), state._grid
+    law = Cells(
+        edges,
+        masses,
+        at,
+        weights,
+        before=sum(float(e.weight or 0) for e in state.escapes if e.position < 0),
+        rise=every,
+        powers=powers,
+        moments=(float(state.mean()), float(state.var())),
+    )
+    x = (edges[:-1] + np.diff(edges) * np.arange(LOOKS)[:, None] / LOOKS).T.ravel()
+    x = np.append(x, edges[-1:])
+    below, above = state.cdf(x), state.sf(x)
+    away = np.where(below < 0.5, np.abs(law.cdf(x) - below), np.abs(law.sf(x) - above))
+    kept: Any = {
+        "error": known + SAFE * float(away.max(initial=0.0)) + 2 * LEFT,
+        "mass_error": float(grid.mass_error + np.abs(np.diff(law.cdf(x)) - np.diff(below)).sum()),
+        "shift_error": float(
+            grid.shift_error + SAFE * np.maximum(away[1:], away[:-1]) @ np.diff(x)
+        ),
+        "density_error": known + off,
+    }
+    return replace(law, **kept)
