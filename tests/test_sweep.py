@@ -1101,3 +1101,27 @@ def test_errors_that_are_not_known_are_told_as_such_beside_those_that_are():
     said = " ".join(sweep(build, {"k": [2.0]}).summary().split())
     assert "The densities are right to an error that is not known." in said
     assert "not known of" not in said
+
+
+def test_labels_do_not_go_round_a_cusp():
+    """h + k x - x^3 has two minima within a wedge, and one around it that is either of them."""
+    found = sweep(
+        lambda h, k: Diffusion(lambda x: h + k * x - x**3, 0.3, (-4, 4)),
+        {"h": np.linspace(-0.3, 0.3, 7), "k": np.linspace(-0.5, 1.5, 5)},
+    )
+    for row in found.rows:
+        h, places = row.parameters["h"], {n: m.position for n, m in row.minima.items()}
+        assert list(places) == [n for n, _ in sorted(places.items(), key=lambda pair: pair[1])]
+        assert row.dominant in ((0,) if h < -0.01 else (1,) if h > 0.01 else (0, 1, None))
+    assert [(c.below, c.above) for c in found.crossovers] == [(0, 1)] * 2
+    assert all(abs(c.value) <= c.error for c in found.crossovers)
+    text = " ".join(str(found).split())
+    both = sum(len(row.minima) == 2 for row in found.rows)
+    assert f"Minima 0 and 1 are two at {both} points. Elsewhere they are one" in text
+
+
+def test_a_minimum_that_is_alone_is_the_one_that_it_becomes():
+    """Left of the fold there is only the right one, and right of another only the left one."""
+    right, both, left = [[1.0]] * 2, [[-1.0, 1.1]] * 3, [[-1.2]] * 2
+    found = labels_of({(k,): x for k, x in enumerate([*right, *both, *left])})
+    assert [found[(k,)] for k in range(7)] == [(1,)] * 2 + [(0, 1)] * 3 + [(0,)] * 2

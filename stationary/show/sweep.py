@@ -99,11 +99,40 @@ def _minima(sweep: Sweep) -> list[Line]:
                 str(wins[label]),
             )
         )
-    header = ("", "at", "kind", "least mass", "most mass", "points where most")
+    header = ["", "at", "kind", "least mass", "most mass", "dominates at"]
+    there = [sweep.kinds[label][sweep.has_numbers] != "" for label in labels]
+    if not np.all(there):
+        header.append("there")
+        rows = [(*row, str(int(own.sum()))) for row, own in zip(rows, there, strict=True)]
+        more += _merged(sweep)
     undecided = wins[-1] - int((~sweep.has_numbers).sum())
     if rows and undecided > 0:
         more.append(f"At {_points(undecided)} none dominates, or that is not known.")
     return [*tabulated(header, rows), *more]
+
+
+def _merged(sweep: Sweep) -> list[str]:
+    """Which minima are one where they are not two, and change names there without a jump."""
+    there = np.array([sweep.kinds[label] != "" for label in sweep.labels])
+    at = {tuple(place): n for n, place in enumerate(sweep.places.tolist())}
+    pairs: dict[tuple[int, int], None] = {}
+    for place, n in at.items():
+        for axis in range(len(place)):
+            m = at.get((*place[:axis], place[axis] + 1, *place[axis + 1 :]))
+            if m is None:
+                continue
+            gone, come = (np.flatnonzero(there[:, i] & ~there[:, k]) for i, k in ((n, m), (m, n)))
+            if len(gone) == len(come):
+                both = zip(np.minimum(gone, come).tolist(), np.maximum(gone, come), strict=True)
+                pairs |= {(a, int(b)): None for a, b in both if (there[a] & there[b]).any()}
+    said = [
+        f"Minima {sweep.labels[a]} and {sweep.labels[b]} are two at "
+        f"{_points(int((there[a] & there[b]).sum()))}. Elsewhere they are one, or one of them is "
+        "not there: what is left has the name of the nearer one, and changes it on the way from "
+        "one to the other, which is no crossover."
+        for a, b in sorted(pairs)
+    ]
+    return said[:MOST_NAMED]
 
 
 def _mass(log_p: float, of_log: float, of_mass: float) -> str:

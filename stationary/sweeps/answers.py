@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import count
+from heapq import heappop, heappush
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
@@ -206,28 +207,64 @@ def labels_of(positions: Mapping[Place, Sequence[float]]) -> dict[Place, tuple[i
 
     Where all points have the same number of minima, the labels are 0, 1, ... from left to right.
     Otherwise a minimum has the label of the one that it is nearest to, and that is nearest to it,
-    at a neighbouring point; one that has none there gets a label of its own. Labels are in the
+    at a neighbouring point; one that has none there gets a label of its own. They spread from
+    where most minima are: where two are one, as beyond a cusp, its name is that of the one which it
+    becomes nearby, and what are two at one point keep their order at all others. Labels are in the
     order of the places where their minima are on average. Positions are from left to right.
     """
     counts = {len(p) for p in positions.values()}
     if len(counts) <= 1:
         return {place: tuple(range(len(p))) for place, p in positions.items()}
+    beside, fresh, number = _neighbours(positions), count(), count()
     found: dict[Place, tuple[int, ...]] = {}
-    fresh = count()
-    for place, here in sorted(positions.items()):
-        labels: dict[int, int] = {}
-        for axis in range(len(place) - 1, -1, -1):
-            along = ((*place[:axis], k, *place[axis + 1 :]) for k in range(place[axis])[::-1])
-            before = next((other for other in along if other in found), None)
-            if before is not None:
+    held: dict[int, list[float]] = {}
+    means: dict[int, float] = {}
+    for start in sorted(positions, key=lambda place: (-len(positions[place]), place)):
+        waiting = [] if start in found else [(0, 0, start)]
+        while waiting:
+            *_, place = heappop(waiting)
+            if place in found:
+                continue
+            here, labels = positions[place], dict[int, int]()
+            known = [
+                (-len(found[other]), _apart(here, [means[k] for k in found[other]]), other)
+                for other in beside[place]
+                if other in found
+            ]
+            for *_, other in sorted(known):
                 # Only what is not matched yet, on either side.
                 free = [i for i in range(len(here)) if i not in labels]
-                pairs = zip(positions[before], found[before], strict=True)
+                pairs = zip(positions[other], found[other], strict=True)
                 theirs = {label: x for x, label in pairs if label not in labels.values()}
                 matched = _nearest([here[i] for i in free], list(theirs.values()))
                 labels |= {free[i]: list(theirs)[j] for i, j in matched}
-        found[place] = tuple(labels[i] if i in labels else next(fresh) for i in range(len(here)))
+            found[place] = tuple(
+                labels[i] if i in labels else next(fresh) for i in range(len(here))
+            )
+            for label, x in zip(found[place], here, strict=True):
+                if label not in held or len(here) > 1:  # where it was told from another one
+                    held.setdefault(label, []).append(x)
+                    means[label] = sum(held[label]) / len(held[label])
+            for other in beside[place]:
+                heappush(waiting, (-len(positions[other]), next(number), other))
     return _from_left_to_right(positions, found)
+
+
+def _apart(these: Sequence[float], those: Sequence[float]) -> float:
+    """How far the nearest two are apart."""
+    return float(np.abs(np.subtract.outer(these, those)).min(initial=math.inf))
+
+
+def _neighbours(places: Collection[Place]) -> dict[Place, list[Place]]:
+    """The next of them to either side of each, along every axis."""
+    beside: dict[Place, list[Place]] = {place: [] for place in places}
+    for axis in range(len(next(iter(places), ()))):
+        in_line = sorted(places, key=lambda p: (p[:axis], p[axis + 1 :], p[axis]))
+        for one, other in pairwise(in_line):
+            if one[:axis] == other[:axis] and one[axis + 1 :] == other[axis + 1 :]:
+                beside[one].append(other)
+                beside[other].append(one)
+    return beside
 
 
 def _nearest(these: Sequence[float], those: Sequence[float]) -> list[tuple[int, int]]:

@@ -366,19 +366,19 @@ def _crossover(
 ) -> Crossover:
     low, high = map(grid.values, (c.low, c.high))
 
-    def labels_at(n: int) -> tuple[int, ...]:
+    def labels_at(n: int) -> tuple[tuple[int, ...], int]:
         block, i = solved.at(n)
-        return labels[n - i if block.places is not None else n]
+        return labels[n - i if block.places is not None else n], int(block.dominant[i])
 
     # A third minimum that dominates only in between has its label from the lower point.
-    ends = labels_at(c.low), labels_at(c.high)
-    same = len(ends[0]) == len(ends[1])
+    (lower, _), (upper, last) = map(labels_at, (c.low, c.high))
+    above = lower if len(lower) == len(upper) and c.second != last else upper
     return Crossover(
         axis=grid.axis,
         value=c.value,
         error=c.error,
-        below=ends[0][c.first],
-        above=ends[0 if same else 1][c.second],
+        below=lower[c.first],
+        above=above[c.second],
         log_mass=c.log_mass,
         between=(low.pop(grid.axis), high[grid.axis]),
         fixed=low,
