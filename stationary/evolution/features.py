@@ -26,6 +26,9 @@ MANY = 24  # minima around which cells are put, and points of a start that are e
 POINT = 1e-4  # of the window: the width of what has none, or none that doubles can tell
 CLOSE = 1e-8  # the same of an end or a gate
 ENOUGH = 4.0  # cells per e-fold of the distance from a place
+SIDE = 1e-9  # of the window: from a jump to either side of it
+RISE = 0.3  # of log10 of the noise over a jump, from which on what comes over it is far narrower
+# than what it becomes there
 DISTANCES = 60  # from it, at which noise and drift are compared
 
 
@@ -128,6 +131,8 @@ def grid_in(
         features.append(Feature(x, own.get(x) or max(deep * span, _layer(diffusion, x, low, high))))
     breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *_corners(start)]
     corners = {*diffusion.breakpoints, *state.anatomy.jumps.tolist()}
+    inner = np.array([x for x in sorted(corners) if low < x < high])
+    features += _layers(diffusion, inner, span) if len(inner) else []
     if len(corners) <= max(cells, 2):  # more than cells are what cells take the mean of
         breaks += corners
 
@@ -198,6 +203,21 @@ def _layer(diffusion: Diffusion, x: float, low: float, high: float) -> float:
         return 0.0
     noisy = np.abs(at - x)[inside & (a > drift * np.abs(at - x))]
     return float(noisy.min(initial=high - low)) / 10
+
+
+def _layers(diffusion: Diffusion, x: Array, span: float) -> list[Feature]:
+    """Jumps of the noise, as wide as what the drift carries is on the side with less of it."""
+    at = np.concatenate([x - SIDE * span, x + SIDE * span])
+    with np.errstate(all="ignore"):
+        f, a = (v.reshape(2, -1) for v in diffusion.coefficients(at))
+        rise = np.abs(np.log10(a[1] / a[0]))
+        width = np.fmax((a / np.abs(f)).min(axis=0), POINT * span)
+    rise = np.where(np.isfinite(rise) & (rise > RISE), np.minimum(rise, 1.0), 0.0)
+    return [
+        Feature(float(x[k]), float(min(width[k], span)), float(rise[k]))
+        for k in np.argsort(-rise)[:MANY]
+        if rise[k] > 0
+    ]
 
 
 def _centre_of(start: Initial) -> tuple[float, float]:

@@ -6,8 +6,9 @@ over a cell, and with the cell where the drift alone carries it. Of three grids 
     (8 fine - 6 middle + coarse) / 3
 
 is free of both, wherever each was at work. It is taken of the masses of the coarsest of the three,
-whose sums are made to ascend again where they do not, and of moments and currents. What three
-grids make of the same a level and two levels before tells its error.
+whose sums are made to ascend again where they do not, and of moments and currents. Its error
+is told by what three grids make of the same a level and two levels before; and, as these may agree
+by chance where errors are of no order yet, by (4 fine - middle) / 3, which is free of the square.
 """
 
 from __future__ import annotations
@@ -28,14 +29,11 @@ from stationary.evolution.propagation import Run, current_of
 Intervals = Sequence[tuple[float, float]]
 
 WEIGHTS = (1 / 3, -2.0, 8 / 3)  # of the coarse, the middle and the fine
+OF_TWO = (-1 / 3, 4 / 3)  # of the middle and the fine
 SAFETY = 1.25
 CAUTION = 2.0  # where the ratio is low, it may be about to change
 BEST = 8.0  # the ratio of two differences that is believed at most
 WITH_CELLS = 2.0  # the same where errors fall no faster than cells do
-ROUGH = 1.6  # the ratio of two changes from grid to grid, below which the combination is not free
-# of what it is made for: jumps that the drift alone carries are spread over the root of a cell
-CHANCE = 25.0  # the ratio of a difference to an error that is not by chance
-LEAST = 0.02  # of what the combination changes, that is doubted
 VAGUE = 0.1  # an error of a probability, beyond which the order of the errors is not known
 COARSE = 1e-2  # the same, beyond which that of the moments is not
 NOISE = 1e-13  # relative to what is compared: a difference below it has no order
@@ -103,12 +101,13 @@ class Refinement:
 
     @cached_property
     def _differences(self) -> list[tuple[Cells, Array]]:
-        """Of neighbouring limits, and of the last one from the finest grid."""
-        (first, second, third, _, last), (coarse, middle, fine) = self._cells, self._limits
+        """Of neighbouring limits, and of the last one from that of two grids."""
+        (first, second, third, *finer), (coarse, middle, fine) = self._cells, self._limits
+        other = _mixed([_onto(third, *pair) for pair in zip(finer, self._states[3:], strict=True)])
         return [
             (first, _onto(first, second, middle.value) - coarse.value),
             (second, _onto(second, third, fine.value) - middle.value),
-            (third, fine.value - _onto(third, last, self._states[-1])),
+            (third, fine.value - other),
         ]
 
     @cached_property
@@ -116,17 +115,7 @@ class Refinement:
         """(times,), as in `Refined`."""
         sums = [_apart(*pair) for pair in self._differences]
         best = BEST if self.needed < len(self.runs[-1].chain.width) else WITH_CELLS
-        error = _error(*sums, best=best)
-        if best == WITH_CELLS:
-            error = np.where(self._rough(), np.maximum(error, SAFETY * sums[2]), error)
-        return _unless_vague(error + 2 * self._limits[-1].error)
-
-    def _rough(self) -> Array:
-        """Whether the last grids differ by little less than those before, (times,)."""
-        cells, states = self._cells[-3:], self._states[-3:]
-        p, q, r = (_onto(cells[0], c, s) for c, s in zip(cells, states, strict=True))
-        before, after = (np.abs(np.cumsum(d, axis=1)).max(axis=1) for d in (q - p, r - q))
-        return np.asarray(before < ROUGH * after)
+        return _unless_vague(_error(*sums, best=best) + 2 * self._limits[-1].error)
 
     def refined(self) -> Refined:
         runs, found, fine = self.runs, self._cells[2], self._limits[-1]
@@ -167,24 +156,24 @@ def limit_of(values: Sequence[Array], scale: Array | float) -> Limit:
     """The limit of five sequences (times,), and its error, no less than rounding at `scale`."""
     size = np.maximum(scale, 1e-300)
     first, second, third = (_mixed(values[k : k + 3]) for k in range(3))
-    lower, upper, change = (
-        np.abs(d) / size for d in (second - first, third - second, third - values[-1])
-    )
-    return Limit(third, (_error(lower, upper, change) + NOISE) * size)
+    differences = (second - first, third - second, third - _mixed(values[3:]))
+    return Limit(third, (_error(*(np.abs(d) / size for d in differences)) + NOISE) * size)
 
 
 def _mixed(values: Sequence[Any]) -> Any:
-    return sum(w * v for w, v in zip(WEIGHTS, values, strict=True))
+    weights = WEIGHTS if len(values) == len(WEIGHTS) else OF_TWO
+    return sum(w * v for w, v in zip(weights, values, strict=True))
 
 
 def sizes(errors: Sequence[Any]) -> Any:
     return sum(abs(w) * e for w, e in zip(WEIGHTS, errors, strict=True))
 
 
-def _error(first: Array, second: Array, change: Array, *, best: float = BEST) -> Array:
+def _error(first: Array, second: Array, other: Array, *, best: float = BEST) -> Array:
     """The error of the last of three limits, for each time (row), from their two differences.
 
-    `change` is by how much the limit differs from the finest grid, of which a little is doubted.
+    `other` is by how much it differs from the limit of two grids: three limits may agree by
+    chance, where errors are of no order yet.
     """
     top = float(second.max(initial=0.0))
     overall = float(first.max(initial=0.0)) / top if top > 0 else BEST
@@ -194,7 +183,7 @@ def _error(first: Array, second: Array, change: Array, *, best: float = BEST) ->
     smooth = safety * second / (np.clip(ratio, 1.5, best) - 1)
     unknown = 5 * np.maximum(first, second)
     error = np.where(ratio > 1.5, smooth, unknown)
-    return np.maximum(np.maximum(error, first / CHANCE), LEAST * change)
+    return np.maximum(error, CAUTION * other)
 
 
 def _unless_vague(error: Array) -> Array:
@@ -224,7 +213,7 @@ def _of_faces(values: Sequence[Array]) -> Limit:
     )
     lower = np.abs(second[:, ::2] - first).max(axis=1)
     upper = np.abs(third[:, ::2] - second).max(axis=1)
-    change = np.abs(third - values[-1][:, ::4]).max(axis=1)
+    change = np.abs(third - _mixed([values[3][:, ::2], values[4][:, ::4]])).max(axis=1)
     return Limit(third, _error(lower, upper, change))
 
 
