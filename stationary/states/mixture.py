@@ -130,8 +130,10 @@ class Mixture:
         total: Any = 0.0
         for c in self.components:
             ends = converted(lower, c.arithmetic), converted(upper, c.arithmetic)
-            share = exp(min(log(c.weight) + c.log_probability(*ends) - whole, 0.0))
-            total += share * (c.log_probability_error(*ends) + c.share_error + self.weight_error)
+            own = c.log_probability(*ends)
+            share = exp(min(log(c.weight) + own - whole, 0.0))
+            error = c.log_probability_error(*ends, own) + c.share_error + self.weight_error
+            total += share * error
         held = [a.weight for a in self.lumps if lower < a.position <= upper]
         return total + self.weight_error * exp(min(log(sum(held)) - whole, 0.0)) if held else total
 

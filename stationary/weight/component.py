@@ -330,16 +330,17 @@ class Component:
         total = logsumexp(np.array(parts))
         return min(total, 0 * total)
 
-    def log_probability_error(self, low: Any, high: Any) -> Any:
+    def log_probability_error(self, low: Any, high: Any, share: Any = None) -> Any:
         """The error of that: of the density, by what each panel holds between the two.
 
-        Where they hold next to nothing, the largest where there is most of it.
+        Where they hold next to nothing, the largest where there is most of it. `share` is the
+        log_probability, where that is known.
         """
         low = max(converted(low, self.arithmetic), self.interval[0])
         high = min(converted(high, self.arithmetic), self.interval[1])
         if not low < high:
             return 0.0
-        share = self.log_probability(low, high)
+        share = self.log_probability(low, high) if share is None else share
         left_out = self._left_out(low, high, share)
         if share > DEEP:
             logs, part, panel = self.mesh.masses_between(np.array([low, high]), only=1)
