@@ -208,3 +208,36 @@ class Distribution(Result, ABC):
             return distance_between(self, other, self._grid, other._grid, kind)
         law = Foreign.of(other)
         return distance_between(self, law, self._grid, law.grid, kind)
+
+
+class Through(Distribution):
+    """A law that is another one in coordinates y that grow with x, or in the same."""
+
+    _law: Any
+    chart: Any = None  # with y(x) and x(y)
+
+    def _there(self, x: Array) -> Array:
+        return x if self.chart is None else np.asarray(self.chart.y(x))
+
+    def _here(self, y: Array) -> Array:
+        return y if self.chart is None else np.asarray(self.chart.x(y))
+
+    @pointwise
+    def cdf(self, x: Array) -> Array:
+        """P(X <= x), at points of any shape."""
+        return np.asarray(self._law.cdf(self._there(x)))
+
+    @pointwise
+    def sf(self, x: Array) -> Array:
+        """P(X > x)."""
+        return np.asarray(self._law.sf(self._there(x)))
+
+    @pointwise
+    def ppf(self, q: Array) -> Array:
+        """The x with P(X <= x) = q; nan for q outside [0, 1]."""
+        return self._here(self._law.ppf(q))
+
+    @pointwise
+    def isf(self, q: Array) -> Array:
+        """The x with P(X > x) = q; nan for q outside [0, 1]."""
+        return self._here(self._law.isf(q))

@@ -15,7 +15,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
-from stationary.chain.far import Held, covered, looked_at
+from stationary.chain.far import Held, covered, looked_at, turned_back
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.chart import CORE
@@ -80,11 +80,7 @@ def hull(
         near = BESIDE * max(abs(low), abs(high), high - low)
         first, last = (near * bool((np.abs(joints - end) < near).any()) for end in (low, high))
         a, b = covered(batches, low + first, high - last)
-        if a < held.lower and held.ends[0] == "fold":
-            b = max(b, min(2 * held.lower - a, held.upper))
-        if b > held.upper and held.ends[1] == "fold":
-            a = min(a, max(2 * held.upper - b, held.lower))
-        a, b = max(a, held.lower), min(b, held.upper)
+        a, b = map(float, turned_back(a, b, held.lower, held.upper, held.ends))
         near = 4 * EPSILON * max(abs(a), abs(b))
         if not batches.exact:  # a normal law has no ends to be exact about
             near = max(near, ENDS * (high - low))

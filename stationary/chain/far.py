@@ -185,11 +185,8 @@ def _closed(
     most = np.maximum(np.maximum.accumulate(images.max(axis=(0, 1))), last)
 
     def kept(least: Any, most: Any, left: Any, right: Any) -> Array:
-        back = 2 * upper - most, 2 * lower - least  # which walls turn back
-        lowest = np.where((most > upper) & (kinds[1] == "fold"), np.minimum(least, back[0]), least)
-        highest = np.where((least < lower) & (kinds[0] == "fold"), np.maximum(most, back[1]), most)
-        inside = (left <= np.maximum(lowest, lower)) & (np.minimum(highest, upper) <= right)
-        return np.asarray(inside)
+        first, last = turned_back(least, most, lower, upper, kinds)
+        return np.asarray((left <= first) & (last <= right))
 
     for i in np.flatnonzero(kept(least, most, left, right)):
         ends = float(left[i]), float(right[i])
@@ -262,6 +259,15 @@ def ends_of(landscape: Landscape) -> tuple[str, str]:
         for b in checked_boundaries(landscape.boundaries, landscape.name)
     )
     return low, high
+
+
+def turned_back(
+    least: Any, most: Any, lower: float, upper: float, ends: tuple[str, str]
+) -> tuple[Any, Any]:
+    """From where to where what was between two points comes to lie, within walls."""
+    first = np.minimum(least, 2 * upper - most) if ends[1] == "fold" else least
+    last = np.maximum(most, 2 * lower - least) if ends[0] == "fold" else most
+    return np.maximum(first, lower), np.minimum(last, upper)
 
 
 def looked_at(batches: Batches, low: float, high: float) -> Array:

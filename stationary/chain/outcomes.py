@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.cells import shares_of
+from stationary.chain.batches import Batches
 from stationary.chain.cells import bisected, capture, graded
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import absorbed
 from stationary.chain.far import Held
 from stationary.chain.ground import FEW_CELLS, Ground
 from stationary.numbers.limit import limit
-from stationary.process.landscape import Landscape
 from stationary.states.mixture import Escape
 
 MOST_CELLS = 1000  # on the way to a closed class; the errors come from half of twice as many
@@ -155,7 +157,13 @@ class _Passage:
         x, p = start.points[~stays], weights[~stays]
         if not walked:
             return np.asarray(p @ _interpolated(middle, table, x))
-        x, p = self._stepped(x, p, edges, table)
+        batches, left = self.ground.batches, np.append(table.max(axis=1) < 1.0, [False, False])
+
+        def undecided(x: Array) -> Array:
+            return np.asarray(left[cells_of(edges, x)])
+
+        for led in stepped(x, p, repeat(batches), batches, self.ground.held, undecided):
+            x, p = led
         lost = np.zeros((2, table.shape[1]))
         for j, k in enumerate(k for k in (1, 0) if self.ground.held.ends[k] == "leave"):
             lost[k, -1 - j] = 1.0
@@ -163,21 +171,6 @@ class _Passage:
         # Whole where a cell belongs to one outcome, so that classes end where they end.
         sure = known.max(axis=1) == 1.0
         return np.asarray(p @ np.where(sure[:, None], known, _interpolated(middle, table, x)))
-
-    def _stepped(self, x: Array, p: Array, edges: Array, table: Array) -> tuple[Array, Array]:
-        """Points with their probabilities after as many steps as can be taken one by one."""
-        batches, held = self.ground.batches, self.ground.held
-        left = np.append(table.max(axis=1) < 1.0, [False, False])
-        while len(x) * len(batches) <= TREE:
-            going = left[cells_of(edges, x)]
-            if not going.any():
-                break
-            images = left_behind(batches.images(x[going]).ravel(), held, batches.landscape)
-            if images is None:
-                break
-            x = np.concatenate([x[~going], images])
-            p = np.append(p[~going], np.outer(batches.probability, p[going]))
-        return x, p
 
 
 def _interpolated(middle: Array, table: Array, x: Array) -> Array:
@@ -192,11 +185,33 @@ def cells_of(edges: Array, x: Array) -> Array:
     return np.where(np.isfinite(x), cell, np.where(x < 0, n, n + 1))
 
 
-def left_behind(x: Array, held: Held, landscape: Landscape) -> Array | None:
-    """Points, at infinity where they are lost beyond what is followed; None if that is not sure."""
-    beyond = (x < held.lower, -math.inf), (x > held.upper, math.inf)
-    for (gone, end), kind, wall in zip(beyond, held.ends, landscape.domain, strict=True):
-        if gone.any() and (kind != "leave" or math.isfinite(wall)):
-            return None
-        x = np.where(gone, end, x)
-    return x
+def stepped(
+    x: Array,
+    p: Array,
+    steps: Iterable[Batches | None],
+    most: Batches,
+    held: Held,
+    going: Callable[[Array], Array],
+) -> Iterator[tuple[Array, Array]]:
+    """Points with their probabilities after each step, as long as these can be taken one by one.
+
+    Those that are `going` take it, within what is followed; what is lost is at infinity. None of
+    the steps has more maps than `most`.
+    """
+    for batches in steps:
+        moves = going(x)
+        if len(x) * len(most) > TREE or not moves.any():
+            return
+        if batches is not None:
+            led = batches.images(x[moves]).ravel()
+            beyond = (led < held.lower, -math.inf), (led > held.upper, math.inf)
+            for (gone, end), kind, wall in zip(
+                beyond, held.ends, most.landscape.domain, strict=True
+            ):
+                if gone.any() and (kind != "leave" or math.isfinite(wall)):
+                    return  # what becomes of it is not sure
+                led = np.where(gone, end, led)
+            p = np.append(p[~moves], np.outer(batches.probability, p[moves]))
+            x, place = np.unique(np.append(x[~moves], led), return_inverse=True)  # some are alike
+            p = np.bincount(place.ravel(), p)
+        yield x, p

@@ -14,7 +14,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batch_law import extremes
 from stationary.chain.cells import spaced
-from stationary.chain.far import ends_of
+from stationary.chain.far import ends_of, turned_back
 from stationary.chain.ground import Ground
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
@@ -74,9 +74,7 @@ def closure(landscape: Landscape, low: float, high: float, w: Array) -> tuple[fl
         first, last = min(left, float(down[inside].min())), max(right, float(up[inside].max()))
         if not folds and (first < walls[0] or last > walls[1]):
             return None
-        back = 2 * walls[0] - first, 2 * walls[1] - last  # what a wall turns back comes from it
-        if first < walls[0] or last > walls[1]:
-            first, last = max(min(first, back[1]), walls[0]), min(max(last, back[0]), walls[1])
+        first, last = map(float, turned_back(first, last, *walls, ("fold", "fold")))
         if (first <= w[0] > walls[0]) or (last >= w[-1] < walls[1]):
             return None
         grown = max(left - first, last - right)

@@ -23,7 +23,7 @@ from stationary.chain.cells import bisected, graded
 from stationary.chain.far import Held
 from stationary.chain.ground import Ground, followed
 from stationary.chain.lattice import ALIKE, is_rigid, lattices_of
-from stationary.chain.outcomes import TREE, cells_of, left_behind
+from stationary.chain.outcomes import cells_of, stepped
 from stationary.chain.points import walks_from
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.initial import Initial
@@ -194,26 +194,13 @@ def _on_walks(
 def walked(
     steps: Iterable[Batches | None], most: Batches, start: Initial, held: Held
 ) -> Iterator[tuple[Array, Array]]:
-    """Points with their probabilities after each step, as long as these can be taken one by one.
+    """Points of a start with their probabilities after each step, as long as these are few.
 
-    That is from points, within what is followed; none of the steps has more maps than `most`. What
-    is lost is at infinity.
+    None of the steps has more maps than `most`.
     """
-    if start.law is not None or not most.exact:
-        return
-    x, p = start.points, start.weights / start.weights.sum()
-    for batches in steps:
-        if len(x) * len(most) > TREE:
-            return
-        if batches is not None:
-            here = np.isfinite(x)
-            led = left_behind(batches.images(x[here]).ravel(), held, most.landscape)
-            if led is None:
-                return
-            p = np.append(p[~here], np.outer(batches.probability, p[here]))
-            x, place = np.unique(np.append(x[~here], led), return_inverse=True)  # some are alike
-            p = np.bincount(place.ravel(), p)
-        yield x, p
+    if start.law is None and most.exact:
+        weights = start.weights / start.weights.sum()
+        yield from stepped(start.points, weights, steps, most, held, np.isfinite)
 
 
 def ground_of(

@@ -18,7 +18,7 @@ from stationary.chain.exit_time import ExitTime, exit_time
 from stationary.chain.far import Far
 from stationary.chain.relaxation import Relaxation, relaxation_of
 from stationary.distance import Grid
-from stationary.distribution import Distribution
+from stationary.distribution import Through
 from stationary.errors import LandscapeError, Status
 from stationary.points import pointwise
 from stationary.process.initial import Initial
@@ -27,7 +27,7 @@ from stationary.states.mixture import Atom, Escape
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ChainState(Distribution):
+class ChainState(Through):
     """The end state of SGD with its finite step, and how far to trust it.
 
     Attributes
@@ -93,16 +93,6 @@ class ChainState(Distribution):
         return f"<ChainState of {name!r}: {parts}{how}{self.status.name.lower()}>"
 
     # -- distribution function and probabilities ------------------------------------------------
-
-    @pointwise
-    def cdf(self, x: Array) -> Array:
-        """P(X <= x), at points of any shape."""
-        return self.cells_law.cdf(x)
-
-    @pointwise
-    def sf(self, x: Array) -> Array:
-        """P(X > x)."""
-        return self.cells_law.sf(x)
 
     @pointwise
     def logcdf(self, x: Array) -> Array:
@@ -312,7 +302,11 @@ class ChainState(Distribution):
         more = TWICE * math.fsum(abs(other.log_time - found.log_time) for other in others)
         return replace(found, error=found.error + more)
 
-    @cached_property
+    @property
+    def _law(self) -> Cells:
+        return self.cells_law
+
+    @property
     def _grid(self) -> Grid:
         return self.cells_law._grid
 
@@ -345,16 +339,6 @@ class ChainState(Distribution):
     def logpdf(self, x: Array) -> Array:
         """log of the density; -inf where there is none."""
         return self.cells_law.logpdf(x)
-
-    @pointwise
-    def ppf(self, q: Array) -> Array:
-        """The w with P(X <= w) = q; nan for q outside [0, 1]."""
-        return self.cells_law.ppf(q)
-
-    @pointwise
-    def isf(self, q: Array) -> Array:
-        """The w with P(X > w) = q; nan for q outside [0, 1]."""
-        return self.cells_law.isf(q)
 
     def _whole(self, c: ChainClass) -> tuple[float, float]:
         """Its interval, and what lies beyond where nothing was followed."""

@@ -13,7 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.distance import Grid
-from stationary.distribution import Distribution
+from stationary.distribution import Through
 from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.chebyshev import derived, rule
 from stationary.numbers.cost import MEMORY
@@ -56,7 +56,7 @@ class Marginal(Cells):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Heavy(Distribution):
+class Heavy(Through):
     """The law of x from that of y, on a `Chart`: its tails may be powers."""
 
     inner: Marginal
@@ -70,15 +70,9 @@ class Heavy(Distribution):
     def known_to(self, error: float) -> Heavy:
         return replace(self, inner=self.inner.known_to(error))
 
-    @pointwise
-    def cdf(self, x: Array) -> Array:
-        """P(X <= x)."""
-        return np.asarray(self.inner.cdf(self.chart.y(x)))
-
-    @pointwise
-    def sf(self, x: Array) -> Array:
-        """P(X > x)."""
-        return np.asarray(self.inner.sf(self.chart.y(x)))
+    @property
+    def _law(self) -> Marginal:
+        return self.inner
 
     @pointwise
     def pdf(self, x: Array) -> Array:
@@ -90,16 +84,6 @@ class Heavy(Distribution):
         """Its log."""
         y = self.chart.y(x)
         return np.asarray(self.inner.logpdf(y) - self.chart.log_stretch(y))
-
-    @pointwise
-    def ppf(self, q: Array) -> Array:
-        """The point below which lies the probability q."""
-        return np.asarray(self.chart.x(self.inner.ppf(q)))
-
-    @pointwise
-    def isf(self, q: Array) -> Array:
-        """The point above which lies the probability q."""
-        return np.asarray(self.chart.x(self.inner.isf(q)))
 
     @cached_property
     def exponent(self) -> float:
