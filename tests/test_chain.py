@@ -24,10 +24,10 @@ from stationary import (
 from stationary.chain.batch_law import nodes_of
 from stationary.chain.batches import batches_of
 from stationary.chain.elimination import Elimination
-from stationary.chain.exit_time import exit_time
 from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import log_stationary
 from stationary.chain.tilt import Lean
+from stationary.chain.times import exit_time
 from stationary.chain.transfer import transfers
 from stationary.numbers.limit import limit
 

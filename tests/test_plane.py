@@ -36,10 +36,10 @@ from stationary.plane.elements import DEGREE
 from stationary.plane.inside import BORDER, held
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis
-from stationary.plane.reach import kept_in
 from stationary.plane.rough import found_on_grid
 from stationary.plane.solve import _require_held
 from stationary.plane.spectral import CUT
+from stationary.plane.steps import kept_in
 from stationary.plane.tails import FARTHEST, Chart, power_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"

@@ -562,7 +562,7 @@ def test_gradients_that_are_read_from_tables_take_the_same_steps(batch, replacem
 
     with_tables = walk()
     assert any("read from tables" in note for note in with_tables.notes)
-    monkeypatch.setattr("stationary.simulation.tabulated.FEWEST", 1000)
+    monkeypatch.setattr("stationary.simulation.sgd.FEWEST", 1000)
     without = walk()
     assert np.abs(np.sort(with_tables.positions).mean() - np.sort(without.positions).mean()) < 0.1
     error = math.hypot(with_tables.mean_error, without.mean_error)

@@ -478,7 +478,7 @@ def test_walkers_on_many_datapoints_take_the_gradients_that_are_drawn_alone(
     assert each.drawn(index[0], w[[0, -1]].repeat(100)) == pytest.approx(
         each.gradients[[0, -1]].repeat(100, axis=0)[np.arange(200), index[0]], abs=1e-11
     )
-    monkeypatch.setattr("stationary.simulation.tabulated.LASTING", 0)
+    monkeypatch.setattr("stationary.simulation.sgd.LASTING", 0)
     asked, found = [], []
 
     def all_of_them(w):

@@ -15,8 +15,8 @@ from stationary.annealing.course import TOLERANCE, Begun
 from stationary.chain.along import shares_along
 from stationary.chain.batches import Batches, batches_of
 from stationary.chain.exact import exact_chain
-from stationary.chain.exit_time import exit_time
 from stationary.chain.state import ChainState
+from stationary.chain.times import exit_time
 from stationary.errors import LandscapeError
 from stationary.line.partition import ZEROS
 from stationary.process.diffusion import Diffusion

@@ -25,8 +25,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
-from stationary.chain.distant import NEUTRAL, STEEPEST, Distant
-from stationary.chain.region import DISTANCES, NARROW, region_of
+from stationary.chain.distant import DISTANCES, NARROW, NEUTRAL, STEEPEST, Distant, region_of
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from stationary.chain.batches import CELLS, batches_of, is_cheap
 from stationary.chain.exact import exact_chain
-from stationary.chain.exit_time import ExitTime, refined_exit_time
+from stationary.chain.times import ExitTime, refined_exit_time
 from stationary.errors import ConvergenceError, StationaryError
 from stationary.functions.given import Boundary
 from stationary.process.landscape import Landscape

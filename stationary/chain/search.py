@@ -18,12 +18,12 @@ from itertools import pairwise
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.chain.batches import linear_moments
 from stationary.chain.cells import bisected, dead_stretch, draws, graded, hull, surrounded
 from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
 from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
 from stationary.chain.lattice import on_lattices
-from stationary.chain.linear import linear_moments
 from stationary.chain.links import closed_classes
 from stationary.chain.multilevel import irreducible
 from stationary.chain.outcomes import SLOW, Weights, weights_of
@@ -226,7 +226,7 @@ class Search:
         fine = bisected(bisected(edges))
         other = laid(count=int(0.7 * ground.cells), profile=profile, even=0.75)
         free = ends == ("keep", "keep")
-        exact = linear_moments(ground.batches, low, high, held.far) if free else None
+        exact = linear_moments(ground.batches, low, high, held.far.exponent) if free else None
         # Halved cells share their blind spots: others, laid differently, look from outside.
         chains = [*ground.chain(fine, ends, seen, levels=3)[::-1], *ground.chain(other, ends, seen)]
         levels = []

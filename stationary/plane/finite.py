@@ -25,9 +25,8 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.cost import BY_WORK
 from stationary.plane.boxes import lattice
-from stationary.plane.reach import kept_in
-from stationary.plane.recursion import recursion
 from stationary.plane.state import PlaneState
+from stationary.plane.steps import kept_in, recursion
 from stationary.plane.verdict import Measured, PlaneCheck, numbers
 from stationary.process.minibatches import Stepper
 from stationary.process.plane import PlaneDiffusion

@@ -19,13 +19,13 @@ from stationary.plane.boxes import box_of, ends_of, finite_box, joined, scattere
 from stationary.plane.curl import SINGULAR, Curl, curl_test
 from stationary.plane.density import Density, Solved
 from stationary.plane.fitted import adds_across
+from stationary.plane.flow import ends_at_walls
 from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere, positions
 from stationary.plane.product import gibbs, product
 from stationary.plane.rough import Rough, found_on_grid, on_box
 from stationary.plane.spectral import CUT, MOST, RESOLVED, THIN, spectral
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import FARTHEST, Chart, Stretched, power_of
-from stationary.plane.walls import ends_at_walls
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import at

@@ -304,7 +304,7 @@ def _leaving(
     if held is not None:
         return math.inf, 0.0
     at, low, high = stretch.position, stretch.lower, stretch.upper
-    from stationary.chain.exit_time import (
+    from stationary.chain.times import (
         refined_exit_time,  # with SciPy, which a report may do without
     )
 

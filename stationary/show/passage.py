@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from stationary.chain.exit_time import ExitTime
 from stationary.chain.passage import steps_of
+from stationary.chain.times import ExitTime
 from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
 from stationary.questions.influence import passage_errors

@@ -22,12 +22,17 @@ from stationary.simulation.departure import (
     starting_positions,
     time_step,
 )
-from stationary.simulation.mixing import STILL, agree, halves_of, reasons_against, split_r_hat
-from stationary.simulation.rest import Rests
+from stationary.simulation.mixing import (
+    STILL,
+    Rests,
+    agree,
+    halves_of,
+    reasons_against,
+    split_r_hat,
+)
 from stationary.simulation.result import Ending
-from stationary.simulation.sgd import table_read
+from stationary.simulation.sgd import TOLERANCE, Table, table_read
 from stationary.simulation.streams import Moments, Record, Watch, estimate, joined, total
-from stationary.simulation.tabulated import TOLERANCE, Table
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
 from stationary.wording import sample_text

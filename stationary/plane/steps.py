@@ -1,4 +1,6 @@
-"""Moments of SGD's own steps in closed form, where every datapoint's step is linear.
+"""SGD's own steps without a grid: moments where they are linear, and how far they lead.
+
+Of linear ones, in closed form:
 
 x' = A x + b with (A, b) the mean over a minibatch. With u = x - E x and d = A E x + b - E x
 
@@ -17,6 +19,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import EPSILON
+from stationary.plane.basin import PlaneBasin
 from stationary.plane.local import FARTHER
 from stationary.plane.state import PlaneState
 from stationary.process.minibatches import Stepper
@@ -26,6 +29,9 @@ MARGIN = 1e-9  # about 1, of growth per step: within that rounding decides
 DOUBLINGS = 100  # of steps: any growth beyond the margin has shown by then
 GROWN = 1e75  # of what is pushed per step: what has grown so far has no bound
 DRAWN = 4000  # minibatches that stand for all where there are too many
+FINE = 24  # pixels in a deviation of the diffusion around an attractor
+MOST = 1 << 17  # pixels: what goes on from there is not found to end
+ROW = 1 << 24  # by which the number of a pixel grows from one row to the next
 
 
 class Recursion(NamedTuple):
@@ -142,3 +148,49 @@ def _fourth(stepper: Stepper, a: Array) -> float:
         batches, chances = np.stack([a[d].mean(axis=0) for d in drawn]), np.full(DRAWN, 1 / DRAWN)
     scaled = batches * (len(chances) * chances[:, None, None]) ** 0.25
     return float(np.abs(np.linalg.eigvals(_power(scaled, 4))).max())
+
+
+# -- how far SGD comes from an attractor, whichever minibatches are drawn -------------------------
+# Pixels that steps may lead to are followed from the attractor, from the middle of each to those
+# around where it comes, until none is new. What they cover is led into itself: there SGD stays for
+# good, where the diffusion leaves every basin.
+
+
+def kept_in(state: PlaneState, stepper: Stepper) -> dict[int, Array]:
+    """By the number of each basin that no minibatch leads out of: from where to where SGD can come
+    from its attractor, (2, 2) as a box."""
+    if stepper.chances is None:
+        return {}
+    found = {b.index: _box(state, stepper, b) for b in state.basins}
+    return {k: box for k, box in found.items() if box is not None}
+
+
+def _box(state: PlaneState, stepper: Stepper, basin: PlaneBasin) -> Array | None:
+    attractor = basin.attractor
+    if attractor is None or attractor.covariance is None:
+        return None
+    at = np.asarray(attractor.position)[:, None]
+    pixel = np.sqrt(np.diag(attractor.covariance))[:, None] / FINE
+    ends = np.array(state.diffusion.domain)
+    near = (np.arange(-1, 2)[:, None] * ROW + np.arange(-1, 2)).ravel()
+    seen = fresh = np.zeros(1, dtype=int)
+
+    def place(pixels: Array) -> Array:
+        row = np.floor_divide(pixels + ROW // 2, ROW)
+        return np.asarray(at + pixel * np.stack([row, pixels - ROW * row]))
+
+    while fresh.size:
+        x = np.concatenate(stepper.images(place(fresh)), axis=1)
+        x = np.where(x < ends[:, :1], 2 * ends[:, :1] - x, x)
+        x = np.where(x > ends[:, 1:], 2 * ends[:, 1:] - x, x)
+        row, column = np.round((x - at) / pixel)
+        if max(np.abs(row).max(), np.abs(column).max()) > ROW // 4:
+            return None
+        led = np.unique((row * ROW + column).astype(int))
+        fresh = np.setdiff1d(led[:, None] + near, seen)
+        seen = np.union1d(seen, fresh)
+        out = np.asarray(state.basin_of(place(fresh))) != basin.index
+        if out.any() or len(seen) > MOST:
+            return None
+    x = place(seen)
+    return np.stack([x.min(axis=1), x.max(axis=1)], axis=1)
