@@ -113,8 +113,9 @@ class Gathered:
 
     def write(self, what: str, path: Path) -> None:
         """All tables as one, whose first column is the file that a row is of."""
-        from stationary.files import write
+        from stationary.files import refuse_read, write
 
+        refuse_read(path)
         columns, rows = ["file"], []
         for name, text in self.tables[what]:
             found = csv.DictReader(io.StringIO(text))
@@ -155,8 +156,7 @@ class Output:
         them. What a landscape file writes goes to standard error, so that ours stays readable.
         On a terminal it is shown how far the work is.
         """
-        from stationary.files import FIGURES, print_text, probe
-        from stationary.progress import watched
+        from stationary.files import FIGURES, claimed, probe
 
         if self.brief and self.as_json:
             raise click.UsageError("--brief does not go with --json, which is always whole.")
@@ -168,13 +168,21 @@ class Output:
             )
         if streams and sys.stdout is None:
             raise click.UsageError(f"{streams[0]}: standard output is closed. Name a file.")
-        quiet = contextlib.redirect_stdout(sys.stderr)
-        with quiet:
-            spared = list(self.reads)
-            for what, path in self.files.items():
-                suffixes = {"plot": FIGURES, "influence": (".csv",)}.get(what, ())
-                probe(path, suffixes=suffixes, spared=spared)
-                spared.append(path)
+        spared = list(self.reads)
+        for what, path in self.files.items():
+            suffixes = {"plot": FIGURES, "influence": (".csv",)}.get(what, ())
+            probe(path, suffixes=suffixes, spared=spared)
+            spared.append(path)
+        with claimed(self.files.values()):
+            return self._answered(find, has_table, drawing)
+
+    def _answered(
+        self, find: Callable[[], Any], has_table: Callable[[Any], bool], drawing: dict[str, Any]
+    ) -> Any:
+        from stationary.files import print_text
+        from stationary.progress import watched
+
+        with contextlib.redirect_stdout(sys.stderr):
             try:
                 with watched(True, click.get_current_context().info_name or ""):
                     found = find()
@@ -212,8 +220,9 @@ class Output:
         _end(words, left)
 
     def _write(self, found: Any, what: str, path: Path, drawing: dict[str, Any]) -> None:
-        from stationary.files import write
+        from stationary.files import refuse_read, write
 
+        refuse_read(path)
         with contextlib.redirect_stdout(sys.stderr):
             if what == "plot":
                 found.plot(path, **drawing)
@@ -267,6 +276,17 @@ def output(*, table: str, minima: bool = False) -> Option:
 
 def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str, Any]) -> None:
     """One file after the other, whatever is wrong with one of them, until somebody stops it."""
+    from stationary.files import claimed
+
+    with claimed(to.files.values()):
+        codes = _codes_of(command, paths, to, given)
+    if bad := codes - {0}:  # that it was stopped, what failed, what did not converge
+        sys.exit(INTERRUPTED if INTERRUPTED in bad else min(bad))
+
+
+def _codes_of(
+    command: Command, paths: tuple[Path, ...], to: Output, given: dict[str, Any]
+) -> set[int]:
     from stationary.files import print_text
 
     codes, found, attempt = set[int](), Gathered(), _Attempts()
@@ -292,5 +312,4 @@ def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str
         for what in found.tables:
             attempt(functools.partial(found.write, what, to.files[what]))
     attempt.end()
-    if bad := codes - {0}:  # that it was stopped, what failed, what did not converge
-        sys.exit(INTERRUPTED if INTERRUPTED in bad else min(bad))
+    return codes

@@ -14,7 +14,7 @@ import secrets
 import select
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ BINARY = getattr(os, "O_BINARY", 0)  # elsewhere all files are
 STANDARD = "-"  # standard output
 MOST_BYTES = 2**30  # that a pipe may hold
 ENDLESS = "what comes through this pipe does not end"
+GUEST = "landscape_file_"  # begins the names of modules that users' files are run as
 PATIENCE = 5  # seconds that it may be silent
 
 
@@ -82,6 +83,70 @@ def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = 
             raise LandscapeError(f"{name}: is no file, pipe or terminal. Name a file.")
     except OSError as error:
         raise unwritable(path, error) from None
+
+
+# -- what landscapes read -------------------------------------------------------------------------
+
+_CLAIMED: dict[tuple[int, int], Path] = {}  # files that will be written, by device and inode
+_READ: dict[Path, None] = {}  # those of them that a landscape was seen to open for reading
+_HOOKS: list[Any] = []  # a hook stays as long as the interpreter does: there is one
+
+
+@contextmanager
+def claimed(paths: Iterable[Path]) -> Iterator[None]:
+    """Watch, while something runs, whether the code of a landscape reads one of these files."""
+    outermost = not _CLAIMED
+    if not _HOOKS:
+        _HOOKS.append(_seen)
+        sys.addaudithook(_seen)
+    for path in paths:
+        found = _status(path)
+        if found is not None and stat.S_ISREG(found.st_mode):
+            _CLAIMED[found.st_dev, found.st_ino] = path
+    try:
+        yield
+    finally:
+        if outermost:
+            _CLAIMED.clear()
+            _READ.clear()
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """An error as soon as a landscape is made that read one of these files as it was."""
+    before = set(_READ)
+    yield
+    for path in _READ:
+        if path not in before:
+            refuse_read(path)
+
+
+def refuse_read(path: Path) -> None:
+    """An error if a landscape read this file."""
+    if path in _READ:
+        raise LandscapeError(
+            f"{path}: the landscape reads this file, and nothing is written over it. Name another "
+            "one."
+        )
+
+
+def _seen(event: str, details: tuple[Any, ...]) -> None:
+    if event != "open" or not _CLAIMED or isinstance(details[0], int):
+        return
+    with suppress(Exception):  # what is wrong with a file says whoever opens it
+        if (details[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+            return
+        found = os.stat(details[0])
+        path = _CLAIMED.get((found.st_dev, found.st_ino))
+        frame = sys._getframe(1) if path is not None else None
+        while frame is not None:
+            if str(frame.f_globals.get("__name__", "")).startswith(GUEST):
+                _READ[path] = None  # type: ignore[index]
+                return
+            frame = frame.f_back
+
+
+# -- written whole --------------------------------------------------------------------------------
 
 
 def write(path: Path, content: str | bytes) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 
 from stationary import shown
 from stationary.errors import StationaryError
-from stationary.files import probe, write
+from stationary.files import GUEST, probe, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -52,7 +52,7 @@ class Data:
         import cloudpickle  # seldom needed
 
         # Functions of files that users name can be imported nowhere else.
-        guests = [m for name, m in sys.modules.items() if name.startswith("landscape_file_")]
+        guests = [m for name, m in sys.modules.items() if name.startswith(GUEST)]
         PACKING.busy = True
         try:
             for module in guests:

@@ -82,6 +82,41 @@ def test_a_link_to_the_source_is_the_source(run, tilted):
     assert tilted.read_text() == TILTED
 
 
+READS = {  # where a landscape reads data.csv
+    "as it is run": ("level = float(DATA.read_text())", "level"),
+    "in a module beside it": ("from beside import level", "level"),
+    "when its drift is asked": ("", "float(DATA.read_text())"),
+    "late": ("", "(float(DATA.read_text()) if np.size(x) > 1000 else 0)"),
+}
+
+
+@pytest.mark.parametrize("where", READS)
+def test_a_file_that_the_landscape_reads_is_not_written_over(run, tmp_path, where):
+    first, then = READS[where]
+    data, own, other = (tmp_path / n for n in ("data.csv", "own.py", "other.py"))
+    data.write_text("0.25")
+    (tmp_path / "link.csv").symlink_to(data)
+    (tmp_path / "beside.py").write_text(
+        f"with open({str(data)!r}) as file: level = float(file.read())"
+    )
+    own.write_text(
+        f"import numpy as np\nimport pathlib\nDATA = pathlib.Path({str(data)!r})\n{first}\n"
+        "domain = (-2, 2)\nvariance = 0.1\n"
+        f"def drift(x): return 0 * {then} - x\n"
+    )
+    other.write_text("domain = (-2, 2)\nvariance = 0.1\ndef drift(x): return -x\n")
+    for files in ((own,), (own, other)):
+        for name in ("data.csv", "link.csv"):
+            code, out, err = run("analyze", *files, "--csv", tmp_path / name, "--brief")
+            assert code == 1
+            assert "the landscape reads this file, and nothing is written over it" in err
+            assert ("In the long run" in out) == (where == "late" or len(files) > 1)
+            assert data.read_text() == "0.25"
+    assert run("analyze", own, "--csv", tmp_path / "new.csv", "--brief")[0] == 0
+    assert run("analyze", other, "--csv", data, "--brief")[0] == 0
+    assert data.read_text().startswith("x,density")
+
+
 def test_two_outputs_to_one_file_and_options_taken_for_files_are_refused(run, tmp_path):
     same = tmp_path / "both.svg"
     (tmp_path / "link.svg").symlink_to(same)

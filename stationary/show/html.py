@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from stationary.errors import StationaryError
+from stationary.files import GUEST
 from stationary.result import Result
 from stationary.show.layout import Line, Table
 from stationary.show.renderers import process_of
@@ -120,7 +121,7 @@ def _source(answer: Result) -> str:
         module = getattr(function, "__module__", None) or ""
         if module.startswith("stationary."):  # the drift that a landscape makes of its losses
             continue
-        if module.startswith("landscape_file_"):
+        if module.startswith(GUEST):
             return "".join(linecache.getlines(function.__code__.co_filename))
         with suppress(OSError, TypeError):
             return inspect.getsource(function)

@@ -18,6 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from stationary.errors import LandscapeError
+from stationary.files import GUEST, reading
 from stationary.functions.given import short, unknown, way_out
 from stationary.functions.parameters import EXAMPLE, chosen_parameters
 from stationary.process.diffusion import Diffusion
@@ -28,7 +29,7 @@ from stationary.process.plane_landscape import PlaneLandscape
 from stationary.process.potential import LANGEVIN, NOISES
 from stationary.process.starts import located
 from stationary.sources.columns import is_table
-from stationary.sources.running import PREFIX, RUNNING, registered, run_in, source_text
+from stationary.sources.running import RUNNING, registered, run_in, source_text
 from stationary.sources.saved import read_saved
 from stationary.sources.settings import COMMON, KNOWN, LOSSES, SGD, accepted_names
 from stationary.sources.table import table
@@ -100,7 +101,7 @@ def load_text(
     """The same from the text of a file, which need not be there: the path names it in errors."""
     _require_known(changes, KNOWN, file)
     given = {k: v for k, v in changes.items() if v is not None}
-    with RUNNING, registered(file) as module:
+    with RUNNING, registered(file) as module, reading():
         run_in(text, file, module)
         return _build(module, given, parameters, file)
 
@@ -201,7 +202,7 @@ def _changed(
 
 
 def _imported(value: Any) -> bool:
-    return callable(value) and not str(getattr(value, "__module__", "")).startswith(PREFIX)
+    return callable(value) and not str(getattr(value, "__module__", "")).startswith(GUEST)
 
 
 def as_process(given: Any, asked: str, **changes: Any) -> Landscape | Diffusion:

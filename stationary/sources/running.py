@@ -20,11 +20,11 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError, UserFunctionError
+from stationary.files import GUEST
 from stationary.functions.given import ALIKE, short
 from stationary.functions.source_lines import source_place
 from stationary.sources.formulas import Inline
 
-PREFIX = "landscape_file_"
 RUNNING = threading.RLock()  # `_guest` changes what all threads share
 
 
@@ -83,7 +83,7 @@ def _suggestion(folder: Path, name: str = "") -> str:
 @contextmanager
 def registered(file: Path) -> Iterator[ModuleType]:
     """A new module for the file; it stays in `sys.modules` only if nothing goes wrong with it."""
-    module = ModuleType(f"{PREFIX}{file.stem}_{zlib.crc32(os.fsencode(file.resolve())):08x}")
+    module = ModuleType(f"{GUEST}{file.stem}_{zlib.crc32(os.fsencode(file.resolve())):08x}")
     module.__file__ = str(file.absolute())
     module.__package__ = ""
     previous = sys.modules.get(module.__name__)
