@@ -256,8 +256,9 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
     # Of what is light the mesh has what its own peaks hold, but not what lies beyond its troughs.
     ends = [c.interval[0], *borders, c.interval[1]]
     for i in np.flatnonzero(np.asarray(log_mass < DEEP, dtype=bool)).tolist():
-        log_mass[i] = c.log_probability(*ends[i : i + 2])
-        own[i] = max(own[i], c.log_probability_error(*ends[i : i + 2], share=log_mass[i]))
+        low, high = ends[i : i + 2]
+        log_mass[i] = c.log_probability(low, high)
+        own[i] = max(own[i], c.log_probability_error(low, high, log_mass[i]))
     some = np.asarray(own > 0, dtype=bool)
     growth = 0 * own
     growth[some] = possible_growth(log_mass[some], own[some])
