@@ -26,6 +26,7 @@ from stationary.options import (
     changes_from,
     option,
     to_file,
+    version_told,
 )
 from stationary.typed import at_least, number
 
@@ -35,9 +36,7 @@ from stationary.typed import at_least, number
     epilog=f"{RUN} Exit codes: 0 done, 1 an error, 2 wrong usage, 3 not converged or not "
     "decided, 130 stopped.",
 )
-@click.version_option(
-    package_name="stationary", message="%(package)s %(version)s", help="Print the version."
-)
+@version_told
 def app() -> None:
     """Where does a noisy process end up? Solved, not simulated."""
 

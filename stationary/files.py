@@ -30,6 +30,19 @@ GUEST = "landscape_file_"  # begins the names of modules that users' files are r
 PATIENCE = 5  # seconds that it may be silent
 
 
+def own_version() -> str:
+    """The version of this package; of a clone that is not installed, that of its sources."""
+    import tomllib  # seldom asked for
+    from importlib.metadata import PackageNotFoundError, version
+
+    with suppress(PackageNotFoundError):
+        return version("stationary")
+    with suppress(OSError, KeyError, tomllib.TOMLDecodeError):
+        sources = (Path(__file__).parent.parent / "pyproject.toml").read_text(encoding="utf-8")
+        return f"{tomllib.loads(sources)['project']['version']} (not installed)"
+    return "of unknown version"
+
+
 def path_of(given: Any) -> Path:
     """The path that a user gave."""
     try:

@@ -64,6 +64,18 @@ def option(spec: str, words: str, kind: Any = None, **more: Any) -> Option:
     return click.option(*names, help=words, metavar=takes or None, type=kind, **more)
 
 
+def _tell_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from stationary.files import own_version
+
+        click.echo(f"stationary {own_version()}")
+        ctx.exit()
+
+
+EARLY = {"is_eager": True, "expose_value": False, "callback": _tell_version}
+version_told = option("--version", "Print the version.", **EARLY)
+
+
 def to_file(what: str, said: str) -> Option:
     """An option that names a file to write."""
     kind = click.Path(path_type=Path, readable=False)

@@ -196,9 +196,14 @@ class _Shown:
                 now, (since, before) = time.monotonic(), shown.origin
                 pace = max(self.n - before, 0) / (now - since) if now > since else 0.0
                 unit = " " * (pace >= 1) + self.unit
-                return {**found, "elapsed": now - shown.began, "rate": pace, "unit": unit}
+                self.nrows = None  # of one bar, and a terminal that knows no size has none
+                columns = found["ncols"] if (found["ncols"] or 0) > 0 else 80
+                own = {"elapsed": now - shown.began, "rate": pace, "unit": unit}
+                return {**found, **own, "ncols": columns}
 
-        return Bar(leave=False, dynamic_ncols=True, delay=1e-9)  # shown when it is first drawn
+        bar = Bar(leave=False, dynamic_ncols=True, delay=1e-9)  # shown when it is first drawn
+        bar.nrows = None
+        return bar
 
 
 @contextmanager

@@ -73,7 +73,7 @@ def probability_text(
         return "0"
     if log_p > LIGHT:
         rest = -math.expm1(log_p)
-        if 1e-15 < rest < 0.5 * 10.0**-digits:
+        if max(1e-15, error) < rest < 0.5 * 10.0**-digits:
             return f"1 - {rest:.2g}"
         return f"{math.exp(log_p):.{digits}g}"
     return power_text(log_p, error, of_sample)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import html
+import importlib.metadata
 import io
 import json
 import re
@@ -718,3 +719,13 @@ def test_the_temperature_of_a_file_is_replaced_as_a_learning_rate_is(run, tmp_pa
     code, _, err = run("analyze", "--temperature", "0.04")
     assert code == 2
     assert "--temperature is of a potential" in err
+
+
+def test_a_clone_that_is_not_installed_tells_its_version(run, monkeypatch):
+    def absent(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr("importlib.metadata.version", absent)
+    code, out, err = run("--version")
+    assert (code, err) == (0, "")
+    assert re.fullmatch(r"stationary \d+\.\d+\.\d+ \(not installed\)\n", out)

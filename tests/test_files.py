@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import matplotlib
@@ -375,15 +376,30 @@ class Failing(Executor):
         return future
 
 
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("cannot schedule new futures after shutdown"), "the executor failed"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the executor failed"),
+        (BrokenProcessPool("a process was killed"), "a worker process ended"),
+    ],
+)
+def test_what_an_executor_says_is_no_death_of_a_worker(tilted, error, told):
+    class Bad(Executor):
+        def submit(self, *_, **__):
+            raise error
+
+    found = sweep(tilted, parameters={"tilt": [0, 0.2]}, executor=Bad())
+    assert found.stopped == f"{told} ({type(error).__name__}: {error})"
+
+
 @pytest.mark.parametrize("how", ["no scheduler", "killed", "shut down", "silent"])
 def test_rows_that_are_done_stay_when_an_executor_fails(tilted, how, monkeypatch):
     monkeypatch.setattr("stationary.sweeps.tasks.SILENCE", 0.1)
     found = sweep(tilted, parameters={"tilt": [0, 0.1, 0.2, 0.3]}, executor=Failing(how))
     assert not found.complete
-    why = (
-        "the executor called off what was left" if how == "shut down" else "a worker process ended"
-    )
-    assert found.stopped.startswith(why)
+    why = {"shut down": "the executor called off what was left", "killed": "a worker process ended"}
+    assert found.stopped.startswith(why.get(how, "the executor failed"))
     assert [row.parameters["tilt"] for row in found.rows] == [0, 0.1]
 
 

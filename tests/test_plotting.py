@@ -1268,3 +1268,36 @@ def test_a_long_name_is_told_as_far_as_there_is_room(name):
     assert told[:20] == name[:20]
     renderer = drawn(figure)
     assert figure._suptitle.get_window_extent(renderer).x1 < figure.bbox.x1
+
+
+def test_a_line_that_hides_another_has_gaps():
+    found = sweep(
+        lambda k: Diffusion(lambda x: k * x - x**3, 0.3, (-4, 4)), {"k": np.linspace(1, 2, 3)}
+    )
+    lower, upper = (line for line in found.plot().axes[0].lines if len(line.get_xdata()) == 3)
+    assert (lower.get_linestyle(), upper.get_linestyle()) == ("-", "--")
+    apart = sweep(
+        lambda k: Diffusion(lambda x: 0.1 + k * x - x**3, 0.3, (-4, 4)), {"k": np.linspace(1, 2, 3)}
+    )
+    lines = [line for line in apart.plot().axes[0].lines if len(line.get_xdata()) == 3]
+    assert [line.get_linestyle() for line in lines] == ["-", "-"]
+
+
+def test_what_stands_at_the_first_value_is_not_cut_in_half():
+    made = sweep(
+        lambda h, k: Diffusion(lambda x: h + k * x - x**3, 0.3, (-4, 4)),
+        {"k": [1.0, 1.5], "h": np.linspace(-0.2, 0.2, 4)},
+    )
+    for found in (made, sweep("examples/family.py", learning_rate=[0.02, 0.05])):
+        axes = found.plot().axes[0]
+        markers = [line for line in axes.lines if line.get_marker() not in ("", "None", None)]
+        assert not any(line.get_clip_on() for line in markers if len(line.get_xdata()))
+
+
+def test_a_number_of_an_axis_is_no_minus_zero():
+    """Around 1e6 the middle is -1e-10 by rounding."""
+    figure = analyze(Diffusion(lambda x: -(x - 1e6), 1e-12, (1e6 - 1, 1e6 + 1))).plot()
+    figure.draw_without_rendering()
+    told = [text.get_text() for axes in figure.axes for text in axes.get_xticklabels()]
+    assert "0" in told
+    assert not {"-0", "\N{MINUS SIGN}0", "\N{MINUS SIGN}0.0"} & set(told)

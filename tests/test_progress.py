@@ -57,6 +57,16 @@ def test_a_terminal_is_shown_what_is_done_and_the_time_left(monkeypatch):
     assert shown.split("\r")[-2].strip() == ""  # and wiped in the end
 
 
+def test_a_terminal_that_knows_no_size_is_shown_it_too(monkeypatch):
+    screen = terminal(monkeypatch)
+    monkeypatch.setattr("tqdm.std._screen_shape_wrapper", lambda: lambda _: (-1, -1))
+    with told(True, "points") as tell:
+        for done in (1, 2):
+            time.sleep(0.1)
+            tell(done, 4)
+    assert "2/4" in screen.getvalue()
+
+
 def test_what_cannot_say_how_much_is_left_shows_how_long_it_has_been_at_work(monkeypatch):
     screen = terminal(monkeypatch)
     with watched(True, "analyze"):

@@ -26,6 +26,7 @@ from stationary import (
     LandscapeError,
     UserFunctionError,
     analyze,
+    end_state,
     load,
     sweep,
     table,
@@ -35,9 +36,12 @@ from stationary.progress import processes
 from stationary.sweeps.answers import Answer, Minimum, Points, labels_of
 from stationary.sweeps.family import Family
 from stationary.sweeps.quantities import QUANTITIES
+from stationary.sweeps.resume import table_in
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 FAMILY = str(EXAMPLES / "family.py")
+FORKED = str(EXAMPLES / "noisy_double_well.py")
+INF = math.inf
 
 # Even noise: S2 = 1, so P ~ exp(-2 L / (T c)); the loss is a polynomial that mpmath can integrate.
 TILTED = """
@@ -1125,3 +1129,22 @@ def test_a_minimum_that_is_alone_is_the_one_that_it_becomes():
     right, both, left = [[1.0]] * 2, [[-1.0, 1.1]] * 3, [[-1.2]] * 2
     found = labels_of({(k,): x for k, x in enumerate([*right, *both, *left])})
     assert [found[(k,)] for k in range(7)] == [(1,)] * 2 + [(0, 1)] * 3 + [(0,)] * 2
+
+
+def test_words_are_values_among_which_a_function_chooses_and_conventions_of_a_file(tmp_path):
+    """f = -x, a = 1 + x^2 / 2: in convention c, P ~ a^(c - 1 - 2)."""
+
+    def made(k, rule):
+        return Diffusion(lambda x: -k * x, lambda x: 1 + x * x / 2, (-INF, INF), convention=rule)
+
+    values = {"k": [1, 2], "rule": ["stratonovich", "ito"]}
+    found = sweep(made, values)
+    assert [row.parameters["rule"] for row in found.rows] == ["stratonovich", "ito"] * 2
+    for row in found.rows:
+        assert row.std == end_state(made(**row.parameters)).std()
+    (tmp_path / "t.csv").write_text(found.to_csv())
+    assert sweep(made, values, resume=table_in(tmp_path / "t.csv")).to_csv() == found.to_csv()
+    told = {"convention": ["ito", "stratonovich"]}
+    assert sweep(FORKED, told).to_csv() == sweep(FORKED, **told).to_csv()
+    with pytest.raises(LandscapeError, match="numbers"):
+        sweep(FORKED, {"depth": ["much", "little"]})

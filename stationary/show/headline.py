@@ -118,7 +118,7 @@ def _caution(analysis: Analysis) -> str:
     if analysis.landscape is not None and analysis.landscape.momentum:
         return " That is the limit of small steps; `stationary check` has the chain with momentum."
     if analysis.steps is not None and analysis.steps.warnings:
-        return " With this step SGD itself may differ: see the step below, or `stationary check`."
+        return " With this step SGD itself may differ: `stationary check` says by how much."
     return ""
 
 

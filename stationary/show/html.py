@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from stationary.errors import StationaryError
-from stationary.files import GUEST
+from stationary.files import GUEST, own_version
 from stationary.result import Result
 from stationary.show.layout import Line, Table
 from stationary.show.renderers import process_of
@@ -129,8 +129,8 @@ def _source(answer: Result) -> str:
 
 
 def _origin(command: str) -> list[str]:
-    found = []
-    for package in ("stationary", "numpy", "scipy", "mpmath", "python-flint"):
+    found = [f"stationary {own_version()}"]
+    for package in ("numpy", "scipy", "mpmath", "python-flint"):
         with suppress(ModuleNotFoundError):
             found.append(f"{package} {version(package)}")
     return [

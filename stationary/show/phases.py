@@ -31,6 +31,7 @@ from stationary.wording import known_text
 DASHES = ("-", "--", ":", "-.")
 PALEST = 0.3  # strength of the first of more curves than there are dashes
 SAME = "the same to within the error"
+HIDDEN = 3e-3  # of what a line reaches up to: the width of a line in a panel of 3 inches
 SURE = 0.01  # of a mass: less than what can be seen between a border and the next point
 
 
@@ -176,14 +177,19 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
                 "label": None if many and k not in names else ", ".join(fixed + which) or None,
                 "clip_on": False,
             }
+            drawn_before = sum(_alike(y, other) for other in shown)
+            if drawn_before:  # what lies below it is seen through its gaps
+                kind["ls"] = (0, (4, 4 * drawn_before))
             length = np.nan_to_num(np.array([by, by]), posinf=0.0)
             if quantity == "mass":  # between 0 and 1
                 length = np.fmin(length, [y, 1 - y])
             _, _, bars = ax.errorbar(x, y, length, **kind)
-            for bar in bars:  # may be longer than the panel
+            for bar in bars:  # may be longer than the panel, and stands on its edge
                 bar.set_clip_on(True)
-            shown.append(y[np.isfinite(y)])
+                bar.set_clip_path(_beyond_sides(ax))
+            shown.append(y)
     every = np.concatenate(shown)
+    every = every[np.isfinite(every)]
     if quantity != "mass" and len(every) and every.min() > 0 and every.max() / every.min() > 64:
         ax.set_yscale("log")
     _prepare(ax, "x", across, values)
@@ -192,6 +198,22 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     if bars_are:
         ax.set_xlabel(f"{ax.get_xlabel()}{bars_are}")
     return len(named) * (2 if many else len(curves))
+
+
+def _alike(y: Array, other: Array) -> bool:
+    """Whether one line hides another."""
+    if len(y) != len(other):
+        return False
+    both = np.isfinite(y) & np.isfinite(other)
+    away = np.abs(np.where(both, y - other, 0.0)).max(initial=0.0)
+    return bool(both.any() and away <= HIDDEN * max(np.abs(y[both]).max(), np.ptp(y[both])))
+
+
+def _beyond_sides(ax: Axes) -> Any:
+    """The panel, and beside it the width of a line."""
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((-0.02, 0), 1.04, 1, transform=ax.transAxes)
 
 
 def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
@@ -374,4 +396,4 @@ def _draw_boundary(ax: Axes, sweep: Sweep, up: str, across: str) -> None:
             run.append(point)
         for run in runs:
             xs, ys, _ = zip(*run, strict=True)
-            ax.plot(xs, ys, color=INK, lw=1.2, marker=".", ms=3)
+            ax.plot(xs, ys, color=INK, lw=1.2, marker=".", ms=3, clip_on=False)

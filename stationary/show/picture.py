@@ -14,7 +14,8 @@ class Plain(ScalarFormatter):
     """A power of ten beside an axis is a formula; numbers along it are read faster as none."""
 
     def __call__(self, x: Any, pos: int | None = None) -> str:
-        return super().__call__(x, pos).removeprefix(r"$\mathdefault{").removesuffix("}$")
+        told = super().__call__(x, pos).removeprefix(r"$\mathdefault{").removesuffix("}$")
+        return told if told.strip("-\N{MINUS SIGN}0.") else told.lstrip("-\N{MINUS SIGN}")
 
 
 class Decades(LogFormatterSciNotation):

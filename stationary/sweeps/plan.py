@@ -68,7 +68,13 @@ def planned(
                 f"parameters: {name} is also the name of a column of the results. Rename the "
                 f"parameter in the file, to my_{name} for instance."
             )
-    named = {str(k): checked_values(v, str(k)) for k, v in (parameters or {}).items()}
+    if "convention" in (parameters or {}) and not callable(source):  # no parameter of functions
+        parameters = dict(parameters or {})
+        changes = {"convention": parameters.pop("convention")} | changes
+    named = {
+        str(k): (callable(source) and _words(v)) or checked_values(v, str(k))
+        for k, v in (parameters or {}).items()
+    }
     fields, changes = _fields(changes, named)
     for name, value in changes.items():
         if name not in KNOWN:
@@ -218,6 +224,12 @@ def _base(
         except StationaryError as error:
             wrong.append(error)
     raise wrong[0]
+
+
+def _words(given: Any) -> tuple[str, ...]:
+    """Words among which a function chooses, in their order; none if they are something else."""
+    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    return tuple(dict.fromkeys(listed)) if all(isinstance(v, str) for v in listed) else ()
 
 
 def _truths(given: Any) -> tuple[bool, ...]:

@@ -5,18 +5,16 @@ from __future__ import annotations
 import csv
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
-from stationary.process.forms import Convention
 from stationary.sweeps.answers import OF_MINIMA, SCALARS, SUFFIX, TEXTS, Answer, Minimum, Points
 from stationary.sweeps.tasks import Grid
 
-WORDS = tuple(c.name.lower() for c in Convention)  # on an axis
 CLOSE = 1e-6  # of a number: nearer than that other machines may round it, other processes do not
 
 
@@ -56,10 +54,11 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
             f"{name}: the table to go on from has no column {lost[0]}: it is that of another "
             "sweep. Name the one that was stopped."
         )
+    words = {v for values in axes.values() for v in values if isinstance(v, str)}
     places = [{_key(v): i for i, v in enumerate(values)} for values in axes.values()]
     found = {}
     for values in zip(*columns.values(), strict=True):
-        row = {c: _read(c, v) for c, v in zip(columns, values, strict=True)}
+        row = {c: _read(c, v, words) for c, v in zip(columns, values, strict=True)}
         place = tuple(at.get(_key(row[n]), -1) for n, at in zip(axes, places, strict=True))
         if min(place) < 0:
             where = ", ".join(
@@ -136,8 +135,8 @@ def _key(value: Any) -> Any:
     return value if isinstance(value, str) else float(value)
 
 
-def _read(column: str, value: Any) -> Any:
-    if column.startswith(("kind_", *TEXTS)) or str(value) in WORDS:
+def _read(column: str, value: Any, words: Collection[str]) -> Any:
+    if column.startswith(("kind_", *TEXTS)) or str(value) in words:
         return str(value)
     if str(value) in ("True", "False"):
         return float(str(value) == "True")

@@ -235,7 +235,8 @@ def sweep(
         The path of a landscape file, a `Landscape`, or a function that makes a process of the
         parameters: ``sweep(lambda k: Diffusion(lambda x: -k * x, 1, (-9, 9)), {"k": [1, 2]})``.
     parameters
-        Values, one or several, for parameters that the file defines or the function takes.
+        Values, one or several, for parameters that the file defines or the function takes; of a
+        function also words, as in ``{"convention": ["ito", "stratonovich"]}``.
     learning_rate, batch_size, replacement
         A value or several; None: as the source says. Values are sorted, and each is taken once.
     quantities

@@ -12,7 +12,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    CancelledError,
+    Executor,
+    Future,
+    wait,
+)
 from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -291,7 +298,7 @@ def _handed_out(
             for future in done or [f for f in running if f.cancelled()]:
                 key = running.pop(future)
                 try:
-                    result, raised = _told(future.result, recipe)
+                    result, raised = _told(future.result, recipe, "a worker process ended")
                 except _LostWorkersError as error:
                     lost = lost or error  # others may be well
                     continue
@@ -318,8 +325,8 @@ def _tried(own: str, function: Callable[..., Any], *arguments: Any) -> tuple[Any
         return None, error
 
 
-def _told(ask: Callable[[], Any], recipe: Recipe) -> Any:
-    """What an executor answers; where it fails, why."""
+def _told(ask: Callable[[], Any], recipe: Recipe, failed: str = "the executor failed") -> Any:
+    """What an executor answers; where it fails, why: it is shut down, or workers are gone."""
     try:
         return ask()
     except (Exception, asyncio.CancelledError) as error:  # each library has its own
@@ -334,5 +341,5 @@ def _told(ask: Callable[[], Any], recipe: Recipe) -> Any:
         if isinstance(error, (CancelledError, asyncio.CancelledError)):
             told = f"the executor called off what was left{words and f' ({words})'}"
             raise _LostWorkersError(told) from error
-        name = type(error).__name__
-        raise _LostWorkersError(f"a worker process ended ({name}: {words})") from error
+        what = "a worker process ended" if isinstance(error, BrokenExecutor) else failed
+        raise _LostWorkersError(f"{what} ({type(error).__name__}: {words})") from error
