@@ -486,6 +486,24 @@ def test_exit_times_of_a_disc_are_known_beyond_barriers_of_e_to_the_100(a, withi
         assert times.error.max() < within
 
 
+def test_around_one_attractor_log_p_is_known_down_to_an_edge_whatever_circulates():
+    """A current along circles, on which P is the same; walls that reflect lie beyond the edge."""
+    from stationary.plane.barriers import within
+
+    def drift(w):
+        pull = 1 + w[0] ** 2 + w[1] ** 2
+        return 0.5 * w[1] - pull * w[0], -0.5 * w[0] - pull * w[1]
+
+    process, a = Diffusion(drift, 0.05, weights=2).diffusion(), 0.05
+    turn, r = np.linspace(0, 2 * np.pi, 50), np.linspace(0, 1, 40)
+    edge = np.stack([np.cos(turn), np.sin(turn)])
+    found = within(process, everywhere(process), ((-1, 1), (-1, 1)), edge)
+    x = r * np.stack([np.cos(9 * r), np.sin(9 * r)])
+    logs = np.array([d.log_at(x) for d in (found.density, *(d for _, d in found.others))])
+    off = logs - logs[:, :1] + (r**2 + r**4 / 2) / a
+    assert np.abs(off[0]).max() < 1e-9 < np.abs(off[1:]).max() < 1e-6
+
+
 def test_exit_times_across_a_line_askew_are_those_of_a_double_well_on_the_line():
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
     for a in (0.1, 0.03):

@@ -1,4 +1,4 @@
-"""Attractors beyond high barriers: spectral elements on what has to be known, and less noise.
+"""Attractors within high barriers: spectral elements on what has to be known, and less noise.
 
 Around each attractor, and on the ways between them, elements start from a chain that knows P up to
 a smooth factor (`stationary.plane.fitted`). What they conserve they share out by currents, so that
@@ -11,6 +11,8 @@ are solutions; one solution less tells the error.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -19,18 +21,20 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.apart import Apart
+from stationary.plane.boxes import clipped
 from stationary.plane.density import Density, Solved
-from stationary.plane.elements import DEGREE, Coefficients, Guess
+from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
 from stationary.plane.fitted import MARGIN, Fitted, fitted
 from stationary.plane.local import Equilibrium, positions
 from stationary.plane.mesh import FIRST, Mesh, basis
 from stationary.plane.spectral import closer, tails
-from stationary.process.plane import PlaneDiffusion
+from stationary.process.plane import Box, PlaneDiffusion
 
 FINE, COARSE = 128, 96  # points of the chains, for each direction: what elements start from
 FALLS = 12.0  # of log P in a rectangle, at most: with 18 elements have no positive solution
 MOST, ROOM = 1400, 1.5  # rectangles to begin with, and times as many at last
 RESOLVED = 3e-5  # of P in a rectangle; what is known of attractors is its square or so
+CLOSELY, ASIDE = 1e-8, 0.1  # the same around one of them; and of a box, on each side around it
 ROUNDS = 3  # meshes
 LESS = 4.0  # in -log P: by as much less is kept to tell the error of what was cut
 LOUDER, LOUDEST = 1.28, 100.0  # factors of the noise: from one try to the next, and at most
@@ -49,6 +53,10 @@ class _Start(NamedTuple):
     mesh: Mesh
 
 
+LEADS = (
+    "{name}: barriers are too high for spectral elements on all of the plane, and the drift does "
+    "not lead to attractors alone. Raise the noise."
+)
 UNEVEN = (
     "{name}: barriers are too high for spectral elements, and with {noise:.3g} times the noise "
     "something else holds the basins together. Raise the noise, or take each basin as a domain of "
@@ -104,7 +112,10 @@ def beyond_barriers(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
         try:
             start = _started(louder, equilibria)
             if start is not None:
-                ways = _by_elements(louder, equilibria, start, few=bool(made))
+                apart = Apart.of(louder, equilibria, start.fine.box)
+                if apart is None:
+                    raise ConvergenceError(LEADS.format(name=process.name))
+                ways = _by_elements(louder, start, apart.solve, few=bool(made))
         except ConvergenceError:
             failed += 1
         if start and ways and _alike([d for _, d in ways], at):
@@ -179,8 +190,36 @@ def _in_series(
     return Solved("series", own, tuple(others))
 
 
-def _started(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> _Start | None:
-    fine = fitted(process, equilibria, FINE)
+def within(
+    process: PlaneDiffusion, equilibria: Sequence[Equilibrium], box: Box, edge: Array
+) -> Solved:
+    """A law of a box with one attractor, known as far down as on an edge (2, M).
+
+    It solves the equations there, whatever is beyond: walls around the box reflect.
+    """
+    ends = np.array(box)
+    aside = ASIDE * np.ptp(ends, axis=1)
+    wide = clipped(ends[:, 0] - aside, ends[:, 1] + aside, process.domain)
+    start = _started(process, tuple(equilibria), wide, edge)
+    if start is None:
+        raise ConvergenceError(f"{process.name}: barriers are too high for spectral elements.")
+
+    def solved(coefficients: Coefficients, guess: Guess, degree: int, sure: bool) -> Array:
+        return solve(coefficients, guess, degree)
+
+    ways = _by_elements(process, start, solved, CLOSELY)
+    return Solved("elements", ways[0][1], tuple(ways[1:]))
+
+
+def _started(
+    process: PlaneDiffusion,
+    equilibria: tuple[Equilibrium, ...],
+    box: Box | None = None,
+    edge: Array | None = None,
+) -> _Start | None:
+    fine = fitted(process, equilibria, FINE, box)
+    if fine is not None and edge is not None:
+        fine = replace(fine, above=fine.phi - float(fine.at(edge).min()) - MARGIN)
     if fine is None or (mesh := _laid(fine)).count > MOST:
         return None
     coarse = fitted(process, equilibria, COARSE, fine.box)
@@ -189,22 +228,17 @@ def _started(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> _S
 
 def _by_elements(
     process: PlaneDiffusion,
-    equilibria: tuple[Equilibrium, ...],
     start: _Start,
+    solve: Callable[[Coefficients, Guess, int, bool], Array],
+    resolved: float = RESOLVED,
     few: bool = False,
 ) -> list[tuple[str, Density]]:
     """The density, and, unless they are to be few, the same in coarser ways."""
-    apart = Apart.of(process, equilibria, start.fine.box)
-    if apart is None:
-        raise ConvergenceError(
-            f"{process.name}: barriers are too high for spectral elements on all of the plane, and "
-            "the drift does not lead to attractors alone. Raise the noise."
-        )
     coefficients, mesh, fine = Coefficients(process), start.mesh, start.fine
 
     def solved(mesh: Mesh, guess: Fitted, degree: int = DEGREE, sure: bool = True) -> Density:
         made = Guess.joined(mesh, guess.at(mesh.points(basis(DEGREE).nodes)))
-        return Density(mesh, made.tables, apart.solve(coefficients, made, degree, sure))
+        return Density(mesh, made.tables, solve(coefficients, made, degree, sure))
 
     best: tuple[float, Density] | None = None
     for _ in range(ROUNDS):
@@ -216,9 +250,9 @@ def _by_elements(
         worst = float(missing.max())
         if best is None or worst < best[0]:
             best = worst, density
-        if worst < RESOLVED:
+        if worst < resolved:
             break
-        finer = closer(mesh, missing, max(RESOLVED, worst / 30), int(ROOM * MOST))
+        finer = closer(mesh, missing, max(resolved, worst / 30), int(ROOM * MOST))
         if finer is None:
             break
         mesh = finer.restricted(_least(fine, finer) < 0)

@@ -22,12 +22,13 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import TINY
 from stationary.plane import closed
+from stationary.plane.barriers import within
 from stationary.plane.cover import Cover, Region
 from stationary.plane.curl import curl_test
 from stationary.plane.elements import DEGREE, Coefficients
+from stationary.plane.fitted import adds_across
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import FINEST, FIRST, Mesh, basis, log_sum, summed
-from stationary.plane.newton import low_noise
 from stationary.plane.product import product
 from stationary.plane.solve import plane_end_state
 from stationary.plane.spectral import closer
@@ -53,8 +54,8 @@ Logs = Sequence[tuple[Array, Array]]  # of each law log P inside, with weights, 
 def times(given: PlaneLandscape | PlaneDiffusion, region: Region) -> tuple[Array, Array]:
     """Logs of mean times from the points of a region, and their errors."""
     coefficients, laws = Coefficients(region.process), _at_once(given, region.box, region.x[:, 0])
-    others = iter(()) if laws else _solved(given)
     cover, room = _first(region, laws), MOST if laws else MOST // 3
+    others = iter(()) if laws else _solved(given, region.box, cover.edge.rule.x)
     both: list[Array] = []
     made: list[tuple[Array, Array]] = []
     best = np.full((2, region.x.shape[1]), np.inf)  # logs, and errors
@@ -122,14 +123,17 @@ def _at_once(given: PlaneLandscape | PlaneDiffusion, box: Box, x: Array) -> Sequ
     return ()
 
 
-def _solved(given: PlaneLandscape | PlaneDiffusion) -> Iterator[Sequence[Any]]:
-    """End states, and others that tell their errors: in logarithms around a single attractor, or
-    whatever is known of it."""
-    process = given.diffusion()
+def _solved(
+    given: PlaneLandscape | PlaneDiffusion, box: Box, edge: Array
+) -> Iterator[Sequence[Any]]:
+    """Laws, and others that tell their errors: one in the box of a single attractor, down to the
+    edge, or the end state, whatever is known of it."""
+    process, (low, high) = given.diffusion(), np.array(box).T
     ways: list[Any] = [lambda: plane_end_state(given)]
-    equilibria = everywhere(process)
-    if [e.kind for e in equilibria].count("stable") == 1:
-        ways.insert(0, lambda: low_noise(process, equilibria))
+    stable = [e for e in everywhere(process) if e.kind == "stable"]
+    inside = [e for e in stable if ((low < e.position) & (e.position < high)).all()]
+    if len(inside) == 1 and not adds_across(process, box, inside[0].position[:, None]):
+        ways.insert(0, lambda: within(process, inside, box, edge))
     for way in ways:
         try:
             with np.errstate(all="ignore"):  # where there is no end state
