@@ -318,7 +318,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     "--arrhenius",
     "Tell how exit times grow over 1 / learning rate or temperature, and draw it.",
 )
-@option("--resume", "Go on from the points in the table that --csv names.")
+@option("--resume", "Go on from the points in the table that --csv names, or beside it if killed.")
 @output(table="Write all points as a table.")
 def sweep(
     path: Path,
@@ -337,7 +337,7 @@ def sweep(
     from stationary.progress import processes
     from stationary.sources.ranges import pairs_from, values_from
     from stationary.sweeps.arrhenius import FEWEST
-    from stationary.sweeps.resume import table_in
+    from stationary.sweeps.resume import beside, table_in
     from stationary.sweeps.sweep import sweep as run
 
     quantities = tuple(
@@ -372,17 +372,22 @@ def sweep(
                 parameters=named or None,
                 executor=executor,
                 resume=table_in(to.csv) if resume else None,
+                journal=journal,
                 quantities=quantities or None,
                 **changes_from(**given),
             )
 
     if resume and to.csv is None:
         raise click.UsageError("--resume goes on from a table: name it with --csv FILE.")
+    journal = None if to.gathered is not None else beside(to.csv, resume)
     found = to.answer(
         find,
         has_table=lambda found: bool(len(found.rows)),
+        dear=True,
         **({"arrhenius": True} if arrhenius else {}),
     )
+    if journal is not None:  # all is in the table
+        journal.unlink(missing_ok=True)
     if not found.complete:
         n = len(found.rows)
         kept = f"{n} point{' is' if n == 1 else 's are'} done and kept"

@@ -148,9 +148,12 @@ class Output:
         find: Callable[[], Any],
         *,
         has_table: Callable[[Any], bool] = lambda found: True,
+        dear: bool = False,
         **drawing: Any,
     ) -> Any:
         """Find the answer, print it, and write the files that were asked for.
+
+        A table that is `dear`, and cannot be written, is printed.
 
         Files are probed before anything is computed, and the answer is printed whatever becomes of
         them. What a landscape file writes goes to standard error, so that ours stays readable.
@@ -174,10 +177,14 @@ class Output:
             probe(path, suffixes=suffixes, spared=spared)
             spared.append(path)
         with claimed(self.files.values()):
-            return self._answered(find, has_table, drawing)
+            return self._answered(find, has_table, dear, drawing)
 
     def _answered(
-        self, find: Callable[[], Any], has_table: Callable[[Any], bool], drawing: dict[str, Any]
+        self,
+        find: Callable[[], Any],
+        has_table: Callable[[Any], bool],
+        dear: bool,
+        drawing: dict[str, Any],
     ) -> Any:
         from stationary.files import print_text
         from stationary.progress import watched
@@ -202,7 +209,11 @@ class Output:
                 attempt(lambda: print_text(report))
             with STOP.after_writing():
                 for what, path in files.items():
+                    before = len(attempt.wrong)
                     attempt(functools.partial(self._write, found, what, path, drawing))
+                    if dear and what == "csv" and attempt.wrong[before:] and not self.as_json:
+                        attempt.wrong[-1] += " Its rows are on standard output, below the report."
+                        attempt(lambda: print_text(f"\n{found.to_csv()}"))
                     del left[what]
         except KeyboardInterrupt:
             self._stopped("stopped" if left else "stopped; what was done is kept", left.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import random
 import re
@@ -219,3 +221,83 @@ def test_a_signal_while_answers_are_written_waits_and_the_next_does_not(tmp_path
         assert figure.exists() != twice
         assert (f"{figure} was not written" in err) == twice
         assert ("what was done is kept" in err) != twice
+
+
+def swept(folder, *more, start=("-m", "stationary"), **environment):
+    own = {"PYTHONPATH": str(Path(stationary.__file__).parent.parent)}
+    own["PYTHONDONTWRITEBYTECODE"] = "1"
+    return subprocess.run(
+        [sys.executable, *start, "sweep", "k.py", "--set", "k=0.5:1.5:5", *more],
+        cwd=folder,
+        env=os.environ | own | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+KILLED = """
+import os
+parameters = {"k": 1.0}
+domain, variance = (-3, 3), 0.3
+def drift(x, k):
+    if k > 1.1 and os.environ.get("DIE"):
+        os.kill(os.getpid(), 9)
+    return k * x - x**3
+"""
+
+
+def test_a_sweep_that_is_killed_loses_no_point(tmp_path, run, monkeypatch):
+    """No signal can be handled: each point is in a file beside the table once it is done."""
+    (tmp_path / "k.py").write_text(KILLED)
+    table, part = tmp_path / "t.csv", tmp_path / "t.csv.part"
+    asked = "--quantity", "exit_time,mean", "--csv"
+    assert swept(tmp_path, *asked, "t.csv", DIE="1").returncode == -signal.SIGKILL
+    assert not table.exists()
+    points = [json.loads(line)["k"] for line in part.read_text().splitlines() if line]
+    assert points == [0.5, 0.75, 1.0]
+    # It is not begun anew over them; a line that was cut off is one that was not done.
+    before = part.read_text()
+    monkeypatch.chdir(tmp_path)
+    again = "sweep", "k.py", "--set", "k=0.5:1.5:5", *asked, "t.csv"
+    code, _, err = run(*again)
+    assert code == 1
+    assert "--resume goes on from them; to begin anew, delete it" in err
+    part.write_text(before[:-20])
+    assert run(*again, "--resume")[0] == 0
+    assert not part.exists()
+    whole = stationary.sweep(
+        str(tmp_path / "k.py"),
+        {"k": [0.5, 0.75, 1.0, 1.25, 1.5]},
+        quantities=["exit_time", "mean"],
+    )
+    assert table.read_text() == whole.to_csv()
+
+
+def test_a_journal_of_another_sweep_is_refused(tmp_path):
+    made = functools.partial(sweep, journal=tmp_path / "j")
+
+    def build(k):
+        return stationary.Diffusion(lambda x: -k * x, 1.0, (-3, 3))
+
+    first = made(build, {"k": [1, 2]})
+    assert len((tmp_path / "j").read_text().split("\n")) == 3
+    assert made(build, {"k": [1, 2]}).to_csv() == first.to_csv()
+    with pytest.raises(stationary.LandscapeError, match="not asked for now"):
+        made(build, {"k": [1, 3]})
+    with (tmp_path / "j").open("a") as file:
+        file.write('\n{"k": 1, "sta')  # killed while it was written, and gone on from
+    assert made(build, {"k": [1, 2]}).to_csv() == first.to_csv()
+    (tmp_path / "j").write_text("nothing of this kind")
+    with pytest.raises(stationary.LandscapeError, match="no journal of a sweep"):
+        made(build, {"k": [1, 2]})
+
+
+def test_rows_that_cannot_be_written_are_printed(tmp_path):
+    (tmp_path / "k.py").write_text(KILLED)
+    done = swept(tmp_path, "--csv", "t.csv", start=("-c", FULL.replace("2048", "400")))
+    assert done.returncode == 1
+    assert "Its rows are on standard output, below the report." in done.stderr
+    assert "k,status,reason" in done.stdout
+    rows = done.stdout.split("\nk,status")[1].splitlines()[1:]
+    assert [float(row.split(",")[0]) for row in rows if row] == [0.5, 0.75, 1.0, 1.25, 1.5]

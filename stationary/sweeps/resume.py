@@ -1,18 +1,31 @@
-"""Going on from the table of a sweep that was stopped."""
+"""Going on from the table of a sweep that was stopped, or the journal of one that was killed."""
 
 from __future__ import annotations
 
 import csv
+import json
 import math
 import re
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
-from stationary.sweeps.answers import OF_MINIMA, SCALARS, SUFFIX, TEXTS, Answer, Minimum, Points
+from stationary.files import STANDARD
+from stationary.sweeps.answers import (
+    OF_MINIMA,
+    SCALARS,
+    SUFFIX,
+    TEXTS,
+    Answer,
+    Answers,
+    Minimum,
+    Points,
+)
 from stationary.sweeps.tasks import Grid
 
 CLOSE = 1e-6  # of a number: nearer than that other machines may round it, other processes do not
@@ -34,6 +47,69 @@ def table_in(path: Path | None) -> dict[str, list[str]] | None:
         return dict(zip(header, columns, strict=True))
     except (OSError, ValueError, csv.Error) as error:
         raise LandscapeError(f"{path}: this is no table to go on from: {error}.") from error
+
+
+@dataclass
+class Journal:
+    """A file to which points are appended as they are done: one line of JSON for each.
+
+    What cannot be appended, as where the disk is full, ends the journal and not the sweep.
+    """
+
+    path: Path
+    grid: Grid
+    fails: bool = False
+
+    def __call__(self, start: int, answers: Answers) -> None:
+        """Keep the points from this one on; not all of them at once, which are in no danger."""
+        if self.fails or len(answers) == len(self.grid):
+            return
+        rows = (self.grid.values(start + i) | _columns(answer) for i, answer in enumerate(answers))
+        try:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write("".join(f"\n{json.dumps(row)}" for row in rows))
+        except OSError:
+            self.fails = True
+
+
+def _columns(answer: Answer) -> dict[str, Any]:
+    """An answer as a row of a table, with its own minima in their order."""
+    row = {n: getattr(answer, n) for n in SCALARS}
+    for k, m in enumerate(answer.minima):
+        row |= {f"{n}_{k}": getattr(m, n) for n in OF_MINIMA}
+    at = {m.position: f"_{k}" for k, m in enumerate(answer.minima)}
+    for (quantity, place), values in (answer.extras or {}).items():
+        named = quantity + ("" if place is None else at.get(place, "_"))
+        row |= {f"{named}{end}": v for end, v in zip(("", "_error", SUFFIX), values, strict=False)}
+    return row
+
+
+def beside(table: Path | None, resumed: bool) -> Path | None:
+    """The journal of the sweep whose table will be written to this file; None of what is none."""
+    if table is None or str(table) == STANDARD or (table.exists() and not table.is_file()):
+        return None
+    path = table.with_name(f"{table.name}.part")
+    if path.exists() and not resumed:
+        raise LandscapeError(
+            f"{path}: points of a sweep that was killed are in this file. --resume goes on from "
+            "them; to begin anew, delete it."
+        )
+    return path
+
+
+def journal_in(path: Path) -> dict[str, list[Any]]:
+    """The columns of a journal, without lines that were cut off."""
+    rows, why = [], "no line of it is a point"
+    try:
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):
+                rows.append(dict(json.loads(line)))
+    except (OSError, ValueError, TypeError) as error:
+        why = str(error)
+    if not rows:
+        raise LandscapeError(f"{path}: this is no journal of a sweep: {why}. Name another file.")
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name, "") for row in rows] for name in names}
 
 
 def known_points(table: Any, grid: Grid) -> dict[int, Answer]:

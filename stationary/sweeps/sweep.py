@@ -14,6 +14,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.files import path_of
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.progress import INTERRUPTED, Progress, told
@@ -33,7 +34,7 @@ from stationary.sweeps.arrhenius import Activation, activations, rate_of
 from stationary.sweeps.crossover import Crossing
 from stationary.sweeps.plan import planned
 from stationary.sweeps.quantities import columns_of
-from stationary.sweeps.resume import known_points
+from stationary.sweeps.resume import Journal, journal_in, known_points
 from stationary.sweeps.tasks import STEP, Grid, Solved, run
 
 
@@ -222,6 +223,7 @@ def sweep(
     digits: int | None = None,
     min_barrier: float = MIN_BARRIER,
     resume: Sweep | Mapping[str, Sequence[Any]] | None = None,
+    journal: str | os.PathLike[str] | None = None,
     **changes: Any,
 ) -> Sweep:
     """The end state at all combinations of learning rates, batch sizes and parameters.
@@ -261,6 +263,9 @@ def sweep(
     resume
         A sweep that was stopped, or its table: the points in it are not computed again. All else
         must be as it was then.
+    journal
+        A file to which each point is appended as it is done, for sweeps of hours: whatever kills
+        the process, asking again goes on from there. It may be deleted when the sweep is done.
     changes
         What else replaces values of the source, such as ``convention`` or ``domain``. Of
         ``convention``, and of the ``temperature`` of a potential, there may be several: each is an
@@ -286,8 +291,11 @@ def sweep(
     steps = {"replacement": replacement, "batch_size": batch_size, "learning_rate": learning_rate}
     grid = planned(source, parameters, steps, initial, digits, min_barrier, changes, quantities)
     known = {} if resume is None else known_points(resume, grid)
+    kept = None if journal is None else Journal(path_of(journal), grid)
+    if kept is not None and kept.path.exists():
+        known |= known_points(journal_in(kept.path), grid)
     with told(progress, "points") as tell:
-        solved = run(grid, executor, tell, known)
+        solved = run(grid, executor, tell, known, **({} if kept is None else {"keep": kept}))
     return _assembled(grid, solved)
 
 

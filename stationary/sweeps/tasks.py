@@ -109,11 +109,22 @@ class Solved:
         return self.blocks[start], n - start
 
 
-def run(grid: Grid, executor: Executor | None, tell: Tell, known: Mapping[int, Answer]) -> Solved:
-    """Solve a grid and find its crossings. Whatever ends it early leaves what is done by then."""
+def run(
+    grid: Grid,
+    executor: Executor | None,
+    tell: Tell,
+    known: Mapping[int, Answer],
+    keep: Callable[[int, Answers], None] = lambda start, answers: None,
+) -> Solved:
+    """Solve a grid and find its crossings. Whatever ends it early leaves what is done by then.
+
+    What is solved is handed to `keep`, block by block, with the number of its first point.
+    """
     solved = Solved(grid)
     try:
-        _solve(grid, executor, tell, solved, known)
+        for start, answers in _solve(grid, executor, solved, known):
+            keep(start, answers)
+            tell(solved.done, len(grid))
         tasks = list(_missed(grid, solved)) if grid.axis else []
         for _, crossings in _done(tasks, executor, grid.recipe):
             solved.crossings += crossings
@@ -130,9 +141,9 @@ def run(grid: Grid, executor: Executor | None, tell: Tell, known: Mapping[int, A
 
 
 def _solve(
-    grid: Grid, executor: Executor | None, tell: Tell, solved: Solved, known: Mapping[int, Answer]
-) -> None:
-    """Solve all points that are not known."""
+    grid: Grid, executor: Executor | None, solved: Solved, known: Mapping[int, Answer]
+) -> Iterator[tuple[int, Answers]]:
+    """Solve all points that are not known, block by block."""
     points, tasks = grid.points, list[tuple[int, Work]]()
     alone = len(grid) == len(points)  # all points are at the same parameters
     family = _only_family(grid) if alone and len(grid) > max(1, len(known)) else None
@@ -152,7 +163,7 @@ def _solve(
     for start, (answers, crossings) in _done(tasks, executor, grid.recipe):
         solved.blocks[start] = answers
         solved.crossings += crossings
-        tell(solved.done, len(grid))
+        yield start, answers
 
 
 def _only_family(grid: Grid) -> Family | None:
