@@ -27,13 +27,11 @@ from stationary.points import numbers_only
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.progress import each
-from stationary.simulation.blocks import ESCAPED, Block, Crew, Plan, advance, blocks_at, with_labels
-from stationary.simulation.departure import WALKERS, ends_of, seeds_from, starting_positions
-from stationary.simulation.mixing import STILL
+from stationary.simulation.blocks import ESCAPED, Block, Crew, Plan, advance, with_labels
+from stationary.simulation.departure import WALKERS
 from stationary.simulation.run import Run
 from stationary.simulation.sgd import gradients_per_step
 from stationary.simulation.streams import Moments, Watch
-from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
 from stationary.states.first_passage import FirstPassage
 
@@ -112,24 +110,22 @@ def _unsure(told: WalkedPassage, log_spread: float) -> WalkedPassage:
 
 def _from(sgd: Landscape, start: Any, targets: Array, work: int) -> WalkedPassage:
     """By so many steps of walkers."""
-    terrain, sequence = survey_terrain(sgd), seeds_from(0, sgd.name)
-    rng = np.random.Generator(np.random.SFC64(sequence.spawn(1)[0]))
     initial = start if isinstance(start, Initial) else float(start)
-    x, _ = starting_positions(sgd, terrain, initial, WALKERS, rng)
-    first, last = float(x.min()), float(x.max())
+    run = Run(sgd, Crew(sgd), initial, WALKERS, seed=0)
+    first, last = float(run.x.min()), float(run.x.max())
     if ((first < targets) & (targets < last)).any():
         raise StationaryError("no target is the next on either side")
-    ends, kinds = list(sgd.domain), list(ends_of(sgd, terrain)[0])
+    ends, kinds = list(sgd.domain), list(run.plan.walls.kinds)
     for side, beyond in enumerate((targets[targets <= first], targets[targets >= last])):
         if len(beyond):
             ends[side] = float(beyond.min() if side else beyond.max())
             kinds[side] = Boundary.ABSORBING
         elif kinds[side] is Boundary.ABSORBING:
             raise StationaryError("at a wall that absorbs the way to a target ends")
-    limit = max(terrain.scale, abs(first), abs(last)) / STILL
-    walls = Walls((ends[0], ends[1]), (kinds[0], kinds[1]), limit, shelter=float(np.median(x)))
-    crew = blocks_at(sgd, x, sequence, walls)
-    told = _followed(sgd, crew, walls, Watch(0.0, cores=terrain.cores), work)
+    walls = replace(run.plan.walls, domain=(ends[0], ends[1]), kinds=(kinds[0], kinds[1]))
+    for block in run.blocks:
+        walls.apply(block.x, block.fate)
+    told = _followed(sgd, run.blocks, walls, run.watch, work)
     return told if all(walls.absorbing) else replace(told, upper=math.nan, upper_error=math.nan)
 
 
