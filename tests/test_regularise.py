@@ -472,3 +472,15 @@ def test_a_path_that_is_interrupted_keeps_what_was_done():
     assert "It was interrupted." in found.summary()
     with pytest.raises(KeyboardInterrupt):
         regularisation_path(flat, [1e-1], progress=lambda done, total: stop(3, total))
+
+
+def test_means_of_a_path_have_errors_that_are_true_and_are_told():
+    """-x + 1 and a = x^2 / 5 + eps: the mean is 1 whatever eps."""
+    path = regularisation_path(
+        Diffusion(lambda x: 1 - x, lambda x: x * x / 5, (-np.inf, np.inf)), [1e-1, 1e-3, 1e-5]
+    )
+    assert (np.abs(path.mean - 1) <= path.mean_error).all()
+    assert (path.mean_error < 1e-10).all()
+    assert path.to_dict()["mean_error"] == path.mean_error.tolist()
+    text = " ".join(str(path).split())
+    assert f"Errors of the mean are at most {path.mean_error.max():.0e}." in text

@@ -127,7 +127,9 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
                 # Of interpolated values second derivatives are known to three digits or so.
                 _told(b.batch_sharpness, of_batch, 3 if interpolated else 6),
             )
-    header = ["minimum", "log P", "a", "barrier left", "right", "exit time", "P peaks at", "width"]
+    has_left = any(b.barrier_left is not None for b in shown)
+    right = "right" if has_left else "barrier right"
+    header = ["minimum", "log P", "a", "barrier left", right, "exit time", "P peaks at", "width"]
     told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
     if is_landscape:
         header += ["loss", "sharpness", "of a batch"]
@@ -150,8 +152,10 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
             " Barrier: how far the exponent (the integral of 2 f / a over "
             f"{analysis.diffusion.variable}) falls from the minimum to the unstable neighbour."
         )
+    # One minimum alone has no barriers and is never left.
+    kept = [k for k in range(len(header)) if any(row[k] is not None for row in rows)]
     return [
-        *tabulated(header, rows),
+        *tabulated([header[k] for k in kept], [[row[k] for k in kept] for row in rows]),
         "log P: natural logarithm of the density at the minimum; a: the variance there."
         f"{barrier}{timing}",
         told,

@@ -17,6 +17,7 @@ from stationary.show.sample import SUFFIX, rests_of, standard_error_text
 from stationary.states.basins import basins_of
 from stationary.wording import (
     error_text,
+    known_text,
     last_rate_text,
     mean_text,
     near_one_text,
@@ -44,7 +45,7 @@ def text(path: RegularisationPath) -> Report:
         if np.isfinite(e := path.errors[k]).any():
             worst = int(np.nanargmax(e))
             error = relative_error_text(e[worst], path.log_masses[k, worst])
-        mean = [mean_text(path.mean[k], path.std[k])]
+        mean = [_told_mean(path.mean[k], path.mean_error[k])]
         if sure is not None:
             mean = _of_mean(path.mean[k], path.std[k], sure["mean"][k], sure["log_masses"][k])
         masses = (_mass(path, k, i) for i in range(len(path.basins)))
@@ -54,11 +55,14 @@ def text(path: RegularisationPath) -> Report:
     more = ["std. error", "of ln mass"] * (sure is not None)
     end: list[str | None] = [None, *[None] * len(more), None]
     if exact.kind not in ("none", "classes"):
-        end[0], end[-1] = mean_text(exact.mean(), exact.std()), error_text(exact.mass_error)
+        end[0] = _told_mean(exact.mean(), exact.mean_error)
+        end[-1] = error_text(exact.mass_error)
         if sure is not None:
             of_mean, of_logs = float(sure["exact_mean"]), sure["exact_log_masses"]
             end[:-1] = _of_mean(exact.mean(), exact.std(), of_mean, of_logs)
     header = ("eps", *(str(k + 1) for k in range(len(path.basins))), "mean", *more, "rel. error")
+    order = [len(rows), max(len(rows) - 1, 0), 0]
+    made = tabulated(header, [*rows, ["exact", *held, *end]], order)
     return report(
         {
             f"{exact.diffusion.name}: an even noise a + eps, with eps falling": [
@@ -67,12 +71,22 @@ def text(path: RegularisationPath) -> Report:
                 _of_sample(path),
             ],
             "Basins": basins,
-            "Masses": tabulated(
-                header, [*rows, ["exact", *held, *end]], [len(rows), max(len(rows) - 1, 0), 0]
-            ),
+            "Masses": [*made, _trust(path)] if path.epsilons.size else made,
             "The path stops": [path.stopped] if path.stopped else [],
         }
     )
+
+
+def _told_mean(mean: float, error: float) -> str:
+    """A mean to the digits that its error leaves."""
+    return "-" if math.isnan(mean) else known_text(mean, error, 6)
+
+
+def _trust(path: RegularisationPath) -> str:
+    """Of what the errors beside the masses are, and how well the means are known."""
+    known = path.mean_error[np.isfinite(path.mean_error)]
+    mean = f" Errors of the mean are at most {error_text(known.max())}." if known.size else ""
+    return f"Rel. error: of the mass that is known least.{mean}"
 
 
 def _of_mean(mean: float, std: float, of_mean: float, of_logs: Array) -> list[str]:
@@ -96,7 +110,7 @@ def _mass(path: RegularisationPath, k: int, i: int) -> str:
     if math.isnan(log_p):
         return "-"
     if sure is None:
-        return probability_text(log_p)
+        return probability_text(log_p, 6, float(path.errors[k, i]))
     return _told(log_p, float(sure["masses"][k, i]), float(sure["log_masses"][k, i]))
 
 
@@ -129,13 +143,16 @@ def data(path: RegularisationPath) -> dict[str, Any]:
         ],
         "stopped": path.stopped or None,
         "standard_errors": path.standard_errors,
-    } | picked(path, "outcome verdict epsilons log_masses errors exponents widths mean std kinds")
+    } | picked(
+        path,
+        "outcome verdict epsilons log_masses errors exponents widths mean mean_error std kinds",
+    )
 
 
 def table(path: RegularisationPath) -> dict[str, Any]:
     """A row for each amount of noise that was added."""
     columns: dict[str, Any] = {"eps": path.epsilons, "kind": path.kinds}
-    columns |= picked(path, "mean std")
+    columns |= picked(path, "mean mean_error std")
     sure = path.standard_errors or {}
     columns |= {f"{n}{SUFFIX}": sure[n] for n in ("mean", "std") if n in sure}
     for i in range(len(path.basins)):

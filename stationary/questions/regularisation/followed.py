@@ -44,6 +44,7 @@ class Followed:
     radii: Array  # (n,): half of all probability lies within this of `centre`
     centre: float | None  # where the exact process loses its probability to, if that is a point
     mean: Array  # (n,)
+    mean_error: Array  # (n,), absolute
     std: Array  # (n,)
     states: tuple[EndState, ...]
     stopped: str  # why the path goes no further; empty if it went as far as was asked
@@ -92,7 +93,7 @@ def followed(
     found: dict[str, Any] = {
         name: np.full((len(states), len(places)), np.nan) for name in of_places
     }
-    found |= {name: np.full(len(states), np.nan) for name in ("radii", "mean", "std")}
+    found |= {name: np.full(len(states), np.nan) for name in ("radii", "mean", "mean_error", "std")}
     lost = [e.position for e in exact.escapes if math.isfinite(e.position)]
     centre = lost[0] if lost and exact.kind == "none" else None
     for k in usable:
@@ -107,7 +108,8 @@ def followed(
             found["exponents"][k] = state.logpdf(at) + weight * log_a
         whole = state.diffusion.domain
         found["radii"][k] = width(centre, whole, whole[1] - whole[0])
-        found["mean"][k], found["std"][k] = state.mean(), state.std()
+        found["mean"][k], found["mean_error"][k] = state.mean(), state.mean_error
+        found["std"][k] = state.std()
     if usable:
         heaviest = int(np.argmax(found["log_masses"][usable[-1]]))
         with np.errstate(invalid="ignore"):
