@@ -504,6 +504,26 @@ def test_around_one_attractor_log_p_is_known_down_to_an_edge_whatever_circulates
     assert np.abs(off[0]).max() < 1e-9 < np.abs(off[1:]).max() < 1e-6
 
 
+def test_exit_times_ask_for_the_law_around_the_one_attractor_that_their_box_holds(monkeypatch):
+    from types import SimpleNamespace
+
+    from stationary.plane import leaving
+
+    def asked(*given):
+        raise ConvergenceError("not this one")
+
+    monkeypatch.setattr(leaving, "within", lambda *given: SimpleNamespace(density=given, others=()))
+    monkeypatch.setattr(leaving, "plane_end_state", asked)
+    wells = Diffusion(lambda w: (w[0] - w[0] ** 3 + 0.3 * w[1], -w[1]), 0.1, weights=2)
+    edge = np.array([[0.2], [0.0]])
+    for box, many in ((((0.2, 2), (-1, 1)), 1), (((-2, 2), (-1, 1)), 0), (((1.5, 2), (-1, 1)), 0)):
+        found = list(leaving._solved(wells, box, edge))
+        assert len(found) == many
+        assert all(np.allclose(law[0][1][0].position, (1, 0)) for law in found)
+    thin = Kinetic(lambda q: -q, temperature=0.1)
+    assert not list(leaving._solved(thin, ((-1, 1), (-1, 1)), edge))
+
+
 def test_exit_times_across_a_line_askew_are_those_of_a_double_well_on_the_line():
     turn = np.array([[0.8, -0.6], [0.6, 0.8]])
     for a in (0.1, 0.03):
