@@ -23,8 +23,8 @@ from stationary import (
     load,
     mean_first_passage_time,
 )
-from stationary.chain.passage import steps_of
 from stationary.simulation import passage as walkers_of
+from stationary.simulation.passage import steps_of
 
 INF = np.inf
 DIGITS = mpmath.MPContext()

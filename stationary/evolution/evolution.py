@@ -21,7 +21,7 @@ from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.progress import INTERRUPTED
 from stationary.result import Result
-from stationary.simulation.passage import Ensemble, ensemble_of
+from stationary.simulation.run import Ensemble, ensemble_of
 from stationary.states.distribution import EndState
 
 

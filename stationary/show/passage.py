@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from stationary.chain.passage import steps_of
 from stationary.chain.times import ExitTime
 from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
@@ -16,7 +15,7 @@ from stationary.questions.influence import passage_errors
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.sample import standard_error_text
-from stationary.simulation.passage import WalkedPassage, walked
+from stationary.simulation.passage import WalkedPassage, steps_of, walked
 from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate
 from stationary.wording import (

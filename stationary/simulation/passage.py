@@ -1,12 +1,11 @@
-"""`walked`: a first passage of SGD by walkers that take its own steps, with momentum, too.
+"""What SGD's own steps make of a first passage, which is that of its diffusion.
 
-They tell what no chain on the line does: with momentum a step depends on the one before, and many
+`steps_of` asks the exact chain, `walked` walkers that take these steps, with momentum, too. They
+tell what no chain on the line does: with momentum a step depends on the one before, and many
 datapoints or a start that is a law have no chain that is cheap. Those that are still on their way
 when the work is done go on as they went of late, if that was at an even rate and within one basin.
 What all of them missed, as a deep well that one in 100,000 falls into, only the law of the
 diffusion knows: its deviation says how far the mean of so many may be off.
-
-`ensemble_of`: where walkers are at given steps of SGD, with momentum at rest at first.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.passage import MOST_STARTS
-from stationary.errors import StationaryError
+from stationary.chain.batches import CELLS, batches_of, is_cheap
+from stationary.chain.exact import exact_chain
+from stationary.chain.times import ExitTime, refined_exit_time
+from stationary.errors import ConvergenceError, StationaryError
 from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_WORK, CACHE
-from stationary.points import numbers_only
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
-from stationary.progress import each
 from stationary.simulation.blocks import ESCAPED, Block, Crew, Plan, advance, with_labels
 from stationary.simulation.departure import WALKERS
 from stationary.simulation.run import Run
 from stationary.simulation.sgd import gradients_per_step
-from stationary.simulation.streams import Moments, Watch
+from stationary.simulation.streams import Watch
 from stationary.simulation.walkers import Walls
 from stationary.states.first_passage import FirstPassage
 
@@ -42,6 +41,51 @@ EVEN = 3.0  # standard errors by which the rates of its two halves may differ
 
 ARRIVED = -2  # in place of a basin, of which -1 is none
 BY_CHANCE = 3  # seen of what is as good as never there, in 95 of 100 cases at most
+MOST_STARTS = 9  # each with a chain of its own: some seconds in all
+TOLD = 0.02  # relative error of a time, that needs no more cells
+
+
+@lru_cache(maxsize=4)
+def steps_of(found: FirstPassage) -> tuple[ExitTime, ...] | None:
+    """The mean steps of the exact chain, from each start, until it is at a target or beyond.
+
+    With the probability that this is the one above, where there is one on either side.
+
+    None where that is not to be had: for a process that is not SGD, a start that is a law, many
+    starts or minibatches, a periodic domain, a target at a wall, which steps never pass, or a
+    wall that absorbs what comes to it before a target.
+    """
+    sgd = found.process
+    if not isinstance(sgd, Landscape) or len(found.starts) > MOST_STARTS:
+        return None
+    try:
+        at, targets = [float(x) for x in found.starts], [float(x) for x in found.targets]
+        walled = found.diffusion.is_periodic or set(targets) & set(sgd.domain)
+        if walled or not is_cheap(sgd):
+            return None
+        times = tuple(_time(sgd, x, targets) for x in at)
+        return None if any(math.isinf(t.error) for t in times) else times
+    except (StationaryError, TypeError, ValueError):
+        return None
+
+
+def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
+    low = max((t for t in targets if t <= start), default=sgd.domain[0])
+    high = min((t for t in targets if t >= start), default=sgd.domain[1])
+    if start in targets:
+        return ExitTime(-math.inf, 0.0)
+    walls = zip((low, high), sgd.domain, sgd.diffusion().boundaries, strict=True)
+    if any(at == end and kind is Boundary.ABSORBING for at, end, kind in walls):
+        raise ConvergenceError("at a wall that absorbs the way to a target ends")
+    known = low, high
+    if math.isinf(high - low):
+        law = exact_chain(sgd, start, cells=CELLS[0])
+        if law.kind == "none":
+            raise ConvergenceError("SGD has no end state that says how far out it comes")
+        known = law.span
+    time = refined_exit_time(batches_of(sgd), low, high, start, TOLD, known)
+    both = math.isfinite(low) and low in targets and high in targets
+    return time if both else replace(time, upper=math.nan, upper_error=math.nan)
 
 
 @dataclass(frozen=True)
@@ -203,64 +247,3 @@ def _rate(times: Array, left: int, steps: int) -> tuple[float, float]:
     if counts.sum() < FEWEST or apart > EVEN * sure:
         return 1.0, math.inf
     return whole, math.hypot(1 / math.sqrt(counts.sum()), apart / (2 * whole))
-
-
-# -- where walkers are at given steps -------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """Walkers that take SGD's own steps, at the first of the times that were asked for.
-
-    Attributes
-    ----------
-    positions
-        (times, walkers), ascending in time; nan of what has run away to infinity. Times are those
-        of the evolution, the last ones left out where steps would take too long.
-    mean, mean_error, std, std_error
-        (times,), with standard errors; of those that have not run away, nan where none is left.
-    lost
-        (times,): how many have.
-    """
-
-    positions: Array
-    mean: Array
-    mean_error: Array
-    std: Array
-    std_error: Array
-    lost: Array
-
-    @property
-    def walkers(self) -> int:
-        return int(self.positions.shape[1])
-
-    def probability(self, lower: float, upper: float) -> tuple[Array, Array]:
-        """P(lower < X <= upper) at each time, and its standard error: at least 1 / walkers."""
-        n = self.walkers
-        with numbers_only((lower, upper)):
-            lower, upper = float(lower), float(upper)
-        p = ((lower < self.positions) & (self.positions <= upper)).mean(axis=1)
-        return p, np.maximum(np.sqrt(p * (1 - p) / n), 1 / n)
-
-
-def ensemble_of(landscape: Landscape, start: Initial, times: Array) -> Ensemble | None:
-    """None where no walker can take its steps in time."""
-    try:
-        run = Run(landscape, Crew(landscape), start, WALKERS, seed=0)
-    except StationaryError:
-        return None
-    work = WALKERS * gradients_per_step(landscape) + CACHE * len(run.blocks)
-    within = times[times <= BY_WORK // work]
-    rows, moments = [], []
-    for step in each(within.astype(int).tolist(), "times of walkers"):
-        if step > run.done:
-            run.advance(int(step) - run.done)
-        moments.append(Moments.of(run.x[run.present]))
-        rows.append(run.seen)
-    if not rows:
-        return None
-    m = Moments.stacked(moments)
-    lost = WALKERS - m.n.astype(int)
-    told = [m.mean, m.mean_error, m.std, m.std_error]
-    mean, mean_error, std, std_error = (np.where(m.n > 1, x, np.nan) for x in told)
-    return Ensemble(np.array(rows), mean, mean_error, std, std_error, lost)

@@ -1,21 +1,26 @@
-"""A simulation under way: setting out, burn-in and observation."""
+"""A simulation under way: setting out, burn-in and observation; and an ensemble over time."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
-from stationary.numbers.cost import BY_LOOK, LASTING
+from stationary.numbers.cost import BY_LOOK, BY_WORK, CACHE, LASTING
+from stationary.points import numbers_only
 from stationary.process.diffusion import Diffusion
+from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.progress import each
 from stationary.simulation.blocks import ESCAPED, Crew, Plan, blocks_at, with_labels
 from stationary.simulation.departure import (
+    WALKERS,
     ends_of,
     is_milstein,
     seeds_from,
@@ -31,7 +36,7 @@ from stationary.simulation.mixing import (
     split_r_hat,
 )
 from stationary.simulation.result import Ending
-from stationary.simulation.sgd import TOLERANCE, Table, table_read
+from stationary.simulation.sgd import TOLERANCE, Table, gradients_per_step, table_read
 from stationary.simulation.streams import Moments, Record, Watch, estimate, joined, total
 from stationary.simulation.terrain import survey_terrain
 from stationary.simulation.walkers import Walls
@@ -294,3 +299,64 @@ class Run:
     def _settled_since(self, moving: Array) -> bool:
         halves = halves_of(self.slots)
         return not moving.any() or (halves is not None and agree(halves, moving, self.scale))
+
+
+# -- where walkers are at given steps -------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Walkers that take SGD's own steps, at the first of the times that were asked for.
+
+    Attributes
+    ----------
+    positions
+        (times, walkers), ascending in time; nan of what has run away to infinity. Times are those
+        of the evolution, the last ones left out where steps would take too long.
+    mean, mean_error, std, std_error
+        (times,), with standard errors; of those that have not run away, nan where none is left.
+    lost
+        (times,): how many have.
+    """
+
+    positions: Array
+    mean: Array
+    mean_error: Array
+    std: Array
+    std_error: Array
+    lost: Array
+
+    @property
+    def walkers(self) -> int:
+        return int(self.positions.shape[1])
+
+    def probability(self, lower: float, upper: float) -> tuple[Array, Array]:
+        """P(lower < X <= upper) at each time, and its standard error: at least 1 / walkers."""
+        n = self.walkers
+        with numbers_only((lower, upper)):
+            lower, upper = float(lower), float(upper)
+        p = ((lower < self.positions) & (self.positions <= upper)).mean(axis=1)
+        return p, np.maximum(np.sqrt(p * (1 - p) / n), 1 / n)
+
+
+def ensemble_of(landscape: Landscape, start: Initial, times: Array) -> Ensemble | None:
+    """None where no walker can take its steps in time."""
+    try:
+        run = Run(landscape, Crew(landscape), start, WALKERS, seed=0)
+    except StationaryError:
+        return None
+    work = WALKERS * gradients_per_step(landscape) + CACHE * len(run.blocks)
+    within = times[times <= BY_WORK // work]
+    rows, moments = [], []
+    for step in each(within.astype(int).tolist(), "times of walkers"):
+        if step > run.done:
+            run.advance(int(step) - run.done)
+        moments.append(Moments.of(run.x[run.present]))
+        rows.append(run.seen)
+    if not rows:
+        return None
+    m = Moments.stacked(moments)
+    lost = WALKERS - m.n.astype(int)
+    told = [m.mean, m.mean_error, m.std, m.std_error]
+    mean, mean_error, std, std_error = (np.where(m.n > 1, x, np.nan) for x in told)
+    return Ensemble(np.array(rows), mean, mean_error, std, std_error, lost)
