@@ -398,7 +398,7 @@ def test_the_sentence_that_bounds_all_columns_of_minima_is_true(rounded):
     process = Diffusion(drift, lambda x: b * np.exp(x / 10), (-2, 3))
     text = analyze(process).summary()
     absolute, relative = bounds_in(text, "Basins")
-    assert {"minimum", "from and to", "log P", "P peaks at"} <= absolute.keys()
+    assert {"minimum", "borders", "log P", "P peaks at"} <= absolute.keys()
     assert relative.keys() == {"a", "width"}
     at = float(rounded(c))
     a = b * math.exp(at / 10)

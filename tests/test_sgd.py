@@ -6,6 +6,7 @@ import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ from stationary import (
 from stationary.chain.run import run_of
 from stationary.sgd.basins import SgdBasin
 from stationary.sgd.finite_step import Belief
+from stationary.show.headline import chain_text
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -700,3 +702,15 @@ def test_what_is_shown_of_the_limit_says_so_where_sgd_ends_up_elsewhere():
     agrees = analyze(Landscape(losses=lambda w: [(w - c) ** 2 for c in (0, 1)], learning_rate=0.01))
     assert "small-step limit" not in str(agrees)
     assert agrees.plot(panels="density").axes[0].get_title("right") == ""
+
+
+def test_a_mass_that_is_hardly_known_is_no_power_of_ten_near_one():
+    """Of 0.68, known to a factor of e: 10^-0.17 is no number that anybody reads."""
+    known = {"untold": False, "log_chain_error": 1.0, "position": 0.0}
+    told = [
+        chain_text(SimpleNamespace(chain=(p, p), log_chain=math.log(p), **known), None)
+        for p in (0.68, 1e-12)
+    ]
+    assert told == ["~0.7", "~10^-12.00"]
+    vague = SimpleNamespace(chain=(0.3, 0.37), log_chain=math.log(0.3), **known | {"untold": True})
+    assert chain_text(vague, None) == "< 0.4"

@@ -71,7 +71,7 @@ def _shares(
             borders = zip((x.lower, x.upper), x.border_errors, strict=True)
             rows.append([at, *(place(*border) for border in borders), *texts])
             bounds.note("minimum", x.position_error)
-            bounds.note("from and to", max(x.border_errors))
+            bounds.note("borders", max(x.border_errors))
             if sample:
                 of_position = sample.of("position", b.position)
                 known = standard_error_text(of_position) if x is b else "-"

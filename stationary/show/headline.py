@@ -325,11 +325,12 @@ def chain_text(b: SgdBasin, sample: OfSample) -> str:
         return "-"
     doubt = min(b.log_chain_error, error / value if value > 0 else math.inf)
     if b.untold:
-        return f"< {error:.0e}"
+        return f"< {plain_text(error, 1)}"
     if b.log_chain == -math.inf:
         return "0"
     if doubt > 0.5:
-        return f"~{power_text(log_of(b.log_chain))}"
+        log = log_of(b.log_chain)
+        return f"~{power_text(log)}" if log < LIGHT else f"~{plain_text(math.exp(log), 1)}"
     of_mass = sample.of("mass", b.position)
     if log_of(b.log_chain) > -of_mass:
         return near_one_text(log_of(b.log_chain), max(of_mass, error))
