@@ -209,6 +209,17 @@ def test_the_law_of_a_saved_answer_is_known_to_its_error(name, tmp_path):
     assert law.distance(found.end_state).value < 1e-9
 
 
+def test_a_law_that_gathers_at_an_end_is_kept(tmp_path):
+    """P ~ x^-0.98 e^-2x: half of it is nearer to 0 than 1e-15."""
+    found = analyze(st.Diffusion(lambda x: 0.01 - x, lambda x: x, (0, np.inf)))
+    found.save(tmp_path / "found.json")
+    law, exact = st.load(tmp_path / "found.json").law, stats.gamma(0.02, scale=0.5)
+    x = np.geomspace(1e-100, 3, 50)
+    assert np.abs(law.cdf(x) - exact.cdf(x)).max() < law.error < 1e-5
+    assert np.abs(law.pdf(x) / exact.pdf(x) - 1).max() < law.density_error < 1e-6
+    assert law.ppf(0.5) == pytest.approx(exact.ppf(0.5), rel=1e-3)
+
+
 def test_a_saved_answer_is_drawn_where_its_file_is_not(tmp_path):
     pytest.importorskip("matplotlib")
     analyze(TWO_MINIMA).save(tmp_path / "found.json")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from stationary.aliases import Array
 from stationary.analysis import Analysis
 from stationary.cells import Cells
 from stationary.chain.state import ChainState
+from stationary.evolution.evolution import Evolution
 from stationary.numbers.chebyshev import rule
 from stationary.simulation.result import Simulation
 from stationary.states.distribution import EndState
@@ -23,7 +23,7 @@ LOOKS = 4  # at the distribution function in each cell: polynomials differ most 
 SAFE = 4  # times as far off as where it is looked at: far from 0 x is rounded at random
 USELESS = 1e-3  # error of a distribution function that is not worth keeping
 MOST = 2000  # cells: 28,000 numbers, half a megabyte
-STEEPEST = 0.05  # of a mass next to an end as a power of the distance; less is no power in doubles
+STEEPEST = 1e-3  # of a mass next to an end as a power of the distance; less is no power in doubles
 NARROW = 64  # doubles that the narrowest cell holds: in fewer, nodes are rounded
 SMALL = 1e-290  # of a density below which doubles do not hold what is around it
 
@@ -47,6 +47,8 @@ def law_of(answer: Any) -> Cells | str:
             shift_error=float(law._grid.shift_error),
             moments=(float(law.mean()), float(law.var())),
         )
+    if isinstance(law, Evolution):
+        return "it has one at each time: save that, as in evolution.at(5.0).save('found.json')"
     if not isinstance(law, EndState):
         return "an answer of this kind is no law"
     if law.kind in ("none", "classes"):
@@ -121,15 +123,15 @@ def _fitted(state: EndState, cells: Array) -> tuple[Array, Array, Array]:
     bad = ~np.isfinite(values).all(axis=0)
     values[:, bad] = 0.0
     c = r.coefficients @ values
+    for k in np.flatnonzero(bad):  # nodes are nearer to an end than doubles tell: a power alone
+        c[0, k] = state.probability(lower[k], upper[k]) / 2
     check = np.cos(np.pi * np.arange(1, NODES) / NODES)
     true, _ = density(check)
     told, size = np.cos(np.arange(NODES) * np.arccos(check)[:, None]) @ c, true / (upper - lower)
     with np.errstate(all="ignore"):
-        off = np.where(size > SMALL, np.abs(told / true - 1), 0.0).max(axis=0)
-    rise = r.antiderivative @ c
-    for k in np.flatnonzero(bad):  # as near to an end as doubles tell: a power by itself
-        rise[:2, k] = state.probability(lower[k], upper[k]) / 2
-    return rise, np.where(bad | np.isnan(off), math.inf, off), np.where(bad, 0.0, noise.max(axis=0))
+        there = np.isfinite(true) & (size > SMALL)
+        off = np.where(there, np.abs(told / true - 1), 0.0).max(axis=0)
+    return r.antiderivative @ c, off, np.where(bad, 0.0, noise.max(axis=0))
 
 
 def _joined(state: EndState, found: Array, rise: Array, off: float) -> Cells:
