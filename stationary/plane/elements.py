@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
@@ -102,22 +102,16 @@ class Parts(NamedTuple):
     inside: Array  # (E, inner)
 
     @classmethod
-    def of(
-        cls, count: int, degree: int, equations: Callable[[Array], tuple[Array, Array]]
-    ) -> Parts:
-        """From the matrices of some rectangles, (E, n^2, n^2), and their right sides, (E, n^2)."""
+    def of(cls, blocks: Array, loads: Array, degree: int) -> Parts:
+        """From the matrices of rectangles, (E, n^2, n^2), and their right sides, (E, n^2)."""
         outer, inner = sides_and_inside(degree)
-        made, at_once = [], SHARED // (degree + 1) ** 4
-        for k in range(0, count, at_once):
-            blocks, loads = equations(np.arange(k, min(k + at_once, count)))
-            right = np.concatenate([blocks[:, inner[:, None], outer], loads[:, inner, None]], 2)
-            solved = np.linalg.solve(blocks[:, inner[:, None], inner], right)
-            carried, inside = solved[..., :-1], solved[..., -1]
-            across = blocks[:, outer[:, None], inner]
-            matrix = blocks[:, outer[:, None], outer] - across @ carried
-            load = loads[:, outer] - (across @ inside[..., None])[..., 0]
-            made.append((matrix, load, carried, inside))
-        return cls(*(np.concatenate(tables) for tables in zip(*made, strict=True)))
+        right = np.concatenate([blocks[:, inner[:, None], outer], loads[:, inner, None]], axis=2)
+        solved = np.linalg.solve(blocks[:, inner[:, None], inner], right)
+        carried, inside = solved[..., :-1], solved[..., -1]
+        across = blocks[:, outer[:, None], inner]
+        matrix = blocks[:, outer[:, None], outer] - across @ carried
+        load = loads[:, outer] - (across @ inside[..., None])[..., 0]
+        return cls(matrix, load, carried, inside)
 
 
 def sides_and_inside(degree: int) -> tuple[Array, Array]:
@@ -242,25 +236,27 @@ def parts_of(
     if last is not None and not len(new):
         return Parts(*(t[place] for t in last[1]))
     part = guess.restricted(new)
-    terms, weight, base = _terms(coefficients, part)
+    terms, base = _terms(coefficients, part)
     lost = _losses(coefficients.process, part, guess.mesh.outer[..., new], degree, base)
     rows = np.exp(part.at(basis(degree).nodes).reshape(len(new), -1) - base)
 
-    def equations(some: Array) -> tuple[Array, Array]:
-        blocks = assembled([(which, c[some]) for which, c in terms], weight[some], degree)
+    several, at_once = [], SHARED // (degree + 1) ** 4
+    for k in range(0, len(new), at_once):
+        some = np.arange(k, min(k + at_once, len(new)))
+        blocks = _assembled([(which, c[some]) for which, c in terms], degree)
         for at, by, functions in lost:
             here = np.isin(at, some)
-            blocks[at[here] - some[0]] += functions.T @ (by[here, :, None] * functions)
+            blocks[at[here] - k] += functions.T @ (by[here, :, None] * functions)
         blocks *= rows[some, :, None]
-        if edited is None:
-            return blocks, np.zeros(blocks.shape[:2])
-        blocks = np.ascontiguousarray(np.swapaxes(blocks, 1, 2))
-        return blocks, edited(part.mesh.restricted(some), blocks)
-
-    try:
-        made = Parts.of(len(new), degree, equations)
-    except np.linalg.LinAlgError as error:
-        raise ConvergenceError(_singular(coefficients.process)) from error
+        loads = np.zeros(blocks.shape[:2])
+        if edited is not None:
+            blocks = np.ascontiguousarray(np.swapaxes(blocks, 1, 2))
+            loads = edited(part.mesh.restricted(some), blocks)
+        try:
+            several.append(Parts.of(blocks, loads, degree))
+        except np.linalg.LinAlgError as error:
+            raise ConvergenceError(_singular(coefficients.process)) from error
+    made = Parts(*(np.concatenate(tables) for tables in zip(*several, strict=True)))
     if last is not None:
         place[new] = last[0].mesh.count + np.arange(len(new))
         made = Parts(*(np.concatenate(t)[place] for t in zip(last[1], made, strict=True)))
@@ -276,8 +272,8 @@ def _singular(process: PlaneDiffusion) -> str:
     )
 
 
-def _terms(coefficients: Coefficients, guess: Guess) -> tuple[list[tuple[Any, ...]], Array, Array]:
-    """The terms of the weak form, weights of Gauss points times e^(base - Phi), and the base."""
+def _terms(coefficients: Coefficients, guess: Guess) -> tuple[list[tuple[str, Array]], Array]:
+    """The terms of the weak form, by weights of Gauss points times e^(base - Phi), and the base."""
     mesh = guess.mesh
     t, w = gauss(RULE)
     f, a, div = coefficients.at(mesh)
@@ -286,19 +282,15 @@ def _terms(coefficients: Coefficients, guess: Guess) -> tuple[list[tuple[Any, ..
     base = np.minimum(phi.min(axis=1), guess.tables.min(axis=(1, 2)))[:, None]
     gamma = f - div / 2 + np.einsum("ijeq,jeq->ieq", a, slope) / 2
     weight = np.outer(w, w).ravel() * (mesh.size[0] * mesh.size[1] / 4)[:, None]
-    u = (2 / mesh.size)[..., None]
-    terms = [*second_order(a, u), ("dbbb", -gamma[0] * u[0]), ("bbdb", -gamma[1] * u[1])]
-    return terms, weight * np.exp(base - phi), base
-
-
-def second_order(a: Array, u: Array) -> list[tuple[str, Array]]:
-    """Those of int grad v . a grad w / 2, for test functions v; u is by how much local coordinates
-    grow faster."""
+    weight *= np.exp(base - phi)
+    u = (2 / mesh.size)[..., None]  # by which local coordinates grow faster
     by = {"ddbb": (0, 0), "dbbd": (0, 1), "bddb": (1, 0), "bbdd": (1, 1)}
-    return [(which, a[k] / 2 * u[k[0]] * u[k[1]]) for which, k in by.items()]
+    terms = [(which, weight * (a[k] / 2 * u[k[0]] * u[k[1]])) for which, k in by.items()]
+    terms += [(k, weight * -(g * v)) for k, g, v in zip(("dbbb", "bbdb"), gamma, u, strict=True)]
+    return terms, base
 
 
-def assembled(terms: Sequence[tuple[str, Array]], weight: Array, degree: int) -> Array:
+def _assembled(terms: Sequence[tuple[str, Array]], degree: int) -> Array:
     """The matrices (E, n^2, n^2) of sums of terms: for test and basis functions along x, and those
     along y, whether they are meant or their derivatives (b or d), and a coefficient at the Gauss
     points, (E, q^2)."""
@@ -308,7 +300,7 @@ def assembled(terms: Sequence[tuple[str, Array]], weight: Array, degree: int) ->
     alike: dict[str, list[tuple[str, Array]]] = {}  # by the functions along y
     for which, c in terms:
         if c.any():
-            alike.setdefault(which[2:], []).append((which, weight * c))
+            alike.setdefault(which[2:], []).append((which, c))
     left, right = [], []
     for along, some in alike.items():
         # The products of factors along x are summed first.
