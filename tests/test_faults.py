@@ -274,6 +274,22 @@ def test_a_sweep_that_is_killed_loses_no_point(tmp_path, run, monkeypatch):
     assert table.read_text() == whole.to_csv()
 
 
+def test_a_journal_goes_once_its_table_is_written_whatever_becomes_of_other_files(
+    tmp_path, run, monkeypatch
+):
+    (tmp_path / "k.py").write_text(KILLED)
+    monkeypatch.chdir(tmp_path)
+
+    def refused(*_, **__):
+        raise stationary.StationaryError("no picture")
+
+    monkeypatch.setattr(stationary.Sweep, "plot", refused)
+    command = "sweep", "k.py", "--set", "k=0.5:1.5:3", "--csv", "t.csv"
+    assert run(*command, "--plot", "t.png")[0] == 1
+    assert sorted(p.name for p in tmp_path.glob("t.*")) == ["t.csv"]
+    assert run(*command)[0] == 0
+
+
 def test_a_journal_of_another_sweep_is_refused(tmp_path):
     made = functools.partial(sweep, journal=tmp_path / "j")
 

@@ -15,6 +15,7 @@ from stationary.show.sample import OfSample
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of
+from stationary.states.quantiles import quantiles
 from stationary.wording import (
     SECOND,
     at_rest_text,
@@ -23,6 +24,7 @@ from stationary.wording import (
     estimate_text,
     is_known,
     joined,
+    known_text,
     near_one_text,
     offset_text,
     power_text,
@@ -276,8 +278,8 @@ def _shares(analysis: Analysis) -> str:
 
 
 def _quartiles(state: EndState) -> str:
-    low, high = state.interval(0.5)
-    return f"half of the time between {low:.6g} and {high:.6g}"
+    told = (known_text(q["value"], q["error"], 6) for q in quantiles(state, (0.25, 0.75)).values())
+    return f"half of the time between {joined(list(told))}"
 
 
 def interval_text(interval: tuple[float, float]) -> str:

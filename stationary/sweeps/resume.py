@@ -97,6 +97,14 @@ def beside(table: Path | None, resumed: bool) -> Path | None:
     return path
 
 
+def settle(journal: Path | None, table: Path | None) -> None:
+    """Remove a journal of which all is in a table that was written after it."""
+    if journal is None or table is None or not (journal.exists() and table.exists()):
+        return
+    if journal.stat().st_mtime_ns <= table.stat().st_mtime_ns:
+        journal.unlink(missing_ok=True)
+
+
 def journal_in(path: Path) -> dict[str, list[Any]]:
     """The columns of a journal, without lines that were cut off."""
     rows, why = [], "no line of it is a point"
