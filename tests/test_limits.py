@@ -182,12 +182,20 @@ def of_data():
     def gradients(w):
         return np.stack([np.tanh(2 * w + s) + 0.3 * w + 0.5 * s for s in (-0.7, -0.2, 0.4, 0.6)])
 
+    def both(w):
+        parts = ((2 * w + s, s) for s in (-0.7, -0.2, 0.4, 0.6))
+        losses = [np.log(np.cosh(z)) / 2 + 0.15 * w**2 + 0.5 * s * w for z, s in parts]
+        return np.stack(losses), gradients(w)
+
     few = sampled(gradients, (-4, 4), tolerance=1e-4)
-    one, all_of_it = (
+    fewer = sampled(both, (-4, 4), tolerance=1e-4, losses=True)
+    one, other, all_of_it = (
         end_state(Landscape(gradients=g, learning_rate=0.3, domain=(-4, 4)))
-        for g in (few, gradients)
+        for g in (few, fewer, gradients)
     )
-    near(one.cdf(0.0), all_of_it.cdf(0.0), 1e-4)
+    for state in (one, other):
+        near(state.cdf(0.0), all_of_it.cdf(0.0), 1e-4)
+        near(state.mean(), all_of_it.mean(), state.mean_error)
     rng, x = np.random.default_rng(1), [0.0]
     for noise in rng.normal(size=1500) * math.sqrt((1 - math.exp(-0.2)) / 2):
         x.append(x[-1] * math.exp(-0.1) + noise)

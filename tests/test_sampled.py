@@ -27,7 +27,13 @@ class Network:
         self.calls += np.size(w)
         return np.stack([self.at(v) for v in np.atleast_1d(w)], axis=1)
 
-    def at(self, w):
+    def pair(self, w):
+        """Losses and gradients, as by `jax.jvp`."""
+        self.calls += np.size(w)
+        both = [self.at(v, losses=True) for v in np.atleast_1d(w)]
+        return tuple(np.stack(part, axis=1) for part in zip(*both, strict=True))
+
+    def at(self, w, losses=False):
         w, x = self.dtype(w), INPUTS.astype(self.dtype)
         layer, slope = LAYER.astype(self.dtype), SLOPE.astype(self.dtype)
         out, along = OUT.astype(self.dtype), OUT_SLOPE.astype(self.dtype)
@@ -36,7 +42,12 @@ class Network:
         moved = (h * along).sum(axis=1) + ((1 - h**2) * (x @ slope)) @ (out + w * along)
         labels = LABELS.astype(self.dtype)
         pull = self.dtype(0.03) * (w**3 - 9 * w) / 9
-        return -labels * moved / (1 + np.exp(labels * o)) + pull
+        slopes = -labels * moved / (1 + np.exp(labels * o)) + pull
+        if not losses:
+            return slopes
+        return np.log1p(np.exp(-labels * o)) + self.dtype(0.03) * (
+            w**4 / 4 - 4.5 * w**2
+        ) / 9, slopes
 
 
 DOMAIN = (-6.0, 6.0)
@@ -75,6 +86,46 @@ def test_single_precision_gives_the_same_verdict_with_an_honest_error(reference)
     assert off <= 3 * found.end_state.error
     assert any("rounded (float32)" in note for note in found.end_state.notes)
     assert any("limited by the rounding" in note for note in found.end_state.notes)
+
+
+def test_losses_beside_the_gradients_take_half_of_the_evaluations(reference):
+    function = Network()
+    few = sampled(function.pair, DOMAIN, losses=True)
+    state = end_state(Landscape(gradients=few, learning_rate=1.0, batch_size=4))
+    assert function.calls <= 24  # 40 of gradients alone
+    off = abs(log_ratio(state) - log_ratio(reference))
+    (claimed,) = (n for n in state.notes if "ratios of masses are known to about" in n)
+    assert off <= float(claimed.rsplit(" ", 1)[1]) <= 1e-3
+    assert abs(state.mean() - reference.mean()) <= state.mean_error + reference.mean_error
+    assert abs(state.std() - reference.std()) <= state.std_error + reference.std_error
+    # Datapoints that are drawn one by one are those of all, between weights, too.
+    w = np.array([-5.3, 0.2, 2.71])
+    assert few.drawn(np.arange(N)[:, None], w) == pytest.approx(few.rows(w), abs=1e-12)
+    assert np.abs(few.rows(w) - Network()(w)).mean() < 1e-3
+
+
+def test_rounded_losses_are_left_out_where_their_differences_tell_less(reference):
+    """In single precision gradients are known to 1e-7, and their means over a gap to 1e-6."""
+    for tolerance, used in ((1e-3, True), (1e-7, False)):
+        given = sampled(Network(np.float32).pair, DOMAIN, losses=True, tolerance=tolerance, most=60)
+        state = end_state(Landscape(gradients=given, learning_rate=1.0, batch_size=4))
+        assert np.isfinite(given.evaluated.of_losses) == used
+        assert 1e-8 < abs(log_ratio(state) - log_ratio(reference)) < state.error
+
+
+def test_losses_that_do_not_go_with_the_gradients_are_told():
+    w = np.linspace(-1, 1, 30)[:, None]
+    with pytest.raises(LandscapeError, match=r"losses whose derivatives are not its gradients"):
+        sampled(lambda v: (np.cosh(v + w), np.cosh(v + w)), (-2, 3), losses=True)
+    for function in (
+        lambda v: np.sinh(v + w),
+        lambda v: (np.cosh(v + w).mean(axis=0), np.sinh(v + w)),
+        lambda v: 3.0,
+    ):
+        with pytest.raises(LandscapeError, match=r"must return the pair \(losses, gradients\)"):
+            sampled(function, (-2, 3), losses=True)
+    with pytest.raises(LandscapeError, match=r"give losses=True"):
+        sampled(lambda v: np.sinh(v + w), (-2, 3), losses=lambda v: np.cosh(v + w))
 
 
 def test_another_learning_rate_takes_only_what_is_missing():

@@ -33,6 +33,27 @@ def shaped(function: Callable[[Any], Any], x: Any) -> Any:
     return values if at.ndim else values[()]
 
 
+def interpolating(x: Array, values: Array, degree: int) -> Any:
+    """SciPy's spline through values (n,) or (n, R) at the points x, not-a-knot.
+
+    Of 2 n values the second half are those of its antiderivative, but for a constant, and its
+    degree is even and one more: two conditions at each point, and two knots.
+    """
+    from scipy.interpolate import BSpline, make_interp_spline
+
+    n = len(x)
+    if len(values) == n:
+        return make_interp_spline(x, values, k=degree_for(n, degree))
+    degree = min(degree + 1, 2 * n - 2)
+    inner = np.repeat(x[1:-1], 2)
+    inner = inner[degree // 2 - 1 : len(inner) - degree // 2 + 1]
+    knots = np.concatenate([[x[0]] * (degree + 1), inner, [x[-1]] * (degree + 1)])
+    basis = BSpline(knots, np.eye(2 * n - 1), degree)
+    conditions = np.concatenate([basis(x), np.diff(basis.antiderivative()(x), axis=0)])
+    given = np.concatenate([values[:n], np.diff(values[n:], axis=0)])
+    return BSpline(knots, np.linalg.solve(conditions, given), degree)
+
+
 class Spline:
     """One piecewise polynomial, or several with the same knots.
 
@@ -46,12 +67,9 @@ class Spline:
 
     @classmethod
     def through(cls, x: Array, values: Array, degree: int) -> Spline:
-        """The spline through values (n,) or (n, R) at the points x, not-a-knot."""
-        from scipy.interpolate import make_interp_spline
-
-        degree = degree_for(len(x), degree)
-        made = make_interp_spline(x, values, k=degree)
-        powers = [made(x[:-1], nu=m) / math.factorial(m) for m in range(degree, -1, -1)]
+        """The spline through values (n,) or (n, R) at the points x, see `interpolating`."""
+        made = interpolating(x, values, degree)
+        powers = [made(x[:-1], nu=m) / math.factorial(m) for m in range(made.k, -1, -1)]
         return cls(x, np.stack(powers))
 
     def straightened(self, where: Array) -> Spline:

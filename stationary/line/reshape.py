@@ -16,6 +16,7 @@ from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import finite, number, spacing
 from stationary.panels.pieces import Samples
+from stationary.process.known import Shared, share_of
 from stationary.process.laws import MORE_PANELS
 
 GENTLE = 16.0  # e-folds across a panel, which are then known to 16 roundings of 1, as a density is
@@ -146,7 +147,7 @@ def unrolled(found: Sampling) -> Sampling:
         drift=lambda x: drift(wrapped(x)),
         variance=lambda x: variance(wrapped(x)),
         pair=None if pair is None else wrapped_pair,
-        uncertainty=None if bounds is None else lambda x: bounds(wrapped(x)),
+        uncertainty=bounds and Shared(lambda x: bounds(wrapped(x)), share_of(bounds)),
         initial=None,
         domain=(lower - period, upper + period),
         boundaries=(Boundary.REFLECTING, Boundary.REFLECTING),

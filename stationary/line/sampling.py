@@ -124,7 +124,8 @@ class Sampling:
         relative = of_a / np.exp(to_float(self.samples.values[1]))
         of_h = 2 * of_f / np.exp(to_float(self.samples.values[1]))
         of_h += np.abs(to_float(self.samples.values[0])) * relative
-        squares = squares_of(2 * half * of_h.mean(axis=0), x[0], self.diffusion.breakpoints)
+        steps = 2 * half * of_h.mean(axis=0)
+        squares = squares_of(steps, x[0], self.diffusion.breakpoints, bounds)
         return squares, relative.max(axis=0), relative.mean(axis=0)
 
     def unknown_around(self, panel: Array) -> Array:

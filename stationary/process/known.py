@@ -37,6 +37,22 @@ BETWEEN = 8  # points from each knot to the next, at which what is not known is 
 Bounds = Callable[[Array], tuple[Array, Array]]
 
 
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """Bounds, of which no more than a share is left where they add up from one knot to the next."""
+
+    bounds: Bounds
+    share: float
+
+    def __call__(self, w: Array) -> tuple[Array, Array]:
+        return self.bounds(w)
+
+
+def share_of(bounds: Bounds | None) -> float:
+    """That of bounds, or of what was made of them."""
+    return float(getattr(bounds, "share", 1.0))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class KnownGradients(Data):
     """Mean and variance of the gradients of N datapoints on an interval.
@@ -121,11 +137,12 @@ class KnownGradients(Data):
         return domain
 
 
-def squares_of(steps: Array, x: Array, knots: Sequence[float]) -> Array:
+def squares_of(steps: Array, x: Array, knots: Sequence[float], bounds: Bounds) -> Array:
     """Squares of what is not known of an integral, to be added up over steps at x, ascending.
 
     Errors of one sign last from one knot to the next, and are then of another.
     """
+    steps = share_of(bounds) * steps
     cuts = np.flatnonzero(np.diff(np.searchsorted(knots, x))) + 1
     between = np.split(steps, cuts)  # the same two knots
     before = np.concatenate([np.append(0.0, np.cumsum(s[:-1])) for s in between])

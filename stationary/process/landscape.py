@@ -40,7 +40,7 @@ from stationary.process.corners import MOST, corners, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
-from stationary.process.known import GradientSample, KnownGradients
+from stationary.process.known import GradientSample, KnownGradients, Shared, share_of
 from stationary.process.losses import Losses
 from stationary.process.moments import GradientMoments
 from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
@@ -276,7 +276,7 @@ class Landscape(Losses, metaclass=BySpace):
             boundaries=self.boundaries,
             convention=self.convention,
             breakpoints=(*self.breakpoints, *self.corners, *knots),
-            uncertainty=None if of_gradients is None else bounds,
+            uncertainty=None if of_gradients is None else Shared(bounds, share_of(of_gradients)),
             sample=self.as_sample() if self.from_sample else None,
             initial=self.initial,
             name=self.name,

@@ -22,7 +22,8 @@ import numpy as np
 
 from stationary.aliases import Array, Function
 from stationary.functions.interpolation import Spline
-from stationary.sources.interpolated import DEGREE, unknown
+from stationary.sources.between import unknown
+from stationary.sources.interpolated import DEGREE
 from stationary.sources.sampled import FINE
 
 MOST = 300.0  # of a logarithm of a variance: the square of what it is stays a number

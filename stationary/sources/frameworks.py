@@ -129,9 +129,15 @@ class Network(ABC):
         n = self.datapoints
         return [self._part(slice(i, min(i + self.chunk, n))) for i in range(0, n, self.chunk)]
 
+    def pushed(self, at: Array, along: Array) -> tuple[Array, Array]:
+        """The losses of all datapoints, and their derivatives along a direction, (N,) each."""
+        found = zip(*(self._pushed(at, along, part) for part in self._parts()), strict=True)
+        losses, slopes = map(np.concatenate, found)
+        return losses, slopes
+
     def slopes(self, at: Array, along: Array) -> Array:
         """The derivatives of the losses of all datapoints along a direction, shape (N,)."""
-        return np.concatenate([self._pushed(at, along, part)[1] for part in self._parts()])
+        return self.pushed(at, along)[1]
 
     def curvatures(self, at: Array, ways: Array) -> Iterator[Array]:
         """The Hessians of the losses of datapoints, between ways (weights, K), as (n, pairs) with

@@ -8,36 +8,34 @@ K(w) = P_A(W > w) - P_B(W > w), log(M_A / M_B) changes by
     int K d(2f/a) dw - int (p_A - p_B) dS2 / S2 dw.
 
 Between two knots the absolute values of this add up; from one pair of knots to the next errors
-have other signs, and twice the root of the sum of their squares is claimed. (Of corners, one
-pair of knots holds all of it; a sum with its signs would cancel and claim too little.)
+have other signs, and twice the root of the sum of their squares is claimed; of what is smooth, less
+(`evaluated.TOGETHER`). (Of corners, one pair of knots holds all of it; a sum with its signs would
+cancel and claim too little.)
+
+Where losses come with the gradients, their differences tell the mean of each gradient between two
+knots: as much again as the gradients do, for nothing.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stationary.aliases import Array, Function
-from stationary.errors import LandscapeError, StationaryError
-from stationary.functions.evaluation import call_user_function, name_of
+from stationary.errors import LandscapeError
 from stationary.functions.given import interval, number
-from stationary.functions.rounding import UNITS
 from stationary.numbers.arithmetic import TINY
-from stationary.numbers.cost import MEMORY
 from stationary.process.known import SPREAD, KnownGradients
+from stationary.sources.evaluated import FIRST, NEAR, Evaluated
 from stationary.sources.interpolated import Interpolated, known_from
 
-FIRST = 13  # weights, evenly spread, before anything is known
-DEGREE = 7  # analytic functions, once resolved, are known better by splines of high degree
 FINE = 32  # points between two knots at which what goes through them is looked at
+BLURRED = 0.2  # of an error: where rounding of losses makes that, degrees differ by it alone
 OCTAVES = 14  # ever closer to each knot, which may stand beside a peak far narrower than the gap
 PEAK = np.linspace(-6, 6, 25)  # deviations of each peak, over which its mass is looked at
-NEAR = 1e-7  # of the domain: how far apart the weights are that show the rounding
-NOISY = 1e-2  # of the gradients: what no rounding to 3 digits does, but dropout
 # What comes from evaluations.
 LEARNED = ("mean", "variance", "rows", "each", "drawn", "knots", "error", "notes")
 
@@ -48,6 +46,7 @@ def sampled(
     *,
     tolerance: float = 1e-3,
     most: int = 200,
+    losses: bool = False,
     name: str = "sampled gradients",
 ) -> KnownGradients:
     """Gradients that are expensive or rounded, as a `Landscape` takes them.
@@ -67,6 +66,9 @@ def sampled(
         single minimum, of its two halves).
     most
         Weights at which it may be evaluated. What is reached is the error of every answer.
+    losses
+        Whether a pair is returned, losses and gradients, as by ``jax.jvp``. Differences of losses
+        tell what gradients are on average between two weights: half of the weights are enough.
     name
         What errors call them.
 
@@ -89,7 +91,12 @@ def sampled(
         raise LandscapeError(
             f"{name}: most = {most!r:.60} must be a number of weights, at least {FIRST + 2}."
         )
-    evaluated = _Evaluated(gradients, name, low, high)
+    if not isinstance(losses, (bool, np.bool_)):
+        raise LandscapeError(
+            f"{name}: losses = {losses!r:.60} says whether the function returns losses, too: give "
+            "losses=True, and let it return the pair (losses, gradients)."
+        )
+    evaluated = Evaluated(gradients, name, low, high, bool(losses))
     table = evaluated.table()
     return _Sampled(
         **vars(known_from(table, name=name, needed="more of them")),
@@ -101,7 +108,7 @@ def sampled(
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class _Sampled(KnownGradients):
-    evaluated: _Evaluated
+    evaluated: Evaluated
     tolerance: float
     most: int
 
@@ -127,118 +134,8 @@ class _Sampled(KnownGradients):
         return replace(self, **{f: getattr(found, f) for f in LEARNED})
 
 
-@dataclass(eq=False)
-class _Evaluated:
-    """What has been evaluated so far."""
-
-    function: Function
-    name: str
-    low: float
-    high: float
-    known: dict[float, Array] = field(default_factory=dict)
-    calls: int = 0  # weights
-    pointwise: bool = False
-    dtype: str = "float64"
-    floor: float = 0.0
-    size: float = 0.0  # root mean square of the gradients
-
-    def __post_init__(self) -> None:
-        self.add(np.linspace(self.low, self.high, FIRST))
-        self._look_closely()
-
-    def add(self, weights: Sequence[float] | Array) -> None:
-        new = [float(w) for w in weights if float(w) not in self.known]
-        if not new:
-            return
-        table = self._rows(np.array(new))
-        self.known |= dict(zip(new, table.T, strict=True))
-
-    def table(self) -> Interpolated:
-        x = np.sort(np.array(list(self.known)))
-        rows = np.stack([self.known[w] for w in x.tolist()])
-        return Interpolated.through(x, rows, self.floor, DEGREE)
-
-    def _rows(self, w: Array) -> Array:
-        """The gradients at w, shape (N, M), finite."""
-        self.calls += len(w)
-        if not self.pointwise and not self.known:
-            try:
-                table = self._called(w)
-            except StationaryError:
-                table = None
-            if table is None or table.ndim != 2 or table.shape[1] != len(w):
-                self.pointwise = True
-        if self.pointwise:
-            columns = [self._called(float(v)).reshape(-1) for v in w]
-            if len({len(c) for c in columns}) > 1:
-                raise self._changed()
-            table = np.stack(columns, axis=1)
-        elif self.known:
-            size = max(1, MEMORY // self.datapoints)
-            parts = [self._called(w[i : i + size]) for i in range(0, len(w), size)]
-            if any(p.ndim != 2 for p in parts):
-                raise self._changed()
-            table = np.concatenate(parts, axis=1)
-        assert table is not None
-        if self.known and table.shape != (self.datapoints, len(w)):
-            raise self._changed()
-        bad = ~np.isfinite(table)
-        if bad.any():
-            j, i = (int(k) for k in np.argwhere(bad)[0])
-            raise LandscapeError(
-                f"{self.name}: the gradient of datapoint {j} at w = {w[i]:.6g} is {table[j, i]:g}. "
-                "Shrink the domain, or mend the function there."
-            )
-        return table.astype(float)
-
-    @property
-    def datapoints(self) -> int:
-        return len(next(iter(self.known.values())))
-
-    def _changed(self) -> LandscapeError:
-        return LandscapeError(
-            f"{self.name}: {name_of(self.function)} returned another number of datapoints than "
-            "before. Return the gradients of the same datapoints each time, shape (N, M) for M "
-            "weights."
-        )
-
-    def _called(self, w: Any) -> Array:
-        result = call_user_function(self.function, w)
-        if isinstance(result, (list, tuple)):
-            result = np.stack([np.asarray(r) for r in result])
-        elif hasattr(result, "detach"):  # as PyTorch's tensors
-            result = result.detach().cpu().numpy()
-        result = np.asarray(result)
-        if result.dtype.kind not in "fiu" and str(result.dtype) not in UNITS:
-            raise LandscapeError(
-                f"{self.name}: {name_of(self.function)} returned {result.dtype} in place of "
-                "numbers. Return the gradients of the datapoints, shape (N, M) for M weights."
-            )
-        if str(result.dtype) in UNITS:
-            self.dtype = str(result.dtype)
-        return result
-
-    def _look_closely(self) -> None:
-        """How the gradients are rounded, from two weights next to one that is known."""
-        step = NEAR * (self.high - self.low)
-        first = list(self.known)[FIRST * 2 // 5]
-        two = self._rows(first + step * np.arange(1.0, 3.0))
-        table = np.column_stack([self.known[first], two])
-        bend = np.diff(table, 2, axis=1) / math.sqrt(6)
-        self.size = float(np.sqrt((table**2).mean()))
-        seen = float(np.sqrt((bend**2).mean()))
-        if seen > NOISY * self.size:
-            raise LandscapeError(
-                f"{self.name}: {name_of(self.function)} is not a function of the weight alone: at "
-                f"weights {step:.1g} apart the gradients differ by {seen / self.size:.1%} of their "
-                "size. Switch dropout off and batch normalisation to evaluation mode, and draw "
-                "nothing at random; or round less coarsely."
-            )
-        self.floor = max(seen, UNITS.get(self.dtype, 0.0) * self.size, 2.0**-52 * self.size)
-
-
 def _refined(
-    evaluated: _Evaluated, scale: float, decay: float, tolerance: float, most: int
+    evaluated: Evaluated, scale: float, decay: float, tolerance: float, most: int
 ) -> tuple[Interpolated, float, bool]:
     """Evaluate where it matters; what is known then, how well, and whether rounding limits it."""
     before: Interpolated | None = None
@@ -253,6 +150,9 @@ def _refined(
         table = replace(table, caution=max(1.0, moved / claimed))
         total *= table.caution
         limited = total > tolerance and least > 0.5 * total
+        if table.losses is not None and total > tolerance and least > BLURRED * total:
+            evaluated.of_losses, before = math.inf, None  # gradients alone lose fewer digits
+            continue
         room = most - evaluated.calls
         # An interval as narrow as the points that showed the rounding cannot be told further.
         able = (rough < 0.5 * claim) & (np.diff(x) > 4 * NEAR * (x[-1] - x[0]))
@@ -286,6 +186,8 @@ def _errors(
     edges = _cells(x, moments, scale)
     w, dw = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     first = np.searchsorted(edges, x[:-1])
+    pieces = np.append(x[:1], table.knots)  # within which errors have one sign
+    parts = np.searchsorted(edges, pieces)
     g, s = moments(w)
     h = -scale * g / s
     log_p = np.cumsum(h * dw) - h * dw / 2 - np.log(s) + np.log(dw)
@@ -295,14 +197,15 @@ def _errors(
     # What looks like next to nothing may be a peak, if the exponent is not known.
     off = np.add.reduceat((scale * claims[0] + size * claims[1]) / s * dw, first)
     with np.errstate(divide="ignore"):
-        loose = np.log(kernel) + SPREAD * off[np.searchsorted(x, w) - 1]
+        loose = np.log(kernel) + SPREAD * table.share * off[np.searchsorted(x, w) - 1]
     kernel = np.exp(np.minimum(loose, 0.0))
     # Where the sign of the gradient is not known, another minimum may be beyond.
     kernel = np.where(np.abs(g) < claims[0], 1.0, kernel)
 
     def summed(of_g: Array, of_s: Array, of_h: Array) -> Array:
         off = (scale * of_g + of_h * of_s) / s * dw * kernel + of_s / s * mass
-        return np.asarray(np.add.reduceat(off, first))
+        squares = np.add.reduceat(off, parts) ** 2
+        return table.share * np.sqrt(np.add.reduceat(squares, np.searchsorted(pieces, x[:-1])))
 
     moved = 0.0
     if before is not None:
@@ -312,7 +215,7 @@ def _errors(
     return (
         summed(*claims, size),
         summed(*table.coarse(w), size),
-        summed(*table.rough(s), size),
+        summed(*table.rough(w, s), size),
         moved,
     )
 

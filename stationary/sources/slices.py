@@ -79,15 +79,20 @@ class Line(Data):
 
     def slopes(self, w: Any) -> Array:
         """The derivatives of the losses of all datapoints at distance w, shape (N,)."""
-        return self.network.slopes(self.network.start + float(w) * self.direction, self.direction)
+        return self._pushed(w)[1]
 
     @cached_property
     def gradients(self) -> KnownGradients:
         """What a `Landscape` takes; evaluated where its answer needs it."""
-        return self._sampled(self.slopes)
+        return self._sampled(self._pushed, losses=True)
 
-    def _sampled(self, slopes: Function) -> KnownGradients:
-        found = sampled(slopes, self.domain, tolerance=self.tolerance, name=f"the {self.kind}")
+    def _pushed(self, w: Any) -> tuple[Array, Array]:
+        """The losses of all datapoints at distance w, and their derivatives."""
+        return self.network.pushed(self.network.start + float(w) * self.direction, self.direction)
+
+    def _sampled(self, function: Function, *, losses: bool) -> KnownGradients:
+        name = f"the {self.kind}"
+        found = sampled(function, self.domain, tolerance=self.tolerance, losses=losses, name=name)
         return replace(found, remark=self.trust)
 
     def landscape(self, learning_rate: float, batch_size: int = 1, **more: Any) -> Landscape:
@@ -171,7 +176,8 @@ class Curve(Line):
             slopes, covariance = self._at(float(w))
             return slopes - noise * covariance
 
-        return self._made(self._sampled(moved), learning_rate, batch_size, more)
+        known = self._sampled(moved, losses=False)
+        return self._made(known, learning_rate, batch_size, more)
 
 
 class Path:

@@ -34,7 +34,7 @@ from stationary.process.known import HERE
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.component import VISIBLE, Component
-from stationary.weight.mesh import DEEP
+from stationary.weight.shares import masses_between
 
 MIN_BARRIER = 1.0  # e times as dense as where it would be left: below that nothing is held back
 
@@ -230,46 +230,6 @@ def climb_errors(found: Sampling, start: Array, stop: Array) -> Array:
     first, last = (found.panels.panel_of(x) for x in (start, stop))
     blur = blur + np.sqrt(sums_between(found.unknown[0], first, last + 1))
     return np.where(np.asarray(start < stop, dtype=bool), sums[last + 1] - sums[first] + blur, 0)
-
-
-def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
-    """log of the mass between consecutive borders (and the ends), and its errors.
-
-    With m_j the masses before normalisation and d_j their relative errors, the share
-    p_i = m_i / sum m has relative error d_i - sum_j p_j d_j.
-    """
-    raw, basin, panel = c.mesh.masses_between(borders)
-    raw = raw - c.log_norm
-    log_mass = np.full(len(borders) + 1, -math.inf, dtype=raw.dtype)
-    own = np.zeros(len(borders) + 1, dtype=raw.dtype)
-    for i in range(len(log_mass)):
-        inside = basin == i
-        extra = [
-            (t.log_moment() - c.log_norm, t.error)
-            for t in c.density.tails
-            if t is not None and i == (0 if t.side == "lower" else len(borders))
-        ]
-        logs = np.append(raw[inside], [log for log, _ in extra])
-        weights = np.append(c.panel_errors[panel[inside]], [error for _, error in extra])
-        log_mass[i] = logsumexp(logs)
-        own[i] = exp(logs - log_mass[i]) @ weights if log_mass[i] > -math.inf else 0.0
-    # Of what is light the mesh has what its own peaks hold, but not what lies beyond its troughs.
-    ends = [c.interval[0], *borders, c.interval[1]]
-    for i in np.flatnonzero(np.asarray(log_mass < DEEP, dtype=bool)).tolist():
-        low, high = ends[i : i + 2]
-        log_mass[i] = c.log_probability(low, high)
-        own[i] = max(own[i], c.log_probability_error(low, high, log_mass[i]))
-    some = np.asarray(own > 0, dtype=bool)
-    growth = 0 * own
-    growth[some] = possible_growth(log_mass[some], own[some])
-    errors = own * (1 - exp(log_mass)) + (growth.sum() - growth)
-    if len(borders):  # which are numbers: what lies between two of them is in either basin
-        between = c.logpdf(borders) + log(spacing(borders))
-        for sides in (slice(None, -1), slice(1, None)):
-            with np.errstate(under="ignore", over="ignore"):
-                share = exp(between - log_mass[sides])
-            errors[sides] += np.where(np.asarray(log_mass[sides] > -math.inf), share, 0)
-    return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.grain * (1 + np.abs(log_mass))
 
 
 # -- minima that hardly anything separates, as one basin -------------------------------------------

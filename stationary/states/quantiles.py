@@ -9,8 +9,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import spacing, to_float
-from stationary.states.basins import masses_between
 from stationary.states.distribution import EndState
+from stationary.weight.shares import masses_between
 
 LEVELS = (0.001, 0.025, 0.05, 0.25, 0.5, 0.75, 0.95, 0.975, 0.999)  # that are told in full
 

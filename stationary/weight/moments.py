@@ -27,6 +27,7 @@ from stationary.numbers.elementary import (
 from stationary.panels.halving import halved
 from stationary.weight.component import Component
 from stationary.weight.mesh import MOST_PANELS, Mesh
+from stationary.weight.shares import moved
 from stationary.weight.tail import Tail
 from stationary.weight.weight import Weight
 
@@ -356,7 +357,9 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
     total = total / mass  # the weights add up to 1 to rounding only
     # What is not known of the density changes what is divided by, too: of a law that gathers at an
     # end the mass is there, and the moment elsewhere.
-    error += number((np.abs(product - total * weights) * c.errors_on(mesh)).sum())
+    measure = product - total * weights
+    panel = np.broadcast_to(np.arange(measure.shape[1]), measure.shape)
+    error += moved(c, mesh, panel.ravel(), measure.ravel())
     error += abs(total) * unsure
     if not e:
         return total, error

@@ -242,31 +242,36 @@ class Weight(PiecewiseLog):
             slope = (2 * self.s * f - self.k * a1) / a
             return slope, (2 * self.s * f1 - self.k * a2 - slope * a1) / a
 
+    def _outwards(self, step: Array, first: Any) -> Array:
+        """Sums over panels, from the one where P is greatest to each."""
+        peak = int(np.argmax(self.coefficients[0]))
+        right = np.cumsum(step[peak + 1 :])
+        left = np.cumsum(step[: peak + 1][::-1])[::-1]
+        return as_array(np.concatenate([left[:-1], first, right]) + step[peak])
+
     @cached_property
     def errors(self) -> Array:
-        """The error of log P on each panel, relative to the panel where P is greatest.
+        """The error of log P on each panel, relative to the panel where P is greatest."""
+        squares, most, _ = self.sampling.unknown
+        unknown = abs(self.s) * np.sqrt(self._outwards(squares, np.zeros(1)))
+        return as_array(self.computed + unknown + self.k * most)
+
+    @cached_property
+    def computed(self) -> Array:
+        """The same of a process that is known.
 
         Each panel adds what its polynomials cut off and what rounding takes from the integral
         of |2 f / a|; the sums run outwards from the peak. Storing int 2 f / a and log a costs
         a rounding of either.
         """
-        unknown = self.sampling.unknown
         step = abs(self.s) * self.sampling.climb_errors
-        peak = int(np.argmax(self.coefficients[0]))
-
-        def outwards(step: Array, first: Any) -> Array:
-            right = np.cumsum(step[peak + 1 :])
-            left = np.cumsum(step[: peak + 1][::-1])[::-1]
-            return as_array(np.concatenate([left[:-1], first, right]) + step[peak])
-
-        total = outwards(step, zeros(1, self.sampling.arithmetic))
-        total = total + abs(self.s) * np.sqrt(outwards(unknown[0], np.zeros(1)))
+        total = self._outwards(step, zeros(1, self.sampling.arithmetic))
         stored = np.abs(self.s * self.phi[0]) + self.k * np.abs(self.sampling.ell[0])
         size = 2 + self.span / 4 + stored
         rounding = self.sampling.arithmetic.grain * size
         if self.sampling.arithmetic is not DOUBLE:  # shapes are resolved to so much
             rounding = rounding + self.sampling.epsilon * np.minimum(size, 100)
-        return as_array(total + self.cut + self.k * unknown[1] + rounding)
+        return as_array(total + self.cut + rounding)
 
     @cached_property
     def cut(self) -> Array:

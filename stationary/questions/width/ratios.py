@@ -361,5 +361,6 @@ def _potential(found: Sampling, top: Any, place: Any) -> tuple[Any, Any]:
     error, diffusion = (2 * half * (cut + blur)).sum(), found.diffusion
     if diffusion.uncertainty is not None:
         off = diffusion.uncertainty(to_float(x).ravel())[0].reshape(x.shape).mean(axis=0)
-        error += np.sqrt(squares_of(2 * half * off, x[0], diffusion.breakpoints).sum())
+        steps, knots = 2 * half * off, diffusion.breakpoints
+        error += np.sqrt(squares_of(steps, x[0], knots, diffusion.uncertainty).sum())
     return (-work if top > place else work), error

@@ -1,0 +1,103 @@
+"""Shares of the mass, and sums over the density of what is not known of a process, with its signs.
+
+What is not known of int 2 f / a between two knots moves log P on all of one side of them alike. So
+a sum of d log P times a measure that adds up to 0, as (x - mean) P does, has an error of what the
+measure holds beyond each pair of knots times that, and where log a is not known of what it holds
+there; and pairs of knots add up as random numbers do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.numbers.elementary import (
+    exp,
+    log,
+    logsumexp,
+    number,
+    possible_growth,
+    spacing,
+    to_float,
+)
+from stationary.process.known import SPREAD, share_of
+from stationary.weight.component import Component
+from stationary.weight.mesh import DEEP, Mesh
+
+LINEAR = 0.1  # of log P on average: an error whose square is next to nothing beside it
+
+
+def moved(c: Component, mesh: Mesh, panel: Array, measure: Array) -> Any:
+    """How far the sum of a measure times log P may be off: (M,), on M parts of panels of a mesh."""
+    density, found = c.density, c.density.sampling
+    squares, _, of_a = found.unknown
+    share, k = share_of(found.diffusion.uncertainty), density.panels.panel_of(mesh.lower)
+    if share == 1:  # sizes: what is claimed of one jump, or of what is known, has nothing to spare
+        return number((np.abs(measure) * c.errors_on(mesh)[panel]).sum())
+    error = number((np.abs(measure) * (density.computed[k] + 2 * mesh.cut)[panel]).sum())
+    held = np.bincount(k[panel], to_float(measure), len(squares))
+    left = np.cumsum(held)  # up to the upper end of each panel; below, to the lower
+    beyond = np.abs([left, left - held, left[-1] - left, left[-1] - left + held]).max(axis=0)
+    gaps = np.searchsorted(found.diffusion.breakpoints, to_float(density.panels.lower), "right")
+    own = np.bincount(gaps[k[panel]], np.abs(to_float(measure)) * of_a[k[panel]])
+    error += abs(float(density.s)) * float(np.sqrt(squares @ beyond**2))
+    return error + density.k * SPREAD * share * float(np.sqrt((own**2).sum()))
+
+
+def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
+    """log of the mass between consecutive borders (and the ends), and its errors.
+
+    With m_j the masses before normalisation and d_j their relative errors, the share
+    p_i = m_i / sum m has relative error d_i - sum_j p_j d_j.
+    """
+    raw, basin, panel = c.mesh.masses_between(borders)
+    raw = raw - c.log_norm
+    log_mass = np.full(len(borders) + 1, -math.inf, dtype=raw.dtype)
+    own = np.zeros(len(borders) + 1, dtype=raw.dtype)
+    for i in range(len(log_mass)):
+        inside = basin == i
+        extra = [
+            (t.log_moment() - c.log_norm, t.error)
+            for t in c.density.tails
+            if t is not None and i == (0 if t.side == "lower" else len(borders))
+        ]
+        logs = np.append(raw[inside], [log for log, _ in extra])
+        weights = np.append(c.panel_errors[panel[inside]], [error for _, error in extra])
+        log_mass[i] = logsumexp(logs)
+        own[i] = exp(logs - log_mass[i]) @ weights if log_mass[i] > -math.inf else 0.0
+    # Of what is light the mesh has what its own peaks hold, but not what lies beyond its troughs.
+    ends = [c.interval[0], *borders, c.interval[1]]
+    for i in np.flatnonzero(np.asarray(log_mass < DEEP, dtype=bool)).tolist():
+        low, high = ends[i : i + 2]
+        log_mass[i] = c.log_probability(low, high)
+        own[i] = max(own[i], c.log_probability_error(low, high, log_mass[i]))
+    some = np.asarray(own > 0, dtype=bool)
+    growth = 0 * own
+    growth[some] = possible_growth(log_mass[some], own[some])
+    errors = own * (1 - exp(log_mass)) + (growth.sum() - growth)
+    errors = np.minimum(errors, _added_up(c, (raw, basin, panel), own))
+    if len(borders):  # which are numbers: what lies between two of them is in either basin
+        between = c.logpdf(borders) + log(spacing(borders))
+        for sides in (slice(None, -1), slice(1, None)):
+            with np.errstate(under="ignore", over="ignore"):
+                share = exp(between - log_mass[sides])
+            errors[sides] += np.where(np.asarray(log_mass[sides] > -math.inf), share, 0)
+    return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.grain * (1 + np.abs(log_mass))
+
+
+def _added_up(c: Component, parts: tuple[Array, Array, Array], own: Array) -> Array:
+    """The errors of the logs of shares, from parts of panels: their logs, of which share they are,
+    and where. Given the error of log P on each, on average; inf where it is too much to add up.
+    """
+    logs, share, panel = parts
+    errors = np.full(len(own), np.inf)
+    if share_of(c.density.sampling.diffusion.uncertainty) == 1 or own.max() > LINEAR:
+        return errors
+    held = to_float(exp(logs))
+    whole = np.bincount(share, held, len(own))
+    for i in np.flatnonzero(whole > np.exp(DEEP)):
+        errors[i] = moved(c, c.mesh, panel, held * ((share == i) / whole[i] - 1 / whole.sum()))
+    return errors
