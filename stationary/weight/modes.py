@@ -44,7 +44,8 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
     inner = peak.copy()
     inner[[0, -1]] = False
     turns = np.where(inner, density.polished(turns), turns)
-    off = np.where(inner, _off(density, turns), 0.0)
+    off = np.zeros(len(turns))
+    off[inner] = _off(density, turns[inner])
     modes: list[Mode] = []
     for x, level, error in zip(turns[peak], height[peak], off[peak], strict=True):
         position, log_density = number(x), number(level) - c.log_norm
