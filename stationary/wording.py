@@ -157,7 +157,7 @@ def error_text(error: Any) -> str:
 
 def is_known(error: Any, log_value: Any) -> bool:
     """Whether an error of log_value leaves anything of exp(log_value), or of the logarithm."""
-    return bool(error <= 0.5 * max(1.0, abs(log_value)))
+    return bool(error < math.inf and error <= 0.5 * max(1.0, abs(log_value)))
 
 
 def digits_left(error: Any, most: int) -> int:

@@ -369,6 +369,26 @@ def test_a_density_without_bound_at_an_end_is_not_the_peak_that_is_told():
     assert f"{peak:.6g}" in text.split("P peaks at")[1].split("log P:")[0]
 
 
+def test_moments_and_masses_of_a_density_of_which_nothing_is_known_are_not_known():
+    """Its slope is 0 by rounding far out; it was "-30 +- 7e-15", or "does not exist: the tails
+    diverge" on a finite domain, beside an error of the density of 1e8."""
+    x, y = np.array([[1.0], [-0.7], [2.0], [0.3], [-1.5]]), np.array([[1], [-1], [1], [-1], [1]])
+
+    def losses(w):
+        return (np.expm1(2 * w * x) / (np.exp(2 * w * x) + 1) - y) ** 2
+
+    analysis = analyze(Landscape(losses, learning_rate=0.3, domain=(-30, 30)))
+    state = analysis.end_state
+    assert state.error > 1
+    assert np.isnan([state.mean(), state.std(), state.entropy()]).all()
+    assert state.mean_error == state.std_error == state.entropy_error == np.inf
+    assert all(b.mass_error == np.inf for b in analysis.basins)
+    text = " ".join(analysis.summary().split())
+    assert "mean not known the density is not" in text
+    assert "with a probability that is not known and around" in text
+    assert "diverge" not in text
+
+
 def test_what_is_not_known_at_all_is_told_and_no_traceback():
     """The error of the mass was nan, of which there is no logarithm: the answer was lost."""
     found = analyze(Diffusion(lambda x: x - x**3, lambda x: 1 / x**2))

@@ -348,12 +348,28 @@ def test_logistic_losses_do_not_overflow_however_they_are_written(how):
     np.testing.assert_allclose(moments(lambda w: loss(STRETCH * w), w), true, rtol=1e-12)
 
 
+def odd(z):
+    return np.exp(z / 2) - np.exp(-z / 2)
+
+
+def even(z):
+    return np.exp(z / 2) + np.exp(-z / 2)
+
+
 SQUARES = {
     "logistic": lambda z, y: (logistic(z) - (y > 0)) ** 2,
     "reversed": lambda z, y: ((y > 0).astype(float) - logistic(z)) ** 2,
     "ratio": lambda z, y: (np.exp(z) / (1 + np.exp(z)) - (y > 0)) ** 2,
     "half": lambda z, y: ((1 + np.tanh(z / 2)) / 2 - (y > 0)) ** 2,
     "tanh": lambda z, y: (np.tanh(z / 2) - y) ** 2 / 4,
+    "sinh by cosh": lambda z, y: (odd(z) / even(z) - y) ** 2 / 4,
+    "of e^z": lambda z, y: ((np.exp(z) - 1) / (np.exp(z) + 1) - y) ** 2 / 4,
+    "of e^-z": lambda z, y: (-(np.exp(-z) - 1) / (1 + np.exp(-z)) - y) ** 2 / 4,
+    "twice": lambda z, y: (2 * logistic(z) - 1 - y) ** 2 / 4,
+    "from above": lambda z, y: (1 - 2 / (1 + np.exp(z)) - y) ** 2 / 4,
+    "from a half": lambda z, y: (2 * (logistic(z) - 0.5) - y) ** 2 / 4,
+    "softmax": lambda z, y: (2 * (1 - np.exp(-z / 2) / even(z)) - 1 - y) ** 2 / 4,
+    "two shares": lambda z, y: (logistic(z) - logistic(-z) - y) ** 2 / 4,
 }
 
 

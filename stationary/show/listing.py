@@ -247,6 +247,9 @@ def hitting(state: EndState) -> dict[str, Any] | None:
     }
 
 
+UNKNOWN = "not known: the density is not"
+
+
 def moments(state: EndState) -> dict[str, dict[str, Any]]:
     """Mean, deviation and entropy, each with its error, or with why it does not exist."""
     if state.kind in ("none", "classes"):
@@ -268,7 +271,7 @@ def moments(state: EndState) -> dict[str, dict[str, Any]]:
     result: dict[str, dict[str, Any]] = {
         name: {"value": value, "error": error, "why": None}
         if math.isfinite(value)
-        else {"value": None, "error": None, "why": why}
+        else {"value": None, "error": None, "why": UNKNOWN if error == math.inf else why}
         for name, (value, error) in named.items()
     }
     if result["mean"]["value"] is not None and state.mean_offset:

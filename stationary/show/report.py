@@ -28,7 +28,7 @@ from stationary.show.layout import (
     report,
     tabulated,
 )
-from stationary.show.listing import classes_of, hitting, in_full, law_errors, moments
+from stationary.show.listing import UNKNOWN, classes_of, hitting, in_full, law_errors, moments
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of
@@ -294,7 +294,9 @@ def _moments(analysis: Analysis) -> list[Line]:
         known = of_law.get(name, math.nan)
         extra = [standard_error_text(known)] if sample else []
         if m["value"] is None:
-            rows.append((name, "does not exist", m["why"], *extra))
+            unknown = m["why"] == UNKNOWN
+            told = UNKNOWN.split(": ") if unknown else ("does not exist", m["why"])
+            rows.append((name, *told, *extra))
             continue
         if known > m["error"]:
             rows.append((name, sampled_text(m["value"], known, 10), error_text(m["error"]), *extra))

@@ -227,7 +227,8 @@ class EndState(Numbers, Distribution):
     def entropy_error(self) -> float:
         """The estimated absolute error of `entropy()`."""
         value, error = self.entropy(), self._parts.entropy[1]
-        return float(error) + (float(np.spacing(abs(value))) / 2 if self.digits is None else 0.0)
+        rounded = self.digits is None and math.isfinite(value)
+        return float(error) + (float(np.spacing(abs(value))) / 2 if rounded else 0.0)
 
     def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> Any:
         """E[function(X)], for a NumPy function of an array of points (None: the mean).
@@ -249,16 +250,19 @@ class EndState(Numbers, Distribution):
 
     @property
     def mean_error(self) -> Any:
-        """The estimated absolute error of `mean()`, with its `mean_offset`; nan where it is."""
+        """The estimated absolute error of `mean()`, with its `mean_offset`.
+
+        Where that is nan: inf if it is not known, nan if there is none.
+        """
         mean, error = self._parts.mean
         return compact(error + self.unplaced(mean))
 
     @property
     def std_error(self) -> Any:
-        """The estimated absolute error of `std()`; nan where it is."""
+        """The estimated absolute error of `std()`; of nan as that of the mean."""
         variance, error = self._parts.variance
         if not 0 < variance < math.inf:
-            return 0.0 if variance >= 0 else math.nan
+            return 0.0 if variance >= 0 else compact(error)
         std = sqrt(variance)
         return compact(min(error / (2 * std), sqrt(error)) + self.lost(std))
 

@@ -227,7 +227,7 @@ class Mixture:
 
     @cached_property
     def mean(self) -> tuple[Any, Any]:
-        """E[X] and its estimated absolute error."""
+        """E[X] and its estimated absolute error; nan and inf where it is not known."""
         total: Any = 0.0
         error: Any = 0.0
         parts = []
@@ -237,15 +237,16 @@ class Mixture:
             mean, uncertain = power_mean(c, 1, peak)
             total += c.weight * (peak + mean)
             parts.append((c.weight * c.share_error, peak + mean))
+            error += c.weight * uncertain
             if finite(mean):
-                error += c.weight * (uncertain + spacing(peak + mean))
+                error += c.weight * spacing(peak + mean)
                 error += self.weight_error * c.weight * abs(peak + mean)
         for a in self.lumps:
             total += a.weight * a.position
             error += self.weight_error * a.weight * abs(a.position)
         if finite(total):
             error += sum(unsure * abs(mean - total) for unsure, mean in parts)
-        return total, error if total == total else math.nan
+        return total, error
 
     @cached_property
     def entropy(self) -> tuple[Any, Any]:
@@ -258,7 +259,7 @@ class Mixture:
         """Var[X] and its estimated absolute error."""
         mean, mean_error = self.mean
         if not finite(mean):
-            return math.nan, math.nan
+            return math.nan, math.inf if mean_error == math.inf else math.nan
         total, error = self.moment(2, mean)
         return total, error + mean_error**2
 

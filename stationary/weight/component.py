@@ -129,6 +129,15 @@ class Component:
                 error += number(possible_growth(np.array([log_share]), np.array([doubt]))[0])
         return error + self.leak
 
+    @property
+    def is_known(self) -> bool:
+        """Whether anything is known of where the probability is.
+
+        Between knots errors add up as random numbers do: their sum, as one of sizes, says nothing.
+        """
+        given = self.density.sampling.diffusion.uncertainty is not None
+        return given or bool(self.norm_error < 1)
+
     @cached_property
     def error(self) -> Any:
         """The relative error of the density wherever it is above 1e-8 of its maximum.
@@ -266,7 +275,7 @@ class Component:
             value[mine] = tail.log_mass(np.abs(at[mine] - tail.anchor)) - self.log_norm
             deep &= ~mine
         if deep.any():
-            value[deep] = self._deep(at[deep], left=left)
+            value[deep] = np.minimum(self._deep(at[deep], left=left), 0)
         result[inside] = value
         return result
 
@@ -340,6 +349,8 @@ class Component:
         high = min(converted(high, self.arithmetic), self.interval[1])
         if not low < high:
             return 0.0
+        if not self.is_known:
+            return math.inf
         share = self.log_probability(low, high) if share is None else share
         left_out = self._left_out(low, high, share)
         if share > DEEP:

@@ -270,7 +270,9 @@ def first_moment_beyond(c: Component, tail: Tail, x: Any) -> Any:
 
 
 def entropy(c: Component) -> tuple[Any, float]:
-    """-int P log P in nats, and its absolute error."""
+    """-int P log P in nats, and its absolute error; nan and inf where it is not known."""
+    if not c.is_known:
+        return math.nan, math.inf
 
     def log_p(x: Array) -> Array:
         return np.asarray(c.log_norm - c.density(x))
@@ -309,15 +311,19 @@ def _against(c: Component, mesh: Mesh, power: int, centre: Any) -> tuple[Array, 
 
 
 def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
-    """E[(X - centre)^power] of one component, and its absolute error.
+    """E[(X - centre)^power] of one component, and its absolute error; nan where there is none.
 
+    Where any of the panels may hold all of it, it is not known: nan, with an error of inf.
     On the deep mesh where what the mesh leaves out may matter to it: a tail may do so long after
     it has ceased to hold mass.
     """
     centre = converted(centre, c.arithmetic)
     outward = [t for t in c.density.tails if t is not None and not t.has_moment(power)]
     if outward:  # of two tails, opposite infinities are nan
-        return sum(math.inf * t.sign**power for t in outward), math.inf
+        total = sum(math.inf * t.sign**power for t in outward)
+        return total, math.nan if math.isnan(total) else 0.0
+    if not c.is_known:
+        return math.nan, math.inf
     epsilon, found, mesh = c.arithmetic.epsilon, c.density.sampling, c.mesh
     weights, product, e = _against(c, mesh, power, centre)
     furthest = max(abs(found.lower - centre), abs(found.upper - centre))
@@ -352,8 +358,8 @@ def power_mean(c: Component, power: int, centre: Any) -> tuple[Any, Any]:
                 part = coefficient * exp(tail.log_moment(j) - j * log(scale) - c.log_norm)
                 total += part
                 error += abs(part) * (tail.error_of(j) + rough)
-    if not mass:  # nothing of it is known
-        return math.nan, math.nan
+    if not mass:
+        return math.nan, math.inf
     total = total / mass  # the weights add up to 1 to rounding only
     # What is not known of the density changes what is divided by, too: of a law that gathers at an
     # end the mass is there, and the moment elsewhere.

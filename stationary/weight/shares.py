@@ -74,6 +74,8 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
         low, high = ends[i : i + 2]
         log_mass[i] = c.log_probability(low, high)
         own[i] = max(own[i], c.log_probability_error(low, high, log_mass[i]))
+    if not c.is_known:
+        return np.minimum(log_mass, 0), np.full(len(own), math.inf)
     some = np.asarray(own > 0, dtype=bool)
     growth = 0 * own
     growth[some] = possible_growth(log_mass[some], own[some])

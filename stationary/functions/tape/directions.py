@@ -19,6 +19,7 @@ from stationary.functions.tape.recording import (
     node_of,
     rows_in,
 )
+from stationary.functions.tape.rewriting import RULES
 from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import CACHE, LASTING
 
@@ -59,7 +60,7 @@ class Directions:
         self, function: Callable[[Any], Any], ways: Sequence[tuple[int, ...]], order: int
     ) -> None:
         n = len(ways[0])
-        tape = Tape(n)
+        tape = Tape(RULES, n)
         arithmetic: Any = RecordingArithmetic(tape)
         rest = [ZERO] * (order - 1)
         nodes = []

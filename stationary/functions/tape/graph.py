@@ -1,15 +1,8 @@
-"""The tape itself: a graph of elementary operations, in which equal ones are one node.
-
-Sums of exponentials are kept as functions of what is in the exponents: log(1 + e^z), as of logistic
-losses, is `logaddexp`, and its derivatives, or 1 / (1 + e^-z) and its own, have the form
-(e^p ...) / (e^p + e^q), as those of log(cosh(z)) have sinh(z) / cosh(z). As they were written they
-are inf / inf where e^z overflows.
-"""
+"""The tape itself: a graph of elementary operations, in which equal ones are one node."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +15,6 @@ CONDITIONS |= {"logical_and", "logical_or", "logical_not", "bitwise_and", "bitwi
 CONDITIONS |= {"isfinite"}
 STEPS = CONDITIONS | {"sign", "floor", "ceil", "trunc", "rint"}
 COMBINED = ("add", "subtract", "multiply", "divide", "negative", "abs", "maximum", "minimum")
-DEPTH = 8  # operations down to which a numerator is searched: deeper, it may be very often
 
 
 class UnknownOperationError(Exception):
@@ -42,7 +34,8 @@ class Node:
 class Tape:
     """Nodes in the order in which they can be computed. The first are the weights."""
 
-    def __init__(self, inputs: int = 1) -> None:
+    def __init__(self, rules: Mapping[str, Callable[..., int | None]], inputs: int = 1) -> None:
+        self._rules = rules  # of operations: another way to write one, or None
         self.nodes = [Node("weight", (), by_weight=True, by_datapoint=False)] * inputs
         self.constants: dict[int, Any] = {}  # a number, or an array of shape (N,)
         self.datapoints: int | None = None
@@ -75,7 +68,7 @@ class Tape:
             ):
                 if self.number(k) is not None:
                     return self.operation("multiply", rest, self.constant(-self.number(k)))
-        rule = _BOUNDED.get(op)
+        rule = self._rules.get(op)
         bounded = None if rule is None else rule(self, *args)
         if bounded is not None:
             return bounded
@@ -101,6 +94,14 @@ class Tape:
         chosen = node.args[1:] if node.op == "where" else node.args
         mixed = node.op in ("where", "add", "multiply", "maximum", "minimum")
         return node.op in CONDITIONS or (mixed and self.conditions.issuperset(chosen))
+
+    def opposite(self, index: int) -> int | None:
+        """The earlier node of minus a constant array, if there is one."""
+        value = self.constants.get(index)
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            return None
+        found = self._index.get((value.dtype.str, (0.0 - value).tobytes()), index)
+        return found if found < index else None
 
     def number(self, index: int) -> Any:
         """The value of a node that is one number, the same for all, or None."""
@@ -159,240 +160,3 @@ class Tape:
         if self.datapoints not in (None, count):
             raise UnknownOperationError("two numbers of datapoints")
         self.datapoints = count
-
-
-def _log_of_sum(tape: Tape, index: int) -> int | None:
-    """The logarithm of a sum of exponentials, of which 1 is one; None if it is no such sum.
-
-    And of what is made of such sums by multiplication, and of powers of numbers.
-    """
-    node = tape.nodes[index]
-    if node.op == "exp":
-        return node.args[0]
-    if tape.number(index) == 1:
-        return tape.constant(0.0)
-    if node.op == "exp2":
-        return tape.operation("multiply", *node.args, tape.operation("log", tape.constant(2.0)))
-    if node.op == "power" and node.by_weight:
-        base, power = node.args
-        if tape.number(base) is not None:
-            if not tape.number(base) > 0:
-                return None
-            return tape.operation("multiply", power, tape.operation("log", base))
-        log = _log_of_sum(tape, base)
-        return None if log is None else tape.operation("multiply", log, power)
-    if node.op not in _OF_LOGS:
-        return None
-    logs = [log for i in node.args if (log := _log_of_sum(tape, i)) is not None]
-    if len(logs) < len(node.args):
-        return None
-    if node.op == "sqrt":
-        return tape.operation("multiply", *logs, tape.constant(0.5))
-    return tape.operation(_OF_LOGS[node.op], *logs)
-
-
-def _shares(tape: Tape, below: int) -> tuple[dict[int, int], int | None]:
-    """What each term of a sum of exponentials is of it, and the logarithm of the sum.
-
-    Or what sinh is of cosh, and whatever may overflow or become 0 of itself; nothing otherwise.
-    """
-    node, one = tape.nodes[below], tape.constant(1.0)
-    if node.op == "cosh":
-        ratio = tape.operation("tanh", *node.args)
-        return {tape.operation("sinh", *node.args): ratio, below: one}, None
-    if node.op == "exp":
-        return {below: one}, None
-    if node.op == "logistic":
-        half = tape.operation("multiply", *node.args, tape.constant(0.5))
-        rest = tape.operation("logistic", tape.operation("negative", *node.args))
-        rest = tape.operation("multiply", tape.constant(4.0), rest)
-        halves = (half, tape.operation("negative", half))
-        return {below: one, **{tape.operation("squared_sech", u): rest for u in halves}}, None
-    if node.op != "add" or (whole := _log_of_sum(tape, below)) is None:
-        return {}, None
-    logs = {i: log for i in node.args if (log := _log_of_sum(tape, i)) is not None}
-    if len(logs) < 2 or any(tape.nodes[i].op == "add" for i in logs):
-        return {}, whole
-    others = reversed(logs.values())
-    return {
-        i: tape.operation("logistic", _apart(tape, log, other))
-        for (i, log), other in zip(logs.items(), others, strict=True)
-    }, whole
-
-
-def _apart(tape: Tape, one: int, other: int) -> int:
-    if tape.number(one) == 0:
-        return tape.operation("negative", other)
-    return tape.operation("subtract", one, other)
-
-
-_OF_LOGS = {"add": "logaddexp", "multiply": "add", "divide": "subtract", "sqrt": ""}
-
-
-def _log(tape: Tape, index: int) -> int | None:
-    node = tape.nodes[index]
-    if node.op == "logistic":
-        return tape.operation("negative", _softplus(tape, tape.operation("negative", *node.args)))
-    if node.op == "cosh":
-        (z,) = node.args
-        twice = tape.operation("logaddexp", z, tape.operation("negative", z))
-        return tape.operation("subtract", twice, tape.operation("log", tape.constant(2.0)))
-    return _log_of_sum(tape, index) if node.by_weight else None
-
-
-def _power(tape: Tape, base: int, power: int) -> int | None:
-    """One over a sum of exponentials, and its powers."""
-    number = tape.number(power)
-    if number not in range(-DEPTH, 0) or not tape.nodes[base].by_weight:
-        return None
-    if _log_of_sum(tape, base) is None:
-        return None
-    once = tape.operation("divide", tape.constant(1.0), base)
-    if number == -1:
-        return once
-    rest = tape.operation("power", base, tape.constant(float(number + 1)))
-    return tape.operation("multiply", once, rest)
-
-
-def _log_to(base: float) -> Callable[[Tape, int], int | None]:
-    def rule(tape: Tape, index: int) -> int | None:
-        log = _log(tape, index)
-        unit = tape.operation("log", tape.constant(base))
-        return None if log is None else tape.operation("divide", log, unit)
-
-    return rule
-
-
-def _log1p(tape: Tape, index: int) -> int | None:
-    node = tape.nodes[index]
-    if node.op == "negative" and tape.nodes[node.args[0]].op == "logistic":
-        return tape.operation("negative", _softplus(tape, *tape.nodes[node.args[0]].args))
-    return _softplus(tape, *node.args) if node.op == "exp" else None
-
-
-def _softplus(tape: Tape, index: int) -> int:
-    return tape.operation("logaddexp", index, tape.constant(0.0))
-
-
-def _subtract(tape: Tape, one: int, other: int) -> int | None:
-    """1 - logistic(z) is logistic(-z), and so is what is left of x without x logistic(z)."""
-    node = tape.nodes[other]
-    if node.op == "logistic" and tape.number(one) == 1:
-        return tape.operation("logistic", tape.operation("negative", *node.args))
-    if node.op == "multiply" and one in node.args:
-        (share,) = {*node.args} - {one} or {one}
-        if tape.nodes[share].op == "logistic":
-            rest = tape.operation("subtract", tape.constant(1.0), share)
-            return tape.operation("multiply", one, rest)
-    from_above = _from_limit(tape, other, one, 1.0)
-    if from_above is not None:
-        return tape.operation("negative", from_above)
-    return _from_limit(tape, one, other, 1.0)
-
-
-def _add(tape: Tape, one: int, other: int) -> int | None:
-    for i, j in ((one, other), (other, one)):
-        if tape.nodes[i].op == "negative":
-            return tape.operation("subtract", j, *tape.nodes[i].args)
-    found = _from_limit(tape, one, other, -1.0)
-    return found if found is not None else _from_limit(tape, other, one, -1.0)
-
-
-def _from_limit(tape: Tape, index: int, constant: int, sign: float) -> int | None:
-    """logistic(z) - y where each y is 0 or 1, and tanh(z) - y where each is -1 or 1.
-
-    They are s logistic(s z) with s = 1 - 2 y, and with s = -2 y: as written they cancel.
-    """
-    node = tape.nodes[index]
-    if node.op not in ("logistic", "tanh") or constant not in tape.constants:
-        return None
-    y = sign * np.asarray(tape.constants[constant], dtype=float)
-    side = 1 - 2 * y if node.op == "logistic" else -2 * y
-    if (np.abs(side) != (1 if node.op == "logistic" else 2)).any():
-        return None
-    factor = tape.constant(side if side.ndim else side.item())
-    z = tape.operation("multiply", *node.args, factor)
-    return tape.operation("multiply", tape.operation("logistic", z), factor)
-
-
-def _is_a_power_of_two(number: Any) -> bool:
-    """Whether a product with it is exact."""
-    return number is not None and abs(math.frexp(number)[0]) == 0.5
-
-
-def _divide(tape: Tape, above: int, below: int) -> int | None:
-    if above not in tape.constants and _is_a_power_of_two(tape.number(below)):
-        return tape.operation("multiply", above, tape.constant(1 / float(tape.number(below))))
-    shares, whole = _shares(tape, below)
-    share, one = _share(tape, above, shares, whole, DEPTH), tape.constant(1.0)
-    if share is None and one in shares and below != one:
-        return tape.operation("multiply", above, shares[one])
-    return share
-
-
-def _multiply(tape: Tape, one: int, other: int) -> int | None:
-    """x (y / s) as (x / s) y; e^z logistic(-z) is logistic(z); half of twice x is x."""
-    for i, j in ((one, other), (other, one)):
-        node = tape.nodes[j]
-        if tape.number(i) == -1:
-            return tape.operation("negative", tape.as_number(j))
-        if node.op == "negative":
-            return tape.operation("negative", tape.operation("multiply", i, *node.args))
-        if node.op == "multiply" and tape.nodes[i].op == "exp":
-            for k, rest in zip(node.args, node.args[::-1], strict=True):
-                part = _multiply(tape, i, k)
-                if part is not None:
-                    return tape.operation("multiply", part, rest)
-        if node.op == "multiply" and tape.number(i) is not None:
-            for k, rest in zip(node.args, node.args[::-1], strict=True):
-                if _is_a_power_of_two(tape.number(k)) and _is_a_power_of_two(tape.number(i)):
-                    factor = tape.constant(float(tape.number(k) * tape.number(i)))
-                    return tape.operation("multiply", rest, factor)
-        if node.op == "divide":
-            share = _share(tape, i, *_shares(tape, node.args[1]), DEPTH)
-            if share is not None:
-                return tape.operation("multiply", share, node.args[0])
-        elif node.op == "logistic":
-            z = tape.operation("negative", *node.args)
-            terms = {tape.operation("exp", z): tape.operation("logistic", z), tape.constant(1.0): j}
-            share = _share(tape, i, terms, None, DEPTH)
-            if share is not None:
-                return share
-    return None
-
-
-def _share(
-    tape: Tape, above: int, shares: dict[int, int], whole: int | None, depth: int
-) -> int | None:
-    """The node of `above` over a sum, where all of it has exponentials, or those of `shares`, as
-    factors; else None. `shares` are what these are of the sum, and `whole` its logarithm."""
-    if above in shares or (whole is None and not shares):
-        return shares.get(above)
-    node = tape.nodes[above]
-    if whole is not None and node.op == "exp":
-        return tape.operation("exp", _apart(tape, node.args[0], whole))
-    if not depth or node.op not in ("add", "subtract", "multiply", "divide", "negative"):
-        return None
-    first = _share(tape, node.args[0], shares, whole, depth - 1)
-    if node.op == "multiply" and first is None:
-        second = _share(tape, node.args[1], shares, whole, depth - 1)
-        return None if second is None else tape.operation("multiply", node.args[0], second)
-    if first is None or node.op == "negative":
-        return None if first is None else tape.operation("negative", first)
-    if node.op in ("multiply", "divide"):
-        return tape.operation(node.op, first, node.args[1])
-    second = _share(tape, node.args[1], shares, whole, depth - 1)
-    return None if second is None else tape.operation(node.op, first, second)
-
-
-_BOUNDED: dict[str, Callable[..., int | None]] = {
-    "log": _log,
-    "log2": _log_to(2.0),
-    "log10": _log_to(10.0),
-    "log1p": _log1p,
-    "power": _power,
-    "subtract": _subtract,
-    "add": _add,
-    "divide": _divide,
-    "multiply": _multiply,
-}

@@ -22,6 +22,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from stationary.aliases import Array
 from stationary.functions.series import ZERO
 from stationary.functions.tape.graph import Tape, UnknownOperationError
+from stationary.functions.tape.rewriting import RULES
 from stationary.functions.taylor import Taylor, operand
 from stationary.numbers.arithmetic import DOUBLE
 
@@ -253,7 +254,7 @@ def record(function: Callable[[Any], Any], order: int) -> Recording:
 
     Raises whatever the function, or an operation that a tape does not know, does.
     """
-    tape = Tape()
+    tape = Tape(RULES)
     w = Symbol(tape, 0, (WEIGHTS,), 1)
     arithmetic: Any = RecordingArithmetic(tape)
     rest = (1.0, *[ZERO] * (order - 1)) if order else ()
