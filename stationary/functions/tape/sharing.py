@@ -81,7 +81,8 @@ def _linear_parts(tape: Tape, index: int) -> list[tuple[int, Fraction]]:
 def _rebuilt(tape: Tape, index: int, kept: dict[int, int | None]) -> int | None:
     """A linear node once its arguments have been replaced."""
     node = tape.nodes[index]
-    args = [kept.get(i, i) for i in node.args]
+    parts = {part for part, _ in _linear_parts(tape, index)}  # a factor is none
+    args = [kept.get(i, i) if i in parts else i for i in node.args]
     if None not in args:
         return tape.operation(node.op, *[i for i in args if i is not None])
     if node.op == "subtract" and args[0] is None and args[1] is not None:
