@@ -401,6 +401,21 @@ def test_outputs_that_come_to_their_targets_keep_their_digits(how):
     np.testing.assert_allclose(found[1], slopes.var(axis=0), rtol=1e-12)
 
 
+@pytest.mark.parametrize(
+    "tanh",
+    [
+        lambda z: -odd(-z) / even(-z),
+        lambda z: np.exp(z / 2 + 1) / (np.exp(z / 2 + 1) + np.exp(1 - z / 2)) * 2 - 1,
+    ],
+)
+def test_slopes_of_outputs_far_out_keep_their_digits_whatever_their_sign(tanh):
+    """1 - tanh(z)^2 is 5e-8 at z = 9: 1e-8 of the variance was rounding."""
+    w = np.array([-25.0, -7.0, 0.4, 30.0])
+    x = np.array([[0.6], [0.7], [1.9]])
+    found, true = (moments(lambda w, f=f: f(x * w), w) for f in (tanh, lambda z: np.tanh(z / 2)))
+    np.testing.assert_allclose(found, true, rtol=1e-13)
+
+
 @pytest.mark.parametrize("power", [-1, -2, -3, -2.0])
 def test_powers_of_sums_of_exponentials_do_not_underflow_before_they_are_multiplied(power):
     """The gradient of a logistic density had the wrong sign from w = 248 on."""

@@ -95,6 +95,10 @@ class Tape:
         mixed = node.op in ("where", "add", "multiply", "maximum", "minimum")
         return node.op in CONDITIONS or (mixed and self.conditions.issuperset(chosen))
 
+    def known(self, op: str, *args: int) -> int | None:
+        """The node of an operation, if it is on the tape as it is written."""
+        return self._index.get((op, args))
+
     def opposite(self, index: int) -> int | None:
         """The earlier node of minus a constant array, if there is one."""
         value = self.constants.get(index)

@@ -153,9 +153,10 @@ def _subtract(tape: Tape, one: int, other: int) -> int | None:
     rest = _beside(tape, other, one, -1.0)
     if rest is not None:
         return tape.operation("negative", tape.operation("multiply", other, rest))
-    from_above = _from_limit(tape, other, one, 1.0)
-    if from_above is not None:
-        return tape.operation("negative", from_above)
+    reverse = _from_limit(tape, other, one, 1.0)
+    reverse = tape.known("subtract", other, one) if reverse is None else reverse
+    if reverse is not None:
+        return tape.operation("negative", reverse)
     return _from_limit(tape, one, other, 1.0)
 
 
@@ -168,6 +169,22 @@ def _minus(tape: Tape, index: int) -> int | None:
     if node.op == "multiply" and any(n < 0 for n in factors):
         return tape.operation("negative", index)
     return None
+
+
+def _odd(op: str) -> Callable[[Tape, int], int | None]:
+    def rule(tape: Tape, index: int) -> int | None:
+        minus = _minus(tape, index)
+        return None if minus is None else tape.operation("negative", tape.operation(op, minus))
+
+    return rule
+
+
+def _even(op: str) -> Callable[[Tape, int], int | None]:
+    def rule(tape: Tape, index: int) -> int | None:
+        minus = _minus(tape, index)
+        return None if minus is None else tape.operation(op, minus)
+
+    return rule
 
 
 def _add(tape: Tape, one: int, other: int) -> int | None:
@@ -359,4 +376,8 @@ RULES: dict[str, Callable[..., int | None]] = {
     "add": _add,
     "divide": _divide,
     "multiply": _multiply,
+    "tanh": _odd("tanh"),
+    "sinh": _odd("sinh"),
+    "cosh": _even("cosh"),
+    "squared_sech": _even("squared_sech"),
 }
