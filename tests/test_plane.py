@@ -33,6 +33,7 @@ from stationary.plane.balance import balanced
 from stationary.plane.curl import curl_test
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE
+from stationary.plane.exit import _around
 from stationary.plane.inside import BORDER, held
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis
@@ -484,6 +485,20 @@ def test_exit_times_of_a_disc_are_known_beyond_barriers_of_e_to_the_100(a, withi
         assert (np.abs(times.log - truth) < times.error).all()
         assert np.allclose(times.log, truth, rtol=0, atol=within / 10)
         assert times.error.max() < within
+
+
+@pytest.mark.parametrize("shift", [(-5.2, -227.7), (97.0, -8.8), (1781.0, 40.1), (0.0, 0.0)])
+@pytest.mark.parametrize("slant", [(0.38, 0.42), (2.8, 0.49), (-2.1, 0.06)])
+def test_a_slanting_region_far_from_the_origin_is_in_its_box_to_its_tips(shift, slant):
+    """A first look with steps of 5 along one direction saw a row of it, and cut off all else."""
+    way, middle = np.array([(1.0, 0.0), slant]), np.array(shift)[:, None]
+    back = np.linalg.inv(way)
+    still = Diffusion(lambda w: (middle[0] - w[0], middle[1] - w[1]), 0.5, weights=2)
+    x = way @ np.array([[0.1, -0.5, 0.3], [0.2, 0.3, -0.6]]) + middle
+    box = _around(still.diffusion(), lambda w: np.hypot(*(back @ (w - middle))) < 1, x)
+    reach = np.hypot(*way.T)[:, None] * (-1, 1)
+    assert ((np.array(box) - middle - reach) * (-1, 1) >= 0).all()
+    assert (np.ptp(box, axis=1) < 4 * reach[:, 1]).all()
 
 
 def test_around_one_attractor_log_p_is_known_down_to_an_edge_whatever_circulates():

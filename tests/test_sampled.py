@@ -7,6 +7,7 @@ import pytest
 
 import stationary
 from stationary import Landscape, LandscapeError, analyze, end_state, sampled, simulate, sweep
+from stationary.functions.interpolation import Spline
 from stationary.show.answer import places
 
 RNG = np.random.default_rng(3)
@@ -126,6 +127,14 @@ def test_losses_that_do_not_go_with_the_gradients_are_told():
             sampled(function, (-2, 3), losses=True)
     with pytest.raises(LandscapeError, match=r"give losses=True"):
         sampled(lambda v: np.sinh(v + w), (-2, 3), losses=lambda v: np.cosh(v + w))
+
+
+def test_losses_beside_gradients_tell_of_jumps_however_close_evaluations_come():
+    """With points 2.5e-6 apart among others 1 apart conditions may be singular in doubles."""
+    c = np.random.default_rng(95).uniform(-4, 4, 2)
+    x = np.unique(np.append(np.linspace(-4, 4, 13), c[:, None] + 2.5e-6 * np.arange(-5, 6)))
+    made = Spline.through(x, np.concatenate([np.cos(x), np.sin(x)]), 5)
+    assert np.abs(made(x) - np.cos(x)).max() < 1e-9
 
 
 def test_another_learning_rate_takes_only_what_is_missing():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import label
+from scipy.ndimage import binary_dilation, label
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
@@ -31,7 +31,9 @@ from stationary.states.law import Estimate
 
 POINTS = 97  # for each direction, at which a region is looked for
 SHRINKINGS = 64  # of the box around a region that is small: each to a twelfth
-TIP = 4  # steps between these: how far its corners may reach beyond what is seen
+GROWN = 48  # steps by which a side is moved out that cuts off what goes on beyond it
+AROUND = np.ones((3, 3), dtype=bool)  # points that count as next to one
+TIP = 8  # steps between these: how far its corners may reach beyond what is seen
 
 
 def exit_time(
@@ -140,23 +142,26 @@ def _around(process: PlaneDiffusion, labels: Labels, x: Array) -> Box:
     nothing is."""
     low, high = np.array(finite_box(process.domain)).T
     reach = 2 * np.abs(x).max(axis=1)
-    box = clipped(np.minimum(low, -reach), np.maximum(high, reach), process.domain)
+    box = most = clipped(np.minimum(low, -reach), np.maximum(high, reach), process.domain)
     for attempt in range(SHRINKINGS):
         part = _part(labels, box, x)
         low, high = np.array(box).T
-        step, ends = (high - low) / (POINTS - 1), np.array(process.domain).T
-        if part.any():
+        step, ends = (high - low) / (POINTS - 1), np.array(most if attempt else process.domain).T
+        first, last = ((v - low) / step for v in (x.min(axis=1), x.max(axis=1)))
+        if part.any():  # and does not fall between the points
             at = [np.flatnonzero(part.any(axis=1 - axis))[[0, -1]] for axis in (0, 1)]
-            first, last = (np.array([pair[k] for pair in at]) for k in (0, 1))
-        else:  # it falls between the points
-            first, last = ((v - low) / step for v in (x.min(axis=1), x.max(axis=1)))
-        opened = ((first == 0) & (low > ends[0])) | ((last == POINTS - 1) & (high < ends[1]))
-        if opened.any() and not attempt:
-            box = _finite(process, ((-math.inf, math.inf),) * 2)
+            first = np.minimum(first, [pair[0] for pair in at])
+            last = np.maximum(last, [pair[1] for pair in at])
+        below, above = (first == 0) & (low > ends[0]), (last == POINTS - 1) & (high < ends[1])
+        if (below | above).any() and not attempt:
+            box = most = _finite(process, ((-math.inf, math.inf),) * 2)
             continue
-        box = box_of(np.maximum(low, low + (first - TIP) * step),
-                     np.minimum(high, low + (last + TIP) * step))  # fmt: skip
-        if (np.diff(box)[:, 0] > 0.9 * (high - low)).all():
+        # Where few points saw how far it reaches in one direction they may have missed it in the
+        # other one: what turns out to go on is followed.
+        left = np.where(below, -GROWN, first - TIP)
+        right = np.where(above, GROWN, last - POINTS + 1 + TIP)
+        box = clipped(low + left * step, high + right * step, most)
+        if not (below | above).any() and (np.diff(box)[:, 0] > 0.9 * (high - low)).all():
             break
     return box
 
@@ -164,8 +169,10 @@ def _around(process: PlaneDiffusion, labels: Labels, x: Array) -> Box:
 def _part(labels: Labels, box: Box, x: Array) -> Array:
     """(n, n): the points of a grid in those parts of a region that hold points of x."""
     grid = lattice(*(np.linspace(*ends, POINTS) for ends in box))
-    parts, _ = label(np.asarray(labels(grid), dtype=bool).reshape(POINTS, POINTS), np.ones((3, 3)))
+    seen = np.asarray(labels(grid), dtype=bool).reshape(POINTS, POINTS)
+    # What is thin shows at some points alone: those that are a few steps apart count as joined.
+    parts, _ = label(binary_dilation(seen, AROUND, TIP // 2), AROUND)
     low, high = ends_of(box)
     place = np.clip(((x - low) / (high - low) * (POINTS - 1)).astype(int), 0, POINTS - 2)
     found = np.concatenate([parts[place[0] + i, place[1] + j] for i in (0, 1) for j in (0, 1)])
-    return np.asarray((parts > 0) & np.isin(parts, found))
+    return np.asarray(seen & np.isin(parts, found[found > 0]))
