@@ -126,7 +126,7 @@ class Cells(Distribution):
 
     def _below(self, x: Array, side: Literal["left", "right"]) -> Array:
         """P(X <= x), or P(X < x) on the left side."""
-        total = np.zeros(x.shape)
+        total = np.full(x.shape, self.before)
         if len(self.masses):
             cell, total, _ = self._in_cells(x, self._rise)
             total = np.where(x >= self.edges[-1], self._sums[-1], self._sums[cell] + total)

@@ -239,6 +239,29 @@ def test_a_saved_answer_is_drawn_where_its_file_is_not(tmp_path):
         st.load(tmp_path / "more.json").plot()
 
 
+@pytest.mark.filterwarnings("error")
+def test_laws_of_points_and_of_what_is_lost_are_kept_as_they_were(tmp_path):
+    """Chains that end in points had no law, and those that lose some could not be saved at all."""
+    lost = st.Landscape(
+        lambda w: [w**2 / 2 - 0.05 * w**4, 0.6 * w**2 - 0.05 * w**4], learning_rate=0.05
+    )
+    held = st.Landscape(
+        lambda w: [(w**2 - 1) ** 2, 2 * (w**2 - 1) ** 2], learning_rate=0.05, domain=(-2, 2)
+    )
+    x = [-1e9, -1.0, -0.5, 0.0, 0.5, 1.0, 1e9]
+    for found in (
+        st.exact_chain(held, initial="normal:0.2,0.5"),
+        st.exact_chain(lost, initial="normal:0,3"),
+        st.end_state(lost, "normal:0,3"),
+        st.analyze(lost, initial="normal:0,3"),
+    ):
+        found.save(tmp_path / "found.json")
+        law = st.load(tmp_path / "found.json").law
+        known = found.end_state if isinstance(found, st.Analysis) else found
+        assert np.allclose([law.cdf(x), law.sf(x)], [known.cdf(x), known.sf(x)], rtol=0, atol=1e-12)
+        assert np.isnan(law.mean()) if len(known.escapes) else law._grid.shift_error > 0
+
+
 def test_why_a_saved_answer_has_no_law_is_said(tmp_path):
     drifts = st.Diffusion(lambda x: 1 + 0 * x, 1.0, (-np.inf, np.inf))
     trapped = st.Diffusion(lambda x: 0 * x, lambda x: x * (1 - x), (0, 1))

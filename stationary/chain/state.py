@@ -314,9 +314,9 @@ class ChainState(Through):
         """The law on its cells, with the density even within each."""
         self._require()
         spread = self._parts
-        span = float(np.ptp(self.edges)) if len(self.edges) else 0.0
         unevenly = sum(w * (unevenness(c.mass, c.edges) + c.mass_error) for w, c in spread)
         lumps = np.array(self._lumps).reshape(-1, 2)
+        span = float(np.ptp([*self.edges, *lumps[:, 1]]))
         return Cells(
             edges=self.edges,
             masses=self.mass,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -34,7 +35,9 @@ def law_of(answer: Any) -> Cells | str:
     law = law.distribution if isinstance(law, Simulation) else law
     if isinstance(law, Cells):
         return law
-    if isinstance(law, ChainState) and len(law.edges):
+    if isinstance(law, ChainState) and law.kind in ("none", "classes"):
+        return law.reason
+    if isinstance(law, ChainState):
         held = [(float(a.position), float(a.weight)) for a in law.atoms if a.weight]
         at, weights = np.array(held).reshape(-1, 2).T
         return Cells(
@@ -45,7 +48,7 @@ def law_of(answer: Any) -> Cells | str:
             error=float(law.error),
             mass_error=float(law._grid.mass_error),
             shift_error=float(law._grid.shift_error),
-            moments=(float(law.mean()), float(law.var())),
+            moments=(math.nan,) * 2 if law.lost else (float(law.mean()), float(law.var())),
         )
     if isinstance(law, Evolution):
         return "it has one at each time: save that, as in evolution.at(5.0).save('found.json')"

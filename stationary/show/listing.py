@@ -373,10 +373,14 @@ def density_table(state: EndState, points: int) -> dict[str, Any]:
     state, diffusion = state.rounded, state.diffusion
     points = checked_whole(points, "points", diffusion.name, 4, hint=", as 1001")
     lower, upper = diffusion.domain
-    low = lower if math.isfinite(lower) else float(state.ppf(EDGE))
-    high = upper if math.isfinite(upper) else float(state.isf(EDGE))
+    below, above = (
+        sum(float(e.weight or 0) for e in state.escapes if way * e.position > 0) for way in (-1, 1)
+    )
+    rest = max(1 - below - above, 0.0)  # of what is lost at infinite ends no row is made
+    low = lower if math.isfinite(lower) else float(state.ppf(below + EDGE * rest))
+    high = upper if math.isfinite(upper) else float(state.isf(above + EDGE * rest))
     even = np.linspace(low, high, points // 2 + 1)
-    q = np.linspace(EDGE, 1 - EDGE, points - points // 2 - 1)
+    q = below + rest * np.linspace(EDGE, 1 - EDGE, points - points // 2 - 1)
     x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
     log_density = state.logpdf(x)
     f, a = diffusion.coefficients(x)

@@ -330,11 +330,14 @@ class Mixture:
         levels = LEVELS if plain else np.linspace(0, 1, 17)[1:-1]
         tails = self.arithmetic.array(np.append(levels, LEVELS[0]))
         below, above = (to_float(self.quantiles(tails, left=left)) for left in (True, False))
-        low, high = (
-            end if math.isfinite(end) else float(q[-1])
-            for end, q in zip(domain, (below, above), strict=True)
-        )
         inner = np.concatenate([below[:-1], above[:-1]])
+        inner = inner[np.isfinite(inner)]  # of what is lost at infinite ends there are no cells
+        low, high = (
+            next((float(x) for x in (end, q[-1], *far) if math.isfinite(x)), 0.0)
+            for end, q, far in zip(
+                domain, (below, above), (np.sort(inner)[:1], np.sort(inner)[-1:]), strict=True
+            )
+        )
         even = np.linspace(low, high, 1001 if plain else 65)
         # Errors of probabilities are those of where they lie, not the worst anywhere.
         error = self.weight_error + sum(float(c.weight * c.mean_error) for c in self.components)
