@@ -10,6 +10,7 @@ was written it is 0 far out.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -205,59 +206,55 @@ def _add(tape: Tape, one: int, other: int) -> int | None:
     return found if found is not None else _from_limit(tape, other, one, -1.0)
 
 
-def _factors(tape: Tape, index: int) -> list[int]:
+def _factors(tape: Tape, index: int) -> Counter[int]:
     """Of a product, if these are few."""
-    waiting, found = [index], []
+    waiting, found = [index], Counter[int]()
     while waiting:
         i = waiting.pop()
         if tape.nodes[i].op == "multiply":
             waiting += tape.nodes[i].args
         elif tape.number(i) != 1:
-            found.append(i)
-        if len(waiting) + len(found) > DEPTH:
-            return [index]
-    return sorted(found)
+            found[i] += 1
+        if len(waiting) + found.total() > DEPTH:
+            return Counter([index])
+    return found
 
 
 def _of_opposites(tape: Tape, one: int, other: int) -> tuple[int, int] | None:
     """x and logistic(z), of x logistic(z) and x logistic(-z)."""
-    first, second = (_factors(tape, i) for i in (one, other))
-    for i in first:
-        rest = [*first]
-        rest.remove(i)
-        (own,) = [*{*second} - {*rest}] if len({*second} - {*rest}) == 1 else [i]
-        ops = {tape.nodes[k].op for k in (i, own)}
-        if own == i or ops != {"logistic"} or sorted([*rest, own]) != second:
-            continue
-        if tape.operation("negative", *tape.nodes[own].args) == tape.nodes[i].args[0]:
-            return _product(tape, rest), i
-    return None
-
-
-def _product(tape: Tape, factors: list[int]) -> int:
-    found = tape.constant(1.0)
-    for i in factors:
-        found = tape.operation("multiply", found, i)
-    return found
+    if not {tape.nodes[one].op, tape.nodes[other].op} <= {"multiply", "logistic"}:
+        return None
+    first, second = _factors(tape, one), _factors(tape, other)
+    own, others = [*(first - second).elements()], [*(second - first).elements()]
+    if len(own) != 1 or len(others) != 1:
+        return None
+    (i,), (k,) = own, others
+    if {tape.nodes[i].op, tape.nodes[k].op} != {"logistic"}:
+        return None
+    if tape.operation("negative", *tape.nodes[k].args) != tape.nodes[i].args[0]:
+        return None
+    both = tape.constant(1.0)
+    for factor in (first & second).elements():
+        both = tape.operation("multiply", both, factor)
+    return both, i
 
 
 def _beside(tape: Tape, one: int, other: int, sign: float) -> int | None:
     """1 + tanh(z) or 1 - y, of x and x y, where y is logistic(z), tanh(z) or its square."""
-    left, known = _factors(tape, other), _factors(tape, one)
-    if len(left) <= len(known):
+    if tape.nodes[other].op not in ("multiply", "logistic", "tanh"):
         return None
-    for i in known:
-        if i not in left:
-            return None
-        left.remove(i)
+    first, second = _factors(tape, one), _factors(tape, other)
+    left = [*(second - first).elements()]
+    if first - second or not left or left != len(left) * left[:1]:
+        return None
     op, args = tape.nodes[left[0]].op, tape.nodes[left[0]].args
-    if left == left[:1] and op == "logistic" and sign < 0:
+    if (op, len(left), sign) == ("logistic", 1, -1.0):
         return tape.operation("logistic", tape.operation("negative", *args))
-    if left == left[:1] and op == "tanh":
+    if (op, len(left), sign) == ("tanh", 2, -1.0):
+        return tape.operation("squared_sech", *args)
+    if (op, len(left)) == ("tanh", 1):
         twice = tape.operation("multiply", *args, tape.constant(2 * sign))
         return tape.operation("multiply", tape.operation("logistic", twice), tape.constant(2.0))
-    if left == 2 * left[:1] and op == "tanh" and sign < 0:
-        return tape.operation("squared_sech", *args)
     return None
 
 
