@@ -1664,3 +1664,10 @@ def test_what_steps_never_cross_parts_the_chain(side):
     assert abs(found.std() - math.sqrt(square - mean**2)) <= found.std_error < 1e-6
     (one, other) = (c.interval for c in exact_chain(landscape).components)
     assert one[1] == other[0] == 0
+
+
+@pytest.mark.parametrize("initial", [None, 0.0])
+def test_straight_losses_run_away_and_are_no_cycle(initial):
+    """Where a walk had left was taken for points between which it steps to and fro."""
+    sgd = Landscape(losses=lambda w: (w, 2 * w), learning_rate=0.1, initial=initial)
+    assert exact_chain(sgd).kind == "none"

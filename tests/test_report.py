@@ -336,6 +336,9 @@ def test_ten_lines_hold_what_was_asked_for_and_why_it_is_not_converged():
     lines = made.brief.splitlines()
     assert len(lines) <= 10
     assert lines[-4:-2] == ["", "After 5 steps"]
+    made = report({"x.py": [long, "Not converged: why.", long], "Basins": basins}).brief
+    assert "Not converged: why." in made
+    assert len(made.splitlines()) <= 10
     few = report({"x.py": ["Short."], "Basins": basins}).brief.splitlines()
     assert few[1:3] == ["  Short.", ""]
     assert len(few) == 3 + 1 + 3

@@ -222,13 +222,14 @@ def _reached(
 def cycle_outside(
     batches: Batches, held: Held, points: Array, spans: Sequence[tuple[float, float]]
 ) -> float | None:
-    """One of some points from which a walk comes to a few only, of which none is in a span."""
+    """One of some points from which a walk stays at a few, of which none is in a span."""
     scale = NEAREST * max(abs(held.lower), abs(held.upper))
     for at in points[:: max(len(points) // PROBES, 1)]:
         found = _reached(batches, held, np.array([at]), scale, CYCLE, [still])
         if (
             found is not None
             and len(found[0]) > 1
+            and not _stopped(held, found[0], scale).any()
             and not any(
                 ((low - scale <= found[0]) & (found[0] <= high + scale)).any()
                 for low, high in spans

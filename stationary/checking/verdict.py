@@ -244,7 +244,7 @@ class Check(Result):
         if b is None or abs(longer) < math.log(SLOWER):
             return ()
         big = abs(longer)
-        times = power_text(big) if big > 6 * LN10 else plain_text(math.exp(big))
+        times = power_text(big, b.exit_error) if big > 6 * LN10 else plain_text(math.exp(big))
         when = "later" if longer > 0 else "sooner"
         return (f"SGD leaves w = {b.position:.4g} {times} times {when} than the diffusion",)
 
@@ -260,12 +260,15 @@ class Check(Result):
             )
         if sent.confined:
             known = [
-                b.log_chain_exit_time for b in self.basins if b.log_chain_exit_time is not None
+                (b.log_chain_exit_time, b.exit_error)
+                for b in self.basins
+                if b.log_chain_exit_time is not None
             ]
-            soonest = min(known, default=0.0)
+            soonest, error = min(known, default=(0.0, 0.0))
             after = ""
             if soonest > math.log(sent.steps_done):
-                after = f", of which none is left sooner than after {time_text(soonest)} steps"
+                soon = time_text(soonest, error)
+                after = f", of which none is left sooner than after {soon} steps"
             return (
                 f"the simulation is metastable, so that its masses are those of its start: in "
                 f"{sent.steps_done:,} steps its {sent.walkers:,} walkers made {sent.changes:,} "
@@ -306,7 +309,7 @@ def _left(b: SgdBasin) -> str:
     """How SGD leaves a basin that it does not hold."""
     after = ""
     if b.log_chain_exit_time is not None and math.isfinite(b.log_chain_exit_time):
-        after = f", after {time_text(b.log_chain_exit_time)} steps"
+        after = f", after {time_text(b.log_chain_exit_time, b.exit_error)} steps"
     if b.log_chain is not None and math.isfinite(b.log_chain):
         return f"leaves it{after}, and is there no more than {power_text(b.log_chain)} of the time"
     return f"leaves it for good{after}"

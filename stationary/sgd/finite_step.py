@@ -107,6 +107,16 @@ class FiniteStep(Result):
         return max(known, default=(0.0, math.inf))
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether SGD ends up elsewhere; by a factor in what is rare alone it does not."""
+        chain = self.chain
+        if self.believed is not Belief.CHAIN or chain is None:
+            return False
+        if not self.settled or chain.kind not in SETTLED or chain.lost > NEVER:
+            return True
+        return self.apart[0] > CLOSE or any(self.moved)
+
+    @property
     def believed(self) -> Belief:
         """Whether the two agree, in masses to 0.05 and in moments to 3 per cent, or which."""
         chain = self.chain

@@ -21,7 +21,6 @@ from stationary.errors import LandscapeError
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.process.landscape import Landscape
-from stationary.sgd.finite_step import Belief
 from stationary.show.density import draw_density, draw_zoom
 from stationary.show.drawing import (
     BLUE,
@@ -107,7 +106,7 @@ def _draw_limit(axes: Axes, asked: Analysis, view: View, *, log: bool) -> None:
     state = asked.rounded.end_state
     draw_density(axes, state, asked.rounded.basins, view, log=log)
     sgd = asked.shown_sgd
-    if sgd is not None and sgd.believed is Belief.CHAIN and not axes.get_title("right"):
+    if sgd is not None and sgd.elsewhere and not axes.get_title("right"):
         axes.set_title("the limit of small steps: SGD ends up elsewhere", loc="right")
 
 

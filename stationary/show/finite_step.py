@@ -59,7 +59,8 @@ def held_by(basins: Sequence[SgdBasin]) -> list[Line]:
     rows = []
     for b in shown:
         times = [
-            "-" if t is None else time_text(t) for t in (b.log_exit_time, b.log_chain_exit_time)
+            "-" if t is None else time_text(t, error)
+            for t, error in ((b.log_exit_time, 0.0), (b.log_chain_exit_time, b.exit_error))
         ]
         shares = [_share(b.diffusion, b.log_diffusion), _share(b.chain, b.log_chain)]
         shares += [_share(b.simulation, None)] * walked

@@ -15,6 +15,7 @@ from typing import Any
 WIDTH = 80  # of a terminal, in columns
 MOST_ROWS = 30  # of a table
 INDENT = "  "
+URGENT = ("Not converged", "Not complete")  # as first lines are that are never left out
 FIRST = (
     "started at",
     "quantity",
@@ -75,11 +76,14 @@ class Report(str):
         rest = [(t, x) for t, lines in self.sections for x in lines if isinstance(x, Table)]
         rest.sort(key=lambda pair: [pair[1].header[0] != name for name in FIRST])
         name, table = rest[0] if rest else ("", Table((), ()))
-        above = ["", name] if table.header[:1] == FIRST[:1] else [""]
-        rows = [*above, *str(table.brief(3)).split("\n\n")[0].splitlines()] if rest else []
-        lines, room = [title], 10 - len(rows)
-        # What follows a table is about it.
-        for paragraph in takewhile(lambda line: not isinstance(line, Table), head):
+        named = ["", name] if table.header[:1] == FIRST[:1] else [""]
+        rows = [*named, *str(table.brief(3)).split("\n\n")[0].splitlines()] if rest else []
+        # What follows a table is about it; where something was not computed is said in any case.
+        above = [*takewhile(lambda line: not isinstance(line, Table), head)]
+        urgent = [p for p in above[1:] if isinstance(p, str) and p.startswith(URGENT)]
+        kept = [line for p in urgent for line in _set(p).splitlines()]
+        lines, room = [title], 10 - len(rows) - len(kept)
+        for paragraph in [p for p in above if p not in urgent]:
             said = paragraph.split(". ") if isinstance(paragraph, str) else [paragraph]
             more = _set(paragraph).splitlines()
             while len(lines) + len(more) > room and len(said) > 1:  # as many sentences as there is
@@ -87,7 +91,7 @@ class Report(str):
                 more = _set(f"{'. '.join(said)}.").splitlines()
             if len(lines) + len(more) <= room or len(lines) == 1:
                 lines += more[: room - len(lines)]
-        return "\n".join([*lines, *rows])
+        return "\n".join([*lines, *kept, *rows])
 
 
 def report(sections: Mapping[str, Sequence[Line]]) -> Report:

@@ -14,7 +14,6 @@ from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import many_digits
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.sgd.finite_step import Belief
 from stationary.show.answer import distance_text, interval_text, places
 from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
@@ -103,7 +102,7 @@ def _head(analysis: Analysis) -> list[str]:
 def _of_limit(analysis: Analysis) -> list[Line]:
     """A word where the first lines say that SGD ends up elsewhere."""
     sgd = analysis.shown_sgd
-    if sgd is None or sgd.believed is not Belief.CHAIN:
+    if sgd is None or not sgd.elsewhere:
         return []
     return ["Numbers of the small-step limit, which SGD with this step is not in."]
 
