@@ -176,6 +176,16 @@ class Cells(Distribution):
             inner = (f[k - 1] < q) & (q < f[k]) & (x[k - 1] < x[k])
             k, aim = k[inner], q[inner]
             found[inner] = find_roots(lambda at: self.cdf(at) - aim, x[k - 1], x[k])
+            if self.powers is not None:
+                powers = self.powers[0, np.searchsorted(self.edges, x[k - 1], side="right") - 1]
+                low, wide, p = (v[powers != 1] for v in (x[k - 1], x[k] - x[k - 1], powers))
+                # Next to a lower end halving would not come near what lies at 1e-100.
+                y = find_roots(
+                    lambda y: self.cdf(low + wide * y ** (1 / p)) - aim[powers != 1],
+                    0 * p,
+                    0 * p + 1,
+                )
+                found[np.flatnonzero(inner)[powers != 1]] = low + wide * y ** (1 / p)
         return np.where((q >= 0) & (q <= 1), found, np.nan)
 
     @pointwise

@@ -218,6 +218,11 @@ def test_a_law_that_gathers_at_an_end_is_kept(tmp_path):
     assert np.abs(law.cdf(x) - exact.cdf(x)).max() < law.error < 1e-5
     assert np.abs(law.pdf(x) / exact.pdf(x) - 1).max() < law.density_error < 1e-6
     assert law.ppf(0.5) == pytest.approx(exact.ppf(0.5), rel=1e-3)
+    st.end_state(st.Diffusion(lambda x: 0.001 - x, lambda x: x, (0, np.inf))).save(
+        tmp_path / "found.json"
+    )
+    law = st.load(tmp_path / "found.json").law  # whose median is 1e-151
+    assert law.cdf(law.ppf([0.4, 0.5])) == pytest.approx([0.4, 0.5], abs=1e-9)
 
 
 def test_a_saved_answer_is_drawn_where_its_file_is_not(tmp_path):

@@ -383,10 +383,12 @@ def density_table(state: EndState, points: int) -> dict[str, Any]:
     q = below + rest * np.linspace(EDGE, 1 - EDGE, points - points // 2 - 1)
     x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
     log_density = state.logpdf(x)
+    with np.errstate(over="ignore"):  # next to an end where it has no bound
+        density = np.exp(log_density)
     f, a = diffusion.coefficients(x)
     return {
         diffusion.variable: x,
-        "density": np.exp(log_density),
+        "density": density,
         "log_density": log_density,
         "cdf": state.cdf(x),
         "sf": state.sf(x),
