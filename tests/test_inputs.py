@@ -921,3 +921,9 @@ def test_what_cannot_be_meant_is_told_with_what_is_expected(asked, words):
 def test_targets_may_be_a_range_or_an_array_of_none():
     assert len(first_passage(WELLS, 0.5, range(2)).targets) == 2
     assert first_passage(WELLS, 0.5, np.array(1.0)).targets == (1.0,)
+
+
+def test_datapoints_along_the_weights_are_told_where_they_belong():
+    centres = np.array([0.0, 1.0, 2.5])
+    with pytest.raises(UserFunctionError, match=r"one row for each, as in w - c\[:, None\]"):
+        end_state(Landscape(losses=lambda w: (w - centres) ** 2, learning_rate=0.1))

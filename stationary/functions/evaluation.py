@@ -129,6 +129,11 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
             "\nIt is called with all points at once: use np.where in place of a Python `if`, or "
             "define gradients(w), which may decide point by point."
         )
+    elif "could not be broadcast together" in str(error):
+        text += (
+            "\nIt is called with all points at once: what each datapoint has of its own needs an "
+            "axis of its own, one row for each, as in w - c[:, None]."
+        )
     elif "Taylor" in str(error) or "not supported for the input types" in str(error):
         text += (
             "\nLeave out np.asarray and np.array around what is made of the argument, which is an "
