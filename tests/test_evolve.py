@@ -537,7 +537,7 @@ def test_grids_that_agree_by_chance_on_quantile_losses_claim_no_more_than_they_k
     mean, std = QUANTILES[seed]
     assert (np.abs(e.mean - mean) <= e.mean_error + 2e-6).all()
     assert (np.abs(e.std - std) <= e.std_error + 2e-6).all()
-    assert (e.mean_error < 1e-3).all()
+    assert (e.mean_error < 2.5e-4).all()  # 3e-4 without cells around jumps
 
 
 def followed(e, law, std=None):

@@ -250,10 +250,7 @@ class EndState(Numbers, Distribution):
 
     @property
     def mean_error(self) -> Any:
-        """The estimated absolute error of `mean()`, with its `mean_offset`.
-
-        Where that is nan: inf if it is not known, nan if there is none.
-        """
+        """The estimated absolute error of `mean()`; where that is nan inf, if it is not known."""
         mean, error = self._parts.mean
         return compact(error + self.unplaced(mean))
 

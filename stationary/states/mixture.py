@@ -45,6 +45,7 @@ from stationary.weight.moments import (
     power_mean,
 )
 from stationary.weight.quantiles import quantile, sample
+from stationary.weight.shares import log_probability_error
 
 FEW = 128  # points, that are no dearer together than what is found by halving
 
@@ -125,14 +126,14 @@ class Mixture:
         """The error of that: relative of the probability itself."""
         whole = self.log_between(lower, upper)
         if infinite(whole):  # next to nothing; or what lies where the functions have no values
-            lost = (c.log_probability_error(lower, upper) == math.inf for c in self.components)
+            lost = (log_probability_error(c, lower, upper) == math.inf for c in self.components)
             return math.inf if any(lost) else 0.0
         total: Any = 0.0
         for c in self.components:
             ends = converted(lower, c.arithmetic), converted(upper, c.arithmetic)
             own = c.log_probability(*ends)
             share = exp(min(log(c.weight) + own - whole, 0.0))
-            error = c.log_probability_error(*ends, own) + c.share_error + self.weight_error
+            error = log_probability_error(c, *ends, own) + c.share_error + self.weight_error
             total += share * error
         held = [a.weight for a in self.lumps if lower < a.position <= upper]
         return total + self.weight_error * exp(min(log(sum(held)) - whole, 0.0)) if held else total

@@ -24,7 +24,6 @@ from stationary.numbers.elementary import (
     depth_of,
     exp,
     finite,
-    log,
     log1p,
     logaddexp,
     logsumexp,
@@ -209,9 +208,9 @@ class Component:
     @property
     def leak(self) -> Any:
         """The most that can lie beyond panels that ended before the density was negligible."""
-        return sum(self._leak(self.density, side) for side in (0, 1))
+        return sum(self.leak_beyond(self.density, side) for side in (0, 1))
 
-    def _leak(self, density: Weight, side: int) -> Any:
+    def leak_beyond(self, density: Weight, side: int) -> Any:
         """The same beyond one end of the panels of a weight, which may be those of more octaves."""
         log_leak = density.log_leak(side) - self.log_norm
         return exp(number(min(log_leak, 0 * self.log_norm)))
@@ -281,7 +280,7 @@ class Component:
 
     def _deep(self, x: Array, *, left: bool) -> Array:
         side = 0 if left else 1
-        octaves = self._octaves(side, x)
+        octaves = self.octaves(side, x)
         result = np.full(len(x), -math.inf, dtype=x.dtype)
         for count in np.unique(octaves):
             table = self.deep(side, int(count))
@@ -293,7 +292,7 @@ class Component:
                 result[here] = table.log_mass(x[here], left=left) - self.log_norm
         return result
 
-    def _octaves(self, side: int, x: Array) -> Array:
+    def octaves(self, side: int, x: Array) -> Array:
         """How many octaves beyond what was sampled what lies beyond a point is integrated on."""
         octaves, found = np.zeros(len(x), dtype=int), self.density.sampling
         if self.density.fades[side]:
@@ -338,65 +337,6 @@ class Component:
                 parts.append(log_mass_between(wide, a, b) - self.log_norm)
         total = logsumexp(np.array(parts))
         return min(total, 0 * total)
-
-    def log_probability_error(self, low: Any, high: Any, share: Any = None) -> Any:
-        """The error of that: of the density, by what each panel holds between the two.
-
-        Where they hold next to nothing, the largest where there is most of it. `share` is the
-        log_probability, where that is known.
-        """
-        low = max(converted(low, self.arithmetic), self.interval[0])
-        high = min(converted(high, self.arithmetic), self.interval[1])
-        if not low < high:
-            return 0.0
-        if not self.is_known:
-            return math.inf
-        share = self.log_probability(low, high) if share is None else share
-        left_out = self._left_out(low, high, share)
-        if share > DEEP:
-            logs, part, panel = self.mesh.masses_between(np.array([low, high]), only=1)
-            tails = [
-                (t.log_between(low, high), t.error + self.density.errors[side])
-                for t, side in zip(self.density.tails, (0, -1), strict=True)
-                if t is not None and (t.holds(low) or t.holds(high))
-            ]
-            logs = np.append(logs[part == 1], [log_mass for log_mass, _ in tails])
-            own = np.append(self.panel_errors[panel[part == 1]], [error for _, error in tails])
-            error = number(exp(logs - logsumexp(logs)) @ own)
-            return 1.5 * (self.norm_error + error) + log1p(left_out)
-        if self.density.sampling.diffusion.uncertainty is not None:
-            # Much may not be known where there is little, and may be where little is seen.
-            mesh = self.deep_mesh
-            logs, part, panel = mesh.masses_between(np.array([low, high]), only=1)
-            logs, own = logs[part == 1], self.errors_on(mesh)[panel[part == 1]]
-            if len(logs):
-                return number(logsumexp(logs + own) - logsumexp(logs)) + log1p(left_out)
-        turns = self.density.turns
-        at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
-        at = at[finite(at)]
-        level = self.density(at)
-        known = finite(level)  # many digits compare no infinities
-        if known.any():
-            at, level = at[known], level[known]
-            at = at[np.asarray(level.max() - level <= VISIBLE, dtype=bool)]
-        error = number(self.errors_at(at).max())
-        return error + log1p(left_out)
-
-    def _left_out(self, low: Any, high: Any, log_share: Any) -> Any:
-        """The most that lies between two points and beyond the panels, as a part of a share.
-
-        Of a part of which there is little, that may be much.
-        """
-        found, left_out = self.density.sampling, 0.0
-        for side, out in enumerate((low < found.lower, high > found.upper)):
-            if not out:
-                continue
-            wide, near = self.density, np.array([(high, low)[side]])
-            if log_share < DEEP and (octaves := int(self._octaves(side, near)[0])):
-                wide = wide.beyond(side, octaves)  # what was integrated
-            if leak := number(self._leak(wide, side)):
-                left_out += exp(log(leak) - log_share) if log_share > -math.inf else math.inf
-        return left_out
 
     @cached_property
     def deep_mesh(self) -> Mesh:

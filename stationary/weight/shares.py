@@ -15,8 +15,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.elementary import (
+    converted,
     exp,
+    finite,
     log,
+    log1p,
     logsumexp,
     number,
     possible_growth,
@@ -24,7 +27,7 @@ from stationary.numbers.elementary import (
     to_float,
 )
 from stationary.process.known import SPREAD, share_of
-from stationary.weight.component import Component
+from stationary.weight.component import VISIBLE, Component
 from stationary.weight.mesh import DEEP, Mesh
 
 LINEAR = 0.1  # of log P on average: an error whose square is next to nothing beside it
@@ -45,6 +48,67 @@ def moved(c: Component, mesh: Mesh, panel: Array, measure: Array) -> Any:
     own = np.bincount(gaps[k[panel]], np.abs(to_float(measure)) * of_a[k[panel]])
     error += abs(float(density.s)) * float(np.sqrt(squares @ beyond**2))
     return error + density.k * SPREAD * share * float(np.sqrt((own**2).sum()))
+
+
+def log_probability_error(c: Component, low: Any, high: Any, share: Any = None) -> Any:
+    """The error of the log_probability between two points: by what each panel holds there.
+
+    Where they hold next to nothing, the largest where there is most of it. `share` is the
+    log_probability, where that is known.
+    """
+    low = max(converted(low, c.arithmetic), c.interval[0])
+    high = min(converted(high, c.arithmetic), c.interval[1])
+    if not low < high:
+        return 0.0
+    if not c.is_known:
+        return math.inf
+    share = c.log_probability(low, high) if share is None else share
+    left_out = _left_out(c, low, high, share)
+    if share > DEEP:
+        logs, part, panel = c.mesh.masses_between(np.array([low, high]), only=1)
+        tails = [
+            (t.log_between(low, high), t.error + c.density.errors[side])
+            for t, side in zip(c.density.tails, (0, -1), strict=True)
+            if t is not None and (t.holds(low) or t.holds(high))
+        ]
+        logs = np.append(logs[part == 1], [log_mass for log_mass, _ in tails])
+        own = np.append(c.panel_errors[panel[part == 1]], [error for _, error in tails])
+        error = number(exp(logs - logsumexp(logs)) @ own)
+        return 1.5 * (c.norm_error + error) + log1p(left_out)
+    if c.density.sampling.diffusion.uncertainty is not None:
+        # Much may not be known where there is little, and may be where little is seen.
+        mesh = c.deep_mesh
+        logs, part, panel = mesh.masses_between(np.array([low, high]), only=1)
+        logs, own = logs[part == 1], c.errors_on(mesh)[panel[part == 1]]
+        if len(logs):
+            return number(logsumexp(logs + own) - logsumexp(logs)) + log1p(left_out)
+    turns = c.density.turns
+    at = np.concatenate([[low], turns[(turns > low) & (turns < high)], [high]])
+    at = at[finite(at)]
+    level = c.density(at)
+    known = finite(level)  # many digits compare no infinities
+    if known.any():
+        at, level = at[known], level[known]
+        at = at[np.asarray(level.max() - level <= VISIBLE, dtype=bool)]
+    error = number(c.errors_at(at).max())
+    return error + log1p(left_out)
+
+
+def _left_out(c: Component, low: Any, high: Any, log_share: Any) -> Any:
+    """The most that lies between two points and beyond the panels, as a part of a share.
+
+    Of a part of which there is little, that may be much.
+    """
+    found, left_out = c.density.sampling, 0.0
+    for side, out in enumerate((low < found.lower, high > found.upper)):
+        if not out:
+            continue
+        wide, near = c.density, np.array([(high, low)[side]])
+        if log_share < DEEP and (octaves := int(c.octaves(side, near)[0])):
+            wide = wide.beyond(side, octaves)  # what was integrated
+        if leak := number(c.leak_beyond(wide, side)):
+            left_out += exp(log(leak) - log_share) if log_share > -math.inf else math.inf
+    return left_out
 
 
 def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
@@ -73,7 +137,7 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
     for i in np.flatnonzero(np.asarray(log_mass < DEEP, dtype=bool)).tolist():
         low, high = ends[i : i + 2]
         log_mass[i] = c.log_probability(low, high)
-        own[i] = max(own[i], c.log_probability_error(low, high, log_mass[i]))
+        own[i] = max(own[i], log_probability_error(c, low, high, log_mass[i]))
     if not c.is_known:
         return np.minimum(log_mass, 0), np.full(len(own), math.inf)
     some = np.asarray(own > 0, dtype=bool)
