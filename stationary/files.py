@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import io
 import os
-import secrets
 import select
 import stat
 import sys
@@ -238,7 +237,7 @@ def _beside(target: Path) -> Iterator[tuple[int, Path]]:
     os.stat(target.parent / ".")
     with suppress(FileNotFoundError):
         os.lstat(target)  # says whether its name is too long
-    part = target.parent / f".stationary-{secrets.token_hex(8)}.part"
+    part = target.parent / f".stationary-{os.urandom(8).hex()}.part"
     try:
         yield os.open(part, os.O_CREAT | os.O_EXCL | os.O_RDWR | BINARY, 0o600), part
     finally:

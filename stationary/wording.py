@@ -11,6 +11,7 @@ import numpy as np
 LN10 = math.log(10.0)
 LIGHT = math.log(1e-5)  # of a probability, from which on powers of ten say more
 MOST_NAMED = 4  # things of one kind in a sentence, or sentences of one kind
+SUFFIX = "_standard_error"  # of what a sample leaves unsure: a column of its own
 SECOND = 1  # places after the first digit of a standard error, to which a value is told
 EXACT = 1e-9  # error of a probability below which none is shown
 

@@ -266,7 +266,11 @@ def test_a_report_with_the_chain_needs_neither_scipy_nor_what_draws_and_parses()
         "import sys, stationary\n"
         f"stationary.analyze({TWO_MINIMA!r}).summary()\n"
         "heavy = {'matplotlib', 'scipy', 'click', 'multiprocessing'} & set(sys.modules)\n"
-        "assert not heavy, heavy"
+        "assert not heavy, heavy\n"
+        "rooms = ('evolution.', 'simulation.', 'sweeps.', 'show.drawing', 'sources.table')\n"
+        "others = tuple(f'stationary.{room}' for room in rooms)\n"
+        "unasked = [name for name in sys.modules if name.startswith(others)]\n"
+        "assert not unasked, unasked"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

@@ -15,9 +15,10 @@ from stationary.show.answer import Place, places
 from stationary.show.changed import answer, section, times_text, to_the
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.listing import in_doubles
-from stationary.show.sample import OF_BASINS, SUFFIX, rests_of, standard_error_text
+from stationary.show.sample import OF_BASINS, rests_of, standard_error_text
 from stationary.states.basin import Basin
 from stationary.wording import (
+    SUFFIX,
     error_text,
     estimate_text,
     known_text,

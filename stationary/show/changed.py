@@ -12,8 +12,8 @@ from stationary.questions.compared import changed_errors
 from stationary.questions.width.dilation import BasinBias
 from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
-from stationary.show.sample import SUFFIX
 from stationary.wording import (
+    SUFFIX,
     error_text,
     estimate_text,
     near_one_text,

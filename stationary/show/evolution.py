@@ -10,14 +10,16 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.distance import LEAST
+from stationary.errors import StationaryError
 from stationary.evolution.evolution import Evolution
 from stationary.evolution.seen import EvolutionAtom
 from stationary.evolution.standard_errors import EvolutionErrors
 from stationary.show.answer import places
 from stationary.show.bounds import Bounds
 from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
-from stationary.show.sample import SUFFIX, over_time, standard_error_text
+from stationary.show.sample import standard_error_text
 from stationary.wording import (
+    SUFFIX,
     error_text,
     estimate_text,
     plain_text,
@@ -29,6 +31,25 @@ from stationary.wording import (
 Errors = EvolutionErrors | None
 ATOMS = 2  # that have a column
 SURE, FAR = 4.0, 0.1  # standard errors, and deviations, beyond which walkers say otherwise
+
+
+def over_time(e: Evolution) -> tuple[EvolutionErrors | None, str]:
+    """The standard errors of an evolution, and what is said of them; nothing of what is exact."""
+    if e.diffusion.sample is None:
+        return None, ""
+    begun = "Drift and variance were estimated from a sample"
+    try:
+        known = e.standard_errors
+    except StationaryError as error:
+        return None, f"{begun}; what that leaves unsure is not known: {error}"
+    later = e.times > 0 if e.times[-1] > 0 else e.times == 0
+    if known is None or not np.isfinite(known.mean[later]).any():
+        why = (
+            "this was stopped, or drift or noise are too strong for cells, or pulses, to follow "
+            "other samples"
+        )
+        return None, f"{begun}; what that leaves unsure is not known: {why}."
+    return known, f"{begun}: standard errors hold what that leaves unsure of the diffusion."
 
 
 def text(e: Evolution) -> Report:

@@ -23,7 +23,7 @@ from stationary.show.drawing import (
     is_dark,
     symbol_of,
 )
-from stationary.show.sample import over_time
+from stationary.show.evolution import over_time
 
 CURVES = 6  # times at which the density is drawn
 SHARP = 30.0  # times the even density, beyond which a logarithmic axis shows more

@@ -13,7 +13,6 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole
 from stationary.line.junction import Side, SingularPoint
 from stationary.points import points_inside
-from stationary.questions.influence import StandardErrors
 from stationary.sgd.basins import SETTLED, SgdBasin
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.layout import LEVELS, picked
@@ -27,6 +26,7 @@ from stationary.wording import digits_left, many_digits_text
 
 if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
+    from stationary.questions.influence import StandardErrors
 
 BASIN = (
     "position offset position_error at_wall lower lower_error upper upper_error mass log_mass "

@@ -23,10 +23,9 @@ from stationary.show.drawing import (
     spans_decades,
 )
 from stationary.show.sweep import value_text
-from stationary.sweeps.answers import SUFFIX
 from stationary.sweeps.arrhenius import RATES, rate_of
 from stationary.sweeps.sweep import Sweep
-from stationary.wording import known_text
+from stationary.wording import SUFFIX, known_text
 
 DASHES = ("-", "--", ":", "-.")
 PALEST = 0.3  # strength of the first of more curves than there are dashes

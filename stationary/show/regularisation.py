@@ -13,9 +13,10 @@ from stationary.questions.regularisation.path import RegularisationPath
 from stationary.show.answer import places
 from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, symbol_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.show.sample import SUFFIX, rests_of, standard_error_text
+from stationary.show.sample import rests_of, standard_error_text
 from stationary.states.basins import basins_of
 from stationary.wording import (
+    SUFFIX,
     error_text,
     known_text,
     last_rate_text,

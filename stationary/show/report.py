@@ -17,7 +17,6 @@ from stationary.process.landscape import Landscape
 from stationary.show.answer import distance_text, interval_text, places
 from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
-from stationary.show.influence import errors_of
 from stationary.show.layout import (
     LEVELS,
     WIDTH,
@@ -78,11 +77,19 @@ def text(analysis: Analysis) -> Report:
             "Where the density has no bound": _unbounded(analysis),
             "End state": [*_of_limit(asked), *_moments(analysis)],
             "Ends of the domain": _ends(analysis),
-            "How sure the sample makes this": errors_of(analysis),
+            "How sure the sample makes this": _of_sample(analysis),
             "How far to trust this": _trust(analysis),
             f"To {asked.end_state.digits} digits": _many_digits(asked),
         }
     )
+
+
+def _of_sample(analysis: Analysis) -> list[Line]:
+    if analysis.diffusion.sample is None:
+        return []
+    from stationary.show.influence import errors_of  # seldom needed
+
+    return errors_of(analysis)
 
 
 def _head(analysis: Analysis) -> list[str]:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from stationary.analysis import Analysis
 from stationary.errors import StationaryError
-from stationary.evolution.evolution import Evolution
-from stationary.evolution.standard_errors import EvolutionErrors
-from stationary.questions.influence import StandardErrors
 from stationary.questions.kernels import refusal
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-from stationary.sweeps.answers import SUFFIX as SUFFIX
-from stationary.wording import SECOND, plain_text
+from stationary.wording import SECOND, SUFFIX, plain_text
+
+if TYPE_CHECKING:
+    from stationary.questions.influence import StandardErrors
 
 # What has one for each basin: what a basin calls it, and `StandardErrors`.
 OF_BASINS = {
@@ -70,25 +67,6 @@ class OfSample:
     def positions(self) -> dict[float, float]:
         """Of all equilibria that have one."""
         return {} if self.known is None else rests_of(self.analysis.rounded.end_state, self.known)
-
-
-def over_time(e: Evolution) -> tuple[EvolutionErrors | None, str]:
-    """The standard errors of an evolution, and what is said of them; nothing of what is exact."""
-    if e.diffusion.sample is None:
-        return None, ""
-    begun = "Drift and variance were estimated from a sample"
-    try:
-        known = e.standard_errors
-    except StationaryError as error:
-        return None, f"{begun}; what that leaves unsure is not known: {error}"
-    later = e.times > 0 if e.times[-1] > 0 else e.times == 0
-    if known is None or not np.isfinite(known.mean[later]).any():
-        why = (
-            "this was stopped, or drift or noise are too strong for cells, or pulses, to follow "
-            "other samples"
-        )
-        return None, f"{begun}; what that leaves unsure is not known: {why}."
-    return known, f"{begun}: standard errors hold what that leaves unsure of the diffusion."
 
 
 def rests_of(state: EndState, known: StandardErrors) -> dict[float, float]:

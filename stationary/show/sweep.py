@@ -14,11 +14,11 @@ from stationary.aliases import Array
 from stationary.result import plain
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, rows_of, tabulated
 from stationary.show.sample import standard_error_text
-from stationary.sweeps.answers import SUFFIX
 from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Crossover, Sweep, from_sample
 from stationary.wording import (
     MOST_NAMED,
+    SUFFIX,
     error_text,
     estimate_text,
     joined,

@@ -32,7 +32,6 @@ from stationary.sources.columns import is_table
 from stationary.sources.running import RUNNING, registered, run_in, source_text
 from stationary.sources.saved import read_saved
 from stationary.sources.settings import COMMON, KNOWN, LOSSES, SGD, accepted_names
-from stationary.sources.table import table
 from stationary.wording import joined
 
 PLANE = (PlaneDiffusion, PlaneLandscape)
@@ -83,6 +82,8 @@ def _table(path: Any, parameters: Any, changes: dict[str, Any]) -> Landscape | D
             f"{path}: a table has no parameters, but {short(dict(parameters))} came. Leave them "
             "out."
         )
+    from stationary.sources.table import table  # most files are none
+
     found = table(path)
     _require_known(changes, COMMON if found.kind == "process" else (*SGD, *COMMON), path)
     return found.process(**changes)

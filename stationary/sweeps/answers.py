@@ -15,7 +15,6 @@ import numpy as np
 from stationary.aliases import Array
 
 TEXTS = ("status", "reason", "kind")
-SUFFIX = "_standard_error"  # of what a sample leaves unsure: a column of its own
 Place = tuple[int, ...]  # of a point in the grid
 
 

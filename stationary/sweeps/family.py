@@ -33,7 +33,6 @@ from stationary.states.solve import end_state
 from stationary.sweeps.answers import (
     OF_MINIMA,
     SCALARS,
-    SUFFIX,
     TEXTS,
     Answer,
     Answers,
@@ -43,6 +42,7 @@ from stationary.sweeps.answers import (
     blank,
 )
 from stationary.sweeps.quantities import Quantity, known_errors, measured
+from stationary.wording import SUFFIX
 
 Parameters = dict[str, Any]  # numbers, and the name of a convention
 

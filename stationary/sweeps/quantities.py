@@ -20,7 +20,7 @@ from stationary.functions.evaluation import explained, name_of
 from stationary.functions.given import way_out
 from stationary.questions.influence import StandardErrors
 from stationary.states.quantiles import quantiles
-from stationary.sweeps.answers import SUFFIX
+from stationary.wording import SUFFIX
 
 Quantity = Callable[[Any], Any]
 # By the name and the basin's place: the value, its error, and that of a sample.

@@ -19,7 +19,6 @@ from stationary.files import STANDARD
 from stationary.sweeps.answers import (
     OF_MINIMA,
     SCALARS,
-    SUFFIX,
     TEXTS,
     Answer,
     Answers,
@@ -27,6 +26,7 @@ from stationary.sweeps.answers import (
     Points,
 )
 from stationary.sweeps.tasks import Grid
+from stationary.wording import SUFFIX
 
 CLOSE = 1e-6  # of a number: nearer than that other machines may round it, other processes do not
 

@@ -24,7 +24,6 @@ from stationary.sweeps.answers import (
     MOMENTS,
     OF_MINIMA,
     SCALARS,
-    SUFFIX,
     Minimum,
     Numbers,
     blank,
@@ -36,6 +35,7 @@ from stationary.sweeps.plan import planned
 from stationary.sweeps.quantities import columns_of
 from stationary.sweeps.resume import Journal, journal_in, known_points
 from stationary.sweeps.tasks import STEP, Grid, Solved, run
+from stationary.wording import SUFFIX
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
