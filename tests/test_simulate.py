@@ -26,6 +26,7 @@ from stationary import (
     load,
     simulate,
 )
+from stationary.process.initial import Initial
 from stationary.simulation.result import Ending
 from stationary.simulation.sgd import SgdStepper
 from stationary.simulation.streams import Moments
@@ -161,6 +162,24 @@ def test_standard_errors_are_as_large_as_the_errors():
     assert (spread > 0.7).all()
     assert (spread < 1.3).all()
     assert (np.abs(z[:, :3].mean(axis=0)) < 4 / math.sqrt(60)).all()
+
+
+@pytest.mark.parametrize("law", ["normal:0.5,0.3", "uniform:-1,2", [0.0, 1.0, 1.0, 3.0, 5.0]])
+def test_starts_share_their_law_evenly_and_errors_hold_over_many_seeds(law):
+    """At step 0 next to nothing is left to chance; after ten errors are those of the noise."""
+    p, walkers = parabolas([0, 1], learning_rate=0.1), 300
+    start = Initial.of(law, domain=LINE, name="start")
+    mean, var = start.mean(), start.var()
+    z, left = [], 0.9**10
+    for seed in range(30):
+        s = simulate(p, law, walkers=walkers, steps=10, burn_in=0, every=10, seed=seed)
+        z.append([(s.means[0] - mean) / s.mean_errors[0], (s.stds[0] - var**0.5) / s.std_errors[0]])
+        late = math.sqrt((1 - left**2) * 0.1 * 0.25 / 1.9 + left**2 * var)
+        z[-1] += [(s.means[1] - 0.5 - left * (mean - 0.5)) / s.mean_errors[1]]
+        z[-1] += [(s.stds[1] - late) / s.std_errors[1]]
+    root = np.sqrt((np.array(z) ** 2).mean(axis=0))
+    assert (root[:2] < 0.2).all()  # of independent draws 1
+    assert (root[2:] < 1.4).all()
 
 
 def test_the_autocorrelation_time_is_that_of_an_autoregression():

@@ -279,6 +279,17 @@ class Initial(Distribution):
             return self._inverted(share, 1 - share)
         return generator.choice(self.points, size=count, p=self.weights / self.weights.sum())
 
+    def evenly(self, count: int, generator: np.random.Generator) -> Array:
+        """One draw from each of so many equal shares of the law, in random order.
+
+        Each by itself is a draw from the law. Means over all scatter less than those of independent
+        draws, whatever they are of, so that standard errors that take them for such are not too
+        small.
+        """
+        part, share = np.arange(count), generator.random(count)
+        below, above = part + share + 2.0**-54, part[::-1] + (1 - share)  # never 0
+        return generator.permutation(self._inverted(below / count, above / count))
+
     def __repr__(self) -> str:
         return f"<Initial: {self.text}>"
 

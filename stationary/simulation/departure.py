@@ -59,7 +59,7 @@ def starting_positions(
     notes += start.notes
     if walkers is None and start.samples >= 2 and np.ndim(initial) == 1:
         return np.array(initial, dtype=float), notes
-    return np.asarray(start.rvs(walkers or WALKERS, rng), dtype=float), notes
+    return start.evenly(walkers or WALKERS, rng), notes
 
 
 def ends_of(

@@ -35,9 +35,10 @@ class Simulation(Result, Estimate):
     """The walkers of one process, observed for a time.
 
     Errors are standard errors between independent walkers, so that autocorrelation is in them.
-    They do not hold the error of a finite time step, nor what a walker that has not mixed would
-    have told later: see `metastable`. Those of `var` and `std` suppose that the fourth moment is
-    finite. An event that no walker saw, or every one always, has the error 1 / walkers.
+    Those that start from a law have one equal share of it each, so that they scatter less than
+    their errors say. Errors do not hold that of a finite time step, nor what a walker that has not
+    mixed would have told later: see `metastable`. Those of `var` and `std` suppose that the fourth
+    moment is finite. An event that no walker saw, or every one always, has the error 1 / walkers.
 
     Attributes
     ----------

@@ -68,8 +68,9 @@ def simulate(
         path of a file that describes either.
     initial
         Where walkers start: see `stationary.initial`. None: where the process says, else spread
-        evenly over its domain or, on an infinite one, around its attracting points. An array of
-        positions without `walkers` is taken as it is, one walker from each.
+        evenly over its domain or, on an infinite one, around its attracting points. Of a law each
+        walker has one of as many equal shares. An array of positions without `walkers` is taken as
+        it is, one walker from each.
     walkers
         How many, independent of each other; 1000 if nothing is said.
     steps
