@@ -14,7 +14,7 @@ from stationary import Diffusion, LandscapeError, analyze, end_state, fit
 from stationary.show.fit import _peaks
 from stationary.sources.series.chain import Chain
 from stationary.sources.series.chart import Even, chart_of
-from stationary.sources.series.lags import Verdict
+from stationary.sources.series.lags import Verdict, _unit_root
 from stationary.sources.series.likelihood import _cells, _gaussian
 from stationary.sources.series.runs import runs_of
 
@@ -257,6 +257,31 @@ def test_a_walk_without_an_end_state_is_not_called_a_diffusion_that_has_one():
     assert "not decided" in found.lags.verdict.value
     white = fit(np.random.default_rng(2).normal(size=1000), dt=0.1)
     assert "white noise would look the same" in white.lags.verdict.value
+
+
+@pytest.mark.parametrize("seed", [12, 16])
+def test_a_short_walk_that_seems_to_forget_is_not_decided(seed):
+    """300 steps had "it is a diffusion" and a mean of -8.5 (its error 1.1), as 8 in 100 did."""
+    found = fit(np.random.default_rng(seed).normal(size=300).cumsum(), dt=1.0)
+    assert found.runs.duration > 10 * found.found.chain.relaxation_time
+    assert found.lags.verdict is Verdict.WALK
+    said = " ".join(str(found).split())
+    assert "It is not decided: of walks without an end state" in said
+    assert "which the series is not, or not for certain" in said
+
+
+def test_a_walk_is_taken_for_what_has_an_end_state_in_one_of_a_hundred():
+    """Also where times are irregular; what has one is told from it after 50 times its memory."""
+    walks, others = [], []
+    for seed in range(1000):
+        rng = np.random.default_rng(seed)
+        time = rng.exponential(size=300).cumsum()
+        up = rng.normal(size=300) * np.sqrt(np.diff(time, prepend=0))
+        walks.append(_unit_root(runs_of(up.cumsum(), None, time)))
+        others.append(_unit_root(runs_of(ornstein_uhlenbeck(0.16, 300, seed), 0.16, None)))
+    few, most = (np.mean([s < c for s, c in x]) for x in (walks, others))
+    assert 0.002 < few < 0.02
+    assert most > 0.95
 
 
 def test_curves_of_a_fit_take_numbers_and_arrays_of_any_shape():

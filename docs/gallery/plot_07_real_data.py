@@ -48,7 +48,7 @@ ratio, float(analysis.standard_errors.log_ratios[0, 1]), analysis.influence.top(
 # A series
 # --------
 # A recorded series gives drift, variance and end state by maximum likelihood, however far apart the
-# observations are, and a verdict on whether a diffusion it is.
+# observations are, and a verdict on whether a diffusion could have made it.
 x = np.zeros(4000)
 for i in range(1, len(x)):
     x[i] = 0.9 * x[i - 1] + 0.3 * rng.normal()

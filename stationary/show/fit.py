@@ -126,6 +126,8 @@ def text(f: Fit) -> Report:
                 f"{power_text(lags.trend[1])} times as likely (above 10^3.5: not stationary)."
                 if lags.trend[1] > 1
                 else "Less its linear trend it is no more likely.",
+                f"Dickey and Fuller's statistic is {lags.unit_root[0]:.2f} (of 100 walks without "
+                f"an end state one is below {lags.unit_root[1]:.2f}).",
             ],
         }
     )
@@ -168,6 +170,7 @@ def data(f: Fit) -> dict[str, Any]:
         "lags": rows_of("observations time speed standard_error", *ladder),
         "halves": lags.halves,
         "trend": {"slope": lags.trend[0], "log_gain": lags.trend[1]},
+        "unit_root": {"statistic": lags.unit_root[0], "of_one_walk_in_100": lags.unit_root[1]},
         "curves": table(f),
         "basins": basins,
     } | picked(f.found, "log_likelihood converged")

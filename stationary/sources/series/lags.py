@@ -3,6 +3,15 @@
 With the end state and the shape of the variance as fitted, how fast the process runs is fitted
 anew to steps over 1, 2, 4, ... observations. A diffusion runs equally fast at every lag. Noise of
 the measurement looks like fast motion at short lags; inertia, like slow motion there.
+
+Whether it has an end state at all is Dickey and Fuller's question [1]_: a walk without one comes
+back to its mean, too, but seldom as much.
+
+References
+----------
+.. [1] D. A. Dickey, W. A. Fuller, J. Amer. Statist. Assoc. 74 (1979) 427.
+.. [2] J. G. MacKinnon, Critical values for cointegration tests, Queen's Economics Department
+   Working Paper 1227 (2010), table 2: with a constant, at 1 per cent.
 """
 
 from __future__ import annotations
@@ -10,6 +19,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
+
+import numpy as np
 
 from stationary.errors import LandscapeError
 from stationary.result import Listed
@@ -21,13 +32,16 @@ LADDER = (1, 2, 4, 8, 16)  # observations: noise shows at short lags, inertia be
 SURE = 3.0  # standard errors
 WORTH = 0.05  # relative difference that is worth a word
 ENOUGH = 10.0  # relaxation times: a random walk of any length shows fewer
+WALK = (-79.433, -16.786, -6.5393, -3.43035)  # of 1 / steps: one walk in 100 is below it [2]_
 UNTOLD = 0.5  # relative standard error of a lag that tells nothing any more
 
 
 class Verdict(Enum):
     """What the ladder says of the model; the value is what a person reads."""
 
-    DIFFUSION = "a diffusion: it runs equally fast at every lag"
+    DIFFUSION = (
+        "consistent with a diffusion: it runs equally fast at every lag, as far as the series tells"
+    )
     NOISE = (
         "measurement noise, or jumps, on top of a diffusion: it runs faster at short lags than at "
         "long ones; fit every second or fourth observation, or take the noise out"
@@ -55,6 +69,10 @@ class Verdict(Enum):
         "not decided: the series lasts less than ten of the times in which it forgets, as a walk "
         "without an end state would, too; observe it longer"
     )
+    WALK = (
+        "not decided: of walks without an end state more than one in 100 come back to their mean "
+        "as much (see the ladder of lags); observe it longer"
+    )
     NOT_STATIONARY = (
         "not stationary: its two halves differ by more than chance, or less a linear trend it is "
         "far more likely (see the ladder of lags); fit parts of it, or take the trend out"
@@ -76,6 +94,8 @@ class Lags(Listed):
         speed.
     trend
         The slope of its linear trend, and by how much the log of its likelihood grows without it.
+    unit_root
+        Dickey and Fuller's statistic, and what one in 100 walks without an end state is below.
     """
 
     lags: tuple[int, ...]
@@ -84,6 +104,7 @@ class Lags(Listed):
     errors: tuple[float, ...]
     halves: tuple[float, float]
     trend: tuple[float, float]
+    unit_root: tuple[float, float]
     verdict: Verdict
 
 
@@ -104,14 +125,17 @@ def lags_of(found: Fitted) -> Lags:
         # Of squared sums of so many increments, one for each observation: those of steps that share
         # k of them have the correlation (k / lag)^2.
         errors.append(error * math.sqrt((2 * lag * lag + 1) / (3 * lag)))
-    halves, trend = _halves(runs, chain), _trend(found)
+    halves, trend, unit_root = _halves(runs, chain), _trend(found), _unit_root(runs)
     return Lags(
-        tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves, trend,
+        tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves, trend, unit_root,
         Verdict.JUMPS
         if chain.impossible(cells.counts(runs.classes()))
         else Verdict.NOT_STATIONARY
         if trend[1] > (SURE + 1) ** 2 / 2
-        else _verdict(speeds, errors, halves, reversing, runs.duration / chain.relaxation_time),
+        else _verdict(
+            speeds, errors, halves, reversing, runs.duration / chain.relaxation_time,
+            unit_root[0] > unit_root[1],
+        ),
     )  # fmt: skip
 
 
@@ -140,6 +164,21 @@ def _trend(found: Fitted) -> tuple[float, float]:
     return slope, gain
 
 
+def _unit_root(runs: Runs) -> tuple[float, float]:
+    """How far steps lead back to the mean, in standard errors, and where a walk's seldom do.
+
+    They are taken where the noise is even, and each in units of what noise makes of it.
+    """
+    start, stop, time = runs.steps()
+    root = np.sqrt(time)
+    x = np.stack([root, root * (start - start.mean())])
+    inverse = np.linalg.inv(x @ x.T)
+    y = (stop - start) / root
+    found = inverse @ (x @ y)
+    error = math.sqrt(float(((y - found @ x) ** 2).sum()) / (len(y) - 2) * inverse[1, 1])
+    return float(found[1]) / error, float(np.polyval(WALK, 1 / len(y)))
+
+
 def _halves(runs: Runs, chain: Chain) -> tuple[float, float]:
     first, second = runs.halves()
     values = (first.all, second.all)
@@ -163,11 +202,14 @@ def _verdict(
     halves: tuple[float, float],
     reversing: bool,
     memories: float,
+    may_walk: bool,
 ) -> Verdict:
     if max(halves) > SURE + 1:
         return Verdict.NOT_STATIONARY
     if memories <= ENOUGH and len(speeds) > 1:
         return Verdict.SHORT  # its end state, which speeds are fitted with, is not known
+    if may_walk:
+        return Verdict.WALK
     for speed, error in zip(speeds[1:], errors[1:], strict=True):
         apart = math.log(speed / speeds[0])
         # The first is as well known as can be: what another one is off by is independent of it.
