@@ -337,7 +337,7 @@ def sweep(
     from stationary.progress import processes
     from stationary.sources.ranges import pairs_from, values_from
     from stationary.sweeps.arrhenius import FEWEST
-    from stationary.sweeps.resume import beside, settle, table_in
+    from stationary.sweeps.resume import beside, table_in
     from stationary.sweeps.sweep import sweep as run
 
     quantities = tuple(
@@ -379,12 +379,9 @@ def sweep(
 
     if resume and to.csv is None:
         raise click.UsageError("--resume goes on from a table: name it with --csv FILE.")
-    journal = None if to.gathered is not None else beside(to.csv, resume)
     drawing = {"arrhenius": True} if arrhenius else {}
-    try:
+    with beside(None if to.gathered is not None else to.csv, resume) as journal:
         found = to.answer(find, has_table=lambda f: bool(len(f.rows)), dear=True, **drawing)
-    finally:
-        settle(journal, to.csv)
     if not found.complete:
         n = len(found.rows)
         kept = f"{n} point{' is' if n == 1 else 's are'} done and kept"

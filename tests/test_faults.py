@@ -20,6 +20,7 @@ import pytest
 import stationary
 from stationary import sweep
 from stationary.delivery import Stop
+from stationary.sweeps.resume import Journal
 
 TWO_MINIMA = str(Path(__file__).parent.parent / "examples" / "two_minima.py")
 
@@ -317,3 +318,79 @@ def test_rows_that_cannot_be_written_are_printed(tmp_path):
     assert "k,status,reason" in done.stdout
     rows = done.stdout.split("\nk,status")[1].splitlines()[1:]
     assert [float(row.split(",")[0]) for row in rows if row] == [0.5, 0.75, 1.0, 1.25, 1.5]
+
+
+def of_drift(k):
+    return stationary.Diffusion(lambda x: -k * x, 1.0, (-3, 3))
+
+
+def landscape_of(k):
+    return stationary.Landscape(
+        lambda w: (k * w**2 / 2 - w, k * w**2 / 2 + w), learning_rate=0.1, domain=(-3, 3)
+    )
+
+
+def stopped_after(done):
+    def tell(n, _):
+        if n >= done:
+            raise KeyboardInterrupt
+
+    return tell
+
+
+def test_two_sweeps_do_not_append_to_one_journal(tmp_path):
+    """Each would take the points of the other for its own."""
+    with (
+        Journal(tmp_path / "j", None),
+        pytest.raises(stationary.LandscapeError, match="a sweep that is running appends"),
+    ):
+        sweep(of_drift, {"k": [1, 2]}, journal=tmp_path / "j")
+    assert not list(tmp_path.iterdir())  # nothing of neither
+    assert sweep(of_drift, {"k": [1, 2]}, journal=tmp_path / "j").complete
+
+
+def test_a_journal_stays_where_its_table_was_not_written(tmp_path, run, monkeypatch):
+    """Also where the table is newer, as one that was copied to its place."""
+    (tmp_path / "k.py").write_text(KILLED)
+    monkeypatch.chdir(tmp_path)
+    assert swept(tmp_path, "--csv", "t.csv", DIE="1").returncode == -signal.SIGKILL
+    points = (tmp_path / "t.csv.part").read_text()
+    (tmp_path / "t.csv").write_text("k\n")
+    command = "sweep", "k.py", "--set", "k=0.5:1.5:5", "--csv", "t.csv", "--resume"
+    code, _, err = run(*command)
+    assert code == 1
+    assert "no column status" in err
+    assert (tmp_path / "t.csv.part").read_text() == points
+    (tmp_path / "t.csv").unlink()
+    assert run(*command)[0] == 0
+    assert not (tmp_path / "t.csv.part").exists()
+
+
+def test_what_is_asked_anew_is_not_missing_where_a_sweep_goes_on(tmp_path):
+    """Points of the table had no width, without a word."""
+    first = sweep(of_drift, {"k": [1, 2, 3]}, quantities=["entropy"], progress=stopped_after(2))
+    with pytest.raises(stationary.LandscapeError, match="width is not known there, and 0.707"):
+        sweep(of_drift, {"k": [1, 2, 3]}, quantities=["entropy", "width"], resume=first)
+    table = first.table() | {"entropy": first.table()["entropy"] + 1}
+    with pytest.raises(stationary.LandscapeError, match=r"entropy is 2.07\d* there, and 1.07"):
+        sweep(of_drift, {"k": [1, 2, 3]}, quantities="entropy", resume=table)
+    table = first.table() | {"mean": ["0", "much"], "remark": ["a", "b"]}
+    with pytest.raises(stationary.LandscapeError, match="row 2 of the table .* mean = 'much'"):
+        sweep(of_drift, {"k": [1, 2, 3]}, quantities="entropy", resume=table)
+    del table["mean_error"], table["log_mass_0"], table["mean"]
+    with pytest.raises(stationary.LandscapeError, match="no column mean"):
+        sweep(of_drift, {"k": [1, 2, 3]}, quantities="entropy", resume=table)
+
+
+def test_points_of_a_table_outlive_a_second_stop():
+    """Also those of a family of learning rates that is not yet solved as a whole."""
+    axes = {"learning_rate": [0.05, 0.1, 0.2], "batch_size": [1]}
+    made = functools.partial(sweep, landscape_of, {"k": [1, 2]}, quantities="entropy", **axes)
+    whole = made()
+    table = {name: column[[0, 1, 4]] for name, column in whole.table().items()}
+    again = made(resume=table, progress=stopped_after(1))
+    assert not again.complete
+    assert [(row.parameters["k"], row.learning_rate) for row in again.rows] == [
+        (1, 0.05), (1, 0.1), (1, 0.2), (2, 0.1),
+    ]  # fmt: skip
+    assert again.rows[3] == whole.rows[4]

@@ -6,11 +6,10 @@ import csv
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from stationary.sweeps.answers import (
     Minimum,
     Points,
 )
+from stationary.sweeps.quantities import QUANTITIES
 from stationary.sweeps.tasks import Grid
 from stationary.wording import SUFFIX
 
@@ -49,27 +49,69 @@ def table_in(path: Path | None) -> dict[str, list[str]] | None:
         raise LandscapeError(f"{path}: this is no table to go on from: {error}.") from error
 
 
-@dataclass
 class Journal:
     """A file to which points are appended as they are done: one line of JSON for each.
 
-    What cannot be appended, as where the disk is full, ends the journal and not the sweep.
+    What cannot be appended, as where the disk is full, ends the journal and not the sweep. One
+    sweep at a time has it.
     """
 
-    path: Path
-    grid: Grid
-    fails: bool = False
+    def __init__(self, path: Path, grid: Grid) -> None:
+        self.path, self.grid = path, grid
+        self.file: TextIO | None = None  # None where it cannot be written
 
-    def __call__(self, start: int, answers: Answers) -> None:
-        """Keep the points from this one on; not all of them at once, which are in no danger."""
-        if self.fails or len(answers) == len(self.grid):
+    def __enter__(self) -> Journal:
+        file = None
+        with suppress(OSError):
+            file = self.file = self.path.open("a", encoding="utf-8")
+        if file is not None and not _held(file):
+            file.close()
+            raise LandscapeError(
+                f"{self.path}: a sweep that is running appends to this file. Wait for it to end, "
+                "or name another one."
+            )
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.file is not None:
+            with suppress(OSError):
+                self.file.close()
+            with suppress(OSError):
+                if not self.path.stat().st_size:
+                    self.path.unlink()
+
+    def known(self) -> dict[int, Answer]:
+        """The points that are in it."""
+        if not self.path.exists() or (self.path.is_file() and not self.path.stat().st_size):
+            return {}
+        return known_points(journal_in(self.path), self.grid)
+
+    def keep(self, start: int, answers: Answers) -> None:
+        """Append the points from this one on; not all of them at once, which are in no danger."""
+        if self.file is None or self.file.closed or len(answers) == len(self.grid):
             return
         rows = (self.grid.values(start + i) | _columns(answer) for i, answer in enumerate(answers))
         try:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write("".join(f"\n{json.dumps(row)}" for row in rows))
+            self.file.write("".join(f"\n{json.dumps(row)}" for row in rows))
+            self.file.flush()
         except OSError:
-            self.fails = True
+            with suppress(OSError):
+                self.file.close()
+
+
+def _held(file: TextIO) -> bool:
+    """Take a file for this process; False if another one has it. True where that is not known."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # some disks of networks know no locks
+        pass
+    return True
 
 
 def _columns(answer: Answer) -> dict[str, Any]:
@@ -84,25 +126,32 @@ def _columns(answer: Answer) -> dict[str, Any]:
     return row
 
 
-def beside(table: Path | None, resumed: bool) -> Path | None:
-    """The journal of the sweep whose table will be written to this file; None of what is none."""
+@contextmanager
+def beside(table: Path | None, resumed: bool) -> Iterator[Path | None]:
+    """The journal of the sweep whose table will be written to this file; None of what is none.
+
+    It is removed in the end if the table, which holds all of it, was written meanwhile.
+    """
     if table is None or str(table) == STANDARD or (table.exists() and not table.is_file()):
-        return None
-    path = table.with_name(f"{table.name}.part")
-    if path.exists() and not resumed:
-        raise LandscapeError(
-            f"{path}: points of a sweep that was killed are in this file. --resume goes on from "
-            "them; to begin anew, delete it."
-        )
-    return path
-
-
-def settle(journal: Path | None, table: Path | None) -> None:
-    """Remove a journal of which all is in a table that was written after it."""
-    if journal is None or table is None or not (journal.exists() and table.exists()):
+        yield None
         return
-    if journal.stat().st_mtime_ns <= table.stat().st_mtime_ns:
-        journal.unlink(missing_ok=True)
+    path, before = table.with_name(f"{table.name}.part"), _stamp(table)
+    if not resumed and path.exists() and path.stat().st_size:
+        raise LandscapeError(
+            f"{path}: points of a sweep that was killed, or still runs, are in this file. "
+            "--resume goes on from them; to begin anew, delete it."
+        )
+    try:
+        yield path
+    finally:
+        if _stamp(table) != before:
+            path.unlink(missing_ok=True)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """What changes where a file is written."""
+    found = path.stat() if path.exists() else None
+    return None if found is None else (found.st_ino, found.st_mtime_ns)
 
 
 def journal_in(path: Path) -> dict[str, list[Any]]:
@@ -132,17 +181,28 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
             "mapping of the names of columns to their values, as of Sweep.table()."
         )
     columns: Mapping[str, Sequence[Any]] = table.table() if hasattr(table, "table") else table
-    lost = [c for c in (*axes, *SCALARS) if c not in columns and SUFFIX not in c]
+    labels = [c[5:] for c in columns if re.fullmatch(r"kind_\d+", c)]
+    own = [f"{n}_{label}" for label in labels for n in OF_MINIMA]
+    lost = [c for c in (*axes, *SCALARS, *own) if c not in columns and SUFFIX not in c]
     if lost:
         raise LandscapeError(
             f"{name}: the table to go on from has no column {lost[0]}: it is that of another "
             "sweep. Name the one that was stopped."
         )
+    read = {*axes, *SCALARS, *own}
+    asked = tuple(grid.recipe.quantities or ())
+    columns = {c: v for c, v in columns.items() if c in read or c.startswith(asked)}
     words = {v for values in axes.values() for v in values if isinstance(v, str)}
     places = [{_key(v): i for i, v in enumerate(values)} for values in axes.values()]
     found = {}
-    for values in zip(*columns.values(), strict=True):
+    for line, values in enumerate(zip(*columns.values(), strict=True), 1):
         row = {c: _read(c, v, words) for c, v in zip(columns, values, strict=True)}
+        if strange := [c for c in row if row[c] is None]:
+            value = columns[strange[0]][line - 1]
+            raise LandscapeError(
+                f"{name}: row {line} of the table to go on from has {strange[0]} = {value!r:.40}. "
+                "Delete that row: its point is then solved again."
+            )
         place = tuple(at.get(_key(row[n]), -1) for n, at in zip(axes, places, strict=True))
         if min(place) < 0:
             where = ", ".join(
@@ -152,16 +212,16 @@ def known_points(table: Any, grid: Grid) -> dict[int, Answer]:
                 f"{name}: the table to go on from has a point at {where}, which is not asked for "
                 "now. Ask for the same values, or name another file."
             )
-        labels = [c[5:] for c in columns if re.fullmatch(r"kind_\d+", c) and row[c]]
+        there = [label for label in labels if row[f"kind_{label}"]]
         minima = tuple(
-            Minimum(**{n: row[f"{n}_{k}"] for n in OF_MINIMA if f"{n}_{k}" in row}) for k in labels
+            Minimum(**{n: row[f"{n}_{k}"] for n in OF_MINIMA if f"{n}_{k}" in row}) for k in there
         )
         extras = {  # as `measured` gives them
             (q, at): (row[column], *(row.get(column + e, math.nan) for e in ("_error", SUFFIX)))
-            for q in grid.recipe.quantities or ()
+            for q in asked
             for at, column in (
                 (None, q),
-                *((m.position, f"{q}_{label}") for m, label in zip(minima, labels, strict=True)),
+                *((m.position, f"{q}_{label}") for m, label in zip(minima, there, strict=True)),
             )
             if not math.isnan(row.get(column, math.nan))
         }
@@ -204,6 +264,13 @@ def _apart(then: Answer, now: Answer) -> tuple[str, Any, Any] | None:
             ("a minimum", a.position, b.position, 0.0),
             ("the log of a mass", a.log_mass, b.log_mass, a.mass_error + b.mass_error),
         ]
+    for (quantity, place), (value, off, *_) in (now.extras or {}).items():
+        old = {at: v for (q, at), v in (then.extras or {}).items() if q == quantity}
+        at = min(old, key=lambda x: abs((x or 0.0) - (place or 0.0)), default=None)
+        if not old and not math.isnan(value):
+            pairs.append((quantity, "not known", f"{value:.8g}", 0.0))
+        elif old and quantity in QUANTITIES:  # others may be drawn at random
+            pairs.append((quantity, old[at][0], value, old[at][1] + off))
     spread = float(np.nan_to_num([then.std, now.std]).max())
     for name, a, b, error in pairs:
         if isinstance(a, float) and math.isfinite(a) and math.isfinite(b):
@@ -224,4 +291,7 @@ def _read(column: str, value: Any, words: Collection[str]) -> Any:
         return str(value)
     if str(value) in ("True", "False"):
         return float(str(value) == "True")
-    return math.nan if value in ("", None) else float(value)
+    try:
+        return math.nan if value in ("", None) else float(value)
+    except (TypeError, ValueError):
+        return None

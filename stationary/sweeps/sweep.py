@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -33,7 +34,7 @@ from stationary.sweeps.arrhenius import Activation, activations, rate_of
 from stationary.sweeps.crossover import Crossing
 from stationary.sweeps.plan import planned
 from stationary.sweeps.quantities import columns_of
-from stationary.sweeps.resume import Journal, journal_in, known_points
+from stationary.sweeps.resume import Journal, known_points
 from stationary.sweeps.tasks import STEP, Grid, Solved, run
 from stationary.wording import SUFFIX
 
@@ -291,11 +292,13 @@ def sweep(
     steps = {"replacement": replacement, "batch_size": batch_size, "learning_rate": learning_rate}
     grid = planned(source, parameters, steps, initial, digits, min_barrier, changes, quantities)
     known = {} if resume is None else known_points(resume, grid)
-    kept = None if journal is None else Journal(path_of(journal), grid)
-    if kept is not None and kept.path.exists():
-        known |= known_points(journal_in(kept.path), grid)
-    with told(progress, "points") as tell:
-        solved = run(grid, executor, tell, known, **({} if kept is None else {"keep": kept}))
+    with ExitStack() as last:
+        keep = {}
+        if journal is not None:
+            kept = last.enter_context(Journal(path_of(journal), grid))
+            known |= kept.known()
+            keep = {"keep": kept.keep}
+        solved = run(grid, executor, last.enter_context(told(progress, "points")), known, **keep)
     return _assembled(grid, solved)
 
 

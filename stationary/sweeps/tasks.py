@@ -135,6 +135,9 @@ def run(
         solved.stopped = INTERRUPTED
     except _LostWorkersError as error:
         solved.stopped = str(error)
+    if solved.stopped:  # what is done stays so, also where it was to be solved with others
+        done = {start + i for start, block in solved.blocks.items() for i in range(len(block))}
+        solved.blocks |= {n: Answers.of([a]) for n, a in known.items() if n not in done}
     width = len(grid.points)
     solved.crossings.sort(key=lambda c: (c.low // width, c.low, c.value))
     return solved
