@@ -24,6 +24,8 @@ from stationary import (
     simulate,
 )
 from stationary.annealing.course import Begun, Course, Looks
+from stationary.chain import along
+from stationary.chain.along import _between, _nodes, lasting
 from stationary.cli import app
 
 TWO_MINIMA = "examples/two_minima.py"
@@ -149,6 +151,38 @@ def test_what_is_frozen_in_is_what_walkers_hold(shape):
     assert freeze.learning_rate == pytest.approx(given.schedule[freeze.step])
     # At the last learning rate next to nothing would be left of the shallower well.
     assert found.small_step.end[0] < 1e-6 < 0.02 < found.final[0]
+
+
+def test_shares_over_time_have_no_stairs_and_errors_that_hold(monkeypatch):
+    """Against a chain for each thirtieth of the learning rate; one for a tenth went in stairs,
+    and told an error at the end alone."""
+    given = Landscape(
+        losses=well, schedule="cosine:0.2:0.1:120", domain=(-3, 3), initial="normal:0,1"
+    )
+    course = anneal(given).course
+    monkeypatch.setattr(along, "CHANGE", 0.03)
+    exact = anneal(given).course.shares
+    assert (np.abs(course.shares - exact).max(axis=1) <= course.errors).all()
+    assert 1e-5 < course.errors.min() < course.errors.max() < 0.01
+    bend = np.diff(course.shares[50:, 0], 2)  # once what the start decides is gone
+    assert np.abs(bend).max() < 8e-5  # of stairs 1.2e-4
+
+
+def test_a_schedule_of_few_learning_rates_has_a_chain_of_each():
+    rates = np.array([0.3, 0.0, 0.1, 0.1, 0.105, 0.3, 0.031])
+    assert _nodes(rates, 0.01).tolist() == [0.031, 0.1, 0.105, 0.3]
+    nodes = _nodes(np.linspace(0.1, 0.2, 1001), 0.1)
+    assert (nodes[0], nodes[-1]) == (0.1, 0.2)
+    assert (nodes[1:] / nodes[:-1]).max() <= 1.1 + 1e-12
+    assert len(nodes) == 9
+    between = _between(nodes, 0.15)
+    assert sum(share * nodes[k] for k, share in between.items()) == pytest.approx(0.15, rel=1e-12)
+
+
+def test_an_error_is_not_0_where_a_difference_changes_its_sign():
+    off = np.abs(np.linspace(-1, 1, 2000))
+    assert lasting(off).min() > 0.3
+    assert (lasting(np.zeros((5, 2))) == 0).all()
 
 
 def test_what_the_first_steps_decide_is_in_the_shares():
@@ -414,7 +448,8 @@ def test_what_the_small_step_limit_holds_is_told_with_its_error():
     def course(left, error):
         shares = found.sgd.shares.copy()
         shares[-1] = left, 1 - left
-        return Course(shares, found.sgd.balance, error, (), None)
+        errors = np.full(len(shares), error)
+        return Course(shares, found.sgd.balance, errors, found.sgd.balance_errors, (), None)
 
     def words(small):
         answer = replace(found, sgd=course(0.116, 8e-4), small_step=small)

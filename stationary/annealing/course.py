@@ -10,6 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.chain.along import lasting
 from stationary.process.schedules import Schedule
 from stationary.progress import doing
 
@@ -56,8 +57,9 @@ class Course:
     balance
         What they would hold if the learning rate stayed as it is then, by the rates, (M, n); nan
         where no rate leads from one basin to the next, or one is too small to be followed.
-    error
-        Of the shares at the end, estimated: of the rates and of their integration.
+    errors, balance_errors
+        Absolute ones of the worst share and balance at each time, shape (M,), estimated: of the
+        rates, of their integration, and of how long a basin remembers who came.
     freezes
         Of each pair of neighbours.
     end
@@ -67,9 +69,15 @@ class Course:
 
     shares: Array
     balance: Array
-    error: float
+    errors: Array
+    balance_errors: Array
     freezes: tuple[Freeze, ...]
     end: Array | None
+
+    @property
+    def error(self) -> float:
+        """Of the shares at the end."""
+        return float(self.errors[-1])
 
     @property
     def final(self) -> Array:
@@ -119,13 +127,16 @@ class Looks:
     ) -> Course:
         """The shares over time, from rates that are computed at a few learning rates."""
         log_k, errors, impossible = self._interpolated(crossings)
-        coarse = np.append(self.cuts[:-1:2], self.cuts[-1])
         shares = self._followed(begun, log_k, self.cuts)
-        # Fewer times; rates as far off as they may be, one way and the other; half the beginning.
+        # Fewer times; half the beginning; rates as far off as they may be, one way and the other.
+        coarse = np.append(self.cuts[:-1:2], self.cuts[-1])
         half = begun.half if begun.steps[-1] < len(self.schedule) else begun
-        others = [(begun, log_k, coarse), (half, log_k, self.cuts)]
-        others += [(begun, log_k + s * errors, self.cuts) for s in (-1, 1)]
-        off = [self._followed(*other)[-1] - shares[-1] for other in others]
+        fewer = self._followed(begun, log_k, coarse)[(np.arange(len(self.cuts)) + 1) // 2]
+        sooner = self._followed(half, log_k, self.cuts)
+        slow, fast = (self._followed(begun, log_k + s * errors, self.cuts) for s in (-1, 1))
+        whole = np.isin(self.cuts, coarse)[:, None]
+        off = np.abs(np.where(whole, fewer - shares, 0.0)) + np.abs(sooner - shares)
+        off += np.maximum(np.abs(slow - shares), np.abs(fast - shares))
         k = np.exp(log_k)
         left = np.cumsum((k.sum(axis=1) * self.every[:, None])[::-1], axis=0)[::-1]
         freezes = []
@@ -139,16 +150,28 @@ class Looks:
         rise[:, 1:] = np.cumsum(np.clip(steps, -FAR, FAR), axis=1)
         balance = np.exp(rise - rise.max(axis=1, keepdims=True))
         balance /= balance.sum(axis=1, keepdims=True)
+        # A walker that has just crossed is not yet settled: rates are off by k times the memory.
+        lagging = k.sum(axis=1) * self.memory[:, None]
+        # Of the log of each over that of the first; between any two it is what they differ by.
+        unsure = np.zeros_like(rise)
+        unsure[:, 1:] = np.cumsum((errors.sum(axis=1) + lagging)[self.at_cuts], axis=1)
+        apart = np.abs(unsure[:, :, None] - unsure[:, None, :])
+        of_balance = balance * (apart @ balance[:, :, None])[:, :, 0]
         none, held = np.isneginf(log_k[self.at_cuts]), impossible[self.at_cuts]
         balance[((none & ~held).any(axis=1) | none.all(axis=1)).any(axis=1)] = np.nan
-        fewer, sooner, *rates = (float(np.abs(v).max()) for v in off)
-        # A walker that has just crossed is not yet settled: rates are off by k times the memory.
         later = np.clip(self.steps + self.every - begun.steps[-1], 0.0, self.every)
-        both = k.sum(axis=1)
-        lag = both**2 * (self.memory * later)[:, None] * np.exp(-left)
-        worst = fewer + sooner + max(rates) + float(begun.errors[-1].max())
-        worst = min(worst + float(lag.sum()), 1.0)
-        return Course(shares, balance, worst + 1e-9, tuple(freezes), end)
+        with np.errstate(divide="ignore"):
+            own = np.log(lagging * k.sum(axis=1) * later[:, None])
+        lag = np.zeros(len(self.cuts))
+        still = np.append(left, 0.0 * left[:1], axis=0)[self.cuts[1:]]
+        so_far = np.logaddexp.accumulate(own - left, axis=0)[self.cuts[1:] - 1]
+        lag[1:] = np.exp(so_far + still).sum(axis=1)
+        times = np.append(self.steps, len(self.schedule))[self.cuts]
+        beginning = np.interp(times, begun.steps, begun.errors.max(axis=1))
+        worst = np.minimum(lasting(off).max(axis=1) + beginning + lag, 1.0) + 1e-9
+        of_balance = np.minimum(of_balance.max(axis=1), 1.0) + 1e-9
+        of_balance[np.isnan(balance[:, 0])] = np.nan
+        return Course(shares, balance, worst, of_balance, tuple(freezes), end)
 
     def _interpolated(self, crossings: Crossings) -> tuple[Array, Array, Array]:
         """log k at the looks, (looks, 2, n - 1), its errors, and where there is no way at all.

@@ -1,27 +1,32 @@
 """SGD along a learning rate that changes from step to step: what basins hold, mean and deviation.
 
 A law on cells goes from step to step; where it starts at points, these are followed one by one as
-long as they are few.
+long as they are few. A step at a rate between two that have a chain is a step at one of them, by
+chance: with the mean that it has, and a variance that is off by the square of how far they are
+apart.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.chain.batches import Batches
+from stationary.chain.batches import TWICE, Batches
 from stationary.chain.ground import followed
-from stationary.chain.run import ground_of, held_in, placed, spread_on, told, walked
+from stationary.chain.links import Links
+from stationary.chain.run import ground_of, held_in, placed, spread_on, walked
 from stationary.errors import LandscapeError
 from stationary.process.initial import Initial
 from stationary.progress import each
 
-CHANGE = 0.1  # of a learning rate, which is taken for one: errors say what half of it changes
+AROUND = 1.0  # of the steps so far, for which errors last that pass 0 in between
+AT_ONCE = 8  # steps in which a law has hardly had the time to change
+CHANGE = 0.1  # from one learning rate with a chain to the next: errors say what half of it changes
 
 
 class DivergedError(LandscapeError):
@@ -50,14 +55,14 @@ def shares_along(
     tuple
         The shares of runs that stay before each step and after the last and, in the last column,
         of all what has run away, shape (steps + 1, basins + 1), and their absolute errors: twice
-        what wider cells and longer stretches of one rate change.
+        what wider cells and fewer learning rates with a chain of their own change.
     """
     borders = [x for parts in basins for part in parts for x in part]
 
     def inside(low: Array, high: Array) -> Array:
         return held_in(basins, (low + high) / 2)
 
-    return told(_along(at, rates, start, borders, inside))
+    return _told(_along(at, rates, start, borders, inside))
 
 
 def moments_along(
@@ -73,10 +78,10 @@ def moments_along(
     levels = _along(at, rates, start, (), powers)
     means = [centre + level[:, 0] for level in levels]
     stds = [np.sqrt(np.maximum(level[:, 1] - level[:, 0] ** 2, 0.0)) for level in levels]
-    (mean, error), (std, off) = told(means), told(stds)
+    (mean, error), (std, off) = _told(means), _told(stds)
     # A law as narrow as cells has its mean somewhere in them.
     error += np.divide(off**2, std, out=np.zeros_like(std), where=std > 0)
-    return (mean, error), (std, off), told([level[:, 2] for level in levels])
+    return (mean, error), (std, off), _told([level[:, 2] for level in levels])
 
 
 def _along(
@@ -88,8 +93,9 @@ def _along(
 ) -> list[Array]:
     """Means of columns before each step and after the last, of runs that stay; last, what is lost.
 
-    On fine cells, on coarse ones with longer stretches of one rate, and by other nodes where these
-    stand for batches. The `columns` are of what is spread from low to high, or of points.
+    On fine cells, on coarse ones, on these with chains of fewer rates, and then by other nodes
+    where these stand for batches. The `columns` are of what is spread from low to high, or of
+    points.
     """
     batches = at(float(rates.max()))
     held, _ = followed(batches, start)
@@ -103,34 +109,60 @@ def _along(
         known.append(np.append(weights @ columns(start.points, start.points), 0.0))
     for x, p in walked(steps, batches, start, held):
         stay = np.isfinite(x)
-        known.append(left(p[stay], columns(x[stay], x[stay])))
+        known.append(left(p[stay], columns(x[stay], x[stay]), float(p[~stay].sum())))
         begin = partial(placed, x=x, p=p)
-    taken = max(len(known) - 1, 0)
-    cuts = _stretches(rates[taken:]) + taken
+    ahead = rates[max(len(known) - 1, 0) :]
 
-    def law(cuts: Array, edges: Array, other: int | None = None) -> Array:
+    def law(change: float, edges: Array, other: int | None = None) -> Array:
         rows, of = begin(edges), columns(edges[:-1], edges[1:])
         found = [*known] or [np.append(rows[:-2] @ of, 0.0)]
-        for a, b in each(tuple(pairwise(cuts.tolist())), "stretches"):
-            whole = float(rates[a:b].sum())
-            if whole:
-                batches = at(whole / (b - a))
-                batches = batches if other is None else batches.others[other]
-                here = replace(ground, batches=batches, laid=ground.cores)
-                (chain,) = here.chain(edges, held.ends)
-                matrix = here.halted(chain)
-            for _ in range(b - a):
-                if whole:
-                    rows = matrix.after(rows)
-                found.append(left(rows[:-2] / rows.sum(), of))
+        nodes, chains = _nodes(ahead, change), dict[int, Links]()
+
+        def chain_at(k: int) -> Links:
+            batches = at(float(nodes[k]))
+            batches = batches if other is None else batches.others[other]
+            here = replace(ground, batches=batches, laid=ground.cores)
+            (chain,) = here.chain(edges, held.ends)
+            return here.halted(chain)
+
+        for rate in each(ahead.tolist(), "steps"):
+            if rate:
+                shares = _between(nodes, rate)
+                chains = {k: chains[k] if k in chains else chain_at(k) for k in shares}
+                each_way = [share * chains[k].after(rows) for k, share in shares.items()]
+                rows = np.asarray(sum(each_way))
+            found.append(left(rows[:-2] / rows.sum(), of, float(rows[-2:].sum() / rows.sum())))
         return np.array(found)
 
-    halves = np.sort(np.append(cuts, (cuts[1:] + cuts[:-1]) // 2))
-    levels = [law(halves, edges), law(cuts, edges[::2])]
-    return levels + [law(cuts, edges[::2], k) for k in range(len(batches.others))]
+    coarse, many = edges[::2], len(batches.others)
+    levels = [law(CHANGE / 2, edges), law(CHANGE / 2, coarse), law(CHANGE, coarse)]
+    return levels + [law(CHANGE, coarse, k) for k in range(many)]
 
 
-def _of_those_left(p: Array, columns: Array, run: str) -> Array:
+def _told(levels: Sequence[Array]) -> tuple[Array, Array]:
+    """What the finest level says, and its error, by what each of the others changes."""
+    fine, coarse, fewer, *others = levels
+    off = sum((np.abs(x - fewer) for x in others), np.abs(fine - coarse) + np.abs(coarse - fewer))
+    return fine, TWICE * lasting(off)
+
+
+def lasting(errors: Array) -> Array:
+    """Errors at M times, (M, ...), each at least what it is not long before or after.
+
+    Where a difference changes its sign it says nothing of an error. One of 0 is known to be so.
+    """
+    many = len(errors)
+    blocks = AT_ONCE * (1 + AROUND) ** np.arange(math.log(many) / math.log1p(AROUND))
+    cuts = np.append(0, blocks.astype(int))
+    cuts = cuts[cuts < many]
+    most = np.maximum.reduceat(errors, cuts)
+    wide = most.copy()
+    wide[1:] = np.maximum(wide[1:], most[:-1])
+    wide[:-1] = np.maximum(wide[:-1], most[1:])
+    return np.where(errors > 0, np.repeat(wide, np.diff(cuts, append=many), axis=0), 0.0)
+
+
+def _of_those_left(p: Array, columns: Array, lost: float, run: str) -> Array:
     """Means over the runs that stay, and how much of all is lost."""
     stay = float(p.sum())
     if not stay > 0:
@@ -138,15 +170,26 @@ def _of_those_left(p: Array, columns: Array, run: str) -> Array:
             f"{run} every run leads ever farther away: it diverges. Give a start nearer to a "
             "minimum, or a lower first learning rate."
         )
-    return np.append(p @ columns / stay, 1 - stay)
+    return np.append(p @ columns / stay, lost)
 
 
-def _stretches(rates: Array) -> Array:
-    """Steps between which one learning rate will do."""
-    cuts = [0]
-    while cuts[-1] < len(rates):
-        begin = cuts[-1]
-        ahead = rates[begin:]
-        other = np.abs(ahead - ahead[0]) > CHANGE * ahead[0]
-        cuts.append(begin + (int(other.argmax()) if other.any() else len(ahead)))
-    return np.array(cuts)
+def _nodes(rates: Array, change: float) -> Array:
+    """Some of the learning rates, ascending, between which the others are; all where they are few.
+
+    From one to the next they grow by no more than `change`, if any is as near.
+    """
+    known = np.unique(rates[rates > 0])
+    nodes = [0] if len(known) else []
+    while nodes and nodes[-1] < len(known) - 1:
+        far = int(known.searchsorted(known[nodes[-1]] * (1 + change), side="right")) - 1
+        nodes.append(max(far, nodes[-1] + 1))
+    return np.asarray(known[nodes])
+
+
+def _between(nodes: Array, rate: float) -> dict[int, float]:
+    """The nodes next to a learning rate, and the share of each: their mean is the rate."""
+    k = int(nodes.searchsorted(rate, side="right")) - 1
+    if nodes[k] == rate:
+        return {k: 1.0}
+    share = float((rate - nodes[k]) / (nodes[k + 1] - nodes[k]))
+    return {k: 1 - share, k + 1: share}

@@ -40,9 +40,9 @@ def text(found: Annealing) -> Report:
         over = "The shares over time"
         whose = "the steps that SGD takes" if found.sgd is not None else "the small-step limit"
         trust = [
-            f"The rates between basins are those of {whose}. Estimated error of the shares at "
-            "the end, from cells, from the rates and their integration, and from how long a basin "
-            f"remembers who came: {error_text(found.course.error)}. `simulate` follows the same "
+            f"The rates between basins are those of {whose}. The error of the shares is from "
+            "cells, from the rates and their integration, and from how long a basin remembers who "
+            f"came: {error_text(found.course.error)} at the end. `simulate` follows the same "
             "schedule step by step."
         ]
     return report(
@@ -157,10 +157,12 @@ def _over_time(found: Annealing) -> list[Any]:
     elif n == 1:
         return []
     else:
-        header = [h for i in range(n) for h in (_named(found, i), "(balance)")]
+        header = [h for i in range(n) for h in (_named(found, i), "(balance)")] + ["error"]
         how = (
             "(balance): what the rates would lead to if the learning rate stayed as it is at that "
-            "step; - where in the whole schedule next to none (1e-9) would cross at that rate."
+            f"step, right to {error_text(np.nanmax(course.balance_errors, initial=1e-9))}; - where "
+            "in the whole schedule next to none (1e-9) would cross at that rate. The error is that "
+            "of the shares."
         )
     rows = []
     for k in np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int)):
@@ -168,8 +170,10 @@ def _over_time(found: Annealing) -> list[Any]:
             known = [(s.mean[k], s.mean_error[k]), (s.std[k], s.std_error[k])]
             cells = [c for v, by in known for c in (known_text(v, by, 7), error_text(by))]
         else:
+            errors = course.errors[k], course.balance_errors[k]
             pairs = zip(course.shares[k], course.balance[k], strict=True)
-            cells = [_cell(share, course.error) for pair in pairs for share in pair]
+            cells = [_cell(*told) for pair in pairs for told in zip(pair, errors, strict=True)]
+            cells.append(error_text(course.errors[k]))
         rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *cells])
     return [*tabulated(["step", "T", *header], rows, [len(rows) - 1, 0, len(rows) // 2]), how]
 
@@ -186,7 +190,8 @@ def data(found: Annealing) -> dict[str, Any]:
         if course is None:
             return None
         freezes = [picked(f, "minima step learning_rate crossings") for f in course.freezes]
-        return picked(course, "final error shares balance end_state=end") | {"freezes": freezes}
+        errors = picked(course, "error errors balance_errors")
+        return picked(course, "final shares balance end_state=end") | errors | {"freezes": freezes}
 
     return (
         {"schema": 1, "sgd": of(found.sgd), "small_step": of(found.small_step)}
@@ -202,7 +207,8 @@ def table(found: Annealing) -> dict[str, Any]:
     if found.spread is not None:
         columns |= picked(found.spread, "mean mean_error std std_error")
     columns |= {f"share_{i}": column for i, column in enumerate(course.shares.T)}
-    return columns | {f"balance_{i}": column for i, column in enumerate(course.balance.T)}
+    columns |= {f"balance_{i}": column for i, column in enumerate(course.balance.T)}
+    return columns | {"share_error": course.errors, "balance_error": course.balance_errors}
 
 
 def figure(found: Annealing, sheet: Sheet) -> None:
@@ -235,9 +241,12 @@ def _draw_spread(ax: Any, found: Annealing, s: Spread) -> None:
 def _draw_shares(ax: Any, found: Annealing, course: Course) -> None:
     balance: dict[str, Any] = {"lw": 0.8, "ls": (0, (4, 2))}
     for i in range(len(found.minima)):
-        ax.plot(found.steps, course.shares[:, i], color=colour_of(i), label=_named(found, i))
+        share, colour = course.shares[:, i], colour_of(i)
+        band = share - course.errors, share + course.errors
+        ax.fill_between(found.steps, *band, color=colour, alpha=0.2, lw=0)
+        ax.plot(found.steps, share, color=colour, label=_named(found, i))
         ax.plot(found.steps, course.balance[:, i], color=colour_of(i), **balance)
-    ax.plot([], [], color=GREY, label="in balance at that rate", **balance)
+    ax.plot([], [], color=GREY, label="in balance at that rate, while any cross", **balance)
     last = float(found.steps[-1])
     for f in course.freezes:
         if 0 < f.step < last:
