@@ -191,6 +191,7 @@ def many_digits(digits: int, accuracy: int | None = None) -> Arithmetic:
 
     context = mpmath.MPContext()
     context.dps = max(digits, 15) + GUARD_DIGITS  # never so few that a double would be rounded
+    context.npconvert = functools.partial(_no_array, context.npconvert)
     grain = +context.eps
     arithmetic = Arithmetic(
         name=f"{digits} digits",
@@ -208,6 +209,13 @@ def many_digits(digits: int, accuracy: int | None = None) -> Arithmetic:
     context.stationary_arithmetic = arithmetic  # so that it can be found again from a number
     copyreg.pickle(context.mpf, lambda x: (_number, (arithmetic, x._mpf_)))
     return arithmetic
+
+
+def _no_array(convert: Function, x: Any) -> Any:
+    """mpmath's own conversion, which writes out an array to say that it is none of its numbers."""
+    if isinstance(x, np.ndarray) and x.ndim:
+        raise TypeError("an array is no number")
+    return convert(x)
 
 
 def _number(arithmetic: Arithmetic, raw: Any) -> Any:
