@@ -40,7 +40,7 @@ def by_ufunc(ufunc: np.ufunc) -> tuple[Rule, Rule]:
 
 def by_value(ufunc: np.ufunc) -> Rule:
     """A comparison, which looks at the values only and gives plain booleans."""
-    return lambda self, other: ufunc(self.value, value_of(other))
+    return lambda self, other: ufunc(decided(self).value, value_of(other))
 
 
 class Taylor:
@@ -57,6 +57,7 @@ class Taylor:
 
     __slots__ = ("arithmetic", "coefficients")
     __array_priority__ = 1000.0
+    decisions = 0  # between branches, of all series so far: whether a function has any
 
     def __init__(self, coefficients: tuple[Any, ...], arithmetic: Arithmetic) -> None:
         self.coefficients = coefficients
@@ -350,6 +351,12 @@ def lifted(*values: Any) -> list[Taylor]:
     values = tuple(operand(v) for v in values)
     like = next(v for v in values if isinstance(v, Taylor))
     return [lift(v, like) for v in values]
+
+
+def decided(x: Any) -> Any:
+    """A series by whose values a function takes one branch or another, which is counted."""
+    Taylor.decisions += 1
+    return x
 
 
 def value_of(x: Any) -> Any:

@@ -24,6 +24,7 @@ from stationary.functions.taylor import (
     UFUNCS,
     Taylor,
     bilinear,
+    decided,
     lift,
     lifted,
     operand,
@@ -217,7 +218,7 @@ def _hypot(u: Any, v: Any) -> Taylor:
 def where(condition: Any, a: Any = None, b: Any = None) -> Any:
     if a is None or b is None:
         raise refusal("np.where with one argument", "")
-    condition = value_of(condition)
+    condition = decided(value_of(condition))
     if not isinstance(a, Taylor) and not isinstance(b, Taylor):  # the condition was the series
         a, b = operand(a), operand(b)
         if not isinstance(a, Taylor) and not isinstance(b, Taylor):
@@ -248,13 +249,13 @@ _fmax, _fmin = _better(np.greater_equal, True), _better(np.less_equal, True)
 
 
 def _absolute(u: Taylor) -> Taylor:
-    sign = np.where(np.less(u.value, 0), -u.arithmetic.one, u.arithmetic.one)
+    sign = np.where(np.less(decided(u).value, 0), -u.arithmetic.one, u.arithmetic.one)
     rest = [c if c is ZERO else sign * c for c in u.coefficients[1:]]
     return Taylor((u.arithmetic.abs(u.value), *rest), u.arithmetic)
 
 
 def step_function(name: str, u: Taylor) -> Taylor:
-    return Taylor((u.arithmetic.functions[name](u.value), *[ZERO] * u.order), u.arithmetic)
+    return Taylor((u.arithmetic.functions[name](decided(u).value), *[ZERO] * u.order), u.arithmetic)
 
 
 def _heaviside(u: Any, at_zero: Any) -> Any:

@@ -61,6 +61,8 @@ class Written:
         It takes one number at a time: arrays are taken apart for it.
     refusal
         Why it runs on doubles alone, and neither on series nor in many digits; or None.
+    branches
+        It may take another branch somewhere: |x|, a maximum, a comparison.
     probed
         Its values at the `probe_points` of the domain.
     rounding
@@ -82,6 +84,7 @@ class Written:
         self.__name__ = name if constant is not None else name_of(given)
         self.pointwise = False
         self.refusal: str | None = None
+        self.branches = False
         self.probed: Array = np.empty(0)
         self.rounding: Rounding | None = None
         self.count = 1
@@ -113,8 +116,10 @@ class Written:
         self.count = 1 if values.ndim == 1 else len(values)
         self.probed = values
         if not self.pointwise:
+            before = Taylor.decisions
             try:
                 evaluate(self, x[:1], order=1)
+                self.branches = Taylor.decisions > before
             except StationaryError as error:
                 self.refusal = str(error).removesuffix(WAY_OUT).rstrip()
         self._look_closely(x, first, values)

@@ -150,9 +150,10 @@ def dips_of_variance(
     if len(endless) > MOST_FAR:
         closely.dips = [d for d in closely.dips if d not in endless]
     # Zeros closer to each other than the points of a scan look like one.
+    even = _even_points(diffusion)
     for z in closely.zeros:  # which grows
         if len(closely.zeros) <= CROWD:
-            closely.beside(z, x)
+            closely.beside(z, even)
     return (
         tuple(sorted(closely.zeros, key=lambda z: float(z.lower))),
         tuple(sorted(closely.dips, key=lambda d: d.position)),
@@ -213,7 +214,19 @@ def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> Array:
 
 
 def _scan_points(diffusion: Diffusion) -> Array:
-    """Even points over the domain, with each breakpoint and its surroundings."""
+    """Even points over the domain, with each breakpoint, its surroundings."""
+    lower, upper = diffusion.domain
+    whole = upper - lower if math.isfinite(upper - lower) else CORE
+    marks = np.array(diffusion.breakpoints, dtype=float)
+    around = whole * 10.0 ** -np.arange(3.0, 9.0)
+    pieces = [marks, *(marks + r for r in around), *(marks - r for r in around)]
+    pieces.append((marks[1:] + marks[:-1]) / 2)  # of two stretches without noise, what is between
+    x = np.unique(np.concatenate([_even_points(diffusion), *pieces]))
+    return np.asarray(x[(x > lower) & (x < upper)])
+
+
+def _even_points(diffusion: Diffusion) -> Array:
+    """Inside the domain, closer to each other towards finite ends and what an infinite one has."""
     lower, upper = diffusion.domain
     count = diffusion.scan_panels * NODES
     if math.isfinite(upper - lower):
@@ -225,14 +238,10 @@ def _scan_points(diffusion: Diffusion) -> Array:
     else:
         zero = Chart.of(diffusion, 1 if math.isinf(upper) else 0).anchor
         out = CORE * 2.0 ** (np.arange(1, 4 * OCTAVES) / 4)
-        whole = CORE
         pieces = [zero + np.linspace(-CORE, CORE, 2 * count + 1), zero + out, zero - out]
         # Every scale around the point that distances count from.
         close = CORE * 2.0 ** (-np.arange(1, 4 * OCTAVES) / 4)
         pieces += [zero + close, zero - close]
-    marks = np.array(diffusion.breakpoints, dtype=float)
-    around = whole * 10.0 ** -np.arange(3.0, 9.0)
-    pieces += [marks, *(marks + r for r in around), *(marks - r for r in around)]
     x = np.unique(np.concatenate(pieces))
     return np.asarray(x[(x > lower) & (x < upper)])
 

@@ -1,4 +1,4 @@
-"""Where gradients have corners: losses take another branch there, or a minibatch is clipped.
+"""Where drift and noise have corners: functions take another branch, or a minibatch is clipped.
 
 Found by a scan of the domain and bisection, so that panels can end there: a corner that is searched
 for while sampling costs a ladder of ever smaller panels.
@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import numpy as np
 
-from stationary.aliases import Array
-from stationary.functions.tape.switching import Switches
+from stationary.aliases import Array, Function
+from stationary.functions.evaluation import evaluate
+from stationary.functions.tape.recording import record
+from stationary.functions.tape.switching import Switches, switches
 from stationary.numbers.cost import BY_WORK
 from stationary.panels.roots import bisected, find_roots
 
 SCAN = 2049  # points at which it is looked where a function changes its sign
 MOST_TURNS = 4096  # of losses: each of them ends a panel, and more are left to the sampling
 ROUNDINGS = 4  # of the largest corner, within which two are one
+CLOSE = (2.0**-20, 2.0**-28)  # distances at which a corner, a jump and a cusp are told apart
+GOLDEN = 40  # sections of a gap of the scan: to 4e-9 of it, of what is narrower there is no trace
 PANEL = 20  # points at which all datapoints are looked at between two of them
 MOST = 512  # corners of minibatches: with more of them the panels between are left to the sampling
 
@@ -38,6 +43,10 @@ def corners(
     """
     x = _scan(*domain)
     table = rows(x)
+
+    def one_of_each(k: Array, x: Array) -> Array:
+        return each(k, x) if each else np.asarray(rows(x)[k, np.arange(len(k))])
+
     found: list[Array] = []
     brackets = []
     for level in levels:
@@ -46,19 +55,94 @@ def corners(
         on = (side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] != 0)
         found.append(x[1:-1][on.any(axis=0)])
         k, i = np.nonzero(side[:, :-1] * side[:, 1:] < 0)
-        brackets.append(np.stack([k, x[i], x[i + 1], np.full(len(k), level), side[k, i]]))
+        pairs = np.stack([k, x[i], x[i + 1], np.full(len(k), level), side[k, i]])
+        brackets += [pairs, _dips(one_of_each, table - level, level, x, most)]
     k, low, high, level, before = np.concatenate(brackets, axis=1)
     if len(k) > most:
         return None
     own = k.astype(int)
     if each is None:
-        at = own, np.arange(len(k))
-        _, roots = bisected(lambda x: np.sign(rows(x)[at] - level) == before, low, high)
+        _, roots = bisected(lambda x: np.sign(one_of_each(own, x) - level) == before, low, high)
     else:
         roots = find_roots(lambda x: each(own, x) - level, low, high)
     lower, upper = domain
     every = np.unique(np.concatenate([*found, roots]))
     return tuple(float(w) for w in every if lower < w < upper)
+
+
+def turns_of(
+    functions: Sequence[Function], domain: tuple[float, float], known: Sequence[float]
+) -> tuple[float, ...]:
+    """The same of functions of x, with one value for each point, that can be recorded.
+
+    But for cusps, like |x|^(1/2): panels that end there would not have many digits tell them.
+    """
+    found: list[Switches] = []
+    for function in functions:
+        with suppress(Exception):  # whatever it is, the function is called as it stands then
+            found += switches(record(function, 0))
+    if not found:
+        return ()
+    x = np.array(turns(found, len(functions), domain, known))
+    near = np.maximum(np.abs(x), min(1.0, domain[1] - domain[0])) * np.array(CLOSE)[:, None, None]
+    x = x[~np.any([_is_cusp(f, x, near * [[1], [-1]]) for f in functions], axis=(0, 1))]
+    return tuple(x.tolist())
+
+
+def _is_cusp(function: Function, x: Array, offsets: Array) -> Array:
+    """Whether a function grows with a power between 0 and 1 next to each x, on either side."""
+    (values,) = evaluate(function, np.concatenate([x, (x + offsets).ravel()]))
+    with np.errstate(all="ignore"):
+        grown = np.abs(values[len(x) :].reshape(*offsets.shape[:2], len(x)) - values[: len(x)])
+        power = np.log(grown[0] / grown[1]) / math.log(CLOSE[0] / CLOSE[1])
+        return np.asarray((power > 0.05) & (power < 0.95))
+
+
+def _dips(
+    each: Callable[[Array, Array], Array], table: Array, level: float, x: Array, most: int
+) -> Array:
+    """Brackets of pairs of crossings that are closer to each other than the points of the scan.
+
+    Looked for next to a point that is nearer to the level than those beside it, where straight
+    lines through the points beyond meet on the other side, as they do next to a dip that is convex.
+    """
+    size, none = np.abs(table), np.zeros((5, 0))
+    if len(x) < 5:
+        return none
+    with np.errstate(all="ignore"):
+        k, i = np.nonzero((size[:, 2:-2] < size[:, 1:-3]) & (size[:, 2:-2] <= size[:, 3:-1]))
+        i += 2
+        one_side = np.abs(np.sign(table[k, i + np.arange(-1, 2)[:, None]]).sum(axis=0)) == 3
+        k, i = k[one_side], i[one_side]
+        fall = (size[k, i - 1] - size[k, i - 2]) / (x[i - 1] - x[i - 2])
+        rise = (size[k, i + 2] - size[k, i + 1]) / (x[i + 2] - x[i + 1])
+        meet = (size[k, i + 1] - size[k, i - 1] + fall * x[i - 1] - rise * x[i + 1]) / (fall - rise)
+        beyond = size[k, i - 1] + fall * (meet - x[i - 1]) < 0
+    k, i = k[beyond], i[beyond]
+    if not 0 < len(k) <= most:
+        return none
+    side = np.sign(table[k, i])
+    low, high = x[i - 1], x[i + 1]
+    lowest, values = _lowest(lambda x: side * (each(k, x) - level), low, high)
+    there = values < 0
+    first = np.stack([k, low, lowest, np.full(len(k), level), side])
+    second = np.stack([k, lowest, high, np.full(len(k), level), -side])
+    return np.concatenate([first[:, there], second[:, there]], axis=1)
+
+
+def _lowest(f: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array, Array]:
+    """Where functions that fall and then rise are lowest, and their values: the golden section."""
+    ratio = (math.sqrt(5) - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    of_left, of_right = f(left), f(right)
+    for _ in range(GOLDEN):
+        lower = of_left < of_right
+        low, high = np.where(lower, low, left), np.where(lower, right, high)
+        new = np.where(lower, high - ratio * (high - low), low + ratio * (high - low))
+        value = f(new)
+        left, right = np.where(lower, new, right), np.where(lower, left, new)
+        of_left, of_right = np.where(lower, value, of_right), np.where(lower, of_left, value)
+    return np.where(of_left < of_right, left, right), np.minimum(of_left, of_right)
 
 
 def turns(
