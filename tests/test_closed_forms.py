@@ -190,12 +190,23 @@ def test_a_drift_with_corners_is_resolved_to_full_accuracy():
     assert rest.stable
 
 
+def by_mask(x, h):
+    y = np.zeros_like(x)
+    inside = np.abs(x - 0.1235) < h
+    y[inside] += x[inside] ** 0
+    y[~inside] = 0
+    return y
+
+
 @pytest.mark.parametrize("width", [1e-3, 1e-4, 1e-6, 1e-9])
 @pytest.mark.parametrize(
     "pulse",
     [
         lambda x, h: np.abs(x - 0.1235) < h,
         lambda x, h: np.where((x > 0.1235 - h) & (x < 0.1235 + h), 1.0, 0.0),
+        lambda x, h: np.piecewise(x, [np.abs(x - 0.1235) < h], [1.0, 0.0]),
+        lambda x, h: np.select([x <= 0.1235 - h, x < 0.1235 + h], [0, 1], 0),
+        by_mask,
         lambda x, h: np.clip((h - np.abs(x - 0.1235)) / h, 0, 0.5) * 8 / 3,
     ],
 )

@@ -417,10 +417,23 @@ def huber(u):
     return np.where(np.abs(u) < 0.1, u**2, 0.2 * np.abs(u) - 0.01)
 
 
+def huber_by_mask(u):
+    y, far = u**2, np.abs(u) >= 0.1
+    y[far] = 0.2 * np.abs(u[far]) - 0.01
+    return y
+
+
 @pytest.mark.parametrize(
     ("losses", "offsets"),
     [
         (lambda w: np.abs(residuals(w)), [0]),
+        (lambda w: huber_by_mask(residuals(w)), [-0.1, 0, 0.1]),
+        (
+            lambda w: [
+                huber_by_mask(w * s - t) for (s,), (t,) in zip(SLOPES, TARGETS, strict=True)
+            ],
+            [-0.1, 0, 0.1],
+        ),
         (lambda w: np.maximum(residuals(w), -0.2 * residuals(w)), [0]),
         (lambda w: huber(residuals(w)), [-0.1, 0, 0.1]),
         (

@@ -117,12 +117,12 @@ class Taylor:
         return f"Taylor({', '.join(map(str, self.coefficients))})"
 
     def __getitem__(self, key: Any) -> Taylor:
-        shape = self.shape
+        shape, part = self.shape, getattr(key, "part_of", operator.itemgetter(key))
         picked = [
-            c if not getattr(c, "shape", ()) else np.broadcast_to(c, shape)[key]
+            c if not getattr(c, "shape", ()) else part(np.broadcast_to(c, shape))
             for c in self.coefficients[1:]
         ]
-        return Taylor((self.value[key], *picked), self.arithmetic)
+        return Taylor((part(self.value), *picked), self.arithmetic)
 
     def __setitem__(self, key: Any, new: Any) -> None:
         if (
@@ -138,8 +138,12 @@ class Taylor:
             if k and c is ZERO and self.coefficients[k] is ZERO:
                 changed.append(ZERO)
                 continue
+            c = self.arithmetic.zero if c is ZERO else c
+            if hasattr(key, "put_into"):  # a condition of a recording
+                changed.append(key.put_into(self.full(k), c))
+                continue
             whole = self.full(k).copy()  # a copy: coefficients may be shared
-            whole[key] = self.arithmetic.zero if c is ZERO else c
+            whole[key] = c
             changed.append(whole)
         self.coefficients = tuple(changed)
 

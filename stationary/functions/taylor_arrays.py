@@ -42,13 +42,12 @@ def _select(conditions: Any, choices: Any, default: Any = 0) -> Any:
 
 
 def _piecewise(x: Any, conditions: Any, functions: Any, *more: Any, **options: Any) -> Any:
-    conditions = [np.asarray(c, dtype=bool) for c in conditions]
-    if len(functions) > len(conditions):
-        conditions.append(~np.any(conditions, axis=0))
-    y = _filled_like(x, x.arithmetic.zero)
-    for condition, f in zip(conditions, functions, strict=True):
-        y[condition] = f(x[condition], *more, **options) if callable(f) else f
-    return y
+    """The later of two conditions decides; functions are evaluated everywhere, and chosen from."""
+    of = [f(x, *more, **options) if callable(f) else f for f in functions]
+    y = of[-1] if len(of) > len(conditions) else 0
+    for condition, value in zip(conditions, of, strict=False):
+        y = where(condition, value, y)
+    return y + 0 * x  # of constants alone, too
 
 
 def _joined(function: Callable[..., Any], arrays: Any, *arguments: Any, **options: Any) -> Taylor:

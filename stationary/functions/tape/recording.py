@@ -39,13 +39,21 @@ KNOWN = {"absolute": "abs", "true_divide": "divide"} | {n: n for n in (*OPERATOR
 class Symbol(NDArrayOperatorsMixin):
     """The result of a node in the function's own eyes: an array of some shape."""
 
-    __slots__ = ("axis", "index", "shape", "tape")
+    __slots__ = ("axis", "index", "mask", "shape", "tape")
     __array_priority__ = 500.0
     base = None
 
-    def __init__(self, tape: Tape, index: int, shape: tuple[int, ...], axis: int) -> None:
+    def __init__(
+        self,
+        tape: Tape,
+        index: int,
+        shape: tuple[int, ...],
+        axis: int,
+        mask: int | None = None,
+    ) -> None:
         self.tape, self.index, self.shape = tape, index, shape
         self.axis = axis  # of the weights, counted from the last, which is 1; 0 for none
+        self.mask = mask  # the condition under which it was taken out of an array, as x[x > 0] is
 
     @property
     def ndim(self) -> int:
@@ -78,6 +86,26 @@ class Symbol(NDArrayOperatorsMixin):
                 return Symbol(self.tape, self.index, (*self.shape, 1), 2 * self.axis)
         raise UnknownOperationError("a part of an array")
 
+    def part_of(self, whole: Any) -> Symbol:
+        """What `whole[self]` is, where this is a condition."""
+        if np.shape(whole) != self.shape or self.index not in self.tape.conditions:
+            raise UnknownOperationError("a part of an array")
+        if isinstance(whole, Symbol):
+            index, axis = whole.index, whole.axis
+        else:
+            index, axis = self.tape.captured(whole, self.axis), 0
+        return Symbol(self.tape, index, self.shape, axis, self.index)
+
+    def put_into(self, whole: Any, part: Any) -> Symbol:
+        """What `whole` is after `whole[self] = part`, where this is a condition."""
+        if np.shape(whole) != self.shape or (
+            np.ndim(part) and getattr(part, "mask", None) != self.index
+        ):
+            raise UnknownOperationError("an assignment to a part of an array")
+        if isinstance(part, Symbol):
+            part = Symbol(self.tape, part.index, part.shape, part.axis)
+        return _where(self, part, whole)
+
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if any(isinstance(x, Taylor) for x in inputs):  # a condition met a series
             return NotImplemented
@@ -104,10 +132,13 @@ def recorded(tape: Tape, op: str, inputs: tuple[Any, ...]) -> Symbol:
     axes = {x.axis for x in inputs if isinstance(x, Symbol) and x.axis}
     if len(axes) > 1:
         raise UnknownOperationError("weights along two axes")
+    masks = {x.mask if isinstance(x, Symbol) else None for x in inputs if np.ndim(x)}
+    if len(masks) > 1:
+        raise UnknownOperationError("parts of arrays that are not the same")
     axis = axes.pop() if axes else 0
     shape = np.broadcast_shapes(*(np.shape(x) for x in inputs))
     args = [x.index if isinstance(x, Symbol) else tape.captured(x, axis or 1) for x in inputs]
-    return Symbol(tape, tape.operation(op, *args), shape, axis)
+    return Symbol(tape, tape.operation(op, *args), shape, axis, *masks)
 
 
 class Rows:
@@ -136,6 +167,12 @@ def _stacked(arrays: Any, axis: int = 0) -> Rows:
 def _where(condition: Any, a: Any, b: Any) -> Symbol:
     tape = next(x.tape for x in (condition, a, b) if isinstance(x, Symbol))
     return recorded(tape, "where", (condition, a, b))
+
+
+def _select(conditions: Any, choices: Any, default: Any = 0) -> Any:
+    for condition, choice in zip(reversed(conditions), reversed(choices), strict=True):
+        default = _where(condition, choice, default)
+    return default
 
 
 def _broadcast_to(x: Symbol, shape: Any, subok: bool = False) -> Symbol:
@@ -194,6 +231,7 @@ def _einsum(subscripts: str, *operands: Any) -> Any:
 
 _ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: _where,
+    np.select: _select,
     np.outer: _outer,
     np.dot: _dot,
     np.einsum: _einsum,
