@@ -369,13 +369,13 @@ def test_a_journal_stays_where_its_table_was_not_written(tmp_path, run, monkeypa
 def test_what_is_asked_anew_is_not_missing_where_a_sweep_goes_on(tmp_path):
     """Points of the table had no width, without a word."""
     first = sweep(of_drift, {"k": [1, 2, 3]}, quantities=["entropy"], progress=stopped_after(2))
-    with pytest.raises(stationary.LandscapeError, match="width is not known there, and 0.707"):
+    with pytest.raises(stationary.LandscapeError, match=r"width is not known there, and 0.707"):
         sweep(of_drift, {"k": [1, 2, 3]}, quantities=["entropy", "width"], resume=first)
     table = first.table() | {"entropy": first.table()["entropy"] + 1}
     with pytest.raises(stationary.LandscapeError, match=r"entropy is 2.07\d* there, and 1.07"):
         sweep(of_drift, {"k": [1, 2, 3]}, quantities="entropy", resume=table)
     table = first.table() | {"mean": ["0", "much"], "remark": ["a", "b"]}
-    with pytest.raises(stationary.LandscapeError, match="row 2 of the table .* mean = 'much'"):
+    with pytest.raises(stationary.LandscapeError, match=r"row 2 of the table .* mean = 'much'"):
         sweep(of_drift, {"k": [1, 2, 3]}, quantities="entropy", resume=table)
     del table["mean_error"], table["log_mass_0"], table["mean"]
     with pytest.raises(stationary.LandscapeError, match="no column mean"):
