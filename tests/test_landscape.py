@@ -121,8 +121,8 @@ def test_losses_with_a_python_if_are_refused_with_a_way_out():
 
 
 def test_losses_that_leave_numpy_are_refused_by_name():
-    with pytest.raises(NotDifferentiableError, match=r"gammaln"):
-        Landscape(lambda w: (special.gammaln(w + 9), w), learning_rate=0.1, domain=(-3, 3))
+    with pytest.raises(NotDifferentiableError, match=r"erfcx"):
+        Landscape(lambda w: (special.erfcx(w + 9), w), learning_rate=0.1, domain=(-3, 3))
     with pytest.raises(NotDifferentiableError, match=r"math\.cosh"):
         Landscape(losses=lambda w: (math.cosh(w), w), learning_rate=0.1, domain=(-3, 3))
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit, gammaln
+from scipy.special import erfcx, expit
 
 from stationary import Diffusion, end_state
 from stationary.errors import LandscapeError, NotDifferentiableError, UserFunctionError
@@ -545,16 +545,16 @@ def _assigns(w):
 @pytest.mark.parametrize(
     ("function", "words"),
     [
-        (lambda w: gammaln(w), ["gammaln", "lambda w: gammaln(w)"]),
+        (lambda w: erfcx(w), ["erfcx", "lambda w: erfcx(w)"]),
         (lambda w: np.interp(w, [0, 1], [0, 1]), ["np.interp"]),
-        (lambda w: np.linalg.norm(w), ["np.linalg.norm"]),
+        (lambda w: np.linalg.solve(np.eye(2), w), ["np.linalg.solve"]),
         (lambda w: [math.exp(w)], ["`math.exp(w)`", "plain number"]),
         (lambda w: float(w), ["`float(w)`"]),
         (lambda w: int(w), ["`int(w)`"]),
         (lambda w: [0, 1][w], ["`[0, 1][w]`"]),
         (lambda w: np.asarray(w, dtype=float), ["np.asarray(w, dtype=float)"]),
         (lambda w: np.exp(w, out=np.zeros(2)), ["np.exp", "out="]),
-        (lambda w: np.add.accumulate(w), ["np.add.accumulate"]),
+        (lambda w: np.add.reduceat(w, [0, 1]), ["np.add.reduceat"]),
         (lambda w: np.sum(w, axis=0, initial=3), ["np.sum", "initial"]),
         (_branches, ["if w:", "np.where"]),
         (_assigns, ["out[0]", "np.stack"]),
@@ -569,8 +569,8 @@ def test_what_has_no_derivative_is_named_with_its_line(function, words):
 
 
 def test_a_function_outside_numpy_is_named_even_without_a_line():
-    assert "gammaln" in _error(gammaln)
-    assert "test_precision" not in _error(gammaln)
+    assert "erfcx" in _error(erfcx)
+    assert "test_precision" not in _error(erfcx)
 
 
 def test_exceptions_of_the_user_show_their_line():

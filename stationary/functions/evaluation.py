@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence, ValuesView
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from stationary.errors import (
     StationaryError,
     UserFunctionError,
 )
-from stationary.functions import taylor_arrays, taylor_elementary  # noqa: F401  (enter NumPy's functions)
+from stationary.functions import taylor_arrays, taylor_special  # noqa: F401  (enter functions)
 from stationary.functions.series import ZERO
 from stationary.functions.source_lines import WAY_OUT, is_internal, source_place
 from stationary.functions.taylor import Taylor, lift, operand
@@ -96,13 +97,18 @@ def call_user_function(function: Function, argument: Any) -> Any:
     """``function(argument)`` with floating-point warnings off and exceptions explained."""
     try:
         with np.errstate(all="ignore"):
-            return function(argument)
+            return collected(function(argument))
     except StationaryError:
         raise
     except Exception as error:
         if isinstance(argument, Taylor) and ("truth value" in str(error) or _of_scipy(error)):
             raise NotDifferentiableError(explained(function, error)) from error
         raise UserFunctionError(explained(function, error)) from error
+
+
+def collected(result: Any) -> Any:
+    """What a function returned; as a tuple, where that is a generator or the like."""
+    return tuple(result) if isinstance(result, (Iterator, ValuesView, deque)) else result
 
 
 def explained(function: Callable[..., Any], error: BaseException) -> str:
@@ -123,7 +129,10 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
     if name := _of_scipy(error):
         text += f"\n{name} of SciPy may have no derivative here. {WAY_OUT}"
         if "softmax" in name or name == "logsumexp":
-            text += " Sums of np.exp, and np.log of them, do not overflow here."
+            text += (
+                " Sums of np.exp, and np.log of them, do not overflow here; logsumexp(z, axis=0) "
+                "is np.logaddexp.reduce(z, axis=0)."
+            )
     elif "truth value" in str(error):
         text += (
             "\nIt is called with all points at once: use np.where in place of a Python `if`, or "

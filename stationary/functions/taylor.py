@@ -3,9 +3,9 @@
 A :class:`Taylor` is an array whose every entry is a power series c_0 + c_1 t + ... + c_K t^K. A
 function written for arrays of weights is handed one with c_0 = w and c_1 = 1; what it returns then
 carries its own derivatives, because every operation on the way follows the rules of series. The
-operators are here; what NumPy's functions do is entered in the four tables below by
-`taylor_elementary` and `taylor_arrays`. The coefficients may be doubles or numbers of many digits;
-the rules are the same.
+operators are here; what NumPy's functions do is entered in the tables of `taylor_calls` by
+`taylor_elementary`, `taylor_special` and `taylor_arrays`. The coefficients may be doubles or
+numbers of many digits; the rules are the same.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -21,13 +21,11 @@ import numpy as np
 from stationary.errors import LandscapeError
 from stationary.functions.series import ZERO, convolved, divided, minus, plus
 from stationary.functions.source_lines import refusal
+from stationary.functions.taylor_calls import METHODS, UFUNCS, Called, Rule
 from stationary.numbers.arithmetic import Arithmetic
 
-Rule = Callable[..., Any]
-UFUNCS: dict[Any, Rule] = {}  # np.exp, ...; those of other packages by name
-UFUNC_METHODS: dict[Any, Rule] = {}  # (np.add, "reduce"), ...
-FUNCTIONS: dict[Any, Rule] = {}  # np.where, ...
-METHODS: dict[str, Rule] = {}  # array.sum, ..., and what NumPy asks the entries of object arrays
+MOVES = {np.sum, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.transpose, np.swapaxes}
+MOVES |= {np.moveaxis, np.take}  # what keeps its size is as it was, in other places
 
 
 def by_ufunc(ufunc: np.ufunc) -> tuple[Rule, Rule]:
@@ -43,7 +41,7 @@ def by_value(ufunc: np.ufunc) -> Rule:
     return lambda self, other: ufunc(decided(self).value, value_of(other))
 
 
-class Taylor:
+class Taylor(Called):
     """An array of truncated power series, which NumPy functions take for an array.
 
     Attributes
@@ -53,15 +51,20 @@ class Taylor:
         integer 0 stands for one that vanishes. The k-th derivative is k! c_k.
     arithmetic
         The kind of number that the coefficients are.
+    root
+        What this is the square of, if that is known: the square root of it is |root|.
     """
 
-    __slots__ = ("arithmetic", "coefficients")
+    __slots__ = ("arithmetic", "coefficients", "root")
     __array_priority__ = 1000.0
     decisions = 0  # between branches, of all series so far: whether a function has any
 
-    def __init__(self, coefficients: tuple[Any, ...], arithmetic: Arithmetic) -> None:
+    def __init__(
+        self, coefficients: tuple[Any, ...], arithmetic: Arithmetic, root: Taylor | None = None
+    ) -> None:
         self.coefficients = coefficients
         self.arithmetic = arithmetic
+        self.root = root
 
     @classmethod
     def variable(cls, values: Any, order: int, arithmetic: Arithmetic) -> Taylor:
@@ -122,7 +125,8 @@ class Taylor:
             c if not getattr(c, "shape", ()) else part(np.broadcast_to(c, shape))
             for c in self.coefficients[1:]
         ]
-        return Taylor((part(self.value), *picked), self.arithmetic)
+        root = None if self.root is None else self.root[key]
+        return Taylor((part(self.value), *picked), self.arithmetic, root)
 
     def __setitem__(self, key: Any, new: Any) -> None:
         if (
@@ -132,7 +136,10 @@ class Taylor:
                 "an assignment into part of a part (such as y[0][mask] = ...)",
                 "would be lost here. Index once: y[0, mask] = ...",
             )
-        new = lift(new, self)
+        new, self.root = lift(new, self), None
+        if key is Ellipsis and new.shape == self.shape:
+            self.coefficients = new.coefficients
+            return
         changed = []
         for k, c in enumerate(new.coefficients):
             if k and c is ZERO and self.coefficients[k] is ZERO:
@@ -211,7 +218,8 @@ class Taylor:
         return Taylor((other - self.coefficients[0], *rest), self.arithmetic)
 
     def __mul__(self, other: Any) -> Taylor:
-        return bilinear(operator.mul, self, operand(other))
+        root = self if other is self else None
+        return bilinear(operator.mul, self, operand(other), root=root)
 
     __rmul__ = __mul__
 
@@ -240,37 +248,6 @@ class Taylor:
     __gt__, __ge__ = by_value(np.greater), by_value(np.greater_equal)
     __eq__, __ne__ = by_value(np.equal), by_value(np.not_equal)
 
-    # How NumPy asks: `np.exp(w)` and `w.exp()` (object arrays), `np.sum(w)` and `w.sum()`.
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
-        out = options.pop("out", None)
-        if options.get("dtype", int) is float:
-            del options["dtype"]
-        target = out[0] if out is not None and method == "__call__" else None
-        if target is not None and target is inputs[0] and isinstance(target, np.ndarray):
-            # `total += w` of a plain array: the old array becomes nan, not to be misread.
-            made = self.__array_ufunc__(ufunc, method, target.copy(), *inputs[1:], **options)
-            target[...] = np.nan
-            return made
-        rule = UFUNCS.get(ufunc, UFUNCS.get(ufunc.__name__))
-        rule = rule if method == "__call__" else UFUNC_METHODS.get((ufunc, method))
-        if rule is None or out is not None or (options and method == "__call__"):
-            name = ufunc.__name__ + ("" if method == "__call__" else f".{method}")
-            name = f"np.{name}" if getattr(np, ufunc.__name__, None) is ufunc else name
-            raise refusal(name, "with out= or other options" if rule else "")
-        return rule(*inputs, **options)
-
-    def __array_function__(
-        self, function: Any, types: Any, arguments: Sequence[Any], options: dict[str, Any]
-    ) -> Any:
-        rule = FUNCTIONS.get(function)
-        if rule is None or options.get("out") is not None or "initial" in options:
-            module = function.__module__.replace("numpy", "np", 1)
-            name = f"{module}.{function.__name__}"
-            raise refusal(name, "with out= or initial=" if rule else "")
-        options = {k: v for k, v in options.items() if k != "out"}
-        return rule(*arguments, **options)
-
     def __getattr__(self, name: str) -> Any:
         if name in METHODS:
             return functools.partial(METHODS[name], self)
@@ -285,6 +262,8 @@ class Taylor:
             return self.copy()
         if kind == "b":
             return self != 0
+        if kind in "iu" and self.arithmetic.dtype == float:  # as a place in a table
+            return self.value.astype(dtype)
         raise refusal(f"astype({dtype})", "")
 
     def reshape(self, *shape: Any, **options: Any) -> Taylor:
@@ -368,10 +347,16 @@ def value_of(x: Any) -> Any:
     return x.coefficients[0] if isinstance(x, Taylor) else x
 
 
-# Rules that the operators need; all others are entered in the tables at the top.
+# Rules that the operators need; all others are entered in the tables of `taylor_calls`.
 
 
-def bilinear(times: Callable[[Any, Any], Any], a: Any, b: Any, full: bool = False) -> Taylor:
+def bilinear(
+    times: Callable[[Any, Any], Any],
+    a: Any,
+    b: Any,
+    full: bool = False,
+    root: Taylor | None = None,
+) -> Taylor:
     """a times b for any bilinear `times`; `full` if it needs arrays of the full shape."""
 
     def parts(x: Any) -> Any:
@@ -382,7 +367,7 @@ def bilinear(times: Callable[[Any, Any], Any], a: Any, b: Any, full: bool = Fals
     if isinstance(a, Taylor) and isinstance(b, Taylor):
         matched(b, a)
     like = a if isinstance(a, Taylor) else b
-    return Taylor(convolved(times, parts(a), parts(b), like.order), like.arithmetic)
+    return Taylor(convolved(times, parts(a), parts(b), like.order), like.arithmetic, root)
 
 
 def product(times: Callable[[Any, Any], Any], a: Any, b: Any) -> Taylor:
@@ -408,4 +393,7 @@ def each(function: Callable[..., Any], a: Any, *arguments: Any, **options: Any) 
         c if c is ZERO and k else function(a.full(k), *arguments, **options)
         for k, c in enumerate(a.coefficients)
     ]
-    return Taylor(tuple(c), a.arithmetic)
+    made = Taylor(tuple(c), a.arithmetic)
+    if a.root is not None and function in MOVES and made.size == a.size:
+        made.root = each(function, a.root, *arguments, **options)
+    return made

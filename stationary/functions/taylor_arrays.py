@@ -6,6 +6,7 @@ Most are linear, so that they act on each coefficient alone, or bilinear, like a
 from __future__ import annotations
 
 import functools
+import itertools
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -14,17 +15,16 @@ import numpy as np
 
 from stationary.functions.series import ZERO
 from stationary.functions.source_lines import refusal
-from stationary.functions.taylor import (
-    FUNCTIONS,
-    METHODS,
-    UFUNC_METHODS,
-    Taylor,
-    each,
-    lifted,
-    product,
-    value_of,
+from stationary.functions.taylor import Taylor, decided, each, lifted, product, value_of
+from stationary.functions.taylor_calls import FUNCTIONS, METHODS, UFUNC_METHODS
+from stationary.functions.taylor_elementary import (
+    absolute,
+    maximum,
+    minimum,
+    on_values,
+    smooth,
+    where,
 )
-from stationary.functions.taylor_elementary import maximum, minimum, on_values, smooth, where
 
 __all__: list[str] = []  # everything is entered in the tables at the end
 
@@ -140,12 +140,28 @@ def _extreme(
     return best if keepdims else each(np.squeeze, best, axis=axis)
 
 
-def _einsum(subscripts: str, *operands: Any, **options: Any) -> Taylor:
-    if len(operands) == 1:
-        return each(lambda c: np.einsum(subscripts, c), operands[0])
-    if len(operands) == 2:
-        return product(lambda a, b: np.einsum(subscripts, a, b), *operands)
-    raise refusal("np.einsum of more than two arrays", "")
+def _einsum(subscripts: Any, *operands: Any, **options: Any) -> Any:
+    options.pop("optimize", None)
+    if not isinstance(subscripts, str):  # np.einsum(a, [0], b, [1], [0, 1])
+        given = (subscripts, *operands)
+        places = given[1::2] if len(given) % 2 == 0 else (*given[1:-1:2], given[-1])
+        names = ["".join(chr(97 + i) for i in place) for place in places]
+        operands, result = given[: 2 * (len(given) // 2) : 2], names[len(given) // 2 :]
+        subscripts = "->".join([",".join(names[: len(operands)]), *result])
+    first, *others = operands
+    if not others:
+        return each(lambda c: np.einsum(subscripts, c, **options), first)
+    if len(others) == 1:
+        return product(lambda a, b: np.einsum(subscripts, a, b, **options), first, *others)
+    # Linear in each operand: the constants go along, and of series two at a time are multiplied.
+    before, arrow, after = subscripts.replace(" ", "").partition("->")
+    if "." in before:
+        raise refusal("np.einsum of more than two arrays with an ellipsis", "")
+    names = before.split(",")
+    kept = after if arrow else "".join(sorted(i for i in {*before} - {","} if before.count(i) == 1))
+    inner = "".join(sorted({*names[0], *names[1]} & {*kept, *"".join(names[2:])}))
+    pair = np.einsum(f"{names[0]},{names[1]}->{inner}", first, others[0])
+    return np.einsum(",".join([inner, *names[2:]]) + "->" + kept, pair, *others[1:])
 
 
 def _polyval(p: Any, x: Any) -> Any:
@@ -168,11 +184,62 @@ def _broadcast_arrays(*arrays: Any, subok: bool = False) -> tuple[Taylor, ...]:
     return tuple(each(np.broadcast_to, a, shape) for a in arrays)
 
 
+def _outer(rule: Callable[..., Any], a: Any, b: Any, **options: Any) -> Any:
+    b = np.asarray(b) if isinstance(b, (list, tuple)) else b
+    a = np.asarray(a) if isinstance(a, (list, tuple)) else a
+    return rule(np.reshape(a, np.shape(a) + (1,) * np.ndim(b)), b)
+
+
+def _reduced(rule: Callable[..., Any], a: Any, axis: Any = 0, *_: Any, **options: Any) -> Any:
+    return _folded(rule, a, axis, **options)
+
+
+def _accumulated(rule: Callable[..., Any], a: Any, axis: int = 0, *_: Any, **options: Any) -> Any:
+    rows = each(np.moveaxis, a, axis, 0)
+    return each(np.moveaxis, np.stack(list(itertools.accumulate(rows, rule))), 0, axis)
+
+
+def _cumulated(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
+    a, axis = (each(np.ravel, a), 0) if axis is None else (a, axis)
+    return _accumulated(operator.mul, a, axis)
+
+
+def _differences(a: Any, n: int = 1, axis: int = -1, **ends: Any) -> Any:
+    shape = [1 if i == axis % np.ndim(a) else size for i, size in enumerate(np.shape(a))]
+    ends = {k: x if np.ndim(x) else np.broadcast_to(x, shape) for k, x in ends.items()}
+    parts = ends.get("prepend"), a, ends.get("append")
+    joined = np.concatenate([x for x in parts if x is not None], axis=axis) if ends else a
+    return each(np.diff, joined, n, axis)
+
+
+def _meshed(*axes: Any, indexing: str = "xy", sparse: bool = False, copy: bool = True) -> Any:
+    n = len(axes)
+    parts = [np.reshape(x, (1,) * i + (-1,) + (1,) * (n - 1 - i)) for i, x in enumerate(axes)]
+    if indexing == "xy" and n > 1:
+        parts = [np.swapaxes(x, 0, 1) for x in parts]
+    return tuple(parts) if sparse else np.broadcast_arrays(*parts)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    if ord not in (None, 1, 2, np.inf) or (ord is not None and np.ndim(axis) + np.ndim(x) != 1):
+        return np.linalg.norm(np.asarray(x), ord, axis, keepdims)
+    if ord == 1:
+        return each(np.sum, absolute(x), axis=axis, keepdims=keepdims)
+    if ord == np.inf:
+        return _largest(absolute(x), axis, keepdims=keepdims)
+    return smooth("sqrt", each(np.sum, x * x, axis=axis, keepdims=keepdims))
+
+
+def _sorted(a: Any, axis: Any = -1, *_: Any, **options: Any) -> Any:
+    a, axis = (each(np.ravel, a), 0) if axis is None else (a, axis)
+    return each(np.take_along_axis, a, np.argsort(decided(a).value, axis=axis), axis)
+
+
 _largest = functools.partial(_extreme, np.argmax)
 _smallest = functools.partial(_extreme, np.argmin)
 
 _LINEAR = (
-    "sum cumsum diff reshape ravel transpose moveaxis swapaxes expand_dims squeeze broadcast_to "
+    "sum cumsum reshape ravel transpose moveaxis swapaxes expand_dims squeeze broadcast_to "
     "flip roll take take_along_axis tile repeat trace diagonal"
 )
 _ON_VALUES = (
@@ -220,6 +287,12 @@ FUNCTIONS.update(
         np.ones_like: _ones_like,
         np.full_like: _filled_like,
         np.broadcast_arrays: _broadcast_arrays,
+        np.cumprod: _cumulated,
+        np.diff: _differences,
+        np.meshgrid: _meshed,
+        np.linalg.norm: _norm,
+        np.sort: _sorted,
+        np.fix: METHODS["trunc"],
     }
 )
 METHODS.update({name: FUNCTIONS[getattr(np, name)] for name in _AS_METHODS.split()})
@@ -237,5 +310,8 @@ UFUNC_METHODS.update(
         (np.maximum, "reduce"): lambda a, axis=0, **options: _largest(a, axis, **options),
         (np.minimum, "reduce"): lambda a, axis=0, **options: _smallest(a, axis, **options),
         (np.multiply, "outer"): functools.partial(product, np.multiply.outer),
+        "outer": _outer,
+        "reduce": _reduced,
+        "accumulate": _accumulated,
     }
 )

@@ -20,8 +20,6 @@ import numpy as np
 from stationary.functions.series import ZERO, convolved, integrated, plus
 from stationary.functions.source_lines import refusal
 from stationary.functions.taylor import (
-    METHODS,
-    UFUNCS,
     Taylor,
     bilinear,
     decided,
@@ -32,13 +30,14 @@ from stationary.functions.taylor import (
     quotient,
     value_of,
 )
+from stationary.functions.taylor_calls import METHODS, UFUNCS
 
 
 def square(u: Taylor) -> Taylor:
     if u.order != 1 or u.coefficients[1] is ZERO:
-        return bilinear(operator.mul, u, u)
+        return bilinear(operator.mul, u, u, root=u)
     a, b = u.coefficients
-    return Taylor((a * a, (2 * a) * b), u.arithmetic)
+    return Taylor((a * a, (2 * a) * b), u.arithmetic, root=u)
 
 
 def _lower(u: Taylor) -> Taylor:
@@ -46,7 +45,7 @@ def _lower(u: Taylor) -> Taylor:
     return Taylor(u.coefficients[:-1], u.arithmetic)
 
 
-def _from_derivative(value: Any, u: Taylor, derivative: Callable[[Taylor], Taylor]) -> Taylor:
+def by_derivative(value: Any, u: Taylor, derivative: Callable[[Taylor], Taylor]) -> Taylor:
     """y = g(u) from g(u_0) and a formula for g'(u)."""
     if u.order == 0 or all(c is ZERO for c in u.coefficients[1:]):
         return Taylor((value, *u.coefficients[1:]), u.arithmetic)
@@ -54,7 +53,7 @@ def _from_derivative(value: Any, u: Taylor, derivative: Callable[[Taylor], Taylo
     return Taylor((value, *[integrated(c, h, k) for k in range(1, u.order + 1)]), u.arithmetic)
 
 
-def _from_system(values: Sequence[Any], u: Taylor, rule: Callable[..., tuple[Any, ...]]) -> Taylor:
+def by_system(values: Sequence[Any], u: Taylor, rule: Callable[..., tuple[Any, ...]]) -> Taylor:
     """The first of the functions y_i = g_i(u) whose derivatives are formulas in all the y_i."""
     series = [[value] for value in values]
     for k in range(1, u.order + 1):
@@ -105,10 +104,12 @@ _SYSTEMS: dict[str, tuple[tuple[str, ...], Callable[..., tuple[Any, ...]]]] = {
 def smooth(name: str, u: Taylor) -> Taylor:
     functions = u.arithmetic.functions
     u0 = u.coefficients[0]
+    if name == "sqrt" and u.root is not None:
+        return absolute(u.root)
     if name in _DERIVATIVES:
-        return _from_derivative(functions[name](u0), u, _DERIVATIVES[name])
+        return by_derivative(functions[name](u0), u, _DERIVATIVES[name])
     names, rule = _SYSTEMS[name]
-    return _from_system([functions[n](u0) for n in (names if u.order else names[:1])], u, rule)
+    return by_system([functions[n](u0) for n in (names if u.order else names[:1])], u, rule)
 
 
 def _power(u: Any, p: Any) -> Taylor:
@@ -121,12 +122,14 @@ def _power(u: Any, p: Any) -> Taylor:
         if not p.order:
             return Taylor((y,), f)
         if isinstance(u, Taylor):
-            return _from_system([y], p * smooth("log", u), lambda y: (y,))
+            return by_system([y], p * smooth("log", u), lambda y: (y,))
         base = f.array(u)
         rate = np.where(np.equal(base, 0), f.zero, f.log(base))  # 0^p is flat for p > 0
-        return _from_system([y], p, lambda y: (rate * y,))
+        return by_system([y], p, lambda y: (rate * y,))
     if isinstance(p, (int, float)) and p == 2:
         return square(u)
+    if isinstance(p, float) and p == 0.5 and u.root is not None:
+        return absolute(u.root)
     # (u^p)' = p u^(p-1), which is 0 where p = 0, also at u = 0.
     value = u.arithmetic.power(u.coefficients[0], p)
     if np.ndim(p):
@@ -135,15 +138,15 @@ def _power(u: Any, p: Any) -> Taylor:
         return Taylor((value, *[ZERO] * u.order), u.arithmetic)
     else:
         less = p - 1
-    return _from_derivative(value, u, lambda low: p * _power(low, less))
+    return by_derivative(value, u, lambda low: p * _power(low, less))
 
 
 def _exp2(u: Taylor) -> Taylor:
     log_2 = u.arithmetic.log(u.arithmetic.array(2))
-    return _from_system([u.arithmetic.exp2(u.value)], u, lambda y: (log_2 * y,))
+    return by_system([u.arithmetic.exp2(u.value)], u, lambda y: (log_2 * y,))
 
 
-def _logaddexp(u: Any, v: Any) -> Taylor:
+def logaddexp(u: Any, v: Any) -> Taylor:
     """y = log(e^u + e^v): y' = p u' + q v' with p = e^(u-y) = logistic(u - v) and q = 1 - p."""
     u, v = lifted(u, v)
     f, d = u.arithmetic, u - v
@@ -160,36 +163,7 @@ def _logaddexp(u: Any, v: Any) -> Taylor:
 def _logaddexp2(u: Any, v: Any) -> Any:
     u, v = lifted(u, v)
     log_2 = u.arithmetic.log(u.arithmetic.array(2))
-    return _logaddexp(u * log_2, v * log_2) / log_2
-
-
-def _logistic(u: Taylor) -> Taylor:
-    """1 / (1 + e^-u): 1 - y would cancel in y' = y (1 - y)."""
-    f = u.arithmetic
-    return _from_system(
-        [f.logistic(u.value), f.logistic(-u.value)], u, lambda y, rest: (y * rest, -y * rest)
-    )
-
-
-def _log_ndtr(u: Taylor) -> Taylor:
-    """y = log of the normal distribution function: y' = e^(-u^2 / 2 - y) / sqrt(2 pi)."""
-    f = u.arithmetic
-
-    def rule(y: Taylor) -> tuple[Taylor]:
-        lower = Taylor(u.coefficients[: y.order + 1], f)
-        return (smooth("exp", -square(lower) / 2 - y) / f.sqrt(f.array(2 * f.pi)),)
-
-    return _from_system([f.log_ndtr(u.value)], u, rule)
-
-
-def _ndtr(u: Taylor) -> Any:
-    return smooth("erfc", -u / u.arithmetic.sqrt(u.arithmetic.array(2))) / 2
-
-
-def _times_log(name: str, x: Any, y: Any) -> Any:
-    """x log(y), or x log(1 + y), which is 0 where x is."""
-    x, y = lifted(x, y)
-    return where(np.equal(x.value, 0), 0 * y, x * smooth(name, y))
+    return logaddexp(u * log_2, v * log_2) / log_2
 
 
 def _arctan2(y: Any, x: Any) -> Taylor:
@@ -248,7 +222,7 @@ maximum, minimum = _better(np.greater_equal, False), _better(np.less_equal, Fals
 _fmax, _fmin = _better(np.greater_equal, True), _better(np.less_equal, True)
 
 
-def _absolute(u: Taylor) -> Taylor:
+def absolute(u: Taylor) -> Taylor:
     sign = np.where(np.less(decided(u).value, 0), -u.arithmetic.one, u.arithmetic.one)
     rest = [c if c is ZERO else sign * c for c in u.coefficients[1:]]
     return Taylor((u.arithmetic.abs(u.value), *rest), u.arithmetic)
@@ -263,9 +237,14 @@ def _heaviside(u: Any, at_zero: Any) -> Any:
     return where(np.equal(u.value, 0), at_zero, (step_function("sign", u) + 1) / 2)
 
 
-def _remainder(a: Any, b: Any) -> Any:
+def _remainder(a: Any, b: Any, towards: str = "floor") -> Any:
     a, b = lifted(a, b)
-    return a - b * step_function("floor", a / b)
+    return a - b * step_function(towards, a / b)
+
+
+def _copysign(a: Any, b: Any) -> Any:
+    a, b = lifted(a, b)
+    return where(b < 0, -absolute(a), absolute(a))
 
 
 def on_values(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -284,8 +263,8 @@ _UNARY: dict[str, Callable[..., Any]] = {
     "exp2": _exp2,
     "square": square,
     "reciprocal": lambda u: 1 / u,
-    "absolute": _absolute,
-    "fabs": _absolute,
+    "absolute": absolute,
+    "fabs": absolute,
     "positive": lambda u: +u,
     "negative": lambda u: -u,
     "conjugate": lambda u: +u,
@@ -296,20 +275,6 @@ _UNARY: dict[str, Callable[..., Any]] = {
     "isinf": lambda u: np.equal(u.arithmetic.abs(u.value), np.inf),
     "signbit": lambda u: np.less(u.value, 0),
 }
-# Those of SciPy, by their names: it need not be imported.
-_OF_SCIPY: dict[str, Callable[..., Any]] = {
-    "erf": _UNARY["erf"],
-    "erfc": _UNARY["erfc"],
-    "ndtr": _ndtr,
-    "log_ndtr": _log_ndtr,
-    "expit": _logistic,
-    "log_expit": lambda u: -_logaddexp(0, -u),
-    "softplus": lambda u: _logaddexp(u, 0),
-    "logit": lambda u: smooth("log", u) - smooth("log1p", -u),
-    "xlogy": functools.partial(_times_log, "log"),
-    "xlog1py": functools.partial(_times_log, "log1p"),
-    "entr": lambda u: -_times_log("log", u, u),
-}
 _COMPARISONS = (
     "greater greater_equal less less_equal equal not_equal logical_and logical_or logical_not "
     "logical_xor"
@@ -317,7 +282,6 @@ _COMPARISONS = (
 
 METHODS.update(_UNARY, arctan2=_arctan2, hypot=_hypot, conj=_UNARY["conjugate"])
 UFUNCS.update({getattr(np, name): rule for name, rule in _UNARY.items() if hasattr(np, name)})
-UFUNCS.update(_OF_SCIPY)
 UFUNCS.update({f: on_values(f) for f in (getattr(np, name) for name in _COMPARISONS.split())})
 UFUNCS.update(
     {
@@ -329,16 +293,20 @@ UFUNCS.update(
         np.power: _power,
         np.float_power: _power,
         np.remainder: _remainder,
+        np.divmod: lambda a, b: (np.floor_divide(a, b), _remainder(a, b)),
+        np.modf: lambda u: (_remainder(u, 1, "trunc"), step_function("trunc", u)),
         np.floor_divide: lambda a, b: step_function("floor", quotient(operand(a), operand(b))),
         np.maximum: maximum,
         np.minimum: minimum,
         np.fmax: _fmax,
         np.fmin: _fmin,
         np.heaviside: _heaviside,
-        np.logaddexp: _logaddexp,
+        np.logaddexp: logaddexp,
         np.logaddexp2: _logaddexp2,
         np.arctan2: _arctan2,
         np.hypot: _hypot,
+        np.copysign: _copysign,
+        np.fmod: lambda a, b: _remainder(a, b, "trunc"),
         np.radians: _UNARY["deg2rad"],
         np.degrees: _UNARY["rad2deg"],
     }

@@ -21,6 +21,7 @@ from stationary.errors import (
 )
 from stationary.functions.evaluation import (
     call_user_function,
+    collected,
     derivative,
     evaluate,
     name_of,
@@ -151,7 +152,7 @@ class Written:
             )
         if not self.pointwise:
             with np.errstate(all="ignore"):  # what overflows is found, and located, further on
-                result = self.function(x)
+                result = collected(self.function(x))
             one = not self.rows and isinstance(result, (tuple, list)) and isinstance(x, np.ndarray)
             return np.asarray(result) if one else result
         values = [np.array(self._at(v), dtype=float) for v in np.ravel(x).tolist()]

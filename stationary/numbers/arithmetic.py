@@ -138,15 +138,15 @@ def _log2_size(values: Any) -> Any:
 
 
 def _of_scipy(name: str) -> Function:
-    def function(x: Any) -> Any:
+    def function(*x: Any) -> Any:
         from scipy import special  # seldom needed, and large
 
-        return getattr(special, name)(x)
+        return getattr(special, name)(*x)
 
     return function
 
 
-_SCIPY_NAMES = ("erf", "erfc", "log_ndtr")
+_SCIPY_NAMES = ("erf", "erfc", "log_ndtr", "gammaln", "polygamma", "iv", "ive")
 _NUMPY_NAMES = (
     "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan arctan2 "
     "arcsinh arccosh arctanh sqrt cbrt abs sign floor ceil trunc rint divide power maximum minimum "
@@ -316,6 +316,7 @@ def _exact_functions(context: Any) -> dict[str, tuple[int, Function]]:
         "erf": context.erf,
         "erfc": context.erfc,
         "log_ndtr": lambda x: context.log(context.erfc(-x / context.sqrt(2)) / 2),
+        "gammaln": lambda x: context.re(context.loggamma(x)),
     }
     binary: dict[str, Function] = {
         "divide": divide,
@@ -323,6 +324,9 @@ def _exact_functions(context: Any) -> dict[str, tuple[int, Function]]:
         "arctan2": context.atan2,
         "remainder": lambda x, y: x % y,
         "floor_divide": lambda x, y: context.floor(x / y),
+        "polygamma": lambda n, x: context.psi(int(n), x),
+        "iv": context.besseli,
+        "ive": lambda n, x: context.besseli(n, x) * context.exp(-abs(x)),
     }
     return {name: (1, real(f)) for name, f in unary.items()} | {
         name: (2, real(f)) for name, f in binary.items()

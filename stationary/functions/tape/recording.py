@@ -20,6 +20,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from stationary.aliases import Array
+from stationary.functions.evaluation import collected
 from stationary.functions.series import ZERO
 from stationary.functions.tape.graph import Tape, UnknownOperationError
 from stationary.functions.tape.rewriting import RULES
@@ -197,6 +198,23 @@ def _reshaped(x: Symbol, shape: Any, **_: Any) -> Symbol:
     raise UnknownOperationError("an array reshaped")
 
 
+def _itself(x: Symbol, *_: Any, **__: Any) -> Symbol:
+    if x.ndim != 1:
+        raise UnknownOperationError("fewer dimensions")
+    return x
+
+
+def _tiled(x: Symbol, times: Any) -> Symbol:
+    if (
+        x.ndim > 2
+        or np.shape(times) != (2,)
+        or times[1] != 1
+        or len(x[None] if x.ndim < 2 else x) != 1
+    ):
+        raise UnknownOperationError("an array repeated")
+    return _broadcast_to(x, (times[0], x.shape[-1]))
+
+
 def _expanded(x: Symbol, axis: Any) -> Symbol:
     if x.ndim != 1 or axis not in (0, 1, -1, -2):
         raise UnknownOperationError("more dimensions")
@@ -237,6 +255,10 @@ _ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.einsum: _einsum,
     np.broadcast_to: _broadcast_to,
     np.transpose: _transposed,
+    np.swapaxes: lambda x, one, other: _transposed(x) if {one % 2, other % 2} == {0, 1} else x,
+    np.ravel: _itself,
+    np.squeeze: _itself,
+    np.tile: _tiled,
     np.reshape: _reshaped,
     np.expand_dims: _expanded,
     np.stack: _stacked,
@@ -297,7 +319,7 @@ def record(function: Callable[[Any], Any], order: int) -> Recording:
     arithmetic: Any = RecordingArithmetic(tape)
     rest = (1.0, *[ZERO] * (order - 1)) if order else ()
     with np.errstate(all="ignore"):
-        result = function(Taylor((w, *rest), arithmetic))
+        result = collected(function(Taylor((w, *rest), arithmetic)))
     several = isinstance(result, (tuple, list))
     rows = list(result) if several else rows_in(operand(result))
     flat = [ZERO] * order  # where conditions choose between constants

@@ -1,0 +1,128 @@
+"""One loss in the many ways in which people write it: all have the same drift and noise."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import mpmath
+import numpy as np
+import pytest
+from scipy import special
+
+from stationary import Landscape, end_state
+from stationary.functions.evaluation import evaluate
+from stationary.numbers.arithmetic import many_digits
+
+C = np.array([-1.3, 0.4, 2.1, 0.4])
+COLUMN = C[:, None]
+W = np.array([-2.3, -0.41, 0.77, 1.9])
+
+
+def _into_buffers(w):
+    e = np.subtract(w, COLUMN)
+    s = np.empty_like(e)
+    np.sin(3 * w + COLUMN, out=s)
+    np.multiply(e, e, out=e)
+    return e / 2 + s
+
+
+def _meshed(w):
+    x, c = np.meshgrid(w, C)
+    return (x - c) ** 2 / 2 + np.sin(3 * x + c)
+
+
+def _assigned(w):
+    rows = np.zeros_like(w, shape=(4, len(w)))
+    for i, c in enumerate(C):
+        rows[i] = (w - c) ** 2 / 2 + np.sin(3 * w + c)
+    return rows
+
+
+def _normed(w):
+    e = w - COLUMN
+    return np.linalg.norm(np.stack([e, 2 * e]), axis=0) ** 2 / 10 + np.sin(3 * w + COLUMN)
+
+
+WAYS = {
+    "generator": lambda w: ((w - c) ** 2 / 2 + np.sin(3 * w + c) for c in C),
+    "map": lambda w: map(lambda e, c: e**2 / 2 + np.sin(3 * w + c), w - COLUMN, C),
+    "values": lambda w: {i: (w - c) ** 2 / 2 + np.sin(3 * w + c) for i, c in enumerate(C)}.values(),
+    "deque": lambda w: deque((w - c) ** 2 / 2 + np.sin(3 * w + c) for c in C),
+    "outer": lambda w: np.subtract.outer(C, w) ** 2 / 2 + np.sin(np.add.outer(C, 3 * w)),
+    "buffers": _into_buffers,
+    "meshgrid": _meshed,
+    "assigned": _assigned,
+    "norm": _normed,
+    "block": lambda w: np.block([[(w - c) ** 2 / 2 + np.sin(3 * w + c)] for c in C]),
+    "split": lambda w: [
+        e[0] ** 2 / 2 + np.sin(3 * w + c) for e, c in zip(np.split(w - COLUMN, 4), C, strict=True)
+    ],
+    "einsum": lambda w: (
+        np.einsum("i,ij,kj->ij", np.ones(4), (w - COLUMN) ** 2, 0.5 + 0 * w[None])
+        + np.sin(3 * w + COLUMN)
+    ),
+    "root": lambda w: np.sqrt((w - COLUMN) ** 2) ** 2 / 2 + np.sin(3 * w + COLUMN),
+    "cumulated": lambda w: (
+        np.add.accumulate(np.diff((w - COLUMN) ** 2 / 2, axis=0, prepend=0 * w[None]), axis=0)
+        + np.sin(3 * w + COLUMN)
+    ),
+    "tiled": lambda w: (np.tile(w, (4, 1)) - COLUMN) ** 2 / 2 + np.sin(3 * w.ravel() + COLUMN),
+}
+
+
+@pytest.mark.parametrize("losses", WAYS.values(), ids=WAYS)
+def test_the_style_of_a_loss_is_no_part_of_it(losses):
+    diffusion = Landscape(losses, learning_rate=0.1, domain=(-4, 4)).diffusion()
+    slopes = W - COLUMN + 3 * np.cos(3 * W + COLUMN)
+    assert diffusion.drift(W) == pytest.approx(-0.1 * slopes.mean(axis=0), rel=1e-13)
+    assert diffusion.variance(W) == pytest.approx(0.01 * slopes.var(axis=0), rel=1e-12)
+
+
+X = np.array([0.02, 0.7, 3.1])
+SPECIAL = {
+    "gammaln": (special.gammaln, mpmath.loggamma),
+    "digamma": (special.digamma, mpmath.digamma),
+    "gamma": (special.gamma, mpmath.gamma),
+    "betaln": (lambda x: special.betaln(x, 2.5), lambda x: mpmath.log(mpmath.beta(x, 2.5))),
+    "i0": (special.i0, lambda x: mpmath.besseli(0, x)),
+    "i1e": (special.i1e, lambda x: mpmath.besseli(1, x) * mpmath.exp(-x)),
+    "huber": (lambda x: special.huber(1.0, x), lambda x: x * x / 2 if x < 1 else x - 0.5),
+    "pseudo_huber": (
+        lambda x: special.pseudo_huber(0.5, x),
+        lambda x: (mpmath.sqrt(1 + 4 * x * x) - 1) / 4,
+    ),
+    "rel_entr": (lambda x: special.rel_entr(0.3, x), lambda x: 0.3 * mpmath.log(0.3 / x)),
+    "kl_div": (lambda x: special.kl_div(x, 2.0), lambda x: x * mpmath.log(x / 2) - x + 2),
+    "boxcox": (lambda x: special.boxcox(x, 0.4), lambda x: (x**0.4 - 1) / 0.4),
+    "exprel": (special.exprel, lambda x: mpmath.expm1(x) / x),
+    "sinc": (np.sinc, mpmath.sincpi),
+    "cosm1": (special.cosm1, lambda x: mpmath.cos(x) - 1),
+    "fmod": (lambda x: np.fmod(x, 1.5), lambda x: x % 1.5),
+    "copysign": (lambda x: np.copysign(x, -x), lambda x: -x),
+}
+
+
+@pytest.mark.parametrize("name", SPECIAL)
+@pytest.mark.parametrize("arithmetic", ["doubles", "digits"])
+def test_special_functions_have_their_derivatives(name, arithmetic):
+    """Against mpmath's Taylor coefficients; those next to 0 cancel as they are written."""
+    given, exact = SPECIAL[name]
+    kind = {} if arithmetic == "doubles" else {"arithmetic": many_digits(30)}
+    found = evaluate(given, X, order=3, **kind)
+    with mpmath.workdps(40):
+        wanted = [[mpmath.diff(exact, mpmath.mpf(float(x)), k) for x in X] for k in range(4)]
+    for one, other in zip(found, wanted, strict=True):
+        scale = max(1.0, *(abs(float(x)) for x in other))
+        assert np.array(one, dtype=float) == pytest.approx(
+            np.array(other, dtype=float), rel=1e-12, abs=1e-14 * scale
+        )
+
+
+def test_a_root_of_a_square_is_a_size():
+    """sqrt((w - c)^2) has the corners of |w - c|: its end state is known as well."""
+    given = {"learning_rate": 0.2, "domain": (-4, 4)}
+    rows = np.array([-0.31, 0.125, 0.7, 1.9])[:, None]
+    roots = end_state(Landscape(lambda w: np.sqrt((w - rows) ** 2) + w**2 / 5, **given))
+    sizes = end_state(Landscape(lambda w: np.abs(w - rows) + w**2 / 5, **given))
+    assert roots.mean() == pytest.approx(sizes.mean(), abs=1e-13)
+    assert roots.error < 1e-12
