@@ -15,7 +15,7 @@ from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import stationary as st
 from stationary import Diffusion, analyze
@@ -223,6 +223,22 @@ def test_a_law_that_gathers_at_an_end_is_kept(tmp_path):
     )
     law = st.load(tmp_path / "found.json").law  # whose median is 1e-151
     assert law.cdf(law.ppf([0.4, 0.5])) == pytest.approx([0.4, 0.5], abs=1e-9)
+
+
+@pytest.mark.parametrize("low", [0.0, -1997.5])
+def test_densities_next_to_an_end_are_kept_where_doubles_are_coarse(low, tmp_path):
+    """There x is rounded by much of its distance from the end: 0.5 were off at a claim of 0.3."""
+    a, b, end = 1.286, 0.122, low + 2
+    process = st.Diffusion(
+        lambda x: a * (end - x) - b * (x - low), lambda x: (x - low) * (end - x), (low, end)
+    )
+    st.end_state(process).save(tmp_path / "found.json")
+    law = st.load(tmp_path / "found.json").law
+    x = np.unique(end - np.geomspace(1e-16, 1, 400))
+    x = x[(x > low) & (x < end)]
+    exact = (x - low) ** (2 * a - 1) * (end - x) ** (2 * b - 1) / special.beta(2 * a, 2 * b)
+    exact /= 2 ** (2 * a + 2 * b - 1)
+    assert np.abs(law.pdf(x) / exact - 1).max() < law.density_error < 1e-8
 
 
 def test_a_saved_answer_is_drawn_where_its_file_is_not(tmp_path):

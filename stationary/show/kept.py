@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ SAFE = 4  # times as far off as where it is looked at: far from 0 x is rounded a
 USELESS = 1e-3  # error of a distribution function that is not worth keeping
 MOST = 2000  # cells: 28,000 numbers, half a megabyte
 STEEPEST = 1e-3  # of a mass next to an end as a power of the distance; less is no power in doubles
+TOLD = 2.0**20  # doubles next to an end within which cells are not begun with: nodes are rounded
 NARROW = 64  # doubles that the narrowest cell holds: in fewer, nodes are rounded
 SMALL = 1e-290  # of a density below which doubles do not hold what is around it
 
@@ -64,29 +66,30 @@ def _tabulated(state: EndState) -> Cells | str:
     if any(c.at_rest and c.weight for c in state.components):
         return "part of it rests as it started"
     low, high = float(state.ppf(LEFT)), float(state.isf(LEFT))
-    # Each: lower, upper, the powers there of which it is a polynomial, the ends of its component.
+    # Each: lower, upper, the powers there of which it is a polynomial.
     cells: list[Array] = []
     for c in (c for c in state.components if c.weight and not c.at_rest):
         ends = np.array(c.interval, dtype=float)
         ends = np.where(np.isfinite(ends), ends, np.clip(ends, low, high))
         inner = np.asarray(c.density.panels.edges, dtype=float)
+        near = TOLD * np.spacing(np.abs(ends))
         middle = ends.sum() / 2  # so that no cell has powers at both of its ends
-        edges = np.unique([*ends, middle, *inner[(inner > ends[0]) & (inner < ends[1])]])
+        inside = (inner > ends[0] + near[0]) & (inner < ends[1] - near[1])
+        edges = np.unique([*ends, middle, *inner[inside]])
         powers = np.ones((2, len(edges) - 1))
         for side, tail in enumerate(c.density.tails):
             power = 1.0 if tail is None or tail.outward else float(tail.exponent) + 1
             if powers.size and power > STEEPEST:
                 powers[side, -side] = power
-        within = np.broadcast_to(np.array(c.interval, dtype=float)[:, None], powers.shape)
-        cells.append(np.stack([edges[:-1], edges[1:], *powers, *within]))
-    todo, worst = np.concatenate(cells or [np.empty((6, 0))], axis=1), 0.0
+        cells.append(np.stack([edges[:-1], edges[1:], *powers]))
+    todo, worst = np.concatenate(cells or [np.empty((4, 0))], axis=1), 0.0
     done: list[Array] = []
     rises: list[Array] = []
     while todo.shape[1]:
-        rise, off, noise = _fitted(state, todo)
+        rise, off = _fitted(state, todo)
         count = todo.shape[1] + sum(part.shape[1] for part in done)
         wide = todo[1] - todo[0] > NARROW * np.spacing(np.abs(todo[:2]).max(axis=0))
-        rest = (off > np.maximum(CLOSE, noise)) & wide & (count < MOST)
+        rest = (off > CLOSE) & wide & (count < MOST)
         done.append(todo[:, ~rest])
         rises.append(rise[:, ~rest])
         worst = max(worst, float(off[~rest].max(initial=0.0)))
@@ -101,40 +104,44 @@ def _tabulated(state: EndState) -> Cells | str:
     return law
 
 
-def _fitted(state: EndState, cells: Array) -> tuple[Array, Array, Array]:
-    """What rises over each cell, as coefficients, and how far off the density is, relative.
-
-    Also how far off it is by the rounding of x alone, which narrower cells would not change.
-    """
-    r, (lower, upper, *powers, first, last) = rule(NODES), cells
-    turned = powers[1] != 1
+def _fitted(state: EndState, cells: Array) -> tuple[Array, Array]:
+    """What rises over each cell, as coefficients, and how far off the density is, relative."""
+    r, (lower, upper, *powers) = rule(NODES), cells
+    turned, wide = powers[1] != 1, upper - lower
+    p, way = np.where(turned, powers[1], powers[0]), np.where(turned, -1, 1)
 
     def density(t: Array) -> tuple[Array, Array]:
-        """By the power of the distance, at places t in every cell; and how x is rounded there."""
-        p = np.where(turned, powers[1], powers[0])
-        way = (1 + np.where(turned, -t[:, None], t[:, None])) / 2
-        part = way ** (1 / p)
-        x = np.where(turned, upper - (upper - lower) * part, lower + (upper - lower) * part)
-        with np.errstate(all="ignore"):
-            slope = part / (p * way)
-            values = np.asarray(state.pdf(x) * (upper - lower) * slope / 2)
-            steep = np.ptp(np.log(np.maximum(values, SMALL)), axis=0) / (upper - lower)
-            steep = np.maximum(steep, 1 / np.minimum(x - first, last - x))
-            return values, 4 * np.spacing(np.abs(x)) * steep
+        """By the power of the distance, next to places t in every cell; and where exactly.
 
-    values, noise = density(r.nodes)
+        There x is a double: next to an end rounding moves it by much of its distance.
+        """
+        part = ((1 + way * t[:, None]) / 2) ** (1 / p)
+        x = np.where(turned, upper - wide * part, lower + wide * part)
+        part = np.where(turned, upper - x, x - lower) / wide
+        with np.errstate(all="ignore"):
+            slope = part ** (1 - p) / p
+            return np.asarray(state.pdf(x) * wide * slope / 2), way * (2 * part**p - 1)
+
+    values, at = density(r.nodes)
+    for i, k in pairwise(range(NODES)):  # nearer to an end than doubles tell it is a power alone
+        values[k] = np.where(np.isfinite(values[k]) | ~turned, values[k], values[i])
+        values[-1 - k] = np.where(
+            np.isfinite(values[-1 - k]) | turned, values[-1 - k], values[-1 - i]
+        )
     bad = ~np.isfinite(values).all(axis=0)
     values[:, bad] = 0.0
+    off = np.where(np.abs(at) < 1, r.nodes[:, None] - at, 0.0)
+    values += off * (r.at_nodes @ (r.derivative @ (r.coefficients @ values)))
     c = r.coefficients @ values
-    for k in np.flatnonzero(bad):  # nodes are nearer to an end than doubles tell: a power alone
-        c[0, k] = state.probability(lower[k], upper[k]) / 2
-    check = np.cos(np.pi * np.arange(1, NODES) / NODES)
-    true, _ = density(check)
-    told, size = np.cos(np.arange(NODES) * np.arccos(check)[:, None]) @ c, true / (upper - lower)
+    for cell in np.flatnonzero(bad):
+        c[0, cell] = state.probability(lower[cell], upper[cell]) / 2
+    near = 1 - 10.0 ** -np.array([3, 6, 10, 15])  # next to an end other powers may follow the first
+    true, at = density(np.concatenate([-near, np.cos(np.pi * np.arange(1, NODES) / NODES), near]))
+    told = np.einsum("kmc,kc->mc", np.cos(np.arange(NODES)[:, None, None] * np.arccos(at)), c)
     with np.errstate(all="ignore"):
-        there = np.isfinite(true) & (size > SMALL)
+        there = np.isfinite(true) & (true / wide > SMALL) & (np.abs(at) < 1)
         off = np.where(there, np.abs(told / true - 1), 0.0).max(axis=0)
-    return r.antiderivative @ c, off, np.where(bad, 0.0, noise.max(axis=0))
+    return r.antiderivative @ c, off
 
 
 def _joined(state: EndState, found: Array, rise: Array, off: float) -> Cells:
@@ -171,6 +178,6 @@ def _joined(state: EndState, found: Array, rise: Array, off: float) -> Cells:
         "shift_error": float(
             grid.shift_error + SAFE * np.maximum(away[1:], away[:-1]) @ np.diff(x)
         ),
-        "density_error": known + off,
+        "density_error": known + 2 * off,  # between the places where it is looked at
     }
     return replace(law, **kept)
