@@ -146,16 +146,18 @@ def _seen(event: str, details: tuple[Any, ...]) -> None:
     if event != "open" or not _CLAIMED or isinstance(details[0], int):
         return
     with suppress(Exception):  # what is wrong with a file says whoever opens it
-        if (details[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+        if (details[2] or 0) & (os.O_WRONLY | os.O_TRUNC):
             return
         found = os.stat(details[0])
         path = _CLAIMED.get((found.st_dev, found.st_ino))
-        frame = sys._getframe(1) if path is not None else None
+        frame, callers = sys._getframe(1) if path is not None else None, set[str]()
         while frame is not None:
-            if str(frame.f_globals.get("__name__", "")).startswith(GUEST):
-                _READ[path] = None  # type: ignore[index]
-                return
+            callers.add(str(frame.f_globals.get("__name__", "")))
             frame = frame.f_back
+        # Threads that the landscape begins have no frame of its own, and none of ours either.
+        ours = any(name.startswith("stationary.") for name in callers)
+        if path is not None and (not ours or any(name.startswith(GUEST) for name in callers)):
+            _READ[path] = None
 
 
 # -- written whole --------------------------------------------------------------------------------

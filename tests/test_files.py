@@ -87,6 +87,12 @@ READS = {  # where a landscape reads data.csv
     "as it is run": ("level = float(DATA.read_text())", "level"),
     "in a module beside it": ("from beside import level", "level"),
     "when its drift is asked": ("", "float(DATA.read_text())"),
+    "open for writing, too": ("with DATA.open('r+') as file: level = float(file.read())", "level"),
+    "in a thread": (
+        "from threading import Thread\none = Thread(target=DATA.read_text)\n"
+        "one.start()\none.join()\nlevel = 0.0",
+        "level",
+    ),
     "late": ("", "(float(DATA.read_text()) if np.size(x) > 1000 else 0)"),
 }
 
