@@ -19,6 +19,7 @@ from stationary.functions.given import checked_whole
 from stationary.line.equilibria import Equilibrium
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import INTERRUPTED, Progress, each, stage, watched
 from stationary.result import Result
 from stationary.sgd.basins import MOST_EXITS
@@ -290,12 +291,16 @@ def analyze(
     for name, asked in (("steps", steps is not None), ("chain", chain)):
         if asked and not walks:
             value = {"steps": steps, "chain": chain}[name]
-            momentum = isinstance(process, Landscape) and process.momentum
+            other = "For a drift and a variance ask stationary.evolve"
+            if isinstance(process, Landscape) and process.momentum:
+                other = "With momentum ask stationary.simulate"
+            elif isinstance(process, PlaneLandscape):
+                other = f"With {process.dimensions} ask stationary.check, which takes SGD's steps"
+            elif isinstance(process, PLANE):
+                other = "Leave it out"
             raise LandscapeError(
                 f"{process.name}: {name} = {value!r:.40} is of SGD without momentum on the "
-                "losses of datapoints with one weight. "
-                + ("With momentum" if momentum else "For a drift and a variance")
-                + f" ask stationary.{'simulate' if momentum else 'evolve'}."
+                f"losses of datapoints with one weight. {other}."
             )
     if steps is not None:
         steps = checked_whole(steps, "steps", process.name, hint=": the length of a run of SGD")

@@ -18,13 +18,13 @@ from functools import cached_property
 from pathlib import Path
 from threading import local
 from types import FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 import numpy as np
 
 from stationary import shown
 from stationary.errors import StationaryError
-from stationary.files import GUEST, probe, write
+from stationary.files import GUEST, path_of, probe, write
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -227,14 +227,20 @@ class Result(Data):
         """`to_dict` as JSON, without NaN or Infinity."""
         return json.dumps(self.to_dict(), indent=2, allow_nan=False)
 
-    def to_csv(self, *args: Any, **settings: Any) -> str:
+    @overload
+    def to_csv(self, path: str | Path, /, *args: int, **settings: Any) -> None: ...
+    @overload
+    def to_csv(self, points: int | None = None, /, *args: int, **settings: Any) -> str: ...
+
+    def to_csv(self, first: Any = None, /, *args: Any, **settings: Any) -> str | None:
         """A table with a line of column names; what does not exist, or is nan, is left empty.
 
-        Written to a file, too, if the first argument is a path, as in ``to_csv("table.csv")``.
-        An `Analysis` takes the number of `points` at which its density is listed, 1001 by default,
-        or ``of="minima"``.
+        It is written to a file if the first argument is a path, as in ``to_csv("table.csv")``, and
+        given back if there is none. An `Analysis` takes the number of `points` at which its density
+        is listed, 1001 by default, or ``of="minima"``.
         """
-        path, args = (args[0], args[1:]) if args and isinstance(args[0], str | Path) else ("", args)
+        path = first if isinstance(first, str | Path) else None
+        args = args if first is None or path is not None else (first, *args)
         table = self.render("table", *args, **settings)
         columns = {n: plain(c, lambda x: None if x != x else x) for n, c in table.items()}
         out = io.StringIO()
@@ -243,10 +249,7 @@ class Result(Data):
         for row in zip(*columns.values(), strict=True):
             cells = ("" if x is None else x for x in row)
             writer.writerow(c if isinstance(c, str) else repr(c) for c in cells)
-        if path:
-            probe(Path(path))
-            write(Path(path), out.getvalue())
-        return out.getvalue()
+        return _written(path, out.getvalue())
 
     def to_frame(self, *args: Any, **settings: Any) -> DataFrame:
         """The table of `to_csv` as a `pandas.DataFrame`; pandas must be installed."""
@@ -260,9 +263,14 @@ class Result(Data):
         columns = self.render("table", *args, **settings)
         return pandas.DataFrame({n: list(c) for n, c in columns.items()})
 
-    def to_html(self) -> str:
-        """The report and the figure as one page that needs nothing else."""
-        return str(self.render("html"))
+    @overload
+    def to_html(self, path: str | Path) -> None: ...
+    @overload
+    def to_html(self, path: None = None) -> str: ...
+
+    def to_html(self, path: str | Path | None = None) -> str | None:
+        """The report and the figure as one page that needs nothing else; or written to a file."""
+        return _written(path, str(self.render("html")))
 
     def _repr_html_(self) -> str:
         """What a notebook shows."""
@@ -275,6 +283,15 @@ class Result(Data):
         asked and drawn; functions are not.
         """
         self.render("saved", path)
+
+
+def _written(path: str | Path | None, text: str) -> str | None:
+    """What was made, or nothing where it is written to a file."""
+    if path is None:
+        return text
+    probe(path_of(path))
+    write(path_of(path), text)
+    return None
 
 
 class Listed(Result):

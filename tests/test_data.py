@@ -328,6 +328,7 @@ def test_small_answers_are_answers_too():
     value, error = apart  # a pair still
     assert apart.to_csv() == f"value,error\n{value!r},{error!r}\n"
     assert str(apart).startswith("value: 0")
+    assert str(st.Distance(1e-14, 1e-13)) == "value: 0\nerror: 1e-13"
     assert str(st.Distance(0.123456, 0.002)) == "value: 0.123\nerror: 2e-03"
     assert str(st.Estimate(2.0, 0.01)).startswith("value: 7.39\nlog: 2\n")
     assert str(st.Estimate(2.0, 3.0)).startswith("value: not known\n")
@@ -594,3 +595,26 @@ def test_powers_of_ten_stop_at_the_second_digit_of_a_standard_error():
     assert probability_text(-13.834 * LN10, 6, 1e-9, 77.0) == "10^-14"
     assert time_text(13.834 * LN10, 1e-9, of_sample=7.7) == "10^13.8"
     assert time_text(math.log(1234.5), 1e-9, of_sample=0.77) == "1200"
+
+
+def test_a_saved_answer_says_where_its_law_and_its_numbers_are(tmp_path):
+    analyze(Diffusion(lambda x: -x, 1.0, (-4, 4))).save(tmp_path / "a.json")
+    saved = st.load(tmp_path / "a.json")
+    with pytest.raises(
+        AttributeError, match=r"'end_state': its law is \.law, and .*\.data: .*kind"
+    ):
+        saved.end_state  # noqa: B018
+    with pytest.raises(AttributeError, match=r"'basins': it is \.data\['basins'\], as plain"):
+        saved.basins  # noqa: B018
+    assert copy.deepcopy(copy.copy(saved)) == saved
+    assert not hasattr(saved, "__array__")
+
+
+def test_what_is_written_to_a_file_is_not_given_back_too(tmp_path):
+    """127 kB of text in a notebook; and to_html took no path."""
+    found = analyze(Diffusion(lambda x: -x, 1.0, (-4, 4)))
+    for write, name in ((found.to_csv, "a.csv"), (found.to_html, "a.html")):
+        assert write(str(tmp_path / name)) is None
+        assert (tmp_path / name).read_text(encoding="utf-8").startswith(write()[:500])
+    with pytest.raises(st.StationaryError, match="is no path"):
+        found.to_html(3)

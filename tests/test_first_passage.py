@@ -939,3 +939,30 @@ def test_a_wall_that_nobody_comes_to_takes_no_digits():
     """2 int f / a falls by 150,000 on the way to it: sums that begin there have lost 11 digits."""
     process = Diffusion(lambda x: x - x**3, 0.004, (-6, 6))
     assert first_passage(process, 1.0, 0.0).mean.error < 3e-12
+
+
+def test_walkers_from_a_law_on_both_sides_of_a_target_stop_at_the_next_one():
+    """They were "not to be had here". Against walkers of our own, from below -1 and from above."""
+    passage = first_passage(with_momentum(0.08, 0.9), "uniform:-1.4,0.6", (-1, 1))
+    (told,) = passage.to_dict()["mean_of_walkers"]
+    time, up = np.zeros(0), np.zeros(0)
+    for low, high, share in ((-1.4, -1.0, 0.2), (-1.0, 0.6, 0.8)):
+        start = np.linspace(low, high, round(4000 * share) + 2)[1:-1]
+        ends = (-math.inf, -1) if high == -1 else (-1, 1)
+        own, w = heavy_ball(
+            start, 0.08, 0.9, lambda w, e=ends: (w <= e[0]) | (w >= e[1]), len(start)
+        )
+        time, up = np.append(time, own), np.append(up, (w >= 1) & (high > -1))
+    sure = math.hypot(told["mean_error"], time.std() / math.sqrt(len(time)))
+    assert abs(told["mean"] - time.mean()) < 4 * sure < 0.2 * time.mean()
+    assert abs(told["upper"] - up.mean()) < 4 * told["upper_error"] < 0.1
+    assert list(told["targets"]) == [-1, 1]
+    words = " ".join(str(passage).split())
+    assert "That is at 1 or above with probability" in words
+    assert "else at -1 or below" in words
+
+
+def test_more_starts_than_sgd_is_followed_from_are_the_reason():
+    found = first_passage(with_momentum(0.08, 0.9), np.linspace(-1.5, 0.5, 21), 1)
+    said = " ".join(str(found).split())
+    assert "not to be had here: they are had from 9 starts at most, and these are 21" in said

@@ -556,3 +556,22 @@ def test_a_density_that_turns_up_at_the_end_of_the_range_has_no_peak_there(unit,
     assert words(1.2).replace("-0.000", "0.000") == "; the density peaks at 0.000"
     highest = "; it is highest at -1.515, where the range of the series ends"
     assert words(1.5).replace("-0.000", "0.000") == "; the density peaks at 0.000" + highest
+
+
+def test_a_table_of_gradients_is_no_series(tmp_path):
+    """It was asked for --dt, and then found too short."""
+    for columns in (("gradient", "variance"), ("gradients",)):
+        w = np.linspace(-1, 1, 150)
+        given = {"w": w} | {n: np.ones((3, 150)) if n == "gradients" else w for n in columns}
+        np.savez(tmp_path / "g.npz", **given)
+        with pytest.raises(LandscapeError, match=r"at ascending w, .*analyze takes it"):
+            fit(tmp_path / "g.npz")
+    x = ornstein_uhlenbeck(0.1, 300, 1)  # a run of which the gradient was recorded, too
+    np.savez(tmp_path / "g.npz", w=x, gradient=-x)
+    assert len(fit(tmp_path / "g.npz", 0.1).runs.all) == 300
+
+
+def test_a_minimum_that_holds_all_has_no_rounding_for_a_standard_error():
+    found = analyze(fit(ornstein_uhlenbeck(0.1, 1000, 3), 0.1).diffusion)
+    assert len(found.basins) == 1
+    assert found.standard_errors.masses == found.standard_errors.log_masses == (0.0,)

@@ -927,3 +927,17 @@ def test_datapoints_along_the_weights_are_told_where_they_belong():
     centres = np.array([0.0, 1.0, 2.5])
     with pytest.raises(UserFunctionError, match=r"one row for each, as in w - c\[:, None\]"):
         end_state(Landscape(losses=lambda w: (w - centres) ** 2, learning_rate=0.1))
+
+
+def test_two_weights_are_not_sent_where_they_are_refused():
+    """--steps pointed to evolve, and two ends of a domain to "too many values" of w."""
+    plane = "examples/two_weights.py"
+    with pytest.raises(LandscapeError, match=r"With 2 ask stationary\.check"):
+        analyze(plane, steps=1000)
+    with pytest.raises(LandscapeError, match="Leave it out"):
+        analyze(Diffusion(lambda x: -x, 1.0, ((-4, 4), (-4, 4))), chain=True)
+    with pytest.raises(
+        LandscapeError, match=r"\(-1\.0, 1\.0\) is not a pair of ends for each of 2"
+    ):
+        stationary.load(plane, domain=(-1.0, 1.0))
+    assert stationary.load(plane, domain=((-4, 3), (-3, 3))).dimensions == 2

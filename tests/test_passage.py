@@ -218,7 +218,7 @@ def test_a_scale_density_that_settles_as_a_root_next_to_a_trap(start, sign):
 def test_a_long_law_of_starts_is_named_once():
     out = first_passage(Diffusion(lambda x: -x, 1.0, (-4, 4)), "normal:0.5,0.1", [1, -1]).summary()
     assert out.count("normal with mean 0.5") == 1
-    assert "  the start  " in out
+    assert "  start  " in out
 
 
 @pytest.mark.parametrize("c", [0.6, 1.0, 1.5])

@@ -24,7 +24,8 @@ from stationary import (
 from stationary.chain.run import run_of
 from stationary.sgd.basins import SgdBasin
 from stationary.sgd.finite_step import Belief
-from stationary.show.headline import chain_text
+from stationary.show.headline import _reach, chain_text
+from stationary.show.sample import OfSample
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -63,7 +64,7 @@ def test_a_minimum_that_sgd_cannot_leave_comes_first():
     assert "In the long run SGD is around w = 0.993321" in said
     assert "leaves w = -1.5 for good" in said
     assert "small-step limit has it around w = -1.5 with probability 0.972503" in said
-    assert "No run of a million steps leaves the minimum it is in (10^20." in said
+    assert "No run of a million steps leaves w = -1.5 (10^20." in said
 
 
 def test_small_steps_are_told_as_the_diffusion_tells_them_and_confirmed():
@@ -737,3 +738,17 @@ def test_a_mass_that_is_hardly_known_is_no_power_of_ten_near_one():
     assert told == ["~0.7", "~10^-12.00"]
     vague = SimpleNamespace(chain=(0.3, 0.37), log_chain=math.log(0.3), **known | {"untold": True})
     assert chain_text(vague, None) == "< 0.4"
+
+
+def test_an_exit_time_that_is_hardly_known_is_no_range_over_minima():
+    """Of one minimum "10^61 to 10^79 on average" was said of "the minimum it is in"."""
+    found = analyze(EXAMPLES / "two_minima.py")
+    left, right = found.sgd.basins
+    unsure = replace(left, log_chain_exit_time=161.4, exit_error=20.0)
+    (said,) = _reach(
+        replace(found.sgd, basins=(unsure, right)), "{:g}".format, 10**6, OfSample(found)
+    )
+    assert "leaves w = -1.5 (10^70 on average, known to a factor of 10^9)" in said
+    two = replace(found.sgd, basins=(unsure, replace(unsure, log_chain_exit_time=100.0)))
+    (said,) = _reach(two, "{:g}".format, 10**6, OfSample(found))
+    assert "leaves the minimum it is in (at least 10^34.7 on average)" in said

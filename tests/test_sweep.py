@@ -1148,3 +1148,24 @@ def test_words_are_values_among_which_a_function_chooses_and_conventions_of_a_fi
     assert sweep(FORKED, told).to_csv() == sweep(FORKED, **told).to_csv()
     with pytest.raises(LandscapeError, match="numbers"):
         sweep(FORKED, {"depth": ["much", "little"]})
+
+
+def test_of_three_axes_a_figure_shows_one_slice_which_can_be_chosen():
+    def process(tilt, k, s):
+        return Diffusion(lambda x: s * (k * (x - x**3) + tilt), 0.5, (-3, 3))
+
+    found = sweep(process, {"tilt": [-0.1, 0.1], "k": [0.8, 1.2], "s": [1.0, 1.5, 2.0]})
+    said = " ".join(str(found).split())
+    assert "A figure goes over k and s, at tilt = -0.1: for another value give plot(at=" in said
+    chosen = (None, {"tilt": 0.1}, {"s": 1.5})
+    titles = [found.plot(at=at).axes[0].get_title("left") for at in chosen]
+    assert titles == ["tilt = -0.1", "tilt = 0.1", "s = 1.5"]
+    legends = [
+        [t.get_text()[:9] for t in found.plot(at=at).axes[0].get_legend().texts]
+        for at in ({"tilt": -0.1}, {"tilt": 0.1}, {"s": 1.5})
+    ]
+    assert legends == [["minimum 0"], ["minimum 1"], ["minimum 0", "minimum 1"]]
+    with pytest.raises(LandscapeError, match=r"The values of tilt are -0\.1, 0\.1"):
+        found.plot(at={"tilt": 0.3})
+    with pytest.raises(LandscapeError, match="The axes are tilt, k, s"):
+        found.plot(at={"angle": 0.3})

@@ -266,6 +266,21 @@ def test_reading_a_table_runs_nothing(tmp_path):
         load(path, learning_rate=0.1)
 
 
+def test_what_is_no_npz_file_is_told_without_advice_to_unpickle_it(tmp_path):
+    """NumPy's own words were passed on, and named allow_pickle; a .npy file was a traceback."""
+    path = tmp_path / "t.npz"
+    for content in (b"garbage", b"", b"PK\x03\x04 cut off"):
+        path.write_bytes(content)
+        with pytest.raises(
+            LandscapeError, match=r"no NPZ file of plain numbers: it is no archive\."
+        ):
+            table(path)
+    with path.open("wb") as file:
+        np.save(file, W)
+    with pytest.raises(LandscapeError, match=r"it is no archive\."):
+        table(path)
+
+
 def test_a_table_of_moments_has_a_figure_and_a_page(tmp_path):
     table = stationary.table({"w": [-1, 0, 1], "gradient": [-1, 0, 1], "variance": [1, 1, 1]})
     analysis = stationary.analyze(table.landscape(learning_rate=0.1))
@@ -564,7 +579,7 @@ def test_values_that_scatter_as_noise_does_are_told(curve, noise, told):
 @pytest.mark.parametrize(
     ("tilt", "said"),
     [
-        (1e-4, "The first two hold the same, to within the error"),
+        (1e-4, "Both hold the same, to within the error"),
         (1e-3, "The first minimum holds 1.03 times as much as the second"),
     ],
 )

@@ -6,6 +6,7 @@ import importlib
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
@@ -47,3 +48,15 @@ def test_trajectories_from_a_fan_of_starts(example, tmp_path):
     near = np.abs(by_drift[:, None] - [1.00745, 2.0]).min(axis=1)
     assert near.max() < 1e-2
     assert (np.abs(by_sgd - 2) < 1e-2).mean() > 0.6
+
+
+def test_a_figure_that_was_not_named_is_in_a_folder_of_its_own(
+    example, tmp_path, monkeypatch, capsys
+):
+    """It was written over pit.png in the working folder, without a word."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["somewhere/drift_only.py"])
+    example("comparison").save(plt.figure(), None)
+    assert [p.name for p in tmp_path.iterdir()] == ["validation"]
+    assert (tmp_path / "validation" / "drift_only.png").exists()
+    assert "The figure is in validation" in capsys.readouterr().out

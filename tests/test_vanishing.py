@@ -476,6 +476,8 @@ def test_geometric_brownian_motion_comes_ever_closer_to_zero_or_escapes():
     up = solve(lambda x: 0.6 * x, lambda x: x * x, (0, INF))
     assert (up.kind, up.escapes[0].position) == ("none", INF)
     assert "escapes to x = inf" in up.reason
+    both = solve(lambda x: x, lambda x: 1.0 + 0 * x, (-INF, INF)).reason
+    assert both == "Probability escapes to x = -inf and to x = inf."
 
 
 @pytest.mark.parametrize(("start", "above"), [(0.2, 0.6), (-0.9, 0.05)])

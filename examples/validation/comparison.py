@@ -10,6 +10,7 @@ from stationary import evolve, simulate
 
 WALKERS, UNTIL, EVERY, DT = 1000, 100, 5, 0.25
 TIMES = np.arange(0, UNTIL + 1, EVERY)
+FIGURES = Path("validation")  # in the working folder
 START = "normal:0.5,0.175"  # truncated to the domain, as everywhere
 
 
@@ -77,11 +78,19 @@ def draw(title, times, theory, walkers, path=None, snapshots=()):
         axes[2].set_ylabel("density")
         axes[2].legend(frameon=False, fontsize=8)
     figure.suptitle(title)
+    print(f"{title}: theory and walkers are apart by so many standard errors:")
+    for name, score in zip(("mean", "deviation"), z, strict=True):
+        rms, most = np.sqrt((score**2).mean()), np.abs(score).max()
+        print(f"  {name}: {rms:.1f} (rms), at most {most:.1f}")
     save(figure, path)
     return z
 
 
 def save(figure, path):
-    """To the file that was asked for, or named on the command line, if any."""
-    figure.savefig(Path(path or f"{Path(sys.argv[0]).stem}.png"))
+    """To the file that was asked for, or in the folder `FIGURES`; it says where."""
+    if path is None:
+        FIGURES.mkdir(exist_ok=True)
+        path = FIGURES / f"{Path(sys.argv[0]).stem}.png"
+    figure.savefig(path)
     plt.close(figure)
+    print(f"The figure is in {path}.")

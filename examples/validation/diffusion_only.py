@@ -3,6 +3,8 @@
 Without drift and with a = 0.01 (1 + x^2) the mean stays and E[x^2] + 1 grows as e^(0.01 t).
 """
 
+import sys
+
 import numpy as np
 from comparison import TIMES, followed
 
@@ -20,4 +22,4 @@ def main(path=None, seed=2):
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

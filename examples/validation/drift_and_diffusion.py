@@ -3,6 +3,8 @@
 f = -0.05 x and a = 0.01 (1 + x^2): the mean decays as e^(-0.05 t), and E[x^2] to 1 / 9.
 """
 
+import sys
+
 import numpy as np
 from comparison import TIMES, followed
 
@@ -23,4 +25,4 @@ def main(path=None, seed=3):
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -4,6 +4,7 @@ Without noise each weight goes its own way, dw/dt = -T G(w). The theory follows 
 the start along these ways; 1,000 walkers start at random and take steps of one tenth.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -68,4 +69,4 @@ class Walkers:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -6,6 +6,7 @@ curvature is 2): they cross the gate backwards and leave the pit sooner, so that
 the theory by many standard errors.
 """
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -41,4 +42,4 @@ def main(path=None, seed=4):
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

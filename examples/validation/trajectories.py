@@ -1,5 +1,6 @@
 """Trajectories W(t) on the pit from a fan of starts: by the drift alone, and as SGD takes them."""
 
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -33,4 +34,4 @@ def main(path=None, seed=5):
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -88,8 +88,9 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     try:
         state = replace(_found(diffusion, equilibria), process=process)
         if not state.error < WORST:
-            part = f"{state.error:.0e} of its peak"
-            raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error=part), state)
+            several = positions(state.equilibria, "stable").shape[1] > 1
+            thin = several and state.tested.noise.singular == "everywhere"
+            raise ConvergenceError(_unresolved(diffusion.name, state.error, thin), state)
     except (ConvergenceError, LandscapeError) as error:
         flat = [e for e in equilibria if closed.is_flat(e.covariance, e.jacobian, e.variance)]
         sure = isinstance(error, ConvergenceError)
@@ -219,12 +220,15 @@ def _solved(
     lost, best = min(found, key=lambda f: f[0], default=(math.inf, None))
     if best is not None and lost < WORST:
         return best
-    if thin and several:
-        raise ConvergenceError(THIN_WAYS.format(name=diffusion.name)) from failed
-    if failed is not None:
+    if failed is not None and not (thin and several):
         raise failed
+    raise ConvergenceError(_unresolved(diffusion.name, lost, thin and several)) from failed
+
+
+def _unresolved(name: str, lost: float, thin: bool) -> str:
+    """What to say of a density with such an error, as a part of its peak."""
     known = "as large as its peak" if not lost < 1 else f"{lost:.1g} of its peak"
-    raise ConvergenceError(UNRESOLVED.format(name=diffusion.name, error=known))
+    return (THIN_WAYS if thin else UNRESOLVED).format(name=name, error=known)
 
 
 def _by_elements(

@@ -344,7 +344,7 @@ def domain_of(domain: Any, weights: int | None, where: str) -> Box:
         example = ", ".join(["(-2, 2)", "(-1, 3)", *["(-1, 1)"] * (n - 2)][:n])
         raise LandscapeError(
             f"{where}: domain = {domain!r:.80} is not a pair of ends for each of {n} weights. "
-            f"Write domain = ({example}); an end may be -np.inf or np.inf."
+            f"Write domain = ({example}) in the file or in Python; an end may be -np.inf or np.inf."
         )
     return tuple(interval(tuple(d), where) for d in domain)
 

@@ -125,6 +125,8 @@ class Numbers:
         return np.array([getattr(self, f"_{name}")(i, b) for i, b in enumerate(self.basins)])
 
     def _log_masses(self, i: int, b: Basin) -> Array:
+        if not any(_inner(b)):
+            return np.zeros_like(self.unknown)  # it is all there is
         points, own = self.points, self.shares[i] - self.p
         found = points.changes(own, points.power * own)
         ends = np.array([float(b.lower), float(b.upper)])

@@ -206,7 +206,7 @@ def _where(analysis: Analysis, said: str) -> str:
     compared = f"The first {what} holds {times} times as much as the second."
     if abs(gain) < max(1e-9, error):
         within = "" if error < 1e-6 else ", to within the error"
-        compared = f"The first two hold the same{within}."
+        compared = f"{'Both' if len(basins) == 2 else 'The first two'} hold the same{within}."
     whole = math.isfinite(deviation) and not state.diffusion.is_periodic  # a ring is cut somewhere
     if first.log_mass > -1e-9 and whole:
         of_std = sample.known.std if sample.known is not None else 0.0

@@ -18,6 +18,7 @@ from stationary.show.run import by_start, forgotten
 from stationary.show.sample import OfSample
 from stationary.wording import (
     LIGHT,
+    LN10,
     MOST_NAMED,
     SECOND,
     at_rest_text,
@@ -379,14 +380,18 @@ def _reach(sgd: FiniteStep, place: Place, run: int, sample: OfSample) -> list[st
     said = []
     if slow:
         first, t = min(slow, key=lambda pair: pair[1] - error_of(pair[0]))
-        after = steps_text(t, error_of(first))
+        doubt = error_of(first)
+        after = f"{steps_text(t, doubt)} on average"
         if len(slow) > 1:
-            after = f"at least {steps_text(t - min(error_of(first), t), 0.01)}"
+            after = f"at least {steps_text(t - min(doubt, t), 0.01)} on average"
+        elif doubt > LN10 / 2:  # one time, and no range of several
+            factor = math.ceil(doubt / LN10)
+            after = f"10^{t / LN10:.0f} on average, known to a factor of 10^{factor}"
         where = "the minimum it is in"
-        if fast or never:
+        if len(slow) < len(sgd.basins):
             where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:MOST_NAMED])
         length = "a million" if run == RUN else f"{run:,}"
-        said.append(f"No run of {length} steps leaves {where} ({after} on average)")
+        said.append(f"No run of {length} steps leaves {where} ({after})")
     said += [
         f"w = {place(b.position)} is left after {steps_text(t, error_of(b))} steps on average"
         for b, t in fast[:MOST_NAMED]

@@ -57,9 +57,9 @@ def _shown(name: str, value: Any, fields: dict[str, Any]) -> Any:
     if name in RELATIVE and isinstance(log, float) and value in (0.0, math.inf) and error == error:
         return time_text(log, error)  # which may be beyond doubles, and finite
     if own == name and name in RELATIVE and not (name == "value" and "log" not in fields):
+        if value and not error < 1:
+            return "not known"
         error *= abs(value)
-    if name in RELATIVE and value and not error < abs(value):
-        return "not known"
     return known_text(value, error, 6)
 
 

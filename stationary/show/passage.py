@@ -15,7 +15,7 @@ from stationary.questions.influence import passage_errors
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve, symbol_of
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.sample import standard_error_text
-from stationary.simulation.passage import WalkedPassage, steps_of, walked
+from stationary.simulation.passage import WalkedPassage, steps_of, walked, why_not
 from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate
 from stationary.wording import (
@@ -57,8 +57,8 @@ def _of_sgd(p: FirstPassage) -> str:
     if known is None:
         words.append(
             "Where steps are large, or a target is far from where it mostly is, the times of SGD "
-            "may be far from these; the exact chain's are not to be had here (`stationary check` "
-            "says how large steps are)."
+            f"may be far from these; the exact chain's are not to be had here: {why_not(p)} "
+            "(`stationary check` says how large steps are)."
         )
     logs = np.ravel(p.mean.log).astype(float)
     log_chance = np.reshape(p.probability.log, (len(p.targets), -1)).astype(float)
@@ -80,7 +80,8 @@ def _of_sgd(p: FirstPassage) -> str:
         limit = f"after {time_text(log, error, 6, of_sample)}" if math.isfinite(log) else never
         words.append(f"{own}, the diffusion {limit}{'' if same else f': believe the {who}'}.")
         if math.isfinite(t.upper_error):
-            low, high = (f"{float(x):g}" for x in _around(p, start))
+            pair = t.targets if isinstance(t, WalkedPassage) else _around(p, start)
+            low, high = (f"{float(x):g}" for x in pair)
             words.append(
                 f"That is at {high} or above with probability {measured(t.upper, t.upper_error)}, "
                 f"else at {low} or below."
@@ -129,8 +130,7 @@ def _is_alike(t: WalkedPassage, log_mean: float) -> bool:
 
 def _around(p: FirstPassage, start: Any) -> tuple[float, float]:
     """The targets below and above a start."""
-    targets = [float(t) for t in p.targets]
-    at = float(p.start.ppf(0.5) if isinstance(start, str) else start)
+    targets, at = [float(t) for t in p.targets], float(start)
     return max(t for t in targets if t <= at), min(t for t in targets if t >= at)
 
 
@@ -142,7 +142,7 @@ def _starts(p: FirstPassage) -> list[Any]:
 def _rows(p: FirstPassage) -> list[Line]:
     every = [x if isinstance(x, str) else f"{float(x):.6g}" for x in _starts(p)]
     law = [f"The start: {x}." for x in every if len(every) == 1 and len(x) > WIDEST]
-    every = ["the start"] if law else every
+    every = ["start"] if law else every
     names, more = first_of(every, "and {n} more starts; --json lists them all.")
 
     def at(e: Estimate, k: int, i: int) -> tuple[Any, Any]:
@@ -186,7 +186,7 @@ def _rows(p: FirstPassage) -> list[Line]:
     header = ("from", "to", "probability", "error", "mean time then")
     return [
         *law,
-        *tabulated((*header, "mean time", "error of it", "deviation"), rows),
+        *tabulated((*header, "mean time", "error", "deviation"), rows),
         *more,
         "Errors are relative. Mean time then: given that this target is the first.",
         *_of_sample(names, sample),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from stationary.show.drawing import (
     colour_of,
     spans_decades,
 )
-from stationary.show.sweep import value_text
+from stationary.show.sweep import sliced, value_text
 from stationary.sweeps.arrhenius import RATES, rate_of
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import SUFFIX, known_text
@@ -35,12 +35,13 @@ SURE = 0.01  # of a mass: less than what can be seen between a border and the ne
 
 
 def figure(
-    sweep: Sweep, sheet: Sheet, *, quantity: str | None = None, arrhenius: bool = False
-) -> None:
+    sweep: Sweep, sheet: Sheet, *, quantity: str | None = None, arrhenius: bool = False,
+    at: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Which minimum dominates over two axes, with the crossovers as lines; or masses over one.
 
     Of more than two axes with several values, the last two are drawn (the learning rate is the
-    last of all); the others are at their first value, as the title says. Points that could not be
+    last of all); the others are at one value, as the title says. Points that could not be
     computed, or where it is not known which dominates, are hatched; where the first two hold the
     same to within their errors, none dominates, and it is grey. Where there is a single minimum,
     mean and deviation are drawn instead.
@@ -53,10 +54,14 @@ def figure(
         asked for, one below the other (on axes that are given, the first).
     arrhenius
         Draw how exit times grow over 1 / learning rate, with their slopes.
+    at
+        A value for some of the axes, as in ``{"tilt": 0.1}``, of those that were swept; by default
+        the first of each axis that is not drawn.
     """
     if arrhenius:
         _draw_arrhenius(sheet.axes(3.25), sweep)
         return
+    sweep, fixed = sliced(sweep, at or {})
     if quantity is not None:
         names = [quantity]
     else:
@@ -76,7 +81,6 @@ def figure(
         ax.set_xlabel("")
     if not names and len(drawn) == 1:
         _draw_crossovers(panels[0], sweep, drawn[0])
-    fixed = [f"{n} = {value_text(sweep.axes[n][0])}" for n in sweep.swept if n not in drawn]
     title = ", ".join(fixed + ["not complete"] * (not sweep.complete))
     if title:
         panels[0].set_title(title, loc="left", pad=18)
@@ -87,12 +91,7 @@ def _slice(sweep: Sweep, drawn: Sequence[str]) -> list[tuple[tuple[int, ...], in
     """The rows that are drawn, each after its indices along the axes that are drawn."""
     names = list(sweep.axes)
     keep = [names.index(name) for name in drawn]
-    others = [i for i in range(len(names)) if i not in keep]
-    return [
-        (tuple(place[keep].tolist()), n)
-        for n, place in enumerate(sweep.places)
-        if not place[others].any()
-    ]
+    return [(tuple(place), n) for n, place in enumerate(sweep.places[:, keep].tolist())]
 
 
 def _named(sweep: Sweep, label: int) -> str:

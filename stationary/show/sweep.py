@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.errors import LandscapeError
 from stationary.result import plain
 from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, rows_of, tabulated
 from stationary.show.sample import standard_error_text
@@ -26,6 +27,8 @@ from stationary.wording import (
     near_one_text,
     probability_text,
 )
+
+DRAWN = 2  # axes, the last ones
 
 
 def text(sweep: Sweep) -> Report:
@@ -43,6 +46,40 @@ def text(sweep: Sweep) -> Report:
     )
 
 
+def sliced(sweep: Sweep, at: Mapping[str, Any]) -> tuple[Sweep, list[str]]:
+    """What is drawn: all but the last two axes at one value, given or the first; and which."""
+    free = [name for name in sweep.swept if name not in at]
+    chosen = {name: sweep.axes[name][0] for name in free[:-DRAWN]} | dict(at)
+    axes, keep, places = dict(sweep.axes), np.ones(len(sweep.numbers), bool), sweep.places.copy()
+    for name, value in chosen.items():
+        values = sweep.axes.get(name, ())
+        same = [k for k, v in enumerate(values) if v == value or value_text(v) == value_text(value)]
+        if not same:
+            what, known = ("values of " + name, values) if values else ("axes", sweep.swept)
+            raise LandscapeError(
+                f"{sweep.name}: at = {dict(at)!r:.60} is not where it was swept. The {what} are "
+                f"{', '.join(map(value_text, known[:MOST_ROWS]))}."
+            )
+        k = list(axes).index(name)
+        axes[name], keep = (values[same[0]],), keep & (places[:, k] == same[0])
+        places[:, k] = 0
+    shape = [len(values) for values in axes.values()]
+    kinds = {label: kind[keep] for label, kind in sweep.kinds.items()}
+    told = [f"{n} = {value_text(v)}" for n, v in chosen.items() if n in sweep.swept]
+    return replace(
+        sweep,
+        axes=axes,
+        data={name: column[keep] for name, column in sweep.data.items()},
+        kinds={label: kind for label, kind in kinds.items() if (kind != "").any()},
+        numbers=np.ravel_multi_index(tuple(places[keep].T), shape),
+        crossovers=tuple(
+            c
+            for c in sweep.crossovers
+            if all(n != c.axis and c.fixed.get(n) in (None, axes[n][0]) for n in chosen)
+        ),
+    ), told
+
+
 def _points(n: int) -> str:
     return f"{n} point{'' if n == 1 else 's'}"
 
@@ -55,6 +92,12 @@ def _grid(sweep: Sweep) -> list[Line]:
         for name, values in sweep.axes.items()
     ]
     lines = [f"{_points(math.prod(map(len, sweep.axes.values())))}: {'; '.join(axes)}."]
+    if rest := sweep.swept[:-DRAWN]:
+        at, name = joined([f"{n} = {value_text(sweep.axes[n][0])}" for n in rest]), rest[0]
+        lines.append(
+            f"A figure goes over {joined(sweep.swept[-DRAWN:])}, at {at}: for another value "
+            f'give plot(at={{"{name}": ...}}) in Python, or sweep with that {name} alone.'
+        )
     if not sweep.complete:
         n = len(sweep.rows)
         were = "was" if n == 1 else "were"
@@ -103,6 +146,7 @@ def _minima(sweep: Sweep) -> list[Line]:
     there = [sweep.kinds[label][sweep.has_numbers] != "" for label in labels]
     if not np.all(there):
         header.append("there")
+        more = ["There: at how many points it is a minimum.", *more]
         rows = [(*row, str(int(own.sum()))) for row, own in zip(rows, there, strict=True)]
         more += _merged(sweep)
     undecided = wins[-1] - int((~sweep.has_numbers).sum())

@@ -98,7 +98,9 @@ class WalkedPassage:
         Steps until a target is reached or passed: inf where some walkers ran away to infinity. If
         `mean_error` is inf it is at least as much: not enough of them arrived.
     upper
-        The probability that it is the target above; nan without a target on either side.
+        The probability that it is the upper one, where two targets can be first, else nan.
+    targets
+        Those that can be first, ascending.
     arrived, lost
         How many came to a target, and how many ran away.
     steps
@@ -113,6 +115,7 @@ class WalkedPassage:
     mean_error: float
     upper: float
     upper_error: float
+    targets: tuple[float, ...] = ()
 
     @property
     def log_time(self) -> float:
@@ -123,8 +126,7 @@ class WalkedPassage:
 def walked(found: FirstPassage) -> tuple[WalkedPassage, ...] | None:
     """What walkers say, from each start.
 
-    None where the process is not SGD, or they are not to be had: on a ring, from many starts or
-    from one on both sides of a target, or where steps take too many gradients.
+    None where the process is not SGD, or they are not to be had (see `why_not`).
     """
     sgd, starts = found.process, found.starts
     if not isinstance(sgd, Landscape) or len(starts) > MOST_STARTS or found.diffusion.is_periodic:
@@ -133,7 +135,7 @@ def walked(found: FirstPassage) -> tuple[WalkedPassage, ...] | None:
     with np.errstate(invalid="ignore"):  # of no time at all, or of one that is for ever
         spreads = np.subtract(*logs)
     try:
-        targets = np.array([float(t) for t in found.targets])
+        targets = np.unique([float(t) for t in found.targets])
         work = WORK // len(starts)
         return tuple(
             _unsure(_from(sgd.at_last_rate, start, targets, work), spread)
@@ -141,6 +143,20 @@ def walked(found: FirstPassage) -> tuple[WalkedPassage, ...] | None:
         )
     except StationaryError:
         return None
+
+
+def why_not(found: FirstPassage) -> str:
+    """Why neither the chain nor walkers say how soon SGD is at a target."""
+    many = len(found.starts)
+    if many > MOST_STARTS:
+        return f"they are had from {MOST_STARTS} starts at most, and these are {many}"
+    if found.diffusion.is_periodic:
+        return "walkers are not followed round a ring"
+    if Boundary.ABSORBING in found.diffusion.boundaries:
+        return "a wall absorbs what comes to it before a target"
+    if not getattr(found.process, "has_datapoints", False):
+        return "moments of gradients do not say what a step is"
+    return "walkers take too many gradients for a step"
 
 
 def _unsure(told: WalkedPassage, log_spread: float) -> WalkedPassage:
@@ -156,48 +172,71 @@ def _from(sgd: Landscape, start: Any, targets: Array, work: int) -> WalkedPassag
     """By so many steps of walkers."""
     initial = start if isinstance(start, Initial) else float(start)
     run = Run(sgd, Crew(sgd), initial, WALKERS, seed=0)
-    first, last = float(run.x.min()), float(run.x.max())
-    if ((first < targets) & (targets < last)).any():
-        raise StationaryError("no target is the next on either side")
-    ends, kinds = list(sgd.domain), list(run.plan.walls.kinds)
-    for side, beyond in enumerate((targets[targets <= first], targets[targets >= last])):
-        if len(beyond):
-            ends[side] = float(beyond.min() if side else beyond.max())
-            kinds[side] = Boundary.ABSORBING
-        elif kinds[side] is Boundary.ABSORBING:
-            raise StationaryError("at a wall that absorbs the way to a target ends")
-    walls = replace(run.plan.walls, domain=(ends[0], ends[1]), kinds=(kinds[0], kinds[1]))
-    for block in run.blocks:
-        walls.apply(block.x, block.fate)
-    told = _followed(sgd, run.blocks, walls, run.watch, work)
-    return told if all(walls.absorbing) else replace(told, upper=math.nan, upper_error=math.nan)
+    crew = [group for block in run.blocks for group in _groups(block, run.plan.walls, targets)]
+    firsts = tuple(np.unique([t for g in crew for t in g.targets if math.isfinite(t)]).tolist())
+    told = _followed(sgd, crew, firsts[-1], run.watch, work)
+    told = replace(told, targets=firsts)
+    return told if len(firsts) == 2 else replace(told, upper=math.nan, upper_error=math.nan)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Walkers between the same two targets, or beyond all; an infinite one is none."""
+
+    block: Block
+    walls: Walls
+    targets: tuple[float, float]
+
+
+def _groups(block: Block, walls: Walls, targets: Array) -> list[_Group]:
+    """The walkers of a block, by the targets next to which they start."""
+    beyond, above = (
+        np.concatenate([[-math.inf], targets, [math.inf]]),
+        targets.searchsorted(block.x),
+    )
+    groups = []
+    for k in np.unique(above):
+        ends, kinds, first = list(walls.domain), list(walls.kinds), (beyond[k], beyond[k + 1])
+        for side, target in enumerate(first):
+            if math.isfinite(target):
+                ends[side], kinds[side] = float(target), Boundary.ABSORBING
+            elif kinds[side] is Boundary.ABSORBING:
+                raise StationaryError("at a wall that absorbs the way to a target ends")
+        own = replace(walls, domain=(ends[0], ends[1]), kinds=(kinds[0], kinds[1]))
+        part = block.part(above == k)
+        own.apply(part.x, part.fate)
+        groups.append(_Group(part, own, first))
+    return groups
 
 
 def _followed(
-    sgd: Landscape, crew: list[Block], walls: Walls, watch: Watch, work: int
+    sgd: Landscape, crew: list[_Group], top: float, watch: Watch, work: int
 ) -> WalkedPassage:
     """Until all have arrived, or the work is done."""
     done, each, within = 0, gradients_per_step(sgd), True
     times, fates = [np.empty(0)], [np.empty(0)]
-    crew = [with_labels(b, watch) for b in crew]
+    crew = [replace(g, block=with_labels(g.block, watch)) for g in crew]
     while crew:
-        steps, left = done or FIRST, sum(len(b.x) for b in crew)
+        steps, left = done or FIRST, sum(len(g.block.x) for g in crew)
         work -= steps * (left * each + CACHE * len(crew))
         if work < 0:
             break
-        plan, moved = Plan(steps, done, walls, None, False), []
-        for k, block in enumerate(crew):
+        moved = []
+        for k, group in enumerate(crew):
+            plan, block = Plan(steps, done, group.walls, None, False), group.block
             after = with_labels(advance(sgd, block, plan).block, watch)
             gone, going = np.flatnonzero(after.fate), np.flatnonzero(after.fate == 0)
             times.append(after.since[gone])
-            fates.append(after.fate[gone])
+            at_top = np.equal(group.targets, top)[(after.fate[gone] == 1).astype(int)]
+            fates.append(np.where(after.fate[gone] == ESCAPED, ESCAPED, np.where(at_top, 1, -1)))
             moved.append([block.label, np.where(after.fate, ARRIVED, after.label)])
-            crew[k] = after.part(going)
-        crew = [b for b in crew if len(b.x)]
-        done, within = done + steps, _is_within(*np.hstack(moved))
+            crew[k] = replace(group, block=after.part(going))
+        crew = [g for g in crew if len(g.block.x)]
+        together = len({g.targets for g in crew}) < 2  # else some may arrive sooner than others
+        done, within = done + steps, together and _is_within(*np.hstack(moved))
     if not done:
         raise StationaryError("no walker can take a step in time")
-    left = sum(len(b.x) for b in crew)
+    left = sum(len(g.block.x) for g in crew)
     return _told(np.concatenate(times), np.concatenate(fates), left, done, within)
 
 

@@ -132,14 +132,18 @@ def _labels(words: Any) -> Array:
 def _npz(path: Path, needed: Collection[str]) -> dict[str, Array]:
     import zipfile
 
+    archive, reason = zipfile.is_zipfile(path), None
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return _numbers({k: file[k] for k in file.files}, path.name, needed)
+        if archive or not path.is_file():  # which is an error of its own
+            with np.load(path, allow_pickle=False) as file:
+                return _numbers({k: file[k] for k in file.files}, path.name, needed)
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
-        raise LandscapeError(
-            f"{path}: this is no NPZ file of plain numbers: {error}. Save it with "
-            "numpy.savez(path, w=w, gradients=gradients)."
-        ) from error
+        reason = error
+    why = "an array in it is damaged, or holds Python objects" if archive else "it is no archive"
+    raise LandscapeError(
+        f"{path}: this is no NPZ file of plain numbers: {why}. Save it with "
+        "numpy.savez(path, w=w, gradients=gradients)."
+    ) from reason
 
 
 def _parquet(path: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from stationary.functions.parameters import EXAMPLE, chosen_parameters
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import FORMS
 from stationary.process.landscape import Landscape
-from stationary.process.plane import PlaneDiffusion
+from stationary.process.plane import PlaneDiffusion, dimensions_of
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.process.potential import LANGEVIN, NOISES
 from stationary.process.starts import located
@@ -152,6 +152,9 @@ def _build(
     fields |= {k: given[k] for k in accepted if k in given}
     if "domain" in changes and "breakpoints" in fields:
         fields["breakpoints"] = _inside(fields.get("breakpoints", ()), changes["domain"])
+    several = dimensions_of((), {"domain": names.get("domain")}, None)
+    if "domain" in changes and several > 1:  # which the functions still are of
+        fields.setdefault("weights", several)
     fields["parameters"] = chosen_parameters(given.get("parameters"), parameters, where, KNOWN)
     if "initial" in fields and "initial" not in changes:  # samples may lie next to the file
         fields["initial"] = located(fields["initial"], Path(str(module.__file__)).parent)

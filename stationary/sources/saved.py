@@ -54,6 +54,14 @@ class Saved(Result):
         moments = {"moments": tuple(self.kept["moments"] or ()) or None}
         return Cells(**(dict(self.kept) | lists | moments))
 
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or "data" not in vars(self):  # as copies ask for
+            raise AttributeError(name)
+        place = f"it is .data[{name!r}], as plain numbers and lists"
+        if name not in self.data:
+            place = f"its law is .law, and what else was found is in .data: {', '.join(self.data)}"
+        raise AttributeError(f"{self!r} has no attribute {name!r}: {place}")
+
     def __repr__(self) -> str:
         return f"<Saved {self.kind} of {self.data.get('name', '')!r}>"
 

@@ -124,6 +124,19 @@ def jumps(landscape: Landscape, parts: Partition) -> Iterator[str]:
             )
 
 
+AWAY, CREEPS = "Probability escapes to ", "Probability creeps ever closer to "
+
+
+def in_one(words: list[str]) -> str:
+    """Sentences on what is lost, where several ends have the same said of them once."""
+    for verb in (AWAY, CREEPS):
+        ends = [w.removeprefix(verb).removesuffix(".") for w in words if w.startswith(verb)]
+        if len(ends) > 1:
+            rest = [w for w in words if not w.startswith(verb)]
+            words = [f"{verb}{' and to '.join(ends)}.", *rest]
+    return " ".join(words)
+
+
 def lost(o: Outcome, variable: str, end: End) -> str:
     """Where the probability goes, in a sentence."""
     at = f"{variable} = {end.position:g}"
@@ -133,8 +146,7 @@ def lost(o: Outcome, variable: str, end: End) -> str:
             "not decided: the exponents of drift and variance do not settle."
         )
     if o.kind == "escape":
-        verb = "escapes to" if math.isinf(end.position) else "creeps ever closer to"
-        return f"Probability {verb} {at}."
+        return f"{AWAY if math.isinf(end.position) else CREEPS}{at}."
     power = "" if end.exponent is None else f" (the density goes as r^{end.exponent:.4g})"
     if end.period is not None:
         power = f" (drift and variance repeat every {end.period:.6g}, and hold it nowhere)"

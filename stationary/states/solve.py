@@ -28,6 +28,7 @@ from stationary.states.network import Network, network_of
 from stationary.states.outcomes import Outcome
 from stationary.states.remarks import (
     TOLERANCE,
+    in_one,
     jumps,
     lost,
     of_corners,
@@ -342,7 +343,7 @@ def _kind(
     densities, points = any(map(_counts, components)), any(map(_counts, atoms))
     points |= any(c.at_rest for c in components)
     if not densities and not points:
-        words = " ".join(dict.fromkeys(e.words for e in escapes if _counts(e)))
+        words = in_one(list(dict.fromkeys(e.words for e in escapes if _counts(e))))
         return "none", words or "Where it goes is not decided: see the singular points."
     if None in [c.weight for c in components] + [a.weight for a in atoms]:
         v = parts.diffusion.variable

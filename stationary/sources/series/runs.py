@@ -17,6 +17,7 @@ from stationary.numbers.arithmetic import SAME
 from stationary.sources.columns import columns_of
 
 OBSERVED = 100  # observations, from which anything can be told
+OF_PLACES = {"gradient", "gradients", "losses"}  # columns of a table over w
 CLASSES = 0.1  # relative width of classes of times between observations: what is lost is 0.1^2 / 12
 CLOCKS = ("t", "time", "times")  # names of a column of times
 MOST_CLASSES = 32  # wider ones then: each costs as much as all steps of one length
@@ -256,7 +257,13 @@ def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any
             f"{name}: which column was observed? It has {', '.join(columns) or 'none of numbers'}. "
             "Name it x, the times (if any) t, and the runs (if several) run."
         )
-    x, t = columns[chosen], columns[clock] if clock and times is None else times
+    x = columns[chosen]
+    if not OF_PLACES.isdisjoint(columns) and x.ndim == 1 and (np.diff(x) > 0).all():
+        raise LandscapeError(
+            f"{name}: this is a table of gradients at ascending {chosen}, and no recorded series. "
+            "stationary.analyze takes it, with a learning_rate."
+        )
+    t = columns[clock] if clock and times is None else times
     if "run" not in columns:
         return x, t
     labels = columns["run"]
