@@ -12,14 +12,14 @@ from typing import Any, NoReturn
 import click
 
 from stationary.cli import app
-from stationary.delivery import FAILED, INTERRUPTED, STOP, USAGE
+from stationary.delivery import FAILED, INTERRUPTED, STOP, USAGE, complain, fitted
 from stationary.errors import StationaryError
 
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit: 0 done, 1 an error of ours, 2 wrong usage, 3 not decided."""
+    """Run the command line and exit: 0 done, 1 an error, 2 wrong usage, 3 not decided."""
     # Small matrices, one after the other: the threads of OpenBLAS, which reads this when NumPy is
     # imported, spin 2^26 cycles for the next one: a fifth of the processor time of an analysis.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
@@ -36,16 +36,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         code = app(arguments, standalone_mode=False)
     except StationaryError as error:
-        print(f"stationary: {error}", file=sys.stderr)
+        complain(error)
         code = FAILED
     except click.ClickException as error:
-        error.show()
+        context = getattr(error, "ctx", None)
+        click.UsageError(fitted(error.format_message(), len("Error: ")), context).show()
         code = USAGE
     except (KeyboardInterrupt, click.Abort):
-        print("stationary: stopped.", file=sys.stderr)
+        complain("stopped.")
         code = INTERRUPTED
     except OSError as error:
-        print(f"stationary: the output could not be written: {error}", file=sys.stderr)
+        complain(f"the output could not be written: {error}")
         code = FAILED
     finally:
         for stop, handler in before.items():

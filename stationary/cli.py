@@ -11,7 +11,15 @@ from typing import Any
 import click
 
 from stationary.completing import parameters, quantities_known, words
-from stationary.delivery import FAILED, INTERRUPTED, NOT_CONVERGED, Output, output, told_if_stopped
+from stationary.delivery import (
+    FAILED,
+    INTERRUPTED,
+    NOT_CONVERGED,
+    Output,
+    complain,
+    output,
+    told_if_stopped,
+)
 from stationary.options import (
     DIGITS,
     FILES,
@@ -21,14 +29,13 @@ from stationary.options import (
     REPLACED,
     RUN,
     SOURCES,
-    WHOLE,
     Commands,
     changes_from,
     option,
     to_file,
     version_told,
 )
-from stationary.typed import at_least, number
+from stationary.typed import number, whole
 
 
 @click.group(
@@ -52,7 +59,7 @@ def app() -> None:
     default=None,
 )
 @option(
-    "--steps N", "Of a run of SGD: where it is then, and whether it has forgotten its start.", WHOLE
+    "--steps N", "Of a run of SGD: where it is then, and whether it has forgotten its start.", whole
 )
 @output(table="Write the density as a table to this file.", minima=True)
 @option("--log", "Logarithmic density in the figure.")
@@ -75,6 +82,8 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
             with_datapoints(process)
         return run(process, progress=True, **own)
 
+    if log and not {"plot", "html"} & set(to.files):
+        raise click.UsageError("--log is of the figure: give --plot FILE or --html FILE, too.")
     if influence is not None:
         to.files["influence"] = influence
     found = to.answer(find, has_table=has_law, log=log)
@@ -97,7 +106,7 @@ def fit(path: Path, to: Output, dt: float | None) -> None:
 @app.command(short_help="How much more each minimum holds, and why; or what if.")
 @PROCESS
 @MIN_BARRIER
-@option("--minimum I", "The minimum to change, left to right from 0.", WHOLE)
+@option("--minimum I", "The minimum to change, left to right from 0.", whole)
 @option("--dilate FACTORS", "Stretch it by these: 1:4:13 (from:to:count), 1:100:9:log, or 1,2,4.")
 @option("--noise FACTORS", "Multiply its variance by these, written alike.")
 @option(
@@ -141,15 +150,15 @@ def bias(
 @option(
     "--walkers N",
     "Walkers of the simulation; by default 1000, fewer where a step takes many gradients.",
-    at_least(2),
+    whole,
 )
 @option(
     "--steps N",
     "Steps of each, after burn-in; by default 20,000, fewer where one takes many gradients.",
-    at_least(1),
+    whole,
 )
-@option("--seed N", "Of the simulation.", at_least(0), default=0, show_default=True)
-@option("--cells N", "Of the exact chain.", WHOLE, default=2000, show_default=True)
+@option("--seed N", "Of the simulation.", whole, default=0, show_default=True)
+@option("--cells N", "Of the exact chain.", whole, default=2000, show_default=True)
 @option(
     "--simulation/--no-simulation", "Whether walkers are sent out.", default=True, show_default=True
 )
@@ -168,7 +177,7 @@ def check(path: Path, to: Output, **given: Any) -> None:
 @PROCESS
 @option("--until T", "The last time.", number)
 @option("--every DT", "Between times; by default a twentieth of T.", number)
-@option("--cells N", "How many cells; by default as many as it takes.", WHOLE)
+@option("--cells N", "How many cells; by default as many as it takes.", whole)
 @option("--tolerance P", "The error of a probability that is aimed at.", number)
 @output(table="Write the density, or the shares of the minima, over time.")
 def evolve(
@@ -194,9 +203,7 @@ def evolve(
             from stationary.annealing.anneal import anneal
 
             for name in changes_from(until=until, every=every, tolerance=tolerance):
-                raise click.UsageError(
-                    f"--{name} does not go with a schedule, which has its steps."
-                )
+                raise click.UsageError(f"--{name} does not go with a schedule and its steps.")
             return anneal(process, **how)
         if until is None:
             raise click.UsageError("Missing option '--until', the last time (or '--schedule').")
@@ -271,10 +278,10 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
 
 @app.command(short_help="Walkers sent out, and where they are found.")
 @PROCESS
-@option("--walkers N", "How many.", at_least(2), default=1000, show_default=True)
-@option("--steps N", "Of each; 20,000, or those of a schedule.", at_least(1))
+@option("--walkers N", "How many.", whole, default=1000, show_default=True)
+@option("--steps N", "Of each; 20,000, or those of a schedule.", whole)
 @option("--dt DT", "The step of time, of a drift and a variance.", number)
-@click.option("--seed", type=at_least(0), metavar="N", default=0, show_default=True)
+@click.option("--seed", type=whole, metavar="N", default=0, show_default=True)
 @output(table="Write the histogram.")
 def simulate(path: Any, to: Output, **given: Any) -> None:
     """Send walkers out on FILE; for a landscape, they take the steps of SGD itself."""
@@ -286,7 +293,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     def find() -> Any:
         process = as_process(path, "simulate", **changes_from(**given))
         if getattr(process, "schedule", None) is None:
-            settings["steps"] = settings["steps"] or 20_000
+            settings["steps"] = 20_000 if settings["steps"] is None else settings["steps"]
         return run(process, **settings)
 
     told_if_stopped(to.answer(find))
@@ -307,7 +314,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
 @REPLACED
 @MIN_BARRIER
 @DIGITS
-@option("--jobs -j N", "Processes to use.", at_least(1), default=1, show_default=True)
+@option("--jobs -j N", "Processes to use.", whole, default=1, show_default=True)
 @option(
     "--quantity quantities NAME",
     "What else is told of each point, as in exit_time,barrier_left,current; repeatable.",
@@ -386,7 +393,7 @@ def sweep(
         n = len(found.rows)
         kept = f"{n} point{' is' if n == 1 else 's are'} done and kept"
         way_on = "; --resume goes on from there" if n and to.csv else ""
-        click.echo(f"stationary: {found.stopped}; {kept}{way_on}.", err=True)
+        complain(f"{found.stopped}; {kept}{way_on}.")
         sys.exit(INTERRUPTED if found.interrupted else FAILED)
     if {"panel_limit", "not_decided"} & set(found.table()["status"]):
         sys.exit(NOT_CONVERGED)

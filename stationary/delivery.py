@@ -10,6 +10,7 @@ import math
 import os
 import shlex
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -64,6 +65,30 @@ class Stop:
 STOP = Stop()
 
 
+NARROWEST = 40  # columns of a terminal, below which lines are left to it
+
+
+def fitted(text: str, beside: int = 0) -> str:
+    """In lines no wider than the terminal that shows standard error, less what stands beside them.
+
+    As it is where no terminal does: what reads a file or a pipe looks for whole lines.
+    """
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns - 1 - beside
+    except (AttributeError, OSError, ValueError):
+        return text
+    if width < NARROWEST:
+        return text
+    kept: dict[str, Any] = {"break_long_words": False, "break_on_hyphens": False}
+    wrapped = (textwrap.wrap(line, width, **kept) or [""] for line in text.splitlines())
+    return "\n".join(part for parts in wrapped for part in parts)
+
+
+def complain(words: Any) -> None:
+    """Say it on standard error."""
+    click.echo(fitted(f"stationary: {words}"), err=True)
+
+
 def told_if_stopped(found: Any) -> None:
     """End here, and say so, where an answer is not all that was asked for."""
     stopped = getattr(found, "stopped", "") or not getattr(found, "complete", True)
@@ -77,7 +102,7 @@ def _end(words: str, files: Iterable[Path] = ()) -> NoReturn:
 
     left = [str(path) for path in files if str(path) != "-"]
     more = f"; {joined(left)} {'was' if len(left) == 1 else 'were'} not written" if left else ""
-    click.echo(f"stationary: {words}{more}.", err=True)
+    complain(f"{words}{more}.")
     sys.exit(INTERRUPTED)
 
 
@@ -221,7 +246,7 @@ class Output:
             words = "was not written: there is nothing to list."
             if self.gathered is not None:
                 words = f"has nothing of {self.source}: there is nothing to list."
-            click.echo(f"stationary: {path} {words}", err=True)
+            complain(f"{path} {words}")
         attempt.end()
         return found
 
@@ -308,7 +333,7 @@ def _codes_of(
                 own = replace(to, source=str(path), gathered=found)
                 command(path=source_of(path, here), to=own, **here)
             except StationaryError as error:
-                click.echo(f"stationary: {error}", err=True)
+                complain(error)
                 codes.add(FAILED)
             except SystemExit as stop:
                 codes.add(int(stop.code or 0))

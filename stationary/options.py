@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import click
 
 from stationary.completing import parameters, words, written
-from stationary.typed import at_least, number, temperatures
+from stationary.typed import number, temperatures, whole
 
 CONVENTIONS = ("ito", "stratonovich", "klimontovich")
 ENDS = ("reflecting", "absorbing", "natural", "periodic")
@@ -93,8 +92,6 @@ def together(*options: Option) -> Option:
     return of
 
 
-WHOLE = at_least(-math.inf)  # what is wrong with its value, the library says
-
 FORMULAS = (
     option("--drift FORMULA", "A drift typed as a formula, in place of FILE."),
     option("--variance FORMULA", "Its variance; or --sigma."),
@@ -151,14 +148,14 @@ SCHEDULE = option(
 PROCESS = together(
     SOURCE,
     option("--learning-rate -T T", "Replaces that of the file.", number),
-    option("--batch-size -B B", "Replaces that of the file.", WHOLE),
+    option("--batch-size -B B", "Replaces that of the file.", whole),
     option("--replacement/--no-replacement", "How batches are drawn.", default=None),
     OPTIMISER,
     SCHEDULE,
     REPLACED,
     SETTINGS,
 )
-DIGITS = option("--digits N", "Significant digits of every number; doubles if left out.", WHOLE)
+DIGITS = option("--digits N", "Significant digits of every number; doubles if left out.", whole)
 MIN_BARRIER = option(
     "--min-barrier I",
     "Minima separated by less in the exponent are one basin; 1 if left out.",

@@ -19,6 +19,8 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from stationary.errors import LandscapeError
+
 if TYPE_CHECKING:
     from concurrent.futures import Executor
     from multiprocessing.process import BaseProcess
@@ -209,6 +211,8 @@ class _Shown:
 @contextmanager
 def processes(jobs: int) -> Iterator[Executor | None]:
     """A pool of local processes, or None for one job."""
+    if jobs < 1:
+        raise LandscapeError(f"jobs = {jobs} must be a whole number, at least 1.")
     if jobs == 1:
         yield None
         return

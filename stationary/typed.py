@@ -1,28 +1,26 @@
-"""Numbers as they are typed: whole ones, arithmetic, and several as for the axis of a sweep."""
+"""Numbers as they are typed: whole ones, arithmetic, and several as for the axis of a sweep.
+
+What cannot be read is wrong usage; which values can be meant, the library says.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import math
 import re
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 
-def at_least(least: float) -> Callable[[Any], int]:
-    """What reads a whole number, however it is typed: 20000, 20_000 or 2e4."""
-
-    def whole(value: Any) -> int:
-        number = _whole(value)
-        if number is None:
-            raise click.BadParameter(f"{value!r} is not a whole number.")
-        if number < least:
-            raise click.BadParameter(f"{value} is below {least}.")
-        return number
-
-    return whole
+def whole(value: Any) -> int:
+    """A whole number, however it is typed: 20000, 20_000 or 2e4."""
+    with contextlib.suppress(ValueError):
+        return int(value)
+    with contextlib.suppress(ValueError):
+        if float(value).is_integer():
+            return int(float(value))
+    raise click.BadParameter(f"{value!r} is not a whole number.")
 
 
 def number(value: Any) -> float:
@@ -46,14 +44,6 @@ def number(value: Any) -> float:
         if not math.isnan(found):  # it is no formula of x
             return found
     raise click.BadParameter(f"{value!r} is not a number, such as 0.5, inf or 2*pi.")
-
-
-def _whole(value: Any) -> int | None:
-    with contextlib.suppress(ValueError):
-        return int(value)
-    with contextlib.suppress(ValueError):
-        return int(float(value)) if float(value).is_integer() else None
-    return None
 
 
 def temperatures(value: Any) -> float | tuple[float, ...]:

@@ -7,10 +7,12 @@ import html
 import importlib.metadata
 import io
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from stationary import (
 )
 from stationary.bias import width_bias
 from stationary.cli import app
+from stationary.delivery import fitted
 from stationary.sources.formulas import FUNCTIONS, Formula
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -733,3 +736,38 @@ def test_a_clone_that_is_not_installed_tells_its_version(run, monkeypatch):
     code, out, err = run("--version")
     assert (code, err) == (0, "")
     assert re.fullmatch(r"stationary \d+\.\d+\.\d+ \(not installed\)\n", out)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["simulate", TWO_MINIMA, "--walkers", "0"], "walkers = 0 must be"),
+        (["simulate", TWO_MINIMA, "--steps", "0"], "steps = 0 must be"),
+        (["check", TWO_MINIMA, "--seed", "-1"], "seed = -1 must be"),
+        (["sweep", TWO_MINIMA, "-T", "0.1,0.2", "--jobs", "0"], "jobs = 0 must be"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_an_error_whichever_option_it_is_of(run, command, said):
+    """Learning rates of -1 ended with 1, walkers of 0 with 2."""
+    code, out, err = run(*command)
+    assert (code, out) == (1, "")
+    assert said in err
+
+
+def test_a_logarithmic_figure_needs_a_figure(run):
+    code, _, err = run("analyze", TWO_MINIMA, "--log")
+    assert code == 2
+    assert "--log is of the figure: give --plot FILE or --html FILE, too." in err
+
+
+def test_errors_are_as_wide_as_the_terminal_and_whole_where_there_is_none(run, monkeypatch):
+    _, _, err = run("analyze", TWO_MINIMA, "--batch-size", "9", "--no-replacement")
+    assert len(err.splitlines()) == 1
+    screen = SimpleNamespace(stderr=SimpleNamespace(fileno=lambda: 2))
+    monkeypatch.setattr("stationary.delivery.sys", screen)
+    monkeypatch.setattr("os.get_terminal_size", lambda fd: os.terminal_size((60, 24)))
+    lines = fitted(err).splitlines()
+    assert len(lines) > 1
+    assert max(map(len, lines)) < 60
+    assert " ".join(lines) == " ".join(err.split())
+    assert fitted("x = 1\n    y = 2", 7) == "x = 1\n    y = 2"

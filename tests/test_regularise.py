@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import mpmath
 import numpy as np
@@ -484,3 +485,18 @@ def test_means_of_a_path_have_errors_that_are_true_and_are_told():
     assert path.to_dict()["mean_error"] == path.mean_error.tolist()
     text = " ".join(str(path).split())
     assert f"Errors of the mean are at most {path.mean_error.max():.0e}." in text
+
+
+def test_rows_that_show_what_those_around_them_show_are_not_printed():
+    """24 rows of which 20 were the same to the last digit."""
+    path = regularisation_path(
+        Diffusion(lambda x: -x, lambda x: 1.0 + 0 * x, (-4, 4)), np.geomspace(1e-3, 1e-12, 10)
+    )
+    said = str(path)
+    rows = re.findall(r"^ +(0\.0*1|1e-\d\d|exact) ", said, re.MULTILINE)
+    assert rows[0] == "0.001"
+    assert rows[-2:] == ["1e-12", "exact"]
+    left = 11 - len(rows)
+    assert left > 1
+    assert f"{left} rows are left out, between others that show the same" in " ".join(said.split())
+    assert len(path.to_csv().splitlines()) == 11

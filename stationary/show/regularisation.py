@@ -51,6 +51,9 @@ def text(path: RegularisationPath) -> Report:
             mean = _of_mean(path.mean[k], path.std[k], sure["mean"][k], sure["log_masses"][k])
         masses = (_mass(path, k, i) for i in range(len(path.basins)))
         rows.append([f"{eps:.3g}", *masses, *mean, error])
+    alike = [row[1:-1] for row in rows]
+    inner = [k for k in range(1, len(rows) - 1) if alike[k - 1] == alike[k] == alike[k + 1]]
+    rows = [row for k, row in enumerate(rows) if k not in inner]
     unknown = None if exact.kind == "none" else "by the start"
     held = [unknown if p.exact is None else _exact(path, i) for i, p in enumerate(path.basins)]
     more = ["std. error", "of ln mass"] * (sure is not None)
@@ -72,7 +75,7 @@ def text(path: RegularisationPath) -> Report:
                 _of_sample(path),
             ],
             "Basins": basins,
-            "Masses": [*made, _trust(path)] if path.epsilons.size else made,
+            "Masses": [*made, _trust(path, len(inner))] if path.epsilons.size else made,
             "The path stops": [path.stopped] if path.stopped else [],
         }
     )
@@ -83,11 +86,15 @@ def _told_mean(mean: float, error: float) -> str:
     return "-" if math.isnan(mean) else known_text(mean, error, 6)
 
 
-def _trust(path: RegularisationPath) -> str:
-    """Of what the errors beside the masses are, and how well the means are known."""
+def _trust(path: RegularisationPath, left_out: int) -> str:
+    """Of what the errors beside the masses are, how well means are known, and what is listed."""
     known = path.mean_error[np.isfinite(path.mean_error)]
     mean = f" Errors of the mean are at most {error_text(known.max())}." if known.size else ""
-    return f"Rel. error: of the mass that is known least.{mean}"
+    said = f"Rel. error: of the mass that is known least.{mean}"
+    if not left_out:
+        return said
+    rows = "1 row is" if left_out == 1 else f"{left_out} rows are"
+    return f"{said} {rows} left out, between others that show the same: --csv FILE lists all."
 
 
 def _of_mean(mean: float, std: float, of_mean: float, of_logs: Array) -> list[str]:
