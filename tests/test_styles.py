@@ -118,6 +118,32 @@ def test_special_functions_have_their_derivatives(name, arithmetic):
         )
 
 
+@pytest.mark.parametrize("arithmetic", ["doubles", "digits"])
+def test_the_log_of_the_normal_distribution_keeps_its_derivatives_far_out(arithmetic):
+    """e^(-u^2 / 2 - log_ndtr(u)) lost u^2 roundings: at -1e8 nothing was left of a slope."""
+    x = np.array([-1e9, -300.0, -17.0, -16.5, -3.0, 0.0, 6.0])
+    kind = {} if arithmetic == "doubles" else {"arithmetic": many_digits(30)}
+    found = evaluate(special.log_ndtr, x, order=2, **kind)
+    tolerance = 1e-13 if arithmetic == "doubles" else 1e-29
+    with mpmath.workdps(80):
+        for k, u in enumerate(map(mpmath.mpf, x)):
+            slope = mpmath.npdf(u) / mpmath.ncdf(u)
+            exact = mpmath.log(mpmath.ncdf(u)), slope, -slope * (u + slope)
+            for one, other in zip(found, exact, strict=True):
+                assert abs(mpmath.mpf(one[k]) - other) < tolerance * max(abs(other), 1e-6)
+
+
+def test_probit_regression_is_solved_on_the_whole_line():
+    """It ran out of panels after 21 s. Far out a datapoint that is wrong has y''/2 = x^2 w^2."""
+    x = np.array([-0.9, 0.4, 1.1, -0.2, 0.6])
+    y = np.array([-1.0, 1.0, 1.0, 1.0, -1.0])
+    losses = Landscape(lambda w: -special.log_ndtr((x * y)[:, None] * w), learning_rate=0.2)
+    found = end_state(losses)
+    boxed = Landscape(losses.losses, learning_rate=0.2, domain=(-60, 60))
+    assert found.mean() == pytest.approx(end_state(boxed).mean(), abs=1e-13)
+    assert found.error < 1e-12
+
+
 def test_a_root_of_a_square_is_a_size():
     """sqrt((w - c)^2) has the corners of |w - c|: its end state is known as well."""
     given = {"learning_rate": 0.2, "domain": (-4, 4)}

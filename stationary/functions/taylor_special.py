@@ -22,6 +22,7 @@ from stationary.functions.taylor_elementary import (
     step_function,
     where,
 )
+from stationary.numbers.arithmetic import DOUBLE
 
 Rule = Callable[..., Any]
 NEAR = 0.5  # where third derivatives of u / u lose three bits, and u^20 / 21! is 2e-26
@@ -36,15 +37,27 @@ def _logistic(u: Taylor) -> Taylor:
     )
 
 
-def _log_normal_distribution(u: Taylor) -> Taylor:
-    """y = log of the normal distribution function: y' = e^(-u^2 / 2 - y) / sqrt(2 pi)."""
+def _log_normal_distribution(u: Taylor) -> Any:
+    """y = log of the normal distribution function: y' = h, its hazard, and h' = -h (u + h).
+
+    Far below 0, where u + h cancels, by h's asymptotic series, whose error is less than a digit in
+    as many as there are.
+    """
     f = u.arithmetic
+    digits = math.ceil(getattr(f, "accuracy", DOUBLE.accuracy)) + 2
+    far = u.value < -4 * math.sqrt(digits)
 
-    def rule(y: Taylor) -> tuple[Taylor]:
-        lower = Taylor(u.coefficients[: y.order + 1], f)
-        return (smooth("exp", -square(lower) / 2 - y) / f.sqrt(f.array(2 * f.pi)),)
+    def rule(y: Taylor, h: Taylor) -> tuple[Taylor, Taylor]:
+        return h, -h * (Taylor(u.coefficients[: y.order + 1], f) + h)
 
-    return by_system([f.log_ndtr(u.value)], u, rule)
+    near = by_system([f.log_ndtr(u.value), f.hazard(u.value)], u, rule)
+    if isinstance(far, np.ndarray) and not far.any():
+        return near
+    sum_, step = 1 + 0 * u, 1 / square(u)
+    for k in range(2 * math.ceil(0.7 * digits) - 1, 0, -2):
+        sum_ = 1 - k * (step * sum_)
+    constant = f.log(f.array(2 * f.pi)) / 2
+    return where(far, smooth("log", sum_) - square(u) / 2 - smooth("log", -u) - constant, near)
 
 
 def _normal_distribution(u: Taylor) -> Any:

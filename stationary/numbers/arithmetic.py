@@ -120,7 +120,14 @@ def _with_composites(f: dict[str, Function]) -> dict[str, Function]:
         tail = f["log1p"](f["exp"](small - large))
         return np.where(np.equal(large, small), large + f["log"](2), large + tail)
 
+    def hazard(x: Any) -> Any:  # of the normal law below x: its density over its distribution
+        if "erfcx" in f:
+            return math.sqrt(2 / math.pi) / f["erfcx"](-x / math.sqrt(2))
+        log_density = -x * x / 2 - f["log"](8 * f["arctan"](x - x + 1)) / 2
+        return f["exp"](log_density - f["log_ndtr"](x))
+
     f = {**f, "absolute": f["abs"], "squared_sech": squared_sech, "logistic": logistic}
+    f["hazard"] = hazard
     return f if "logaddexp" in f else {**f, "logaddexp": logaddexp}
 
 
@@ -146,7 +153,7 @@ def _of_scipy(name: str) -> Function:
     return function
 
 
-_SCIPY_NAMES = ("erf", "erfc", "log_ndtr", "gammaln", "polygamma", "iv", "ive")
+_SCIPY_NAMES = ("erf", "erfc", "erfcx", "log_ndtr", "gammaln", "polygamma", "iv", "ive")
 _NUMPY_NAMES = (
     "exp exp2 expm1 log log2 log10 log1p sin cos tan sinh cosh tanh arcsin arccos arctan arctan2 "
     "arcsinh arccosh arctanh sqrt cbrt abs sign floor ceil trunc rint divide power maximum minimum "
@@ -285,6 +292,10 @@ def _exact_functions(context: Any) -> dict[str, tuple[int, Function]]:
     def sign(x: Any) -> Any:
         return x if x != x else context.sign(x)
 
+    def log_ndtr(x: Any) -> Any:
+        rest = context.erfc(abs(x) / context.sqrt(2)) / 2
+        return context.log(rest) if x < 0 else context.log1p(-rest)
+
     log_2 = context.log(2)
     unary: dict[str, Function] = {
         "exp": exp,
@@ -315,7 +326,7 @@ def _exact_functions(context: Any) -> dict[str, tuple[int, Function]]:
         "rint": context.nint,
         "erf": context.erf,
         "erfc": context.erfc,
-        "log_ndtr": lambda x: context.log(context.erfc(-x / context.sqrt(2)) / 2),
+        "log_ndtr": log_ndtr,
         "gammaln": lambda x: context.re(context.loggamma(x)),
     }
     binary: dict[str, Function] = {
