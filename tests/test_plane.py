@@ -501,6 +501,25 @@ def test_a_slanting_region_far_from_the_origin_is_in_its_box_to_its_tips(shift, 
     assert (np.ptp(box, axis=1) < 4 * reach[:, 1]).all()
 
 
+@pytest.mark.parametrize("thin", [1e-2, 5e-4])
+def test_what_is_thin_and_slants_or_bends_lies_in_its_box_to_its_tips(thin):
+    """Grids do not see it: of ellipses of 1 : 300 to 1 : 3000 four of five were cut off."""
+    still = Diffusion(lambda w: -w, 0.5, weights=2).diffusion()
+    way = np.array([[np.cos(1), -np.sin(1)], [np.sin(1), np.cos(1)]]) * [1, thin]
+    back, x = np.linalg.inv(way), way @ np.array([[-0.6], [0.3]])
+    slants = _around(still, lambda w: np.hypot(*(back @ w)) < 1, x)
+    reach = np.hypot(*way.T)[:, None] * (-1, 1)
+    assert (reach * (-1, 1) <= slants * np.array((-1, 1))).all()
+    assert (np.ptp(slants, axis=1) < 1.5 * np.ptp(reach, axis=1)).all()
+
+    def ring(w):  # three quarters of one
+        return (np.abs(np.hypot(*w) - 1) < thin) & ((w[0] < 0) | (w[1] > 0))
+
+    bends = np.array(_around(still, ring, np.array([[np.cos(0.3)], [np.sin(0.3)]])))
+    assert (bends * (-1, 1) >= 1).all()
+    assert (np.abs(bends) < 1.3).all()
+
+
 def test_around_one_attractor_log_p_is_known_down_to_an_edge_whatever_circulates():
     """A current along circles, on which P is the same; walls that reflect lie beyond the edge."""
     from stationary.plane.barriers import within

@@ -15,7 +15,7 @@ from scipy.ndimage import binary_dilation, label
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
-from stationary.plane.boxes import box_of, clipped, ends_of, finite_box, lattice
+from stationary.plane.boxes import box_of, clipped, ends_of, finite_box, joined, lattice
 from stationary.plane.cover import Region
 from stationary.plane.inside import SMOOTH, Labels
 from stationary.plane.leaving import times
@@ -33,6 +33,11 @@ POINTS = 97  # for each direction, at which a region is looked for
 SHRINKINGS = 64  # of the box around a region that is small: each to a twelfth
 GROWN = 48  # steps by which a side is moved out that cuts off what goes on beyond it
 AROUND = np.ones((3, 3), dtype=bool)  # points that count as next to one
+RAYS, ZOOMS = 128, 4  # straight ways from a point, and looks at ever nearer ones to the best
+NEAR, SHOTS, HALVINGS = 1e-7, 56, 12  # of a box: where on such a way it is looked whether it ended
+WAYS, SHORT = 48, 0.98  # of them one after the other, each not quite to its end
+TURN = 2.0  # from one to the next: round a corner, not back
+ENOUGH = 1e-3  # of a box: how long a further one must be
 TIP = 8  # steps between these: how far its corners may reach beyond what is seen
 
 
@@ -163,7 +168,58 @@ def _around(process: PlaneDiffusion, labels: Labels, x: Array) -> Box:
         box = clipped(low + left * step, high + right * step, most)
         if not (below | above).any() and (np.diff(box)[:, 0] > 0.9 * (high - low)).all():
             break
-    return box
+    low, high = np.array(joined(box, _reached(labels, box, most, x))).T
+    margin = TIP / POINTS * (high - low) * (np.array([low, high]) != np.array(box).T)
+    return clipped(low - margin[0], high + margin[1], most)
+
+
+def _reached(labels: Labels, box: Box, most: Box, x: Array) -> Box:
+    """How far straight ways inside a region lead from x, the longest ones one after the other.
+
+    What is thinner than the steps of a grid, and slants or bends, is followed along itself.
+    """
+    size, (low, high) = np.diff(box)[:, 0], np.array(most).T
+    r = np.geomspace(NEAR, 2 * float(((high - low) / size).max()), SHOTS)
+    ends = np.array([x.min(axis=1), x.max(axis=1)])
+
+    def inside(w: Array) -> Array:
+        held = ((w >= low[:, None]) & (w <= high[:, None])).all(axis=0)
+        return np.asarray(held & np.asarray(labels(w), dtype=bool))
+
+    def lengths(p: Array, angles: Array) -> Array:
+        """Of the straight ways from p at these angles, in sizes of the box."""
+        way = size[:, None] * np.array([np.cos(angles), np.sin(angles)])
+        w = p[:, None, None] + way[:, :, None] * r
+        out = ~inside(w.reshape(2, -1)).reshape(w.shape[1:])
+        first = np.where(out.any(axis=1), out.argmax(axis=1), len(r) - 1)
+        a, b = np.append(0.0, r)[first], r[first]
+        for _ in range(HALVINGS):
+            fine = inside(p[:, None] + way * (a + b) / 2)
+            a, b = np.where(fine, (a + b) / 2, a), np.where(fine, b, (a + b) / 2)
+        to = p[:, None] + way * a
+        ends[:] = np.minimum(ends[0], to.min(axis=1)), np.maximum(ends[1], to.max(axis=1))
+        return np.asarray(a)
+
+    def longest(p: Array, before: float, turn: float) -> tuple[float, float]:
+        """The angle and length of the longest way that turns no more from the one before."""
+        middle, reach = before, turn
+        for _ in range(ZOOMS):
+            angles = middle + reach * np.linspace(-1, 1, RAYS)
+            far = lengths(p, angles)
+            k = int(np.argmax(far))
+            middle, reach = float(angles[k]), 2 * reach / RAYS
+        return middle, float(far[k])
+
+    for k in {int(f(c)) for c in x for f in (np.argmin, np.argmax)}:
+        first, _ = longest(x[:, k], 0.0, np.pi)
+        for angle, turn in ((first, 0.0), (first + np.pi, np.pi / 2)):
+            p = x[:, k]
+            for _ in range(WAYS):
+                angle, far = longest(p, angle, turn)
+                if far < ENOUGH:
+                    break
+                p, turn = p + SHORT * far * size * [np.cos(angle), np.sin(angle)], TURN
+    return box_of(*ends)
 
 
 def _part(labels: Labels, box: Box, x: Array) -> Array:
