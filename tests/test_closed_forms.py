@@ -190,6 +190,58 @@ def test_a_drift_with_corners_is_resolved_to_full_accuracy():
     assert rest.stable
 
 
+def test_corners_of_a_wider_domain_are_found_anew():
+    process = Diffusion(lambda x: -x + (np.abs(x - 4) < 1e-3), 1.0, (-3, 3), breakpoints=[1])
+    assert process.breakpoints == (1.0,)
+    wide = process.changed(domain=(-3, 5))
+    assert wide.breakpoints == pytest.approx((1, 3.999, 4.001), rel=1e-15)
+    assert wide.changed(drift=lambda x: -x).breakpoints == (1.0,)
+
+
+@pytest.mark.parametrize("width", [1e-3, 1e-5, 1e-8])
+@pytest.mark.parametrize(
+    "bump",
+    [
+        lambda z: np.exp(-(z**2)) / math.sqrt(math.pi),
+        lambda z: 1 / (1 + z**2) ** 2 * 2 / math.pi,
+        lambda z: (1 - np.tanh(z) ** 2) / 2,
+        lambda z: np.exp(-np.abs(z)) / 2,
+        lambda z: 1 / np.cosh(np.clip(z, -500, 500)) ** 2 / 2,
+        lambda z: 0.5 * (1 + z**2) ** -1.5,
+    ],
+)
+def test_a_smooth_push_is_found_however_narrow_it_is(bump, width):
+    """As a pulse of its area: what it is a function of is as wide as the domain."""
+    process = Diffusion(
+        drift=lambda x: -x + 0.1 / width * bump((x - 0.1235) / width), variance=0.2, domain=(-3, 3)
+    )
+    state, far = end_state(process), 100 * width
+    below = math.erf(0.1235 / math.sqrt(0.2)) + math.erf(3 / math.sqrt(0.2))
+    above = math.erf(3 / math.sqrt(0.2)) - math.erf(0.1235 / math.sqrt(0.2))
+    exact = below / (below + above * math.e)
+    assert state.cdf(0.1235 - far) == pytest.approx(exact, rel=4 * far)
+    assert state.error < 1e-10
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        np.tanh,
+        lambda z: 2 / (1 + np.exp(-z)) - 1,
+        lambda z: np.logaddexp(z + 1, 0) - np.logaddexp(z - 1, 0) - 1,
+        lambda z: z / np.sqrt(1 + z * z),
+    ],
+)
+@pytest.mark.parametrize("place", [0.0, 0.1235])
+def test_a_step_of_the_drift_is_found_however_steep_it_is(step, place):
+    def process(f):
+        return Diffusion(drift=lambda x: -x - f(x - place), variance=0.2, domain=(-3, 3))
+
+    steep, jump = end_state(process(lambda x: step(x * 1e9))), end_state(process(np.sign))
+    assert steep.mean() == pytest.approx(jump.mean(), abs=1e-8)
+    assert steep.std() == pytest.approx(jump.std(), abs=1e-8)
+
+
 def by_mask(x, h):
     y = np.zeros_like(x)
     inside = np.abs(x - 0.1235) < h

@@ -470,6 +470,22 @@ def test_two_corners_are_found_between_any_two_points_of_the_scan(width):
     assert wide.corners == pytest.approx(sgd.corners, rel=1e-15)
 
 
+@pytest.mark.parametrize("width", [1e-3, 1e-4, 1e-6])
+@pytest.mark.parametrize("place", [0.7, 0.7123])
+def test_a_minimum_is_found_however_narrow_it_is(width, place):
+    def losses(w):
+        pit = 3 * width * np.exp(-(((w - place) / width) ** 2))
+        return (
+            (w + 1) ** 2 / 4 - 1.2 * pit + 0.2 * w,
+            (w + 1.3) ** 2 / 3 - pit - 0.1 * w,
+            (w + 0.8) ** 2 / 5 - 0.7 * pit - 0.2 * w,
+        )
+
+    found = analyze(Landscape(losses, learning_rate=2e-5, domain=(-3, 3)))
+    _, narrow = found.basins
+    assert 0.1 < (place - narrow.position) / width < 0.3
+
+
 def test_corners_that_are_named_and_those_beside_them_are_one():
     named = Landscape(
         lambda w: np.abs(w - [[0.3], [0.3 + 1e-16], [0.1 * 3], [0.9]]) / 3,

@@ -57,7 +57,7 @@ class Taylor(Called):
 
     __slots__ = ("arithmetic", "coefficients", "root")
     __array_priority__ = 1000.0
-    decisions = 0  # between branches, of all series so far: whether a function has any
+    decisions = 0  # between branches, of all series so far: whether a function may have any
 
     def __init__(
         self, coefficients: tuple[Any, ...], arithmetic: Arithmetic, root: Taylor | None = None
@@ -337,7 +337,10 @@ def lifted(*values: Any) -> list[Taylor]:
 
 
 def decided(x: Any) -> Any:
-    """A series by whose values a function takes one branch or another, which is counted."""
+    """A series by whose values a function takes one branch or another, which is counted.
+
+    And by which one like tanh goes from one to the other.
+    """
     Taylor.decisions += 1
     return x
 
@@ -380,7 +383,7 @@ def quotient(a: Any, b: Any) -> Taylor:
         divide = a.arithmetic.divide
         c = tuple([c if c is ZERO else divide(c, b) for c in a.coefficients])
         return Taylor(c, a.arithmetic)
-    divide = b.arithmetic.divide
+    divide = decided(b).arithmetic.divide
     u = matched(a, b) if isinstance(a, Taylor) else (a, *[ZERO] * b.order)
     return Taylor(divided(divide, u, b.coefficients), b.arithmetic)
 

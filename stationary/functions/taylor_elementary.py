@@ -101,8 +101,11 @@ _SYSTEMS: dict[str, tuple[tuple[str, ...], Callable[..., tuple[Any, ...]]]] = {
 }
 
 
+_EVEN = {"sin", "cos", "tan", "sinh", "cosh"}  # that are much the same everywhere
+
+
 def smooth(name: str, u: Taylor) -> Taylor:
-    functions = u.arithmetic.functions
+    functions = (u if name in _EVEN else decided(u)).arithmetic.functions
     u0 = u.coefficients[0]
     if name == "sqrt" and u.root is not None:
         return absolute(u.root)
@@ -131,7 +134,8 @@ def _power(u: Any, p: Any) -> Taylor:
     if isinstance(p, float) and p == 0.5 and u.root is not None:
         return absolute(u.root)
     # (u^p)' = p u^(p-1), which is 0 where p = 0, also at u = 0.
-    value = u.arithmetic.power(u.coefficients[0], p)
+    even = not np.ndim(p) and p >= 0 and p == int(p)
+    value = (u if even else decided(u)).arithmetic.power(u.coefficients[0], p)
     if np.ndim(p):
         less = np.where(np.equal(p, 0), 0, np.subtract(p, 1))
     elif p == 0:
@@ -149,7 +153,7 @@ def _exp2(u: Taylor) -> Taylor:
 def logaddexp(u: Any, v: Any) -> Taylor:
     """y = log(e^u + e^v): y' = p u' + q v' with p = e^(u-y) = logistic(u - v) and q = 1 - p."""
     u, v = lifted(u, v)
-    f, d = u.arithmetic, u - v
+    f, d = u.arithmetic, decided(u - v)
     p = [f.logistic(d.value)]
     q = [f.logistic(-d.value)]
     y = [f.logaddexp(u.value, v.value)]

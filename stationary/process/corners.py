@@ -1,5 +1,7 @@
 """Where drift and noise have corners: functions take another branch, or a minibatch is clipped.
 
+And where they change within less than panels see at first, as tanh(1000 x) does.
+
 Found by a scan of the domain and bisection, so that panels can end there: a corner that is searched
 for while sampling costs a ladder of ever smaller panels.
 """
@@ -7,7 +9,7 @@ for while sampling costs a ladder of ever smaller panels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -15,7 +17,7 @@ import numpy as np
 from stationary.aliases import Array, Function
 from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.recording import record
-from stationary.functions.tape.switching import Switches, switches
+from stationary.functions.tape.switching import Switches, changes, switches
 from stationary.numbers.cost import BY_WORK
 from stationary.panels.roots import bisected, find_roots
 
@@ -24,6 +26,13 @@ MOST_TURNS = 4096  # of losses: each of them ends a panel, and more are left to 
 ROUNDINGS = 4  # of the largest corner, within which two are one
 CLOSE = (2.0**-20, 2.0**-28)  # distances at which a corner, a jump and a cusp are told apart
 GOLDEN = 40  # sections of a gap of the scan: to 4e-9 of it, of what is narrower there is no trace
+COARSE = 32  # points of the scan from one to the next of those that tell whether there is more
+STEEP = 2.0  # change between two of these, or logarithm of a ratio, that something narrow has: 8
+FEW, BETWEEN = 64, 17  # corners, between each two of which there are as many points more
+LEAST = 1e-7  # of what is looked over: narrower is the smallest that was found of what is 0
+NARROW = 4  # gaps of the scan, within which what changes by 1 may be missed by panels
+GONE = {"crossed": 40.0, "largest": 40.0, "smallest": 6.0}  # changes: e^-40 is nothing, 2^-6 seen
+FAR = 64.0  # widths, within which that is
 PANEL = 20  # points at which all datapoints are looked at between two of them
 MOST = 512  # corners of minibatches: with more of them the panels between are left to the sampling
 
@@ -77,16 +86,19 @@ def turns_of(
 
     But for cusps, like |x|^(1/2): panels that end there would not have many digits tell them.
     """
-    found: list[Switches] = []
+    recordings = []
     for function in functions:
         with suppress(Exception):  # whatever it is, the function is called as it stands then
-            found += switches(record(function, 0))
-    if not found:
-        return ()
-    x = np.array(turns(found, len(functions), domain, known))
+            recordings.append(record(function, 0))
+    found = [s for recording in recordings for s in switches(recording)]
+    turning = turns(found, len(functions), domain, known) if found else ()
+    narrow = [p for r in recordings for p in narrow_places(changes(r), domain, turning)]
+    if not turning:
+        return tuple(narrow)
+    x = np.array(turning)
     near = np.maximum(np.abs(x), min(1.0, domain[1] - domain[0])) * np.array(CLOSE)[:, None, None]
     x = x[~np.any([_is_cusp(f, x, near * [[1], [-1]]) for f in functions], axis=(0, 1))]
-    return tuple(x.tolist())
+    return (*x.tolist(), *narrow)
 
 
 def _is_cusp(function: Function, x: Array, offsets: Array) -> Array:
@@ -96,6 +108,74 @@ def _is_cusp(function: Function, x: Array, offsets: Array) -> Array:
         grown = np.abs(values[len(x) :].reshape(*offsets.shape[:2], len(x)) - values[: len(x)])
         power = np.log(grown[0] / grown[1]) / math.log(CLOSE[0] / CLOSE[1])
         return np.asarray((power > 0.05) & (power < 0.95))
+
+
+def narrow_places(
+    found: Mapping[str, Sequence[Switches]], domain: tuple[float, float], turning: Sequence[float]
+) -> tuple[float, ...]:
+    """Points inside a domain between which panels see all that changes within very little.
+
+    By what it is a function of, which itself is as wide as one likes: where that is `crossed`,
+    largest or smallest, and at distances from there within which it changes. Between neighbours of
+    few `turning` points it is looked closely.
+    """
+    x, few = _scan(*domain), turning if len(turning) <= FEW else ()
+    between = np.ravel(np.linspace(few[:-1], few[1:], BETWEEN)) if few else np.zeros(0)
+    coarse, x = np.union1d(x[::COARSE], between), np.union1d(x, between)
+    groups = [(how, s) for how, some in found.items() for s in some if s.count <= MOST_TURNS]
+    places = np.unique(np.concatenate([*(_narrow(s, how, coarse, x) for how, s in groups), []]))
+    lower, upper = domain
+    places = places[(places > lower) & (places < upper)]
+    return tuple(places.tolist()) if len(places) <= MOST else ()
+
+
+@np.errstate(all="ignore")
+def _narrow(s: Switches, how: str, coarse: Array, x: Array) -> Array:
+    rough = s(coarse)
+    if how == "smallest":
+        rough = np.log(np.abs(rough))
+    own = np.flatnonzero((np.abs(np.diff(rough, axis=1)) > STEEP).any(axis=1))
+    if not 0 < len(own) <= MOST:
+        return np.zeros(0)
+
+    table = s.some(own, x)
+    if how == "crossed":
+        side = np.sign(table)
+        on = (side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] < 0)
+        row, i = np.nonzero((side[:, :-2] * side[:, 1:-1] < 0) | on)
+        k, j = own[row], i + 1 + on[row, i]
+        centre = find_roots(lambda x: s.each(k, x), x[i], x[j])
+    else:
+        table = -table if how == "largest" else np.abs(table)
+        row, i = np.nonzero((table[:, 1:-1] < table[:, :-2]) & (table[:, 1:-1] <= table[:, 2:]))
+        k = own[row]
+
+        def size(x: Array) -> Array:
+            return -s.each(k, x) if how == "largest" else np.abs(s.each(k, x))
+
+        centre, _ = _lowest(size, x[i], x[i + 2])
+    most, reach = s.each(k, centre), NARROW * (x[i + 1] - x[i])
+
+    def distance(way: int, some: Array, change: float, low: Array, high: Array) -> Array:
+        """Where it has changed so much, between two distances from the centre; else the second."""
+
+        def less(r: Array, j: Array) -> Array:
+            z = s.each(k[j], centre[j] + way * r)
+            by = {"crossed": np.abs(z), "largest": most[j] - z}
+            return by.get(how, np.log2(np.abs(z / most[j]))) - change
+
+        found, j = high + 0, np.flatnonzero(less(high, some) > 0)
+        found[j] = find_roots(lambda r: less(r, some[j]), low[j], high[j])
+        return found
+
+    places = []
+    for way in (1, -1):
+        every = np.arange(len(k))
+        width = distance(way, every, 1.0, 0 * reach, reach)
+        seen = np.flatnonzero((width < reach) & (width > LEAST * reach))
+        far = distance(way, seen, GONE[how], width[seen], FAR * width[seen])
+        places += [centre[seen], centre[seen] + way * far]
+    return np.concatenate(places)
 
 
 def _dips(

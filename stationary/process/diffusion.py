@@ -188,10 +188,11 @@ class Diffusion(Data, metaclass=BySpace):
     def changed(self, **changes: Any) -> Diffusion:
         """The same with other fields, made anew; a noise takes the place of the one it has."""
         own = {k: v for k, v in changes.items() if k in FORMS}
-        if not own:
-            return replace(self, **changes)
-        if not self.made_of or (self.uncertainty, self.sample, *self.exact_ends) != (None,) * 4:
+        its_own = (self.uncertainty, self.sample, *self.exact_ends) == (None,) * 4 and self.made_of
+        if own and not its_own:
             raise not_its_own(self.name, next(iter(own)))
+        if not own and not ("domain" in changes and its_own):
+            return replace(self, **changes)
         own = filled(own, self.parameters, self.name)[0]
         lost = NOISES if set(NOISES) & set(own) else ()
         given = {k: v for k, v in self.made_of.items() if k not in lost} | own

@@ -36,7 +36,7 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import handed_over
 from stationary.numbers.arithmetic import Arithmetic
-from stationary.process.corners import MOST, corners, turns
+from stationary.process.corners import MOST, corners, narrow_places, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
@@ -257,6 +257,7 @@ class Landscape(Losses, metaclass=BySpace):
 
         notes: tuple[str, ...] = () if known is None else known.notes
         knots = () if known is None else known.knots.tolist()
+        narrow = narrow_places(self.tapes.changes, self.domain, self.corners)
         if self.written.pointwise:
             notes = (slow_note(["gradients"]),)
         if self.replacement or not self.rule.linear:
@@ -275,7 +276,7 @@ class Landscape(Losses, metaclass=BySpace):
             domain=self.domain,
             boundaries=self.boundaries,
             convention=self.convention,
-            breakpoints=(*self.breakpoints, *self.corners, *knots),
+            breakpoints=(*self.breakpoints, *self.corners, *narrow, *knots),
             uncertainty=None if of_gradients is None else Shared(bounds, share_of(of_gradients)),
             sample=self.as_sample() if self.from_sample else None,
             initial=self.initial,

@@ -25,7 +25,7 @@ from stationary.functions.tape.running import (
     product,
     rows_of,
 )
-from stationary.functions.tape.switching import Switches, switches
+from stationary.functions.tape.switching import Switches, changes, switches
 from stationary.functions.taylor import Taylor
 from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
 from stationary.numbers.cost import CACHE, SHARED
@@ -63,6 +63,11 @@ class Tapes:
     def switches(self) -> list[Switches]:
         """What the function takes its branches by."""
         return switches(self._recorded) if self(0) and self._recorded else []
+
+    @property
+    def changes(self) -> dict[str, list[Switches]]:
+        """What it goes from one branch to another by, smoothly."""
+        return changes(self._recorded) if self(0) and self._recorded else {}
 
     def __call__(self, order: int) -> TapeMoments | None:
         if order not in self._made:

@@ -1,4 +1,8 @@
-"""Where functions on a tape take another branch: |a|, max(a, b) and a < b change where a = b."""
+"""Where functions on a tape take another branch: |a|, max(a, b) and a < b change where a = b.
+
+And where they go from one to another, though they are smooth: tanh(a) does where a = 0, e^a where
+a is largest, 1 / a, log(a) and powers where |a| is smallest.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,10 @@ from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.recording import Recording
 from stationary.functions.tape.running import Program, rows_at
 
+CROSSED = {"tanh", "squared_sech", "logistic", "arctan", "erf", "erfc", "ndtr", "log_ndtr"}
+LARGEST = {"exp", "exp2", "expm1"}
+SMALLEST = {"log", "log2", "log10", "sqrt", "cbrt"}
+WHOLE = 64  # powers below it that are polynomials
 DECIDE = {"abs", "sign", "greater", "greater_equal", "less", "less_equal"}
 
 
@@ -28,6 +36,12 @@ class Switches:
         """All of them at the weights x, shape (K, M)."""
         return rows_at(self._program, self.nodes, self.count, x)
 
+    def some(self, k: Array, x: Array) -> Array:
+        """The k-th at the weights x, shape (len(k), M)."""
+        if not self.together:
+            return np.asarray(self(x)[k])
+        return self.each(np.repeat(k, len(x)), np.tile(x, len(k))).reshape(len(k), len(x))
+
     def each(self, k: Array, x: Array) -> Array:
         """The k-th at the weights x, shapes (M,)."""
         if self.together:
@@ -38,18 +52,55 @@ class Switches:
 
 def switches(recording: Recording) -> list[Switches]:
     """What the results of a recording turn on."""
-    tape = recording.tape
-    waiting = [i for row in recording.results for i in ([row] if isinstance(row, int) else row)]
-    seen, found = set(waiting), set()
-    while waiting:
-        node = tape.nodes[waiting.pop()]
+    tape, found = recording.tape, set()
+    for index in _below(recording, range(len(recording.results))):
+        node = tape.nodes[index]
         if node.op in DECIDE:
             one, *other = node.args
             found.add(tape.operation("subtract", one, *other) if other else one)
-        if node.op == "abs" or node.op not in DECIDE:  # how a decision comes about is no branch
+    return _grouped(recording, found)
+
+
+def changes(recording: Recording) -> dict[str, list[Switches]]:
+    """What the results go from one branch to another by, smoothly, where it is crossed, or is
+    largest or smallest."""
+    tape = recording.tape
+    found: dict[str, set[int]] = {"crossed": set(), "largest": set(), "smallest": set()}
+    for index in _below(recording, range(1)):
+        node = tape.nodes[index]
+        if node.op in CROSSED:
+            found["crossed"].add(node.args[0])
+        elif node.op == "logaddexp":
+            found["crossed"].add(tape.operation("subtract", *node.args))
+        elif node.op in LARGEST:
+            found["largest"].add(node.args[0])
+        elif node.op in SMALLEST:
+            found["smallest"].add(node.args[0])
+        elif node.op == "log1p":
+            found["smallest"].add(tape.operation("add", *node.args, tape.constant(1.0)))
+        elif node.op == "divide":
+            found["smallest"].add(node.args[1])
+        elif node.op == "power" and tape.number(node.args[1]) not in range(WHOLE):
+            found["smallest"].add(node.args[0])
+    return {how: groups for how, some in found.items() if (groups := _grouped(recording, some))}
+
+
+def _below(recording: Recording, orders: range) -> set[int]:
+    """The nodes that results are computed from, but for how decisions come about."""
+    nodes, results = recording.tape.nodes, [recording.results[k] for k in orders]
+    waiting = [i for row in results for i in ([row] if isinstance(row, int) else row)]
+    seen = set(waiting)
+    while waiting:
+        node = nodes[waiting.pop()]
+        if node.op == "abs" or node.op not in DECIDE:
             waiting += {*node.args} - seen
             seen |= {*node.args}
-    by_weight = sorted(i for i in found if tape.nodes[i].by_weight)
-    alike = [i for i in by_weight if not tape.nodes[i].by_datapoint]
-    groups = [[i] for i in by_weight if tape.nodes[i].by_datapoint] + ([alike] if alike else [])
+    return seen
+
+
+def _grouped(recording: Recording, found: set[int]) -> list[Switches]:
+    nodes = recording.tape.nodes
+    by_weight = sorted(i for i in found if nodes[i].by_weight)
+    alike = [i for i in by_weight if not nodes[i].by_datapoint]
+    groups = [[i] for i in by_weight if nodes[i].by_datapoint] + ([alike] if alike else [])
     return [Switches(recording, group) for group in groups]
