@@ -136,12 +136,12 @@ def plain_text(x: float, digits: int = 2) -> str:
 
 
 def steps_text(log_time: float, error: float) -> str:
-    """A number of steps in as many digits as its error leaves: 34.2, or 10^97 to 10^102."""
+    """A number of steps in as many digits as its error leaves: 34.2, or 10^(99 +- 3)."""
     if math.isinf(log_time):
         return "never"
     if error > LN10 / 2:
-        low, high = math.floor((log_time - error) / LN10), math.ceil((log_time + error) / LN10)
-        return f"10^{low} to 10^{high}"
+        power = log_time / LN10
+        return f"10^({power:.0f} +- {math.ceil(error / LN10 + abs(power - round(power)))})"
     if log_time > math.log(1e7):
         return f"10^{log_time / LN10:.1f}"
     steps = float(f"{math.exp(log_time):.{max(2, digits_left(error, 4))}g}")

@@ -38,7 +38,7 @@ from stationary.plane.inside import BORDER, held
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.rough import found_on_grid
-from stationary.plane.solve import _require_held
+from stationary.plane.solve import _require_held, _unresolved
 from stationary.plane.spectral import CUT
 from stationary.plane.steps import kept_in
 from stationary.plane.tails import FARTHEST, Chart, power_of
@@ -2184,3 +2184,9 @@ def test_momentum_in_any_unit_of_length(unit, ends):
     state = end_state(process(lambda w: [(w / unit - c) ** 2 / 2 for c in tilts], 0.01))
     variance = 0.01 * np.var(tilts) / (2 * (1 - 0.9))
     assert state.cov()[0, 0] / unit**2 == pytest.approx(variance, rel=1e-9)
+
+
+def test_a_density_that_is_not_resolved_is_no_inf_of_its_peak():
+    assert "as large as its peak" in _unresolved("p", math.inf, False)
+    assert "0.3 of its peak" in _unresolved("p", 0.31, False)
+    assert "p: the noise has nearly rank 1" in _unresolved("p", math.inf, True)

@@ -748,7 +748,7 @@ def test_an_exit_time_that_is_hardly_known_is_no_range_over_minima():
     (said,) = _reach(
         replace(found.sgd, basins=(unsure, right)), "{:g}".format, 10**6, OfSample(found)
     )
-    assert "leaves w = -1.5 (10^70 on average, known to a factor of 10^9)" in said
+    assert "leaves w = -1.5 (10^(70 +- 9) on average)" in said
     two = replace(found.sgd, basins=(unsure, replace(unsure, log_chain_exit_time=100.0)))
     (said,) = _reach(two, "{:g}".format, 10**6, OfSample(found))
     assert "leaves the minimum it is in (at least 10^34.7 on average)" in said

@@ -18,7 +18,6 @@ from stationary.show.run import by_start, forgotten
 from stationary.show.sample import OfSample
 from stationary.wording import (
     LIGHT,
-    LN10,
     MOST_NAMED,
     SECOND,
     at_rest_text,
@@ -384,9 +383,6 @@ def _reach(sgd: FiniteStep, place: Place, run: int, sample: OfSample) -> list[st
         after = f"{steps_text(t, doubt)} on average"
         if len(slow) > 1:
             after = f"at least {steps_text(t - min(doubt, t), 0.01)} on average"
-        elif doubt > LN10 / 2:  # one time, and no range of several
-            factor = math.ceil(doubt / LN10)
-            after = f"10^{t / LN10:.0f} on average, known to a factor of 10^{factor}"
         where = "the minimum it is in"
         if len(slow) < len(sgd.basins):
             where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:MOST_NAMED])

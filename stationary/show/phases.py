@@ -43,8 +43,8 @@ def figure(
     Of more than two axes with several values, the last two are drawn (the learning rate is the
     last of all); the others are at one value, as the title says. Points that could not be
     computed, or where it is not known which dominates, are hatched; where the first two hold the
-    same to within their errors, none dominates, and it is grey. Where there is a single minimum,
-    mean and deviation are drawn instead.
+    same to within their errors, none dominates, and it is grey. Where one dominates everywhere,
+    logarithms of masses are drawn instead; where there is a single minimum, mean and deviation.
 
     Parameters
     ----------
@@ -62,12 +62,12 @@ def figure(
         _draw_arrhenius(sheet.axes(3.25), sweep)
         return
     sweep, fixed = sliced(sweep, at or {})
-    if quantity is not None:
-        names = [quantity]
-    else:
-        names = [q for q in sweep.quantities if _columns(sweep, q)]
-        names = names or ["std"] * (len(sweep.labels) < 2)
     drawn = list(sweep.swept)[-2:] or list(sweep.axes)[-1:]
+    names = [] if quantity is None else [quantity]
+    names = names or [q for q in sweep.quantities if _columns(sweep, q)]
+    names = names or ["std"] * (len(sweep.labels) < 2)
+    if len(drawn) == 2 and len(set(sweep.data["dominant"]) | {-1}) == 2:  # one sheet of colour
+        names = names or ["log_mass"] * (-1 not in sweep.data["dominant"])
     if len(names) > 1 and sheet.ax is None:
         panels = sheet.panels(*[2.6] * len(names), sharex=True)
     else:
