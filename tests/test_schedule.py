@@ -460,3 +460,13 @@ def test_what_the_small_step_limit_holds_is_told_with_its_error():
     assert told in words(course(0.137, 0.025))
     assert "The small-step limit agrees: 11.7 % at" in words(course(0.117, 1e-4))
     assert "The small-step limit differs: 13.7 % at" in words(course(0.137, 1e-4))
+
+
+def test_a_start_in_the_end_state_of_the_chain_is_known_as_well_as_that():
+    """Its cells left 1e-4, and the shares at step 0 claimed 1e-9."""
+    course = anneal(TWO_MINIMA, schedule="linear:0.8:0.6:20", cells=100).sgd
+    given = load(TWO_MINIMA, learning_rate=0.8)
+    border = analyze(given, chain=False).basins[0].upper
+    exact = exact_chain(given, cells=2000)
+    off = abs(course.shares[0, 0] - math.exp(exact.log_probability(-math.inf, border)))
+    assert 1e-9 < off < course.errors[0] < 0.01

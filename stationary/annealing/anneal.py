@@ -172,11 +172,13 @@ def _annealed(
             elif single:  # nothing moves between basins
                 spread = _spread(found, schedule, times, start, cells)
             else:
-                law, settled = start, None
+                law, settled, off = start, None, 0.0
                 if start is None and (chain := found.chain(first, cells)) is not None:
                     law, settled = Initial.of_process(given, chain), found.masses_of(chain)
+                    off = found.doubt_of(chain)
                 if law is not None:
                     begun = found.begun(law, schedule, settled)
+                    begun = replace(begun, errors=begun.errors + off)
                 else:
                     begun = Begun.at_once(begin)
                     notes.append(

@@ -94,6 +94,14 @@ class Basins:
         with np.errstate(under="ignore"):
             return np.exp([float(state.log_probability(*part)) for part in parts])
 
+    def doubt_of(self, chain: ChainState) -> float:
+        """The largest error of what the basins hold in the end state of a chain."""
+        parts = tuple(pairwise([-math.inf, *self.borders, math.inf]))
+        off = [chain.log_probability_error(*part) for part in parts]
+        with np.errstate(invalid="ignore"):  # 0 times what is not known
+            own = np.nan_to_num(self.masses_of(chain) * np.array(off), posinf=math.inf)
+        return float(min(own.max(), 2 * chain.error))
+
     def moments_of(self, start: Initial | EndState) -> tuple[float, float]:
         """Mean and deviation of where it starts."""
         if isinstance(start, EndState):
