@@ -337,10 +337,7 @@ def lifted(*values: Any) -> list[Taylor]:
 
 
 def decided(x: Any) -> Any:
-    """A series by whose values a function takes one branch or another, which is counted.
-
-    And by which one like tanh goes from one to the other.
-    """
+    """A series by whose values a function takes one branch or another (or, as tanh, goes there)."""
     Taylor.decisions += 1
     return x
 
