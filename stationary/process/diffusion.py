@@ -195,9 +195,9 @@ class Diffusion(Data, metaclass=BySpace):
             return replace(self, **changes)
         own = filled(own, self.parameters, self.name)[0]
         lost = NOISES if set(NOISES) & set(own) else ()
-        kept = {"drift": _absent, "variance": _absent, "equation": "", "rounding": (None, None)}
-        kept |= {k: v for k, v in self.made_of.items() if k not in lost}
-        return replace(self, settled=False, **kept | changes | own)
+        kept: Any = {k: v for k, v in self.made_of.items() if k not in lost}
+        plain = {"drift": _absent, "variance": _absent, "equation": "", "rounding": (None, None)}
+        return replace(self, settled=False, **plain | kept | changes | own)
 
     def diffusion(self) -> Diffusion:
         """Itself, as the `diffusion` of a `Landscape` is its process for small steps."""
