@@ -7,7 +7,7 @@ import math
 import mpmath
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from stationary import Diffusion, analyze, end_state
 
@@ -228,6 +228,8 @@ def test_a_smooth_push_is_found_however_narrow_it_is(bump, width):
     [
         np.tanh,
         lambda z: 2 / (1 + np.exp(-z)) - 1,
+        lambda z: 2 * special.expit(z) - 1,
+        lambda z: 2 * special.ndtr(z) - 1,
         lambda z: np.logaddexp(z + 1, 0) - np.logaddexp(z - 1, 0) - 1,
         lambda z: z / np.sqrt(1 + z * z),
     ],

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stationary.functions.source_lines import refusal
-from stationary.functions.taylor import Taylor, lifted, operand
+from stationary.functions.taylor import Taylor, decided, lifted, operand
 from stationary.functions.taylor_calls import FUNCTIONS, UFUNCS
 from stationary.functions.taylor_elementary import (
     absolute,
@@ -31,7 +31,7 @@ TERMS = [1 / math.factorial(k + 1) for k in range(20)]  # of (e^u - 1) / u
 
 def _logistic(u: Taylor) -> Taylor:
     """1 / (1 + e^-u): 1 - y would cancel in y' = y (1 - y)."""
-    f = u.arithmetic
+    f = decided(u).arithmetic
     return by_system(
         [f.logistic(u.value), f.logistic(-u.value)], u, lambda y, rest: (y * rest, -y * rest)
     )
