@@ -36,6 +36,7 @@ from stationary.process.known import HERE
 
 NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000
 SCAN = 30.0  # factor between the distances at which a root is tried
+LINEAR = 1e-9  # of a panel: within it a drift is straight but for rounding
 ALONE = 1.4  # times as far off may be what is known at one place as what adds up over many
 AROUND = 17  # points from knot to knot at which the error of an interpolated drift is looked at
 HALVINGS = np.arange(5.0, 45.0)  # of the reach, over which a slope is taken by differences
@@ -127,6 +128,12 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     off, tilt = _unknown(found, roots)
     with np.errstate(all="ignore"):
         off = np.where(off > 0, off / np.abs(to_float(slopes)), 0.0)
+    if found.arithmetic is DOUBLE and not found.diffusion.is_rounded:
+        # Rounding moves a zero farther than it moves the change of sign: what is even there tells.
+        near = step * SCAN ** np.arange(len(before))[:, None] < LINEAR * half
+        with np.errstate(all="ignore"):
+            even = np.where(near, np.abs(before + after) / 2, 0.0).max(axis=0) / np.abs(slopes)
+        error = np.fmax(error, np.where(cornered, 0.0, ROUNDINGS * even))
     error = np.where(flat, (right - left) / 2, error + off)
     # Of the wrong sign beyond its panel: others are about, in what was not resolved.
     unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * half)
