@@ -152,3 +152,36 @@ def test_a_root_of_a_square_is_a_size():
     sizes = end_state(Landscape(lambda w: np.abs(w - rows) + w**2 / 5, **given))
     assert roots.mean() == pytest.approx(sizes.mean(), abs=1e-13)
     assert roots.error < 1e-12
+
+
+Y = np.array([1.2, -1.9, -1.1, 0.7, -1.6, 1.4, -2.2])
+MIXTURES = {
+    "plain": lambda w: (
+        -np.log(0.4 * np.exp(-((Y[:, None] - w) ** 2)) + 0.6 * np.exp(-((Y[:, None] + w) ** 2)))
+    ),
+    "sums of logarithms": lambda w: (
+        -np.logaddexp(np.log(0.4) - (Y[:, None] - w) ** 2, np.log(0.6) - (Y[:, None] + w) ** 2)
+    ),
+    "dispersion": lambda w: (
+        special.gammaln(np.exp(w))
+        - special.gammaln(np.exp(w) + np.arange(8)[:, None])
+        - np.exp(w) * (w - np.log(np.exp(w) + 4))
+        + np.arange(8)[:, None] * np.log(np.exp(w) + 4)
+    ),
+}
+
+
+@pytest.mark.parametrize("losses", MIXTURES.values(), ids=MIXTURES)
+def test_zeros_of_the_drift_claim_what_rounding_of_the_losses_makes_of_them(losses):
+    """Next to a zero it may be the same on both sides: 20 times the claim at a saddle."""
+    process = Landscape(losses, learning_rate=0.1, batch_size=2, domain=(-3, 6)).diffusion()
+    found = end_state(process).equilibria
+    assert found
+    digits = many_digits(30)
+    for zero in found:
+        place = digits.array([zero.position])
+        for _ in range(3):
+            value, slope = evaluate(process.drift, place, order=1, arithmetic=digits)
+            place = place - value / slope
+        off = abs(float((place - digits.array([zero.position]))[0]))
+        assert off <= zero.error < 1e-12
