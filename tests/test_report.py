@@ -12,6 +12,7 @@ from dataclasses import replace
 import mpmath
 import numpy as np
 import pytest
+from scipy.integrate import quad
 from scipy.stats import norm
 
 from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state, table
@@ -225,6 +226,11 @@ def test_every_number_of_a_basin_in_the_json_is_what_it_is_called():
         assert basin["log_mass"] == pytest.approx(state.log_probability(lower, upper), abs=1e-12)
         assert basin["mass"] == pytest.approx(math.exp(basin["log_mass"]), rel=1e-14)
         assert basin["log_density"] == pytest.approx(state.logpdf(at), abs=1e-12)
+        whole, _ = quad(
+            lambda x, at=at: math.exp(exponent(x) - exponent(at)), -2, 2.5, epsabs=1e-13
+        )
+        assert abs(basin["log_density"] + math.log(whole)) < basin["log_density_error"] + 1e-13
+        assert 0 < basin["log_density_error"] < 1e-12
         assert basin["curvature"] == pytest.approx(6 * at**2 - 2, rel=1e-12)
         assert basin["variance"] == pytest.approx(0.4, rel=1e-14)
         assert basin["modes"] == pytest.approx([at], abs=1e-12)

@@ -109,7 +109,7 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
         rows.append(
             (
                 f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
-                known("log P", "log_density", _of_density(b)),
+                known("log P", "log_density", b.log_density_error),
                 known("a", "variance", b.variance_error, True),
                 *(known("barriers", f"barrier_{at}", b.barrier_error) for at in ("left", "right")),
                 _time(b, sample.of("log_exit_time", at)),
@@ -175,11 +175,6 @@ def _time(b: Basin, of_sample: float = 0.0) -> str | None:
     if not is_known(error, log):
         return "not known"
     return time_text(log, error, 6, of_sample)
-
-
-def _of_density(b: Basin) -> float:
-    """The error of log P at a minimum."""
-    return b.weight_error + float(b.component.errors_at(np.array([b.places[1]]))[0])
 
 
 def _merged(analysis: Analysis) -> list[Line]:

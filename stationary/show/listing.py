@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 BASIN = (
     "position offset position_error at_wall lower lower_error upper upper_error mass log_mass "
-    "mass_error log_density curvature curvature_error variance variance_error barrier_left "
-    "barrier_right barrier_error exit_time log_exit_time exit_time_error width width_error "
-    "loss loss_error sharpness sharpness_error batch_sharpness"
+    "mass_error log_density log_density_error curvature curvature_error variance variance_error "
+    "barrier_left barrier_right barrier_error exit_time log_exit_time exit_time_error width "
+    "width_error loss loss_error sharpness sharpness_error batch_sharpness"
 )
 STARTS = 9  # per transient piece
 EDGE = 1e-6  # probability beyond an infinite end of the table of the density

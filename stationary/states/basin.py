@@ -117,6 +117,12 @@ class Basin(Listed):
         """The absolute error of `upper`."""
         return self.border_errors[1]
 
+    @cached_property
+    def log_density_error(self) -> float:
+        """The absolute error of `log_density`."""
+        at = np.array([self.places[1]])
+        return float(self.weight_error + self.component.errors_at(at)[0])
+
     @property
     def sharpness_error(self) -> Any:
         """The absolute error of `sharpness`."""
