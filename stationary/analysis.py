@@ -17,6 +17,7 @@ from stationary.chain.steps import step_indicators
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.given import checked_whole
 from stationary.line.equilibria import Equilibrium
+from stationary.numbers.arithmetic import SAME
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.plane_landscape import PlaneLandscape
@@ -93,10 +94,10 @@ class Analysis(Result):
         if self.landscape is None or None in self.losses:
             return (None,) * len(self.basins)
         at = np.array([float(b.position) for b in self.basins])
-        ends = np.array([(float(b.lower), float(b.upper)) for b in self.basins]).reshape(-1, 2)
+        ends = np.array([self._smooth_around(b) for b in self.basins]).reshape(-1, 2)
         near = np.abs(ends - at[:, None])
         reach = np.where(near > 0, np.minimum(near, 1 + np.abs(at)[:, None]), np.inf).min(axis=1)
-        # Next to a wall it is looked at inside.
+        # Next to a wall it is looked at inside, and at a corner on one side.
         inward = np.where(near.min(axis=1) > 0, 0.0, np.where(at == ends[:, 0], 0.5, -0.5))
         rounding = self.landscape.loss_rounding(at + inward * reach, reach / 2)
         slow = self.landscape.small_step_rate
@@ -105,6 +106,15 @@ class Analysis(Result):
         ]
         assert rounding is not None
         return tuple((rounding + np.array(bends) / 2).tolist())
+
+    def _smooth_around(self, basin: Basin) -> tuple[float, float]:
+        """How far around its minimum losses have no corner; at one, how far above it."""
+        at = float(basin.position)
+        marks = np.array(self.landscape.corners if self.landscape else ())
+        own = np.abs(marks - at) <= basin.position_error + SAME * abs(at)
+        below, above = marks[~own & (marks < at)], marks[~own & (marks > at)]
+        lower = at if own.any() else below.max(initial=float(basin.lower))
+        return float(lower), float(above.min(initial=float(basin.upper)))
 
     @cached_property
     def sharpnesses(self) -> tuple[tuple[float | None, float | None], ...]:

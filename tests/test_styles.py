@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from stationary import Landscape, end_state
+from stationary import Landscape, analyze, end_state
 from stationary.functions.evaluation import evaluate
 from stationary.numbers.arithmetic import many_digits
 
@@ -185,3 +185,16 @@ def test_zeros_of_the_drift_claim_what_rounding_of_the_losses_makes_of_them(loss
             place = place - value / slope
         off = abs(float((place - digits.array([zero.position]))[0]))
         assert off <= zero.error < 1e-12
+
+
+def test_the_loss_at_a_corner_is_known_as_well_as_anywhere():
+    """A corner was taken for rounding of the loss: 0.395 was known to 1e-5."""
+    y = np.array([-1.1, -0.3, 0.2, 0.9, 1.4])
+
+    def losses(w):  # of quantiles
+        return np.where(y[:, None] > w, 0.7 * (y[:, None] - w), 0.3 * (w - y[:, None]))
+
+    (basin,) = analyze(Landscape(losses, learning_rate=0.1, domain=(-2, 2))).basins
+    exact = float(np.mean([0.7 * (v - 0.9) if v > 0.9 else 0.3 * (0.9 - v) for v in y]))
+    assert basin.position == pytest.approx(0.9, abs=1e-14)
+    assert abs(basin.loss - exact) <= basin.loss_error < 1e-13
