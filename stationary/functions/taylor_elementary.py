@@ -253,7 +253,9 @@ def _copysign(a: Any, b: Any) -> Any:
 
 def on_values(function: Callable[..., Any]) -> Callable[..., Any]:
     """For functions that look at the values only: comparisons, shapes, positions."""
-    return lambda *arguments, **options: function(*map(value_of, arguments), **options)
+    return lambda *arguments, **options: function(
+        *map(value_of, map(decided, arguments)), **options
+    )
 
 
 # The tables that NumPy's calls are looked up in.

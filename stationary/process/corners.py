@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 
 import numpy as np
 
 from stationary.aliases import Array, Function
+from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.recording import record
 from stationary.functions.tape.switching import Switches, changes, switches
+from stationary.functions.written import Written
 from stationary.numbers.cost import BY_WORK
-from stationary.panels.roots import bisected, find_roots
+from stationary.panels.roots import bisected, find_roots, runs_of
 
 SCAN = 2049  # points at which it is looked where a function changes its sign
 MOST_TURNS = 4096  # of losses: each of them ends a panel, and more are left to the sampling
@@ -28,6 +29,10 @@ CLOSE = (2.0**-20, 2.0**-28)  # distances at which a corner, a jump and a cusp a
 GOLDEN = 40  # sections of a gap of the scan: to 4e-9 of it, of what is narrower there is no trace
 COARSE = 32  # points of the scan from one to the next of those that tell whether there is more
 STEEP = 2.0  # change between two of these, or logarithm of a ratio, that something narrow has: 8
+CORE = 16.0  # of an infinite line, where functions that are not recorded are looked at
+SPARSE = 6  # points from one of the few to the next, a 512th of the domain
+SEEN = 0.05  # of the range of values, by which a bump leaves those of the few
+NOTHING = 1e-6  # of a bump: beyond it is where it was
 FEW, BETWEEN = 64, 17  # corners, between each two of which there are as many points more
 LEAST = 1e-7  # of what is looked over: narrower is the smallest that was found of what is 0
 NARROW = 4  # gaps of the scan, within which what changes by 1 may be missed by panels
@@ -80,25 +85,53 @@ def corners(
 
 
 def turns_of(
-    functions: Sequence[Function], domain: tuple[float, float], known: Sequence[float]
+    functions: Sequence[Written], domain: tuple[float, float], known: Sequence[float]
 ) -> tuple[float, ...]:
-    """The same of functions of x, with one value for each point, that can be recorded.
+    """The same of functions of x, with one value for each point; and narrow places of theirs.
 
-    But for cusps, like |x|^(1/2): panels that end there would not have many digits tell them.
+    But for cusps, like |x|^(1/2): panels that end there would not have many digits tell them. Of
+    functions that cannot be recorded what many values show.
     """
-    recordings = []
+    recordings, bumps = [], list[float]()
     for function in functions:
-        with suppress(Exception):  # whatever it is, the function is called as it stands then
+        try:
             recordings.append(record(function, 0))
+        except Exception:  # whatever it is, the function is called as it stands then
+            bumps += _bumps(function, domain)
     found = [s for recording in recordings for s in switches(recording)]
     turning = turns(found, len(functions), domain, known) if found else ()
-    narrow = [p for r in recordings for p in narrow_places(changes(r), domain, turning)]
+    narrow = [p for r in recordings for p in narrow_places(changes(r), domain, turning)] + bumps
     if not turning:
         return tuple(narrow)
     x = np.array(turning)
     near = np.maximum(np.abs(x), min(1.0, domain[1] - domain[0])) * np.array(CLOSE)[:, None, None]
     x = x[~np.any([_is_cusp(f, x, near * [[1], [-1]]) for f in functions], axis=(0, 1))]
     return (*x.tolist(), *narrow)
+
+
+def _bumps(function: Written, domain: tuple[float, float]) -> list[float]:
+    """The ends and the tops of what many values show between few, where these come back."""
+    lower, upper = domain
+    if math.isinf(upper - lower):
+        centre = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
+        lower, upper = max(lower, centre - CORE), min(upper, centre + CORE)
+    x = np.linspace(lower, upper, SPARSE * (SCAN // 4) + 1)[1:-1]
+    try:
+        (v,) = evaluate(function, x)
+    except StationaryError:  # said where it is needed
+        return []
+    if v.shape != x.shape or not np.isfinite(v).all():
+        return []
+    few = slice(SPARSE // 2, None, SPARSE)
+    off = np.abs(v - np.interp(x, x[few], v[few])) > SEEN * np.ptp(v)
+    found = []
+    for first, after in runs_of(np.convolve(off, np.ones(SPARSE + 1), "same") > 0):
+        i = np.arange(max(first - 1, 0), min(after + 1, len(x)))
+        size = np.abs(v[i] - np.interp(x[i], x[i[[0, -1]]], v[i[[0, -1]]]))
+        if size.max() > 2 * abs(v[i[-1]] - v[i[0]]):
+            high = np.flatnonzero(size > NOTHING * size.max())
+            found += [i[max(high[0] - 1, 0)], i[size.argmax()], i[min(high[-1] + 1, len(i) - 1)]]
+    return x[found].tolist() if len(found) <= MOST else []
 
 
 def _is_cusp(function: Function, x: Array, offsets: Array) -> Array:

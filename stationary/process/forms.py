@@ -87,7 +87,7 @@ def settled(given: Mapping[str, Any], where: str, domain: tuple[float, float]) -
     kept = {
         "drift": drift,
         "variance": noise if kind == "variance" else variance,
-        "branched": [w.function for w in (drift, noise) if w.branches],
+        "branched": [w for w in (drift, noise) if w.branches or w.refusal],
         "probed": (drift.probed, _variance_from(kind, values)),
         "rounding": (drift.rounding, of_a),
         "notes": (slow_note(slow),) if slow else (),
