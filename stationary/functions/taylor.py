@@ -161,8 +161,8 @@ class Taylor(Called):
         if dtype is not None and np.dtype(dtype) != object:
             raise refusal(
                 None,
-                "would turn weights, which carry their derivatives, into plain numbers. Leave out a "
-                "conversion to float; collect rows with np.stack, or in np.zeros_like(w, shape=...)",
+                "would turn weights, which carry their derivatives, into plain numbers. Leave out "
+                "conversions to float; collect rows by np.stack, or in np.zeros_like(w, shape=...)",
             )
         kind = self.arithmetic.dtype.type if self.arithmetic.dtype != object else _as_it_is
         box = np.empty((), dtype=object)

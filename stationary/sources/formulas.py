@@ -26,7 +26,9 @@ NUMPY = frozenset(
     "log2 log10 logaddexp sqrt cbrt abs square sign minimum maximum clip hypot arctan2 "
     "where".split()
 )
-SCIPY = frozenset(("expit", "log_expit", "logit", "xlogy", "erf", "erfc", "ndtr", "log_ndtr"))
+SCIPY = frozenset(
+    "expit log_expit logit xlogy erf erfc ndtr log_ndtr gammaln digamma i0 i0e".split()  # noqa: SIM905
+)
 FUNCTIONS = NUMPY | SCIPY
 NESTED = frozenset(("minimum", "maximum", "hypot", "logaddexp"))  # f(a, b, c) is f(a, f(b, c))
 OPERATORS: dict[type, Callable[..., Any]] = {
