@@ -483,6 +483,8 @@ def test_means_of_a_path_have_errors_that_are_true_and_are_told():
     assert (np.abs(path.mean - 1) <= path.mean_error).all()
     assert (path.mean_error < 1e-10).all()
     assert path.to_dict()["mean_error"] == path.mean_error.tolist()
+    assert (path.std_error > 0).all()
+    assert path.to_frame()["std_error"].tolist() == path.std_error.tolist()
     text = " ".join(str(path).split())
     assert f"Errors of the mean are at most {path.mean_error.max():.0e}." in text
 

@@ -153,14 +153,15 @@ def data(path: RegularisationPath) -> dict[str, Any]:
         "standard_errors": path.standard_errors,
     } | picked(
         path,
-        "outcome verdict epsilons log_masses errors exponents widths mean mean_error std kinds",
+        "outcome verdict epsilons log_masses errors exponents widths mean mean_error std std_error "
+        "kinds",
     )
 
 
 def table(path: RegularisationPath) -> dict[str, Any]:
     """A row for each amount of noise that was added."""
     columns: dict[str, Any] = {"eps": path.epsilons, "kind": path.kinds}
-    columns |= picked(path, "mean mean_error std")
+    columns |= picked(path, "mean mean_error std std_error")
     sure = path.standard_errors or {}
     columns |= {f"{n}{SUFFIX}": sure[n] for n in ("mean", "std") if n in sure}
     for i in range(len(path.basins)):

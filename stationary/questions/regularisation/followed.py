@@ -46,6 +46,7 @@ class Followed:
     mean: Array  # (n,)
     mean_error: Array  # (n,), absolute
     std: Array  # (n,)
+    std_error: Array  # (n,), absolute
     states: tuple[EndState, ...]
     stopped: str  # why the path goes no further; empty if it went as far as was asked
 
@@ -93,7 +94,8 @@ def followed(
     found: dict[str, Any] = {
         name: np.full((len(states), len(places)), np.nan) for name in of_places
     }
-    found |= {name: np.full(len(states), np.nan) for name in ("radii", "mean", "mean_error", "std")}
+    names = ("radii", "mean", "mean_error", "std", "std_error")
+    found |= {name: np.full(len(states), np.nan) for name in names}
     lost = [e.position for e in exact.escapes if math.isfinite(e.position)]
     centre = lost[0] if lost and exact.kind == "none" else None
     for k in usable:
@@ -109,7 +111,7 @@ def followed(
         whole = state.diffusion.domain
         found["radii"][k] = width(centre, whole, whole[1] - whole[0])
         found["mean"][k], found["mean_error"][k] = state.mean(), state.mean_error
-        found["std"][k] = state.std()
+        found["std"][k], found["std_error"][k] = state.std(), state.std_error
     if usable:
         heaviest = int(np.argmax(found["log_masses"][usable[-1]]))
         with np.errstate(invalid="ignore"):
