@@ -10,6 +10,7 @@ import pytest
 from scipy import special, stats
 
 from stationary import Diffusion, analyze, end_state
+from stationary.functions.evaluation import derivative
 
 INF = np.inf
 DIGITS = mpmath.MPContext()
@@ -229,6 +230,11 @@ def test_corners_of_a_wider_domain_are_found_anew():
         lambda z: np.exp(-np.abs(z)) / 2,
         lambda z: 1 / np.cosh(np.clip(z, -500, 500)) ** 2 / 2,
         lambda z: 0.5 * (1 + z**2) ** -1.5,
+        lambda z: special.expit(z) * special.expit(-z),
+        lambda z: 1 / np.cosh(z) / math.pi,
+        lambda z: 2 / (np.exp(z) + np.exp(-z)) / math.pi,
+        lambda z: np.log1p(np.exp(-np.abs(z))) * 6 / math.pi**2,
+        lambda z: 2.0 ** (-(z**2)) * math.sqrt(math.log(2) / math.pi),
     ],
 )
 def test_a_smooth_push_is_found_however_narrow_it_is(bump, width):
@@ -263,6 +269,44 @@ def test_a_step_of_the_drift_is_found_however_steep_it_is(step, place):
     steep, jump = end_state(process(lambda x: step(x * 1e9))), end_state(process(np.sign))
     assert steep.mean() == pytest.approx(jump.mean(), abs=1e-8)
     assert steep.std() == pytest.approx(jump.std(), abs=1e-8)
+
+
+@pytest.mark.parametrize("width", [1e-4, 1e-8])
+@pytest.mark.parametrize("place", [-2.999, 0.1235, 2.9985])
+def test_a_well_of_a_potential_is_found_however_narrow_it_is(width, place):
+    """Also next to an end, and if the drift is made by `derivative`."""
+
+    def potential(x):
+        return (x - place) ** 2 / 2 - np.exp(-(((x - place) / width) ** 2))
+
+    slope = derivative(potential)
+    by_drift = Diffusion(lambda x: -slope(x), 0.1, domain=(-3, 3))
+    process = Diffusion(potential=potential, temperature=0.05, domain=(-3, 3))
+    assert by_drift.breakpoints == process.breakpoints
+    assert np.abs(np.subtract(process.breakpoints, place)).min() < width / 10
+    z, w = np.polynomial.legendre.leggauss(200)
+    inside = width * 8 * np.sum(w * np.expm1(np.exp(-((8 * z) ** 2)) / 0.05))
+    ends = math.erf((3 - place) / math.sqrt(0.1)) + math.erf((3 + place) / math.sqrt(0.1))
+    share = inside / (inside + math.sqrt(0.1 * math.pi) / 2 * ends)
+    state = end_state(process)
+    found = state.cdf(place + 9 * width) - state.cdf(place - 9 * width)
+    assert found == pytest.approx(share, abs=40 * width)
+
+
+@pytest.mark.parametrize("place", [20.1235, 1000.7, -123.4])
+def test_a_push_is_found_far_out(place):
+    process = Diffusion(lambda x: place - x + np.exp(-(((x - place) / 1e-6) ** 2)) / 1e-6, 0.2)
+    exact = 1 / (1 + math.exp(10 * math.sqrt(math.pi)))
+    assert end_state(process).cdf(place - 1e-4) == pytest.approx(exact, rel=1e-3)
+
+
+def test_where_nothing_can_be_no_panel_has_to_end():
+    """A step of an arctan is long over where the variance is e^-240: many digits are dear there."""
+    process = Diffusion(
+        lambda x: -np.arctan(1e8 * x) * x**2 * 1e8 - 0.1 * x,
+        lambda x: 1e-16 * (1 + np.tanh(3e8 * x - 3)),
+    )
+    assert min(process.breakpoints) > -1e-7
 
 
 def by_mask(x, h):

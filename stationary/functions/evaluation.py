@@ -279,7 +279,11 @@ def derivative(function: Function) -> Function:
         order, arithmetic = w.order + 1, w.arithmetic
         argument = Taylor.variable(w.value, order, arithmetic)
         result = call_user_function(function, argument)
-        table = _table(function, result, w.shape, order, arithmetic)
+        table: Any
+        if hasattr(w.value, "tape"):  # it is recorded
+            table = lift(result, argument).coefficients
+        else:
+            table = _table(function, result, w.shape, order, arithmetic)
         return composed([table[k] * k for k in range(1, order + 1)], w)
 
     derived.__name__ = derived.__qualname__ = f"derivative of {name_of(function)}"

@@ -128,7 +128,7 @@ def _power(u: Any, p: Any) -> Taylor:
             return by_system([y], p * smooth("log", u), lambda y: (y,))
         base = f.array(u)
         rate = np.where(np.equal(base, 0), f.zero, f.log(base))  # 0^p is flat for p > 0
-        return by_system([y], p, lambda y: (rate * y,))
+        return by_system([y], decided(p), lambda y: (rate * y,))
     if isinstance(p, (int, float)) and p == 2:
         return square(u)
     if isinstance(p, float) and p == 0.5 and u.root is not None:
@@ -146,7 +146,7 @@ def _power(u: Any, p: Any) -> Taylor:
 
 
 def _exp2(u: Taylor) -> Taylor:
-    log_2 = u.arithmetic.log(u.arithmetic.array(2))
+    log_2 = decided(u).arithmetic.log(u.arithmetic.array(2))
     return by_system([u.arithmetic.exp2(u.value)], u, lambda y: (log_2 * y,))
 
 

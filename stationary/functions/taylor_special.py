@@ -43,7 +43,7 @@ def _log_normal_distribution(u: Taylor) -> Any:
     Far below 0, where u + h cancels, by h's asymptotic series, whose error is less than a digit in
     as many as there are.
     """
-    f = u.arithmetic
+    f = decided(u).arithmetic
     digits = math.ceil(getattr(f, "accuracy", DOUBLE.accuracy)) + 2
     far = u.value < -4 * math.sqrt(digits)
 

@@ -25,8 +25,8 @@ from stationary.panels.roots import bisected, find_roots, runs_of
 SCAN = 2049  # points at which it is looked where a function changes its sign
 MOST_TURNS = 4096  # of losses: each of them ends a panel, and more are left to the sampling
 ROUNDINGS = 4  # of the largest corner, within which two are one
-CLOSE = (2.0**-20, 2.0**-28)  # distances at which a corner, a jump and a cusp are told apart
-GOLDEN = 40  # sections of a gap of the scan: to 4e-9 of it, of what is narrower there is no trace
+CLOSE = (2.0**-20, 2.0**-28, 2.0**-36)  # distances at which corners, jumps and cusps are told apart
+GOLDEN = 70  # sections of a gap of the scan: to 2e-15 of it, of what is narrower there is no trace
 COARSE = 32  # points of the scan from one to the next of those that tell whether there is more
 STEEP = 2.0  # change between two of these, or logarithm of a ratio, that something narrow has: 8
 CORE = 16.0  # of an infinite line, where functions that are not recorded are looked at
@@ -34,9 +34,11 @@ SPARSE = 6  # points from one of the few to the next, a 512th of the domain
 SEEN = 0.05  # of the range of values, by which a bump leaves those of the few
 NOTHING = 1e-6  # of a bump: beyond it is where it was
 FEW, BETWEEN = 64, 17  # corners, between each two of which there are as many points more
-LEAST = 1e-7  # of what is looked over: narrower is the smallest that was found of what is 0
+LEAST = 1e-12  # of what is looked over: narrower is the smallest that was found of what is 0
+GRAINS = 1024  # spacings of doubles: what is narrower has no shape
 NARROW = 4  # gaps of the scan, within which what changes by 1 may be missed by panels
-GONE = {"crossed": 40.0, "largest": 40.0, "smallest": 6.0}  # changes: e^-40 is nothing, 2^-6 seen
+# Changes from which on little is left: e^-40 and 1 - erf(9) are nothing, 2^-6 is seen by panels.
+GONE = {"crossed": 40.0, "passed": 9.0, "largest": 40.0, "smallest": 6.0}
 FAR = 64.0  # widths, within which that is
 PANEL = 20  # points at which all datapoints are looked at between two of them
 MOST = 512  # corners of minibatches: with more of them the panels between are left to the sampling
@@ -139,8 +141,8 @@ def _is_cusp(function: Function, x: Array, offsets: Array) -> Array:
     (values,) = evaluate(function, np.concatenate([x, (x + offsets).ravel()]))
     with np.errstate(all="ignore"):
         grown = np.abs(values[len(x) :].reshape(*offsets.shape[:2], len(x)) - values[: len(x)])
-        power = np.log(grown[0] / grown[1]) / math.log(CLOSE[0] / CLOSE[1])
-        return np.asarray((power > 0.05) & (power < 0.95))
+        power = np.log(grown[:-1] / grown[1:]) / math.log(CLOSE[0] / CLOSE[1])
+        return np.asarray(((power > 0.05) & (power < 0.95)).all(axis=0))
 
 
 def narrow_places(
@@ -172,30 +174,35 @@ def _narrow(s: Switches, how: str, coarse: Array, x: Array) -> Array:
         return np.zeros(0)
 
     table = s.some(own, x)
-    if how == "crossed":
+    crossed = how in ("crossed", "passed")
+    if crossed:
         side = np.sign(table)
-        on = (side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] < 0)
-        row, i = np.nonzero((side[:, :-2] * side[:, 1:-1] < 0) | on)
-        k, j = own[row], i + 1 + on[row, i]
+        row, i = np.nonzero(side[:, :-1] * side[:, 1:] < 0)
+        also, on = np.nonzero((side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] < 0))
+        k, j = own[np.concatenate([row, also])], np.concatenate([i + 1, on + 2])
+        i = np.concatenate([i, on])
         centre = find_roots(lambda x: s.each(k, x), x[i], x[j])
     else:
         table = -table if how == "largest" else np.abs(table)
-        row, i = np.nonzero((table[:, 1:-1] < table[:, :-2]) & (table[:, 1:-1] <= table[:, 2:]))
-        k = own[row]
+        beside = np.pad(table, ((0, 0), (1, 1)), constant_values=math.inf)  # ends may be lowest
+        row, j = np.nonzero((table < beside[:, :-2]) & (table <= beside[:, 2:]))
+        k, i, j = own[row], np.maximum(j - 1, 0), np.minimum(j + 1, len(x) - 1)
 
         def size(x: Array) -> Array:
             return -s.each(k, x) if how == "largest" else np.abs(s.each(k, x))
 
-        centre, _ = _lowest(size, x[i], x[i + 2])
+        centre, _ = _lowest(size, x[i], x[j])
     most, reach = s.each(k, centre), NARROW * (x[i + 1] - x[i])
+    least = np.maximum(LEAST * reach, GRAINS * np.spacing(np.abs(centre)))
+    at_end = np.minimum(centre - x[0], x[-1] - centre) < least  # which panels come close to
 
     def distance(way: int, some: Array, change: float, low: Array, high: Array) -> Array:
         """Where it has changed so much, between two distances from the centre; else the second."""
 
         def less(r: Array, j: Array) -> Array:
             z = s.each(k[j], centre[j] + way * r)
-            by = {"crossed": np.abs(z), "largest": most[j] - z}
-            return by.get(how, np.log2(np.abs(z / most[j]))) - change
+            fallen = most[j] - z if how == "largest" else np.log2(np.abs(z / most[j]))
+            return (np.abs(z) if crossed else fallen) - change
 
         found, j = high + 0, np.flatnonzero(less(high, some) > 0)
         found[j] = find_roots(lambda r: less(r, some[j]), low[j], high[j])
@@ -205,7 +212,7 @@ def _narrow(s: Switches, how: str, coarse: Array, x: Array) -> Array:
     for way in (1, -1):
         every = np.arange(len(k))
         width = distance(way, every, 1.0, 0 * reach, reach)
-        seen = np.flatnonzero((width < reach) & (width > LEAST * reach))
+        seen = np.flatnonzero((width < reach) & (width > least) & ~at_end)
         far = distance(way, seen, GONE[how], width[seen], FAR * width[seen])
         places += [centre[seen], centre[seen] + way * far]
     return np.concatenate(places)

@@ -1,19 +1,23 @@
 """Where functions on a tape take another branch: |a|, max(a, b) and a < b change where a = b.
 
-And where they go from one to another, though they are smooth: tanh(a) does where a = 0, e^a where
-a is largest, 1 / a, log(a) and powers where |a| is smallest.
+And where they go from one to another, though they are smooth: tanh(a) does where a = 0, e^a + e^b
+where a = b, e^a where a is largest, 1 / a, log(a) and powers where |a| is smallest.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.functions.tape.graph import Tape
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.recording import Recording
 from stationary.functions.tape.running import Program, rows_at
 
-CROSSED = {"tanh", "squared_sech", "logistic", "arctan", "erf", "erfc", "ndtr", "log_ndtr"}
+DOUBLED = {"tanh", "squared_sech"}  # logistic functions of twice their arguments
+PASSED = {"arctan", "erf", "erfc", "ndtr", "log_ndtr"}
 LARGEST = {"exp", "exp2", "expm1"}
 SMALLEST = {"log", "log2", "log10", "sqrt", "cbrt"}
 WHOLE = 64  # powers below it that are polynomials
@@ -62,14 +66,21 @@ def switches(recording: Recording) -> list[Switches]:
 
 
 def changes(recording: Recording) -> dict[str, list[Switches]]:
-    """What the results go from one branch to another by, smoothly, where it is crossed, or is
-    largest or smallest."""
+    """What the results go from one branch to another by, smoothly, where it crosses 0 (it is
+    "passed" where little of that is seen further on), or is largest or smallest."""
     tape = recording.tape
-    found: dict[str, set[int]] = {"crossed": set(), "largest": set(), "smallest": set()}
+    found: dict[str, set[int]] = {
+        how: set() for how in ("crossed", "passed", "largest", "smallest")
+    }
     for index in _below(recording, range(1)):
         node = tape.nodes[index]
-        if node.op in CROSSED:
+        if node.op in DOUBLED:
+            twice = tape.operation("multiply", node.args[0], tape.constant(2.0))
+            found["crossed"].add(twice)
+        elif node.op == "logistic":
             found["crossed"].add(node.args[0])
+        elif node.op in PASSED:
+            found["passed"].add(node.args[0])
         elif node.op == "logaddexp":
             found["crossed"].add(tape.operation("subtract", *node.args))
         elif node.op in LARGEST:
@@ -80,9 +91,28 @@ def changes(recording: Recording) -> dict[str, list[Switches]]:
             found["smallest"].add(tape.operation("add", *node.args, tape.constant(1.0)))
         elif node.op == "divide":
             found["smallest"].add(node.args[1])
+        elif node.op == "power" and tape.nodes[node.args[1]].by_weight:
+            log = tape.operation("log", node.args[0])
+            found["largest"].add(tape.operation("multiply", node.args[1], log))
         elif node.op == "power" and tape.number(node.args[1]) not in range(WHOLE):
             found["smallest"].add(node.args[0])
+        elif node.op == "cosh":
+            found["crossed"].add(node.args[0])
+        elif node.op == "add":
+            a, b = (_log_of(tape, i) for i in node.args)
+            if a is not None and b is not None:
+                found["crossed"].add(tape.operation("subtract", a, b))
     return {how: groups for how, some in found.items() if (groups := _grouped(recording, some))}
+
+
+def _log_of(tape: Tape, index: int) -> int | None:
+    """The logarithm of an exponential or a positive number: where a sum's terms are equal, it
+    goes from the one to the other."""
+    node, number = tape.nodes[index], tape.number(index)
+    if node.op == "exp":
+        return node.args[0]
+    positive = number is not None and 0 < number < math.inf
+    return tape.constant(math.log(number)) if positive else None
 
 
 def _below(recording: Recording, orders: range) -> set[int]:
