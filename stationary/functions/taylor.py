@@ -167,7 +167,7 @@ class Taylor(Called):
         kind = self.arithmetic.dtype.type if self.arithmetic.dtype != object else _as_it_is
         box = np.empty((), dtype=object)
         box[()] = self
-        if not self.shape:
+        if not self.shape or getattr(self.value, "whole", False):  # it is recorded
             return box
         parts = [c if c is ZERO else self.full(k) for k, c in enumerate(self.coefficients)]
 

@@ -97,7 +97,7 @@ def turns_of(
     recordings, bumps = [], list[float]()
     for function in functions:
         try:
-            recordings.append(record(function, 0))
+            recordings.append(record(function, 0, sums=True))
         except Exception:  # whatever it is, the function is called as it stands then
             bumps += _bumps(function, domain)
     found = [s for recording in recordings for s in switches(recording)]

@@ -39,6 +39,7 @@ class Tape:
         self.nodes = [Node("weight", (), by_weight=True, by_datapoint=False)] * inputs
         self.constants: dict[int, Any] = {}  # a number, or an array of shape (N,)
         self.datapoints: int | None = None
+        self.sums = False  # whether sums over datapoints may be on it: they are not evaluated
         self.conditions: set[int] = set()  # what is true or false, and no number
         self._index: dict[Any, int] = {}
 
@@ -80,6 +81,13 @@ class Tape:
             by_datapoint=any(p.by_datapoint for p in parents),
         )
         return self._node((op, args), node)
+
+    def total(self, index: int) -> int:
+        """The node of a sum over all datapoints."""
+        if not self.sums:
+            raise UnknownOperationError("sum")
+        by_weight = self.nodes[index].by_weight
+        return self._node(("sum", index), Node("sum", (index,), by_weight, by_datapoint=False))
 
     def as_number(self, index: int) -> int:
         """The node that is 1 where one is true and 0 where it is not; itself if it is a number."""

@@ -67,6 +67,11 @@ class Symbol(NDArrayOperatorsMixin):
     def __len__(self) -> int:
         return self.shape[0]
 
+    @property
+    def whole(self) -> bool:
+        """Whether it may be an entry of an array of objects, of which sums are taken."""
+        return self.tape.sums
+
     def copy(self) -> Symbol:
         return self
 
@@ -237,7 +242,14 @@ def _outer(a: Any, b: Any) -> Any:
 
 
 def _dot(a: Any, b: Any) -> Any:
-    """Of a column and a row, as X[:, None] @ w[None, :]: a sum over one index alone."""
+    """Of a column and a row, as X[:, None] @ w[None, :]: a sum over one index alone.
+
+    Or of a constant for each row of a table, or each column, and the table.
+    """
+    if isinstance(b, Symbol) and (np.ndim(a), b.ndim, b.axis) == (1, 2, 1):
+        return _summed(recorded(b.tape, "multiply", (np.asarray(a)[:, None], b)), 0)
+    if isinstance(a, Symbol) and (a.ndim, a.axis, np.ndim(b)) == (2, 2, 1):
+        return _summed(recorded(a.tape, "multiply", (a, np.asarray(b))), 1)
     if np.ndim(a) != 2 or np.ndim(b) != 2 or np.shape(a)[1] != 1 or np.shape(b)[0] != 1:
         raise UnknownOperationError("a sum of products")
     tape = next(x.tape for x in (a, b) if isinstance(x, Symbol))
@@ -245,12 +257,23 @@ def _dot(a: Any, b: Any) -> Any:
 
 
 def _einsum(subscripts: str, *operands: Any) -> Any:
-    if subscripts.replace(" ", "") != "i,j->ij" or len(operands) != 2:
+    text = subscripts.replace(" ", "")
+    names = dict(zip(dict.fromkeys(filter(str.isalpha, text)), "ijklm", strict=False))
+    rules = {"i,j->ij": _outer, "i,ij->j": _dot, "ij,j->i": _dot}
+    rule = rules.get("".join(names.get(c, c) for c in text))
+    if rule is None:
         raise UnknownOperationError("np.einsum")
-    return _outer(*operands)
+    return rule(*operands)
+
+
+def _summed(x: Symbol, axis: Any = None, **_: Any) -> Symbol:
+    if x.ndim != 2 or not x.axis or axis not in (x.axis - 1, x.axis - 3):
+        raise UnknownOperationError("sum")
+    return Symbol(x.tape, x.tape.total(x.index), (x.shape[2 - x.axis],), 1)
 
 
 _ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.sum: _summed,
     np.where: _where,
     np.select: _select,
     np.outer: _outer,
@@ -312,12 +335,14 @@ class Recording:
     datapoints: int
 
 
-def record(function: Callable[[Any], Any], order: int) -> Recording:
+def record(function: Callable[[Any], Any], order: int, sums: bool = False) -> Recording:
     """Run a function of an array of weights on a recording argument.
 
+    With `sums` one that sums over another axis, of which what is summed can be evaluated alone.
     Raises whatever the function, or an operation that a tape does not know, does.
     """
     tape = Tape(RULES)
+    tape.sums = sums
     w = Symbol(tape, 0, (WEIGHTS,), 1)
     arithmetic: Any = RecordingArithmetic(tape)
     rest = (1.0, *[ZERO] * (order - 1)) if order else ()

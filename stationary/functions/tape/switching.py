@@ -33,7 +33,7 @@ class Switches:
     def __init__(self, recording: Recording, nodes: list[int]) -> None:
         self.tape, self.nodes = recording.tape, nodes
         self.together = self.tape.nodes[nodes[0]].by_datapoint
-        self.count = recording.datapoints if self.together else len(nodes)
+        self.count = (self.tape.datapoints or 1) if self.together else len(nodes)
         self._program = Program(self.tape, nodes)
 
     def __call__(self, x: Array) -> Array:
@@ -129,8 +129,11 @@ def _below(recording: Recording, orders: range) -> set[int]:
 
 
 def _grouped(recording: Recording, found: set[int]) -> list[Switches]:
-    nodes = recording.tape.nodes
-    by_weight = sorted(i for i in found if nodes[i].by_weight)
+    nodes, summed = recording.tape.nodes, set[int]()
+    for i, node in enumerate(nodes):
+        if node.op == "sum" or not summed.isdisjoint(node.args):
+            summed.add(i)
+    by_weight = sorted(i for i in found - summed if nodes[i].by_weight)
     alike = [i for i in by_weight if not nodes[i].by_datapoint]
     groups = [[i] for i in by_weight if nodes[i].by_datapoint] + ([alike] if alike else [])
     return [Switches(recording, group) for group in groups]
