@@ -218,6 +218,13 @@ def test_what_is_summed_is_looked_at_term_by_term(sums):
     assert alone > 0.3
 
 
+def test_more_narrow_places_than_are_followed_are_told():
+    process = Diffusion(
+        lambda x: -x + np.exp(-((np.sin(300 * x) / 0.01) ** 2)), variance=0.2, domain=(-3, 3)
+    )
+    assert any("more than 512" in note for note in end_state(process).notes)
+
+
 def one_by_one(x):
     return 1.0 if abs(x - 0.148) < 1.6e-3 else 0.0
 

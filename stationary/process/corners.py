@@ -42,6 +42,10 @@ GONE = {"crossed": 40.0, "passed": 9.0, "largest": 40.0, "smallest": 6.0}
 FAR = 64.0  # widths, within which that is
 PANEL = 20  # points at which all datapoints are looked at between two of them
 MOST = 512  # corners of minibatches: with more of them the panels between are left to the sampling
+CROWDED = (
+    f"there are more than {MOST} ends of places where functions change within very little: what "
+    "lies between the points of a scan may have been missed. Give less of the domain."
+)
 
 
 def corners(
@@ -88,11 +92,11 @@ def corners(
 
 def turns_of(
     functions: Sequence[Written], domain: tuple[float, float], known: Sequence[float]
-) -> tuple[float, ...]:
+) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """The same of functions of x, with one value for each point; and narrow places of theirs.
 
-    But for cusps, like |x|^(1/2): panels that end there would not have many digits tell them. Of
-    functions that cannot be recorded what many values show.
+    With what is to be said of these. But for cusps, like |x|^(1/2): panels that end there would not
+    have many digits tell them. Of functions that cannot be recorded what many values show.
     """
     recordings, bumps = [], list[float]()
     for function in functions:
@@ -102,13 +106,15 @@ def turns_of(
             bumps += _bumps(function, domain)
     found = [s for recording in recordings for s in switches(recording)]
     turning = turns(found, len(functions), domain, known) if found else ()
-    narrow = [p for r in recordings for p in narrow_places(changes(r), domain, turning)] + bumps
+    places = [narrow_places(changes(recording), domain, turning) for recording in recordings]
+    narrow = [*bumps, *(p for some in places for p in some or ())]
+    notes = (CROWDED,) if None in places else ()
     if not turning:
-        return tuple(narrow)
+        return tuple(narrow), notes
     x = np.array(turning)
     near = np.maximum(np.abs(x), min(1.0, domain[1] - domain[0])) * np.array(CLOSE)[:, None, None]
     x = x[~np.any([_is_cusp(f, x, near * [[1], [-1]]) for f in functions], axis=(0, 1))]
-    return (*x.tolist(), *narrow)
+    return (*x.tolist(), *narrow), notes
 
 
 def _bumps(function: Written, domain: tuple[float, float]) -> list[float]:
@@ -147,12 +153,12 @@ def _is_cusp(function: Function, x: Array, offsets: Array) -> Array:
 
 def narrow_places(
     found: Mapping[str, Sequence[Switches]], domain: tuple[float, float], turning: Sequence[float]
-) -> tuple[float, ...]:
+) -> tuple[float, ...] | None:
     """Points inside a domain between which panels see all that changes within very little.
 
     By what it is a function of, which itself is as wide as one likes: where that is `crossed`,
     largest or smallest, and at distances from there within which it changes. Between neighbours of
-    few `turning` points it is looked closely.
+    few `turning` points it is looked closely. None where there are too many.
     """
     x, few = _scan(*domain), turning if len(turning) <= FEW else ()
     between = np.ravel(np.linspace(few[:-1], few[1:], BETWEEN)) if few else np.zeros(0)
@@ -161,7 +167,7 @@ def narrow_places(
     places = np.unique(np.concatenate([*(_narrow(s, how, coarse, x) for how, s in groups), []]))
     lower, upper = domain
     places = places[(places > lower) & (places < upper)]
-    return tuple(places.tolist()) if len(places) <= MOST else ()
+    return tuple(places.tolist()) if len(places) <= MOST else None
 
 
 @np.errstate(all="ignore")
@@ -169,8 +175,8 @@ def _narrow(s: Switches, how: str, coarse: Array, x: Array) -> Array:
     rough = s(coarse)
     if how == "smallest":
         rough = np.log(np.abs(rough))
-    own = np.flatnonzero((np.abs(np.diff(rough, axis=1)) > STEEP).any(axis=1))
-    if not 0 < len(own) <= MOST:
+    own = np.flatnonzero((np.abs(np.diff(rough, axis=1)) > STEEP).any(axis=1))[: MOST + 1]
+    if not len(own):
         return np.zeros(0)
 
     table = s.some(own, x)

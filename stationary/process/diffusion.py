@@ -30,7 +30,6 @@ from stationary.functions.rounding import Rounding
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
 from stationary.numbers.cost import IN_DIGITS
-from stationary.process.corners import turns_of
 from stationary.process.ends import below_zero
 from stationary.process.forms import FORMS, Convention, not_its_own, settled
 from stationary.process.initial import Initial
@@ -176,10 +175,8 @@ class Diffusion(Data, metaclass=BySpace):
 
         own = {"notes": self.notes, "breakpoints": self.breakpoints}
         put("made_of", {k: v for k, v in given.items() if k in FORMS} | own)
-        kept = settled(given, where, (lower, upper))
-        known, branched = kept.pop("probed"), kept.pop("branched")
-        turning = turns_of(branched, (lower, upper), self.breakpoints)
-        put("breakpoints", tuple(sorted({*self.breakpoints, *turning})))
+        kept = settled(given, where, (lower, upper), self.breakpoints)
+        known = kept.pop("probed")
         for key, value in kept.items():
             put(key, (*self.notes, *value) if key == "notes" else value)
         put("settled", True)

@@ -12,6 +12,7 @@ import numpy as np
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
 from stationary.functions.written import Written, probe_points
+from stationary.process.corners import turns_of
 from stationary.process.potential import LANGEVIN, NOISES, downhill
 
 FORMS = ("drift", *NOISES, *LANGEVIN)
@@ -44,7 +45,9 @@ class Convention(Enum):
         return {0.0: "Ito", 0.5: "Stratonovich", 1.0: "Haenggi-Klimontovich"}[self.value]
 
 
-def settled(given: Mapping[str, Any], where: str, domain: tuple[float, float]) -> dict[str, Any]:
+def settled(
+    given: Mapping[str, Any], where: str, domain: tuple[float, float], breakpoints: Sequence[float]
+) -> dict[str, Any]:
     """What a `Diffusion` keeps of the functions that were given for it, by its fields.
 
     They are given by name: drift, and one of variance, sigma and diffusivity; or a potential, with
@@ -84,13 +87,16 @@ def settled(given: Mapping[str, Any], where: str, domain: tuple[float, float]) -
     def variance(x: Any) -> Any:
         return _variance_from(kind, noise(x))
 
+    turning, notes = turns_of(
+        [w for w in (drift, noise) if w.branches or w.refusal], domain, breakpoints
+    )
     kept = {
         "drift": drift,
         "variance": noise if kind == "variance" else variance,
-        "branched": [w for w in (drift, noise) if w.branches or w.refusal],
+        "breakpoints": tuple(sorted({*breakpoints, *turning})),
         "probed": (drift.probed, _variance_from(kind, values)),
         "rounding": (drift.rounding, of_a),
-        "notes": (slow_note(slow),) if slow else (),
+        "notes": (*notes, *([slow_note(slow)] if slow else ())),
     }
     return kept | {"equation": equation} if equation else kept
 

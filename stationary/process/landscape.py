@@ -36,7 +36,7 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import handed_over
 from stationary.numbers.arithmetic import Arithmetic
-from stationary.process.corners import MOST, corners, narrow_places, turns
+from stationary.process.corners import CROWDED, MOST, corners, narrow_places, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
@@ -258,6 +258,8 @@ class Landscape(Losses, metaclass=BySpace):
         notes: tuple[str, ...] = () if known is None else known.notes
         knots = () if known is None else known.knots.tolist()
         narrow = narrow_places(self.tapes.changes, self.domain, self.corners)
+        if narrow is None:
+            narrow, notes = (), (*notes, CROWDED)
         if self.written.pointwise:
             notes = (slow_note(["gradients"]),)
         if self.replacement or not self.rule.linear:
