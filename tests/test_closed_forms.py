@@ -218,6 +218,18 @@ def test_what_is_summed_is_looked_at_term_by_term(sums):
     assert alone > 0.3
 
 
+def test_a_function_of_a_sum_is_not_looked_at_as_its_terms_are():
+    """Nothing is known of where tanh of a sum changes, but of where the terms do."""
+
+    def drift(x):
+        terms = np.exp(-(((x - np.array([[0.1], [0.4]])) / 1e-4) ** 2))
+        return -x + 10 * np.tanh(terms.sum(axis=0)) + np.exp(-np.abs(terms.sum(axis=0)))
+
+    process = Diffusion(drift, variance=0.2, domain=(-3, 3))
+    for place in (0.1, 0.4):
+        assert np.abs(np.array(process.breakpoints) - place).min() < 1e-12
+
+
 def test_more_narrow_places_than_are_followed_are_told():
     process = Diffusion(
         lambda x: -x + np.exp(-((np.sin(300 * x) / 0.01) ** 2)), variance=0.2, domain=(-3, 3)
@@ -244,6 +256,16 @@ def test_what_cannot_be_recorded_is_looked_at_closely(pulse):
         Diffusion(lambda x: -x + 0.1 / 3.2e-3 * pulse(x), variance=0.2, domain=(-3, 3))
     )
     assert state.mean() == pytest.approx(0.125, abs=5e-4)  # as that of a push in one point
+
+
+def test_a_corner_next_to_an_end_is_not_looked_at_beyond_it():
+    def drift(x):
+        if isinstance(x, np.ndarray) and (x > 1).any():
+            raise ValueError("outside")
+        return 0.3 - np.abs(x - (1 - 1e-8))
+
+    process = Diffusion(drift, variance=0.2, domain=(0, 1))
+    assert process.breakpoints == (1 - 1e-8,)
 
 
 def test_corners_of_a_wider_domain_are_found_anew():

@@ -417,6 +417,16 @@ def huber(u):
     return np.where(np.abs(u) < 0.1, u**2, 0.2 * np.abs(u) - 0.01)
 
 
+def by_the_first_that_holds(w):
+    u = residuals(w)
+    return u**2 * np.select([u < -0.1, u < 0.1], [1.0, 0.5], 2.0)
+
+
+def by_the_last_that_holds(w):
+    u = residuals(w)
+    return np.piecewise(u, [u < 0.1, u < -0.1], [lambda u: u**2 / 2, np.square, lambda u: 2 * u**2])
+
+
 def huber_by_mask(u):
     y, far = u**2, np.abs(u) >= 0.1
     y[far] = 0.2 * np.abs(u[far]) - 0.01
@@ -428,6 +438,8 @@ def huber_by_mask(u):
     [
         (lambda w: np.abs(residuals(w)), [0]),
         (lambda w: huber_by_mask(residuals(w)), [-0.1, 0, 0.1]),
+        (by_the_first_that_holds, [-0.1, 0.1]),
+        (by_the_last_that_holds, [-0.1, 0.1]),
         (
             lambda w: [
                 huber_by_mask(w * s - t) for (s,), (t,) in zip(SLOPES, TARGETS, strict=True)
@@ -484,6 +496,40 @@ def test_a_minimum_is_found_however_narrow_it_is(width, place):
     found = analyze(Landscape(losses, learning_rate=2e-5, domain=(-3, 3)))
     _, narrow = found.basins
     assert 0.1 < (place - narrow.position) / width < 0.3
+
+
+@pytest.mark.parametrize("width", [1e-2, 1e-4, 1e-7])
+def test_a_minibatch_that_is_hardly_clipped_has_both_its_corners(width):
+    sgd = Landscape(
+        gradients=lambda w: (0.5 + width - np.abs(w - 0.1235), w - 0.2),
+        learning_rate=0.1,
+        clip=0.5,
+        domain=(-3, 3),
+    )
+    exact = [0.1235 - width, 0.1235 + width, 0.1235 - 1 - width, 0.1235 + 1 + width, -0.3, 0.7]
+    assert sgd.corners == pytest.approx(sorted(exact), abs=1e-15)
+
+
+def test_a_narrow_datapoint_is_found_among_many_steep_ones():
+    generator = np.random.default_rng(0)
+    slopes = np.append(generator.uniform(30, 60, 1500), 1e7)[:, None]
+    centres = np.append(generator.uniform(-2, 2, 1500), 0.1235)[:, None]
+
+    def losses(w):
+        z = slopes * (w - centres)
+        return (w - centres) ** 2 / 2 + np.logaddexp(0, z) / slopes
+
+    found = Landscape(losses, learning_rate=0.01, domain=(-3, 3)).diffusion().breakpoints
+    assert found == pytest.approx((0.1235 - 4e-6, 0.1235, 0.1235 + 4e-6), abs=1e-12)
+
+
+@pytest.mark.parametrize("losses", [by_the_first_that_holds, by_the_last_that_holds])
+def test_of_conditions_that_overlap_one_decides(losses):
+    sgd = Landscape(losses, learning_rate=0.1, domain=(-2, 3))
+    w = np.linspace(-2, 3, 50)
+    u, flat = residuals(w), np.zeros((40, 50))
+    factor = np.where(u < -0.1, 1.0, np.where(u < 0.1, 0.5, 2.0))
+    np.testing.assert_allclose(sgd.loss_gradient(w), 2 * u * SLOPES * factor + flat, rtol=1e-13)
 
 
 def test_corners_that_are_named_and_those_beside_them_are_one():

@@ -165,6 +165,23 @@ def test_a_stretch_of_any_width_is_one_stretch(half, at, power):
     assert abs(zero.upper - (at + half)) <= near
 
 
+@pytest.mark.parametrize("named", [(-1, 0, 4, 5), (0, 4), (-1, 1, 3, 5), ()])
+def test_two_stretches_without_noise_are_told_apart_whatever_breakpoints_are_named(named):
+    """Between points that were named nothing was looked at, and the second began at its last."""
+    half = 1e-6
+
+    def variance(x):
+        x = np.flip(np.flip(x))  # so that the corners are not known
+        first, second = np.abs(x - 0.3) - half, np.abs(x - (0.3 + 4 * half)) - half
+        return np.maximum(first, 0) * np.maximum(second, 0)
+
+    two = process(0, variance, breakpoints=[0.3 + k * half for k in named])
+    assert len(two.breakpoints) == len(named)
+    edges = [(float(z.lower), float(z.upper)) for z in zeros_of_variance(two)]
+    expected = [(0.3 - half, 0.3 + half), (0.3 + 3 * half, 0.3 + 5 * half)]
+    np.testing.assert_allclose(edges, expected, rtol=4e-16)
+
+
 @pytest.mark.parametrize("half", [0.1, 1e-3, 1e-6])
 def test_what_lies_next_to_a_stretch_is_told_apart_from_it(half):
     def stretch(x, at):

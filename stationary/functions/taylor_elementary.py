@@ -134,8 +134,8 @@ def _power(u: Any, p: Any) -> Taylor:
     if isinstance(p, float) and p == 0.5 and u.root is not None:
         return absolute(u.root)
     # (u^p)' = p u^(p-1), which is 0 where p = 0, also at u = 0.
-    even = not np.ndim(p) and p >= 0 and p == int(p)
-    value = (u if even else decided(u)).arithmetic.power(u.coefficients[0], p)
+    polynomial = not np.ndim(p) and p >= 0 and p % 1 == 0
+    value = (u if polynomial else decided(u)).arithmetic.power(u.coefficients[0], p)
     if np.ndim(p):
         less = np.where(np.equal(p, 0), 0, np.subtract(p, 1))
     elif p == 0:

@@ -113,7 +113,8 @@ def turns_of(
         return tuple(narrow), notes
     x = np.array(turning)
     near = np.maximum(np.abs(x), min(1.0, domain[1] - domain[0])) * np.array(CLOSE)[:, None, None]
-    x = x[~np.any([_is_cusp(f, x, near * [[1], [-1]]) for f in functions], axis=(0, 1))]
+    around = np.clip(x + near * [[1], [-1]], *domain)
+    x = x[~np.any([_is_cusp(f, x, around) for f in functions], axis=(0, 1))]
     return (*x.tolist(), *narrow), notes
 
 
@@ -142,11 +143,11 @@ def _bumps(function: Written, domain: tuple[float, float]) -> list[float]:
     return x[found].tolist() if len(found) <= MOST else []
 
 
-def _is_cusp(function: Function, x: Array, offsets: Array) -> Array:
+def _is_cusp(function: Function, x: Array, around: Array) -> Array:
     """Whether a function grows with a power between 0 and 1 next to each x, on either side."""
-    (values,) = evaluate(function, np.concatenate([x, (x + offsets).ravel()]))
+    (values,) = evaluate(function, np.concatenate([x, around.ravel()]))
     with np.errstate(all="ignore"):
-        grown = np.abs(values[len(x) :].reshape(*offsets.shape[:2], len(x)) - values[: len(x)])
+        grown = np.abs(values[len(x) :].reshape(around.shape) - values[: len(x)])
         power = np.log(grown[:-1] / grown[1:]) / math.log(CLOSE[0] / CLOSE[1])
         return np.asarray(((power > 0.05) & (power < 0.95)).all(axis=0))
 
@@ -175,10 +176,12 @@ def _narrow(s: Switches, how: str, coarse: Array, x: Array) -> Array:
     rough = s(coarse)
     if how == "smallest":
         rough = np.log(np.abs(rough))
-    own = np.flatnonzero((np.abs(np.diff(rough, axis=1)) > STEEP).any(axis=1))[: MOST + 1]
-    if not len(own):
-        return np.zeros(0)
+    steep = np.flatnonzero((np.abs(np.diff(rough, axis=1)) > STEEP).any(axis=1))
+    parts = np.split(steep, range(MOST, len(steep), MOST))
+    return np.concatenate([_narrow_of(s, own, how, x) for own in parts])
 
+
+def _narrow_of(s: Switches, own: Array, how: str, x: Array) -> Array:
     table = s.some(own, x)
     crossed = how in ("crossed", "passed")
     if crossed:
