@@ -29,9 +29,9 @@ from stationary import (
 from stationary.cells import Cells
 from stationary.evolution import refinement
 from stationary.evolution.exponential import Propagator
+from stationary.evolution.gap import slowest
 from stationary.evolution.generator import chain_on
 from stationary.evolution.moments import closed_moments
-from stationary.evolution.relaxation import slowest
 from stationary.evolution.request import times_until
 from stationary.process.initial import Initial
 

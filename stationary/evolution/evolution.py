@@ -12,8 +12,7 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.errors import LandscapeError
 from stationary.evolution.between import Between
-from stationary.evolution.request import Asked
-from stationary.evolution.seen import EvolutionAtom, Seen
+from stationary.evolution.request import Asked, EvolutionAtom, Seen
 from stationary.evolution.standard_errors import EvolutionErrors, errors_of
 from stationary.points import numbers_only
 from stationary.process.diffusion import Diffusion

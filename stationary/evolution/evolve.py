@@ -34,11 +34,12 @@ from stationary.evolution.request import (
     MOST_CELLS,
     MOST_NUMBERS,
     Asked,
+    EvolutionAtom,
+    Seen,
     checked_cells,
     checked_times,
     checked_tolerance,
 )
-from stationary.evolution.seen import EvolutionAtom, Seen
 from stationary.evolution.window import leaks, near_the_unreached, windowed
 from stationary.numbers.arithmetic import SAME
 from stationary.process.initial import Initial

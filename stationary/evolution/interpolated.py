@@ -7,11 +7,11 @@ from dataclasses import fields, replace
 
 import numpy as np
 
-from stationary.aliases import Array
 from stationary.chain.batches import TWICE
 from stationary.evolution.evolution import Evolution
-from stationary.evolution.seen import Seen
-from stationary.numbers.arithmetic import TINY, Arithmetic
+from stationary.evolution.request import Seen
+from stationary.evolution.standard_errors import moved
+from stationary.numbers.arithmetic import TINY
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import push
 
@@ -24,23 +24,9 @@ PUSHED = (
 def pushed(diffusion: Diffusion) -> Diffusion:
     """The process with all that is not known of it driving it upwards, and apart; see `push`."""
     assert diffusion.uncertainty is not None
-    drift, variance, known = diffusion.drift, diffusion.variance, diffusion.coefficients
-    more, part = push(
-        (*diffusion.domain, *diffusion.breakpoints), diffusion.uncertainty, drift, variance
-    )
-
-    def pair(x: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
-        f, a = known(x, arithmetic)
-        return f + more(x), a * (1 + part(x))
-
-    return replace(
-        diffusion,
-        drift=lambda x: drift(x) + more(x),
-        variance=lambda x: variance(x) * (1 + part(x)),
-        pair=pair,
-        uncertainty=None,
-        sample=None,
-    )
+    knots = (*diffusion.domain, *diffusion.breakpoints)
+    more, part = push(knots, diffusion.uncertainty, diffusion.drift, diffusion.variance)
+    return moved(diffusion, diffusion.coefficients, more, lambda x: 1 + part(x))
 
 
 def beside(found: Evolution, other: Evolution) -> Evolution:

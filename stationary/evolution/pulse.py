@@ -30,8 +30,7 @@ from stationary.cells import Cells
 from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law, series_of
 from stationary.evolution.features import TAIL
 from stationary.evolution.moments import without_moments
-from stationary.evolution.request import Asked
-from stationary.evolution.seen import Seen
+from stationary.evolution.request import Asked, Seen
 from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial

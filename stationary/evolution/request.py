@@ -1,4 +1,4 @@
-"""What is asked of an evolution, and what may be: times, a tolerance, a number of cells."""
+"""What is asked of an evolution, and what may be: times, a tolerance, cells; and what is seen."""
 
 from __future__ import annotations
 
@@ -96,3 +96,28 @@ def checked_cells(given: Any, times: int, name: str) -> int | None:
         return None
     most = min(MOST_CELLS, MOST_NUMBERS // (FINER * times))
     return checked_whole(given, "cells", name, 8, most, ", such as 1000")
+
+
+@dataclass(frozen=True, eq=False)
+class EvolutionAtom:
+    """A point that collects probability: a trap, an absorbing end, or a rest point."""
+
+    position: float
+    weights: Array  # (times,)
+    errors: Array  # (times,), absolute
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What is seen at some times, shape (times,) but for cells; as in `Evolution`."""
+
+    masses: Array  # (times, cells)
+    mean: Array
+    mean_error: Array
+    std: Array
+    std_error: Array
+    error: Array
+    mass_error: Array
+    time_error: Array
+    current: Array  # (times, cells + 1)
+    current_error: Array

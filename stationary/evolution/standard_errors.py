@@ -22,13 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from stationary.aliases import Array
+from stationary.aliases import Array, Function
+from stationary.evolution.gap import slowest
 from stationary.evolution.generator import Chain
 from stationary.evolution.propagation import run_on
 from stationary.evolution.pulse import pulses_of
-from stationary.evolution.relaxation import slowest
-from stationary.evolution.request import Asked
-from stationary.evolution.seen import Seen
+from stationary.evolution.request import Asked, Seen
 from stationary.functions.interpolation import Spline
 from stationary.numbers.arithmetic import TINY, Arithmetic
 from stationary.numbers.cost import MEMORY
@@ -36,6 +35,8 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.known import Sample
 from stationary.progress import each
 from stationary.result import Listed
+
+Coefficients = Callable[[Array, Arithmetic], tuple[Array, Array]]
 
 PROBES = 48  # combinations of all changes, in which the principal ones are looked for
 LITTLE = 1e-2  # of a variance, that so many directions in a row add each: then no more are tried
@@ -213,10 +214,10 @@ def _changes(asked: Asked, base: _Told | None, edges: Array, finest: int) -> Arr
     functions, sizes, rest = _directions(
         diffusion.sample, x, np.array([2 * width, 1.0 + 0 * x]) * scale
     )
-    moved = _moving(diffusion, x, np.maximum(a, TINY), 3 if finest == 0 else 1)
+    changed = _changing(diffusion, x, np.maximum(a, TINY), 3 if finest == 0 else 1)
 
     def at(change: Array) -> _Told | None:
-        state = replace(asked.state, diffusion=moved(change))
+        state = replace(asked.state, diffusion=changed(change))
         return _told(replace(asked, state=state), edges, finest)
 
     found = [np.zeros_like(unknown)]  # all there is where nothing changes
@@ -282,10 +283,11 @@ def _directions(sample: Sample, x: Array, weights: Array) -> tuple[Array, Array,
     return changes @ turn.T, s**2, max(whole - float((s**2).sum()), 0.0)
 
 
-def _moving(diffusion: Diffusion, x: Array, a: Array, degree: int) -> Callable[[Array], Diffusion]:
+def _changing(
+    diffusion: Diffusion, x: Array, a: Array, degree: int
+) -> Callable[[Array], Diffusion]:
     """(df, da) at x -> the process with these; where it is evaluated again its own are kept."""
     kept: dict[bytes, tuple[Array, Array]] = {}
-    drift, variance = diffusion.drift, diffusion.variance
 
     def own(at: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
         key = at.tobytes()
@@ -293,22 +295,29 @@ def _moving(diffusion: Diffusion, x: Array, a: Array, degree: int) -> Callable[[
             kept[key] = diffusion.coefficients(at, arithmetic)
         return kept[key]
 
-    def moved(change: Array) -> Diffusion:
+    def changed(change: Array) -> Diffusion:
         more, part = (
             Spline.through(x, c, degree) for c in (change[0], np.clip(change[1] / a, -MOST, MOST))
         )
 
-        def pair(at: Any, arithmetic: Arithmetic) -> tuple[Array, Array]:
-            f, noise = own(at, arithmetic)
-            return f + more(at), noise * np.exp(part(at))
+        return moved(diffusion, own, more, lambda w: np.exp(part(w)))
 
-        return replace(
-            diffusion,
-            drift=lambda w: drift(w) + more(w),
-            variance=lambda w: variance(w) * np.exp(part(w)),
-            pair=pair,
-            uncertainty=None,
-            sample=None,
-        )
+    return changed
 
-    return moved
+
+def moved(diffusion: Diffusion, own: Coefficients, more: Function, times: Function) -> Diffusion:
+    """The process with more drift, and so many times its variance; `own` gives both as they are."""
+    drift, variance = diffusion.drift, diffusion.variance
+
+    def pair(x: Any, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        f, a = own(x, arithmetic)
+        return f + more(x), a * times(x)
+
+    return replace(
+        diffusion,
+        drift=lambda x: drift(x) + more(x),
+        variance=lambda x: variance(x) * times(x),
+        pair=pair,
+        uncertainty=None,
+        sample=None,
+    )
