@@ -20,8 +20,8 @@ The rooms, in the order in which data passes through them; each imports only fro
 - `sgd` (what the finite step makes of an end state), `annealing` (what a schedule freezes in);
 - `analysis` (the whole pipe), `bias` (its minima compared), `checking` (the end state held against
   the chain and the walkers), `sweeps` (many end states);
-- `show` (reports, tables, figures), `typed` (numbers on the command line), `completing` (what a
-  shell offers), `options`, `delivery` (where an answer goes) and `cli`.
+- `show` (reports, tables, figures), `completing` (what a shell offers), `options`, `delivery`
+  (where an answer goes) and `cli`.
 """
 
 from __future__ import annotations

@@ -31,11 +31,12 @@ from stationary.options import (
     SOURCES,
     Commands,
     changes_from,
+    number,
     option,
     to_file,
     version_told,
+    whole,
 )
-from stationary.typed import number, whole
 
 
 @click.group(

@@ -258,6 +258,19 @@ def near_one_text(log_p: float, of_sample: float) -> str:
     return f"{1 - rest:.{-math.floor(math.log10(rest))}f}" if rest > 1e-5 else f"1 - {rest:.0e}"
 
 
+def sampled_share_text(
+    log_p: float, of_mass: float, of_log: float, error: float = 0.0, most: int = 6
+) -> str:
+    """A probability from its logarithm, to the digits that its error, and a sample, leave.
+
+    Near 1 logarithms are bent: there the standard error is `of_mass`, elsewhere `of_log`, which
+    are nan where there is no sample.
+    """
+    if log_p > -of_mass:
+        return near_one_text(log_p, max(of_mass, error))
+    return probability_text(log_p, most, error, of_log)
+
+
 def estimate_text(value: Any, error: Any, of_sample: float, most: int = 10) -> str:
     """A value to the last digit of its error, or to the second of a standard error above that."""
     if of_sample > float(error):

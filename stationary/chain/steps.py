@@ -56,7 +56,9 @@ def step_indicators(landscape: ProcessLike, state: EndState) -> StepIndicators:
     resting = [p for p in points if p.is_rest and p.interval is None]
     rests = tuple(rest_point(batches, p.position, landscape.domain) for p in resting)
     basins = [_minimum(batches, b, landscape) for b in basins_of(state, min_barrier=0)]
-    against = [r for r, p in zip(rests, resting, strict=True) if _contradicts(r, p)]
+    attracts = {"trap": True, "repelling rest point": False}  # by the diffusion
+    pairs = zip(rests, resting, strict=True)
+    against = [r for r, p in pairs if attracts.get(p.role, r.attracts) != r.attracts]
     return StepIndicators(
         learning_rate=batches.rate,
         minima=tuple(
@@ -66,12 +68,6 @@ def step_indicators(landscape: ProcessLike, state: EndState) -> StepIndicators:
         rests=rests,
         contradicted=tuple(against),
     )
-
-
-def _contradicts(rest: RestPoint, point: SingularPoint) -> bool:
-    if point.role == "trap":
-        return not rest.attracts
-    return point.role == "repelling rest point" and rest.attracts
 
 
 def _others(

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stationary.aliases import Array
 from stationary.chain.indicators import StepIndicators
 from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
@@ -182,11 +181,8 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
 
 def _turn(diffusion: Diffusion, low: float, high: float) -> float:
     """Where a drift that points out of a stretch without noise at its ends changes its side."""
-
-    def leftwards(x: Array) -> Array:
-        return np.asarray(coefficients_at(diffusion, x)[0] < 0)
-
-    before, after = bisected(leftwards, np.array([low]), np.array([high]))
+    ends = np.array([low]), np.array([high])
+    before, after = bisected(lambda x: np.asarray(coefficients_at(diffusion, x)[0] < 0), *ends)
     return tidy(float(before[0] + after[0]) / 2, float(after[0] - before[0]))
 
 
@@ -293,10 +289,7 @@ def _bounded(basins: Sequence[SgdBasin]) -> list[SgdBasin]:
 
 
 def _leaving(
-    chain: ChainState,
-    stretch: Stretch,
-    timed: bool,
-    held: tuple[float, float] | None,
+    chain: ChainState, stretch: Stretch, timed: bool, held: tuple[float, float] | None
 ) -> tuple[float | None, float]:
     """log of the steps that the chain takes to leave it, and its error."""
     if not timed or len(stretch.parts) > 1 or stretch.at_end or stretch.at_rest:

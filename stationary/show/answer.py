@@ -25,10 +25,10 @@ from stationary.wording import (
     is_known,
     joined,
     known_text,
-    near_one_text,
     offset_text,
     power_text,
     probability_text,
+    sampled_share_text,
     time_text,
     told_digits,
 )
@@ -144,9 +144,7 @@ def mass_text(share: Basin | Peak, sample: OfSample | None = None, most: int = 6
     of_log = of_mass = math.nan
     if sample is not None:
         of_log, of_mass = (sample.of(n, share.position) for n in ("log_mass", "mass"))
-    if share.log_mass > -of_mass:  # near 1, where logarithms are bent, too
-        return near_one_text(share.log_mass, max(of_mass, share.mass_error))
-    return probability_text(share.log_mass, most, share.mass_error, of_log)
+    return sampled_share_text(share.log_mass, of_mass, of_log, share.mass_error, most)
 
 
 def _where(analysis: Analysis, said: str) -> str:

@@ -10,18 +10,12 @@ import numpy as np
 from stationary.analysis import Analysis
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.answer import centre, mass_text, places
-from stationary.show.bounds import Bounds
 from stationary.show.headline import chain_text
-from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
+from stationary.show.layout import MOST_ROWS, Bounds, Line, Report, report, tabulated
 from stationary.show.listing import basin_data, basin_table
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.basin import Basin, Basins
-from stationary.wording import (
-    estimate_text,
-    is_known,
-    relative_error_text,
-    time_text,
-)
+from stationary.wording import estimate_text, is_known, relative_error_text, time_text
 
 table = basin_table
 

@@ -23,11 +23,11 @@ from stationary.wording import (
     estimate_text,
     known_text,
     last_rate_text,
-    near_one_text,
     plain_text,
     power_text,
     probability_text,
     relative_error_text,
+    sampled_share_text,
     sampled_text,
 )
 
@@ -149,10 +149,8 @@ def _minima(bias: WidthBias, place: Place, known: StandardErrors | None) -> list
 
     def mass(i: int, log: float) -> str:
         if known is None:
-            return probability_text(log, 6)
-        if log > -known.masses[i]:
-            return near_one_text(log, known.masses[i])
-        return probability_text(log, of_sample=known.log_masses[i])
+            return probability_text(log)
+        return sampled_share_text(log, known.masses[i], known.log_masses[i])
 
     rows = [
         (

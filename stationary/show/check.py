@@ -16,13 +16,7 @@ from stationary.show.drawing import BLUE, GREY, INK, MARKED, RED, UNSEEN, Axes, 
 from stationary.show.finite_step import basin_columns, held_by
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
-from stationary.wording import (
-    EXACT,
-    capital,
-    last_rate_text,
-    measured,
-    sentence,
-)
+from stationary.wording import EXACT, capital, last_rate_text, measured, sentence
 
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 

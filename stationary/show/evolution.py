@@ -12,11 +12,10 @@ from stationary.aliases import Array
 from stationary.distance import LEAST
 from stationary.errors import StationaryError
 from stationary.evolution.evolution import Evolution
-from stationary.evolution.seen import EvolutionAtom
+from stationary.evolution.request import EvolutionAtom
 from stationary.evolution.standard_errors import EvolutionErrors
 from stationary.show.answer import places
-from stationary.show.bounds import Bounds
-from stationary.show.layout import MOST_ROWS, Line, Report, picked, report, tabulated
+from stationary.show.layout import MOST_ROWS, Bounds, Line, Report, picked, report, tabulated
 from stationary.show.sample import standard_error_text
 from stationary.wording import (
     SUFFIX,

@@ -34,8 +34,7 @@ from stationary.show.drawing import (
     add_legend,
     symbol_of,
 )
-from stationary.show.marks import finish_axes, finite_only, limit_axis
-from stationary.show.outcomes import draw_outcomes
+from stationary.show.marks import draw_outcomes, finish_axes, finite_only, limit_axis
 from stationary.show.view import View
 
 PANELS = ("loss", "gradient", "density", "outcomes")

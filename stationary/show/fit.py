@@ -72,8 +72,7 @@ def text(f: Fit) -> Report:
             None
             if passage is None
             else time_text(
-                passage.log_time,
-                of_sample=0.0 if errors is None else errors.log_exit_times[k],
+                passage.log_time, of_sample=0.0 if errors is None else errors.log_exit_times[k]
             ),
         )
         for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))

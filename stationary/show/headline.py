@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from stationary.analysis import Analysis
-from stationary.chain.indicators import OVERSHOOTS, UNSETTLED, MinimumStep
+from stationary.chain.indicators import OVERSHOOTS, UNSETTLED
 from stationary.errors import Status
 from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
 from stationary.sgd.finite_step import Belief, FiniteStep
@@ -30,6 +30,7 @@ from stationary.wording import (
     plain_text,
     power_text,
     probability_text,
+    sampled_share_text,
     sampled_text,
     steps_text,
     told_digits,
@@ -125,7 +126,7 @@ def _caution(analysis: Analysis) -> str:
 def _confined(sgd: FiniteStep) -> list[str]:
     """The minima that SGD cannot leave, all of them as soon as the diffusion misses one."""
     held = []
-    for m in _closed(sgd):
+    for m in sgd.steps.minima:
         if m.held is not None:
             at, low, high = (
                 place_text(x, m.held[1] - m.held[0], digits)
@@ -144,10 +145,6 @@ def _confined(sgd: FiniteStep) -> list[str]:
     ]
 
 
-def _closed(sgd: FiniteStep) -> list[MinimumStep]:
-    return [m for m in sgd.steps.minima if m.held is not None]
-
-
 def _more(count: int) -> str:
     """What is not named of so many minima."""
     return f"{count - MOST_NAMED} more minim{'um' if count == MOST_NAMED + 1 else 'a'}"
@@ -161,7 +158,7 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool, sample: OfSample) -
         return f"SGD has no end state at this step. {chain.reason.rstrip()}"
     if chain.kind == "classes":
         parts = ends_of(chain, "w")
-        if len(parts) == len(_closed(sgd)) and sgd.held:
+        if sgd.held and len(parts) == sum(m.held is not None for m in sgd.steps.minima):
             return "In the long run SGD stays in one of these; in which, its start decides."
         more = f" or in one of {len(parts)} in all" if len(parts) > MOST_NAMED else ""
         listed = " or ".join(parts[:MOST_NAMED])
@@ -353,11 +350,8 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) 
         log_p = log_of(b.log_diffusion)
         if not is_known(b.log_diffusion_error, log_p):
             return "a probability that is not known"
-        of_mass = sample.of("mass", b.position)
-        if log_p > -of_mass:
-            return f"probability {near_one_text(log_p, of_mass)}"
-        of_log = sample.of("log_mass", b.position)
-        return f"probability {probability_text(log_p, 6, error, of_log)}"
+        of_mass, of_log = (sample.of(name, b.position) for name in ("mass", "log_mass"))
+        return f"probability {sampled_share_text(log_p, of_mass, of_log, error)}"
 
     moments = _moments(sgd, False, sample) or _deviation(analysis.end_state.std(), 0.0, sample)
     listed = _listed(ranked, place, share, moments, sgd.shifted)

@@ -16,7 +16,7 @@ from stationary.numbers.arithmetic import SAME
 from stationary.show.density import Stem, draw_density, draw_stems
 from stationary.show.distribution import atoms_of
 from stationary.show.drawing import BLUE, INK, RED, UNSEEN, Axes, Sheet, symbol_of
-from stationary.show.outcomes import draw_outcomes
+from stationary.show.marks import draw_outcomes
 from stationary.show.view import TAILS, View, chosen
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState

@@ -6,11 +6,14 @@ one is set as a page (`html`), in a notebook, or in ten lines.
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Any
+
+from stationary.wording import error_text, estimate_text
 
 WIDTH = 80  # of a terminal, in columns
 MOST_ROWS = 30  # of a table
@@ -159,3 +162,45 @@ def picked(answer: Any, names: str) -> dict[str, Any]:
 def rows_of(names: str, *columns: Iterable[Any]) -> list[dict[str, Any]]:
     """Columns of equal length as a list of rows, each by the names of the columns."""
     return [dict(zip(names.split(), row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+class Bounds:
+    """What a table tells, cut at its errors, with the largest error of each of its columns."""
+
+    def __init__(self) -> None:
+        self._worst: dict[tuple[bool, str], float] = {}
+
+    def note(self, column: str, error: Any, relative: bool = False) -> None:
+        """Count an error; of a number that is positive, that of its logarithm, or `relative`."""
+        key, error = (relative, column), float(error)
+        self._worst[key] = max(self._worst.get(key, 0.0), math.inf if error != error else error)
+
+    def told(
+        self,
+        column: str,
+        x: Any,
+        error: Any,
+        of_sample: float = math.nan,
+        most: int = 6,
+        relative: bool = False,
+    ) -> str | None:
+        """A number with as many digits as its error, or its standard error, leaves of it."""
+        if x is None:
+            return None
+        size = abs(float(x)) if relative else 1.0
+        self.note(column, float(error) / size if size else 0.0, relative)
+        return estimate_text(x, error, of_sample, most)
+
+    @property
+    def sentence(self) -> str:
+        """How large the errors are, column by column."""
+        parts: list[str] = []
+        for relative, words in ((False, "errors at most: "), (True, "relative errors at most: ")):
+            named = [
+                f"{column} {error_text(error)}"
+                for (kind, column), error in self._worst.items()
+                if kind is relative
+            ]
+            parts += [words + ", ".join(named)] if named else []
+        said = "; ".join(parts)
+        return f"{said[0].upper()}{said[1:]}." if said else ""

@@ -53,7 +53,8 @@ def _of_sgd(p: FirstPassage) -> str:
     if not isinstance(p.process, Landscape):
         return ""
     words = ["These are probabilities and times of the diffusion, the limit of small steps."]
-    known = _own_steps(p)
+    known: tuple[ExitTime | WalkedPassage, ...] | None = steps_of(p)
+    known = known or walked(p)  # by walkers where the exact chain is not to be had
     if known is None:
         words.append(
             "Where steps are large, or a target is far from where it mostly is, the times of SGD "
@@ -87,11 +88,6 @@ def _of_sgd(p: FirstPassage) -> str:
                 f"else at {low} or below."
             )
     return " ".join(words)
-
-
-def _own_steps(p: FirstPassage) -> tuple[ExitTime | WalkedPassage, ...] | None:
-    """By the exact chain, or by walkers where that is not to be had."""
-    return steps_of(p) or walked(p)
 
 
 def _of_chain(t: ExitTime, start: str, perhaps: bool) -> str:

@@ -21,9 +21,9 @@ from stationary.wording import (
     known_text,
     last_rate_text,
     mean_text,
-    near_one_text,
     probability_text,
     relative_error_text,
+    sampled_share_text,
     sampled_text,
 )
 
@@ -49,13 +49,18 @@ def text(path: RegularisationPath) -> Report:
         mean = [_told_mean(path.mean[k], path.mean_error[k])]
         if sure is not None:
             mean = _of_mean(path.mean[k], path.std[k], sure["mean"][k], sure["log_masses"][k])
-        masses = (_mass(path, k, i) for i in range(len(path.basins)))
+        told = zip(path.log_masses[k].tolist(), path.errors[k].tolist(), strict=True)
+        masses = (_mass(sure, "", (k, i), log, error) for i, (log, error) in enumerate(told))
         rows.append([f"{eps:.3g}", *masses, *mean, error])
     alike = [row[1:-1] for row in rows]
     inner = [k for k in range(1, len(rows) - 1) if alike[k - 1] == alike[k] == alike[k + 1]]
     rows = [row for k, row in enumerate(rows) if k not in inner]
     unknown = None if exact.kind == "none" else "by the start"
-    held = [unknown if p.exact is None else _exact(path, i) for i, p in enumerate(path.basins)]
+    with np.errstate(divide="ignore"):
+        held = [
+            unknown if p.exact is None else _mass(sure, "exact_", i, float(np.log(p.exact)))
+            for i, p in enumerate(path.basins)
+        ]
     more = ["std. error", "of ln mass"] * (sure is not None)
     end: list[str | None] = [None, *[None] * len(more), None]
     if exact.kind not in ("none", "classes"):
@@ -104,28 +109,13 @@ def _of_mean(mean: float, std: float, of_mean: float, of_logs: Array) -> list[st
     return [told, standard_error_text(float(of_mean)), standard_error_text(worst)]
 
 
-def _exact(path: RegularisationPath, i: int) -> str:
-    p, sure = float(path.basins[i].exact or 0.0), path.standard_errors
-    log_p = math.log(p) if p > 0 else -math.inf
-    if sure is None:
-        return probability_text(log_p)
-    return _told(log_p, float(sure["exact_masses"][i]), float(sure["exact_log_masses"][i]))
-
-
-def _mass(path: RegularisationPath, k: int, i: int) -> str:
-    """A mass, to the digits that a sample leaves."""
-    log_p, sure = float(path.log_masses[k, i]), path.standard_errors
+def _mass(sure: Any, of: str, at: Any, log_p: float, error: float = 0.0) -> str:
+    """A mass to the digits that its error, or a sample, leaves: `of` and `at` name its own."""
     if math.isnan(log_p):
         return "-"
     if sure is None:
-        return probability_text(log_p, 6, float(path.errors[k, i]))
-    return _told(log_p, float(sure["masses"][k, i]), float(sure["log_masses"][k, i]))
-
-
-def _told(log_p: float, of_mass: float, of_log: float) -> str:
-    if log_p > -of_mass:
-        return near_one_text(log_p, of_mass)
-    return probability_text(log_p, of_sample=of_log)
+        return probability_text(log_p, 6, error)
+    return sampled_share_text(log_p, sure[f"{of}masses"][at], sure[f"{of}log_masses"][at])
 
 
 def _of_sample(path: RegularisationPath) -> str:

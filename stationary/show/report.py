@@ -17,15 +17,7 @@ from stationary.process.landscape import Landscape
 from stationary.show.answer import distance_text, interval_text, places
 from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
-from stationary.show.layout import (
-    LEVELS,
-    WIDTH,
-    Line,
-    Report,
-    first_of,
-    report,
-    tabulated,
-)
+from stationary.show.layout import LEVELS, WIDTH, Line, Report, first_of, report, tabulated
 from stationary.show.listing import UNKNOWN, classes_of, hitting, in_full, law_errors, moments
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.distribution import EndState
@@ -75,7 +67,7 @@ def text(analysis: Analysis) -> Report:
             "Closed classes": _classes(analysis),
             "Basins": basin_lines(analysis, asked.shown_sgd),
             "Where the density has no bound": _unbounded(analysis),
-            "End state": [*_of_limit(asked), *_moments(analysis)],
+            "End state": [_of_limit(asked), *_moments(analysis)],
             "Ends of the domain": _ends(analysis),
             "How sure the sample makes this": _of_sample(analysis),
             "How far to trust this": _trust(analysis),
@@ -106,12 +98,10 @@ def _head(analysis: Analysis) -> list[str]:
     return [first, *more]
 
 
-def _of_limit(analysis: Analysis) -> list[Line]:
+def _of_limit(analysis: Analysis) -> str:
     """A word where the first lines say that SGD ends up elsewhere."""
-    sgd = analysis.shown_sgd
-    if sgd is None or not sgd.elsewhere:
-        return []
-    return ["Numbers of the small-step limit, which SGD with this step is not in."]
+    told = "Numbers of the small-step limit, which SGD with this step is not in."
+    return told * (analysis.shown_sgd is not None and analysis.shown_sgd.elsewhere)
 
 
 # -- the model -------------------------------------------------------------------------------------

@@ -24,8 +24,8 @@ from stationary.wording import (
     estimate_text,
     joined,
     known_text,
-    near_one_text,
     probability_text,
+    sampled_share_text,
 )
 
 DRAWN = 2  # axes, the last ones
@@ -122,17 +122,19 @@ def _minima(sweep: Sweep) -> list[Line]:
     rows = []
     for label in labels:
         here = sweep.kinds[label] != ""
-        names = ("log_mass", "mass", "position")
-        logs, _, where = (columns[f"{n}_{label}"][here] for n in names)
-        errors = [columns.get(f"{n}{SUFFIX}_{label}", none)[here] for n in names]
+        logs, where = (columns[f"{n}_{label}"][here] for n in ("log_mass", "position"))
+        of_log, of_mass, of_place = (
+            columns.get(f"{n}{SUFFIX}_{label}", none)[here]
+            for n in ("log_mass", "mass", "position")
+        )
         # What is far below any width is rounding.
         ends = [
-            estimate_text(where[i], 0, errors[2][i], 6) if abs(where[i]) > 1e-13 * scale else "0"
+            estimate_text(where[i], 0, of_place[i], 6) if abs(where[i]) > 1e-13 * scale else "0"
             for i in (int(where.argmin()), int(where.argmax()))
         ]
         known = np.flatnonzero(~np.isnan(logs))
         extremes = known[[logs[known].argmin(), logs[known].argmax()]] if len(known) else ()
-        held = [_mass(*(float(v[i]) for v in (logs, *errors[:2]))) for i in extremes]
+        held = [sampled_share_text(float(logs[i]), of_mass[i], of_log[i]) for i in extremes]
         rows.append(
             (
                 str(label),
@@ -177,13 +179,6 @@ def _merged(sweep: Sweep) -> list[str]:
         for a, b in sorted(pairs)
     ]
     return said[:MOST_NAMED]
-
-
-def _mass(log_p: float, of_log: float, of_mass: float) -> str:
-    """A mass to the digits that a sample leaves."""
-    if log_p > -of_mass:
-        return near_one_text(log_p, of_mass)
-    return probability_text(log_p, of_sample=of_log)
 
 
 def _crossovers(sweep: Sweep) -> list[Line]:

@@ -115,10 +115,7 @@ def with_standard_errors(answer: Answer) -> Answer:
         for k, m in enumerate(answer.minima)
     )
     return replace(
-        answer,
-        minima=minima,
-        mean_standard_error=known.mean,
-        std_standard_error=known.std,
+        answer, minima=minima, mean_standard_error=known.mean, std_standard_error=known.std
     )
 
 

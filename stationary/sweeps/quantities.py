@@ -56,12 +56,9 @@ def _spreading(analysis: Any) -> tuple[float, float]:
     return found.value, found.absolute_error
 
 
-def _mean(analysis: Any) -> tuple[float, float]:
-    return analysis.end_state.mean(), analysis.end_state.mean_error
-
-
-def _std(analysis: Any) -> tuple[float, float]:
-    return analysis.end_state.std(), analysis.end_state.std_error
+def _of_state(name: str, analysis: Any) -> tuple[float, float]:
+    state = analysis.rounded.end_state
+    return getattr(state, name)(), getattr(state, f"{name}_error")
 
 
 def _shape(order: int, analysis: Any) -> tuple[float, float]:
@@ -94,13 +91,8 @@ def _chain_masses(analysis: Any) -> list[Any]:
 
 
 def _of_basins(name: str, error: str, analysis: Any) -> list[Any]:
-    pairs = [(getattr(b, name), getattr(b, error) if error else math.nan) for b in analysis.basins]
+    pairs = [(getattr(b, name), getattr(b, error)) for b in analysis.basins]
     return [None if value is None else (value, by) for value, by in pairs]
-
-
-def _entropy(analysis: Any) -> tuple[float, float]:
-    state = analysis.rounded.end_state
-    return state.entropy(), state.entropy_error
 
 
 def _median(analysis: Any) -> tuple[float, float]:
@@ -108,22 +100,16 @@ def _median(analysis: Any) -> tuple[float, float]:
     return found["value"], found["error"] + abs(found.get("offset", 0.0))
 
 
-def _sharpnesses(analysis: Any) -> list[Any]:
-    """Those of the mean loss."""
-    known = [(b.sharpness, b.sharpness_error) for b in analysis.basins]
-    return [None if sharpness is None else (sharpness, by) for sharpness, by in known]
-
-
 # Of functions that can be sent to another process.
 QUANTITIES: dict[str, Quantity] = {
     "current": _flow,
     "mean_velocity": _velocity,
     "effective_diffusion": _spreading,
-    "mean": _mean,
-    "std": _std,
+    "mean": partial(_of_state, "mean"),
+    "std": partial(_of_state, "std"),
     "skewness": partial(_shape, 3),
     "kurtosis": partial(_shape, 4),
-    "entropy": _entropy,
+    "entropy": partial(_of_state, "entropy"),
     "median": _median,
     "exit_time": _exit_times,
     "log_exit_time": partial(_of_basins, "log_exit_time", "exit_time_error"),
@@ -131,7 +117,7 @@ QUANTITIES: dict[str, Quantity] = {
     "barrier_right": partial(_of_basins, "barrier_right", "barrier_error"),
     "width": partial(_of_basins, "width", "width_error"),
     "loss": partial(_of_basins, "loss", "loss_error"),
-    "sharpness": _sharpnesses,
+    "sharpness": partial(_of_basins, "sharpness", "sharpness_error"),  # of the mean loss
     "chain_mass": _chain_masses,
 }
 

@@ -15,15 +15,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.files import STANDARD
-from stationary.sweeps.answers import (
-    OF_MINIMA,
-    SCALARS,
-    TEXTS,
-    Answer,
-    Answers,
-    Minimum,
-    Points,
-)
+from stationary.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Answers, Minimum, Points
 from stationary.sweeps.quantities import QUANTITIES
 from stationary.sweeps.tasks import Grid
 from stationary.wording import SUFFIX
