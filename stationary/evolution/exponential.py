@@ -1,4 +1,4 @@
-"""`propagate`: probabilities of a chain from one time to the next.
+"""`Propagator`: probabilities of a chain from one time to the next.
 
 exp(t Q) p by the diagonal Pade approximant below the diagonal, [5/6], whose six poles are three
 conjugate pairs: a step is three complex tridiagonal solves, of order 11. It is L-stable, so that
@@ -182,31 +182,23 @@ class Propagator:
 
         return closed
 
-    def propagate(
+    def along(
         self, p: Array, times: Array, tolerance: float, weights: Array | None = None
-    ) -> tuple[Array, Array, Array]:
-        """p at ascending times, from p at time 0, and the errors of each.
+    ) -> Iterator[tuple[Array, float, Array]]:
+        """p at ascending times, from p at time 0, and the errors of each, one after the other.
 
         Steps are halves of halves of the time from one to the next, so that their lengths recur.
         The errors are sums over steps of the difference between one step and two halves, of which
         the halves have at most a small part; what came out below zero is set to zero, counts as
         error, and the rest is scaled to sum to one.
 
-        Returns
-        -------
+        Yields
+        ------
         tuple
-            p (times, states); its errors in total variation, (times,); and those of the sums of
-            `weights` (k, states) times p, (times, k): relative to the sums at each step, so that
-            they grow with them.
+            p (states,); its error in total variation; and those of the sums of `weights`
+            (k, states) times p, (k,): relative to the sums at each step, so that they grow with
+            them.
         """
-        rows = zip(*self.along(p, times, tolerance, weights), strict=True)
-        result, errors, weighted = map(np.array, rows)
-        return result, errors, weighted
-
-    def along(
-        self, p: Array, times: Array, tolerance: float, weights: Array | None = None
-    ) -> Iterator[tuple[Array, float, Array]]:
-        """What `propagate` gives, one time after the other."""
         weights = np.zeros((0, len(p))) if weights is None else weights
         relative, largest = np.zeros(len(weights)), weights @ p
         last, error, wanted = 0.0, 0.0, 0.0

@@ -110,11 +110,8 @@ def closed_moments(
     as good as gone: what is known better is taken.
     """
     first = start.moments()
-    walls = {Boundary.PERIODIC, Boundary.ABSORBING}
-    if first is None or walls & set(diffusion.boundaries) or diffusion.breakpoints:
-        return None
-    terms = _polynomials(diffusion, first[0], first[2], cells)
-    if not terms or _meets_an_end(diffusion, *terms[0]):
+    terms = [] if first is None else _polynomials(diffusion, first[0], first[2], cells)
+    if first is None or not terms or _meets_an_end(diffusion, *terms[0]):
         return None
     known = [_followed(first, origin, drift, noise, times) for origin, drift, noise in terms]
     mean, mean_error, std, std_error = np.stack(known, axis=1)
@@ -136,8 +133,7 @@ def near_a_trap(
     without ends, and a wall that reflects leads towards c alone. None where they are not such.
     """
     first = start.moments()
-    walls = {Boundary.PERIODIC, Boundary.ABSORBING}
-    if first is None or walls & set(diffusion.boundaries) or diffusion.breakpoints:
+    if first is None:
         return None
     for trap, drift, noise in _polynomials(diffusion, first[0], first[2], cells)[1:]:
         unit = (abs(first[0] - trap) + first[2]) ** np.arange(3)
@@ -261,8 +257,11 @@ def _polynomials(
 ) -> list[tuple[float, Array, Array]]:
     """Origins, and about each the coefficients of a linear drift and a quadratic variance.
 
-    Each with what it may be off: (2, powers). None if they are not such.
+    Each with what it may be off: (2, powers). None if they are not such, or not everywhere.
     """
+    walls = {Boundary.PERIODIC, Boundary.ABSORBING}
+    if walls & set(diffusion.boundaries) or diffusion.breakpoints:
+        return []
     lower, upper = diffusion.domain
     try:
         value, slope = (float(v[0]) for v in evaluate(diffusion.drift, np.array([centre]), order=1))
