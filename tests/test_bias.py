@@ -495,8 +495,37 @@ def test_parts_have_errors_that_hold_for_minima_far_apart():
         assert abs(r.exponent - other.exponent) <= r.exponent_error
         assert abs(r.noise - other.noise) <= r.noise_error
         assert abs(r.width - other.width) <= r.width_error
-        assert abs(r.causes.depth - other.causes.depth) <= 2 * r.causes.depth_error
+        assert abs(r.causes.depth - other.causes.depth) <= r.causes.depth_error
         assert r.exponent + r.noise + r.width == pytest.approx(r.log_mass, rel=1e-14, abs=1e-14)
+
+
+def test_the_exponent_of_a_shallow_minimum_keeps_its_digits_beside_a_deep_one():
+    process = Diffusion(
+        drift=lambda x: -2 * np.sin(4 * x) * (1 + 3e5 * np.exp(-9 * (x + 2) ** 2)),
+        variance=lambda x: 0.2 + 0.05 * np.sin(x),
+        domain=(-3.8, 3.9),
+    )
+    exact = {r.indices: r for r in analyze(process, digits=25).bias}
+    for r in analyze(process).bias:
+        for mine, true, error in zip(
+            r.exponents, exact[r.indices].exponents, r.exponent_errors, strict=True
+        ):
+            assert mine == pytest.approx(float(true), rel=1e-14)
+            assert abs(mine - true) <= error
+
+
+@pytest.mark.parametrize("changed", [dilation_bias, noise_bias])
+def test_a_basin_that_is_hardly_changed_has_ratios_within_their_errors(changed):
+    """Rounding of the factor's square or inverse is all of it next to 1."""
+    process = Diffusion(lambda x: x - x**3 + 0.1, lambda x: 0.05 + 0.01 * x, (-3, 3))
+    factors = np.random.default_rng(1).uniform(0.8, 1.2, 100)
+    found, exact = (changed(end_state(process, digits=d), 0, factors) for d in (None, 30))
+    for ratios, errors in (
+        ("log_density_ratios", found.density_errors),
+        ("log_mass_ratios", found.mass_errors),
+        ("log_shares", found.share_errors),
+    ):
+        assert (np.abs(getattr(found, ratios) - getattr(exact, ratios)) <= errors).all()
 
 
 # Copies that are found out, whatever lies beyond their borders.

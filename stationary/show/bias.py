@@ -228,7 +228,10 @@ def _ratio(r: Ratio, place: Place, basins: tuple[Basin, ...]) -> list[Line]:
     of_each = (
         (0.0, 0.0) if known is None else (known["exponent_of_first"], known["exponent_of_second"])
     )
-    one, two = (estimate_text(x, 0.0, e, 6) for x, e in zip(r.exponents, of_each, strict=True))
+    one, two = (
+        estimate_text(x, error, e, 6)
+        for x, error, e in zip(r.exponents, r.exponent_errors, of_each, strict=True)
+    )
     lines.append(f"Exponents up to the barrier at {place(r.top)}: {one} and {two}.")
     if r.laplace is None:
         lines.append("Laplace's value does not exist: a minimum is a corner, or flat.")
@@ -328,7 +331,7 @@ def data(bias: WidthBias) -> dict[str, Any]:
 
 def _pair(r: Ratio, basins: tuple[Basin, ...]) -> dict[str, Any]:
     stretch = "factor factor_error mirrored misfit fits"
-    errors = picked(r, "exponent_error noise_error width_error")
+    errors = picked(r, "exponent_errors exponent_error noise_error width_error")
     known = ratio_errors(r, basins)
     of_sample = {} if known is None else {f"{n}{SUFFIX}": e for n, e in known.items()}
     return (

@@ -243,12 +243,14 @@ def _changed(
     # log of mass over density at the centre, for each strength, and its error.
     widths, width_errors = np.array(pairs, dtype=strengths.dtype).T
     gain = (q - 1) * climb
-    gain_error = np.abs(q - 1) * error + alone.arithmetic.epsilon * np.abs(gain)
+    same, epsilon = factors == 1, alone.arithmetic.epsilon
+    # q is rounded, too.
+    gain_error = np.abs(q - 1) * error + epsilon * np.where(same, 0, q * climb + np.abs(gain))
     log_density = a * stretch + gain
     mass_gain = (a + b) * stretch + widths[1:] - widths[0]  # of the basin, its centre being held
-    same = factors == 1
     mass_error = np.where(same, 0.0, width_errors[1:] + width_errors[0])
     shares = _shares(one, q, mass_gain, mass_error)
+    gain_error = gain_error + epsilon * (abs(a) + b) * np.abs(stretch)
     rounding = 2.0**-52 if state.digits is None else 0.0
     log_mass = gain + mass_gain
     return BasinBias(
@@ -345,7 +347,7 @@ def _shares(
         if barrier is not None:
             loss = (q - 1) * barrier
             error = c.error + np.abs(q - 1) * one.barrier_error
-            rounding = 2.0**-52 * np.abs(loss)
+            rounding = 2.0**-52 * (np.abs(loss) + np.where(q == 1, 0, q * barrier))
             others.append((c.log_probability(*beyond) - loss, error + rounding))
     if not others:
         return None

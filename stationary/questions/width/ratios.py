@@ -87,6 +87,7 @@ class Ratio(Data):
     depths: tuple[float, float] | None = None  # -int f up to the top [x^2 / time]
     depth_errors: tuple[float, float] = (0.0, 0.0)
     min_barrier: float = MIN_BARRIER  # as for `basins_of`
+    exponent_errors: tuple[float, float] = (0.0, 0.0)
     exponent_error: float = 0.0
     noise_error: float = 0.0
     width_error: float = 0.0
@@ -175,11 +176,9 @@ class Ratio(Data):
         fit = self.stretch
         near = fit is not None and fit.misfit <= NEAR and math.isfinite(fit.factor_error)
         factor, doubt = (fit.factor, fit.factor_error) if fit is not None and near else (1.0, 0.0)
-        one, two = self.exponents
-        ratio = (one - two) / two
-        mean = one if abs(ratio) < 1e-9 else (one - two) / math.log1p(ratio)
-        depth = mean * math.log(self.depths[0] / self.depths[1])
-        stretched = mean * 2 * math.log(factor)
+        mean, mean_error = _logarithmic_mean(self.exponents, self.exponent_errors)
+        depths = math.log(self.depths[0] / self.depths[1])
+        depth, stretched = mean * depths, mean * 2 * math.log(factor)
         assert self.exponent is not None
         rest = self.exponent - depth - stretched
         doubts = [e / d for e, d in zip(self.depth_errors, self.depths, strict=True)]
@@ -188,8 +187,8 @@ class Ratio(Data):
             stretched + self.width,
             rest + self.noise,
             near,
-            2 * mean * doubt / factor,
-            mean * sum(doubts) + 2.0**-51 * abs(depth) + self.exponent_error,
+            2 * (mean * doubt / factor + mean_error * abs(math.log(factor))),
+            mean * (sum(doubts) + 2.0**-52) + mean_error * abs(depths) + 2.0**-51 * abs(depth),
         )
 
     @property
@@ -307,9 +306,9 @@ def _ratio(
     edges = found.panels.edges
     marks = np.array([low, *between, high], dtype=edges.dtype)
     marks = np.clip(marks, found.lower, found.upper)
-    level = np.concatenate([marks[:1] * 0, np.cumsum(found.climbs(marks))])
-    k = 1 + int(np.argmin(level[1:-1]))
-    ends = {low: level[0] - level[k], high: level[-1] - level[k]}
+    climbs = found.climbs(marks)
+    k = 1 + int(np.argmin(np.cumsum(climbs)[:-1]))
+    ends = {low: -climbs[:k].sum(), high: climbs[k:].sum()}
     exponents = tuple(float(to_float(number(ends[p]))) for p in places)
     potentials = [_potential(found, marks[k], p) for p in places]
     depths, depth_errors = (tuple(float(to_float(v[i])) for v in potentials) for i in (0, 1))
@@ -318,6 +317,8 @@ def _ratio(
     panel, within = found.quieter(at)
     ell = chebyshev_sum(found.ell, within, panel)
     exponent = float(to_float(number(ends[places[0]] - ends[places[1]])))
+    climbed = [float(to_float(number(climb_error(found, marks[k], p)))) for p in places]
+    climbed = [e + 2.0**-52 * abs(x) for e, x in zip(climbed, exponents, strict=True)]
     noise = w * float(to_float(number(ell[1] - ell[0])))
     whole["log_density"] = exponent + noise
     whole["mass_error"] += 2.0**-52 * abs(whole["log_mass"])
@@ -336,12 +337,28 @@ def _ratio(
         exponent=exponent,
         noise=noise,
         width=whole["log_mass"] - exponent - noise,
+        exponent_errors=(climbed[0], climbed[1]),
         exponent_error=rise,
         noise_error=blur,
         width_error=whole["mass_error"] + whole["density_error"],
         depths=(depths[0], depths[1]),
         depth_errors=(depth_errors[0], depth_errors[1]),
     )
+
+
+def _logarithmic_mean(
+    pair: tuple[float, float], errors: tuple[float, float]
+) -> tuple[float, float]:
+    """Of two exponents, and its error."""
+    one, two = pair
+    ratio = (one - two) / two
+    if abs(ratio) < 1e-7:
+        return (one + two) / 2, max(errors) + 2.0**-50 * one
+    logs = math.log1p(ratio) if abs(ratio) < 0.5 else math.log(one / two)
+    mean = (one - two) / logs
+    slopes = (1 - mean / one) / logs, (mean / two - 1) / logs
+    own = sum(abs(s) * e for s, e in zip(slopes, errors, strict=True))
+    return mean, own + 2.0**-50 * mean
 
 
 def _potential(found: Sampling, top: Any, place: Any) -> tuple[Any, Any]:
