@@ -19,6 +19,7 @@ SEEN = 15.0  # in -log P: beyond, no current is seen
 POINTS = 6  # more zeros of the noise lie on a curve
 RISE = 10  # steps over which the root of what is least in a covariance may rise from a zero
 SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
+LEAST = -55.0  # log of what one point holds: a million with less hold 1e-18 together
 AROUND = 0.25  # of a box on each side: as near a law stays to a gate through which it came
 
 
@@ -295,7 +296,7 @@ def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Ci
     """From the density, at those of its Gauss points that matter."""
     x, log, u = density.quadrature
     log = log - density.log_total
-    keep = (log + np.log(np.maximum(u, TINY)) > -40) & (u > 0)
+    keep = (log + np.log(np.maximum(u, TINY)) > LEAST) & (u > 0)
     x, mass = x[:, keep], np.exp(log[keep]) * u[keep]
     fields = process.fields(x, 1)
     slope = density.slopes[:, keep]

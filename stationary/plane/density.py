@@ -47,6 +47,7 @@ class Law(Bare):
 
     log_total: Any = 0.0
     known: Any  # how well at best, in proportion
+    beyond: Any = np.inf  # how low in -log P lies what a box cuts off, if that is known
     status: Any = Status.CONVERGED
     notes: Any = ()
     log_at: Any  # log P at points (2, M); -inf outside, or where P is not positive
@@ -73,12 +74,15 @@ class Law(Bare):
         return np.asarray(-self.log_at(x) - self.height.min())
 
     def log_mass(self, region: Region, rough: bool = False) -> float:
-        """log of the probability of a region, normalised."""
+        """log of the probability of a region, normalised; less closely, and be it with all that
+        lies beyond the box, where it is to be `rough`."""
         if region is None:
             return 0.0
         if callable(region):
-            return float(self.cut(region, rough, [True]).log_mass(True) - self.log_total)
-        return float(self._log_rectangle(region))
+            log = float(self.cut(region, rough, [True]).log_mass(True) - self.log_total)
+        else:
+            log = float(self._log_rectangle(region))
+        return float(np.logaddexp(log, -self.beyond)) if rough else log
 
     @cached_property
     def moments(self) -> tuple[Array, Array]:
@@ -88,6 +92,11 @@ class Law(Bare):
         mean = x @ weight
         d = x - mean[:, None]
         return mean, (d * weight) @ d.T
+
+    @property
+    def is_spread(self) -> bool:
+        """Whether both variances are positive: no, where what was solved is no law."""
+        return bool((np.diag(self.moments[1]) > 0).all())
 
     @cached_property
     def marginals(self) -> tuple[Any, Any]:
@@ -134,14 +143,16 @@ class Density(Law):
     ----------
     phi, u
         Values at Gauss-Lobatto nodes, shapes (E, n, n) and (E, m, m).
-    missed
-        What there is, as a part of the peak, at sides of the box beyond which the process goes.
+    missed, beyond
+        What there is, as a part of the peak, at sides of the box beyond which the process goes;
+        and how low -log P is there, where regions as low as that are integrated as well.
     """
 
     mesh: Mesh
     phi: Array
     u: Array
     missed: float = 0.0
+    beyond: float = np.inf
 
     @property
     def known(self) -> float:

@@ -23,6 +23,8 @@ from stationary.plane.mesh import log_sum
 from stationary.process.plane import Box, PlaneDiffusion
 
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
+STIFF = 0.5  # of the drift, that it may change by over half a step: Runge and Kutta's are stable
+LONGEST = 1e6  # boxes at the speed that is left, in a step where it is all but across a valley
 PLACES = 10  # for each direction, from which it is asked whether curves arrive
 SHELLS = 12  # around a rest point, on which the drift must point inwards
 PIXELS = 800  # of a raster, for each direction
@@ -44,7 +46,7 @@ class Flow:
 
     @classmethod
     def of(cls, process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], box: Box) -> Flow:
-        attractors = tuple(e for e in equilibria if e.kind == "stable")
+        attractors = tuple(e for e in equilibria if e.attracts)
         others = [e.position for e in equilibria]
         traps = tuple(_trap(process, e, others, box) for e in attractors)
         return cls(process, attractors, traps, box)
@@ -69,6 +71,7 @@ class Flow:
         (low, high), room = ends_of(self.box), ends_of(self.process.domain)
         wide = high - low
         rate = max((np.abs(e.eigenvalues).max() for e in self.attractors), default=0.0)
+        longer = np.full(x.shape[1], 0.01)  # parts of the box at the drift's speed, where stiff
         for step in range(STEPS):
             for k, (e, (p, most)) in enumerate(zip(self.attractors, self.traps, strict=True)):
                 d = y - e.position[:, None]
@@ -84,14 +87,36 @@ class Flow:
             # What creeps away from a saddle may take longer steps later.
             dt = np.where(np.isfinite(dt), dt, 0.0)
             f2 = self.process.velocity(y + dt / 2 * f)
+            stiff = (np.abs((f2 - f) / wide).max(axis=0) > STIFF * speed) | (dt * speed < 0.0099)
+            stiff &= speed > TINY
+            dt = np.where(stiff, 0.0, dt)
             f3 = self.process.velocity(y + dt / 2 * f2)
             f4 = self.process.velocity(y + dt * f3)
-            y = np.clip(y + dt / 6 * (f + 2 * f2 + 2 * f3 + f4), *room)
+            way = dt / 6 * (f + 2 * f2 + 2 * f3 + f4)
+            if stiff.any():
+                own = going[stiff]
+                way[:, stiff] = self._implicit(y[:, stiff], longer[own] / speed[stiff])
+                gone = np.abs(way[:, stiff] / wide).max(axis=0)
+                longer[own] *= np.where(gone < 0.005, 2.0, np.where(gone > 0.01, 0.5, 1.0))
+                longer = np.minimum(longer, LONGEST)
+            y = np.clip(y + way, *room)
             lost = ~np.isfinite(y).all(axis=0) | (np.abs(y - low) > 5 * wide).any(axis=0)
             going, y = going[~lost], y[:, ~lost]
             if step > 600 and len(going) == len(label):
                 break  # nothing arrives anywhere: there are cycles, or walls
         return label, y
+
+    def _implicit(self, y: Array, dt: Array) -> Array:
+        """A step that is stable along whatever the drift leads to fast, as into a narrow valley."""
+        fields = self.process.fields(y, 1)
+        slopes = np.moveaxis(np.swapaxes(fields.df, 0, 1), -1, 0)
+        slopes = np.where(np.isfinite(slopes), slopes, 0.0)
+        values = np.linalg.eigvals(slopes)
+        away = np.where(values.real > 0, np.abs(values), 0.0).max(axis=1)
+        fast = np.abs(slopes).max(axis=(1, 2))
+        dt = np.minimum(dt, np.minimum(0.3 / np.maximum(away, TINY), 1e9 / np.maximum(fast, TINY)))
+        rows = np.eye(2) - dt[:, None, None] * slopes
+        return np.asarray(np.linalg.solve(rows, (dt * fields.f).T[..., None])[..., 0].T)
 
     @property
     def arrives(self) -> bool:

@@ -130,7 +130,7 @@ def _solved(
     edge, or the end state, whatever is known of it."""
     process, (low, high) = given.diffusion(), np.array(box).T
     ways: list[Any] = [lambda: plane_end_state(given)]
-    stable = [e for e in everywhere(process) if e.kind == "stable"]
+    stable = [e for e in everywhere(process) if e.attracts]
     inside = [e for e in stable if ((low < e.position) & (e.position < high)).all()]
     if len(inside) == 1 and not adds_across(process, box, inside[0].position[:, None]):
         ways.insert(0, lambda: within(process, inside, box, edge))

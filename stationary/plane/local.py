@@ -23,6 +23,8 @@ NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
 DOUBLE_ZERO = 1e-7  # of the domain: where the drift is flat, zeros are known to half of the digits
 BALL = 1e-9  # of the domain: the ball on which slopes at a zero should be what they are there
+WIDER = 1e6  # times as wide is a ball on which slopes of a high power of the distance show
+LEFT = 1e-7  # of these: a zero of third order is known to a third of the digits, its slope to two
 NEAR = 3e-3  # of the domain, and of that ball: what comes as near to a zero leads there
 
 
@@ -35,12 +37,13 @@ class Equilibrium:
     position, error
         Where it is, shape (n,), and how well that is known.
     jacobian, variance
-        d_j f_i and a there, shape (n, n); where the drift jumps, as at the kink of a loss, those
-        of a linear fit as far as the noise reaches.
+        d_j f_i and a there, shape (n, n); where the drift jumps, as at the kink of a loss, or
+        attracts although a slope is 0, those of a linear fit as far as the noise reaches.
     eigenvalues
         Of the Jacobian, by falling real part.
     covariance
-        S with J S + S J^T + a = 0, the Gaussian that small noise makes of it; None unless stable.
+        S with J S + S J^T + a = 0, the Gaussian that small noise makes of it; None unless it
+        attracts.
     curl
         The largest |d_k A_i - d_i A_k|; None where the noise is singular.
     """
@@ -56,11 +59,16 @@ class Equilibrium:
     @property
     def kind(self) -> str:
         up = int((self.eigenvalues.real > 0).sum())
-        if self.covariance is not None:
-            return "stable"
         if (self.eigenvalues.real == 0).any():
             return "marginal"
+        if self.attracts:
+            return "stable"
         return "unstable" if up == len(self.eigenvalues) else "saddle"
+
+    @property
+    def attracts(self) -> bool:
+        """Whether it is stable, or the drift leads to it from all around although a slope is 0."""
+        return self.covariance is not None
 
     @property
     def ways(self) -> tuple[Array, Array]:
@@ -237,16 +245,20 @@ def corners(process: PlaneDiffusion, x: Array, width: Array, known: Array) -> Ar
     return np.where(size > SAME, np.nan, x)
 
 
+def _ring(n: int) -> Array:
+    """Points on the unit sphere, (n, K)."""
+    if n == 2:  # even, and none along an axis: kinks often lie there
+        angle = (np.arange(16) + 0.5) * np.pi / 8
+        return np.array([np.cos(angle), np.sin(angle)])
+    way = np.random.default_rng(0).normal(size=(n, 4 * n))
+    way = np.concatenate([way, -way], axis=1)
+    return np.asarray(way / np.linalg.norm(way, axis=0))
+
+
 def _fitted(process: PlaneDiffusion, x: Array, radius: Array) -> tuple[Array, Array, Fields]:
     """The drift (n, M) and its slopes (M, n, n) by linear fits on ellipsoids of radii (n, M) around
     points, and the fields at the points of these, one after the other."""
-    n = len(x)
-    if n == 2:  # even, and none along an axis: kinks often lie there
-        angle = (np.arange(16) + 0.5) * np.pi / 8
-        way = np.stack([np.cos(angle), np.sin(angle)])
-    else:
-        way = np.random.default_rng(0).normal(size=(n, 4 * n))
-        way = np.concatenate([way, -way], axis=1) / np.linalg.norm(np.hstack([way, way]), axis=0)
+    n, way = len(x), _ring(len(x))
     near = x[:, :, None] + radius[:, :, None] * way[:, None]
     fields = process.fields(near.reshape(n, -1))
     f = fields.f.reshape(near.shape)
@@ -259,8 +271,12 @@ def _jump(process: PlaneDiffusion, x: Array) -> tuple[Array, Array] | None:
     scale = scale_of(process.domain)[:, None]
     sizes = (np.abs(_fitted(process, x[:, None], r * scale)[2].f) for r in (1e-6, 1e-5))
     near, far = (s.max() for s in sizes)
-    if not near > far / 2:
-        return None
+    return _as_noise_sees(process, x) if near > far / 2 else None
+
+
+def _as_noise_sees(process: PlaneDiffusion, x: Array) -> tuple[Array, Array]:
+    """Slopes of the drift and the noise around a point, as far as that reaches."""
+    scale = scale_of(process.domain)[:, None]
     radius = 1e-3 * scale
     for _ in range(30):
         _, slope, fields = _fitted(process, x[:, None], radius)
@@ -272,17 +288,32 @@ def _jump(process: PlaneDiffusion, x: Array) -> tuple[Array, Array] | None:
     return slope[0], a
 
 
+def _attracts(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> Array | None:
+    """The covariance that noise makes of a flat zero, if all around the drift leads to it."""
+    if not (np.linalg.eigvals(jacobian).real < 0).all():
+        return None
+    covariance = covariance_of(jacobian, a)
+    radius = np.sqrt(np.diag(covariance))[:, None]
+    d = _fitted(process, x[:, None], radius)[2]
+    way = _ring(len(x)) * radius
+    inwards = np.einsum("im,ij,jm->m", way, np.linalg.pinv(covariance), d.f) < 0
+    return covariance if inwards.all() else None
+
+
 def _settled(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> Array:
-    """The slopes of a drift at its zero: 0 where they are but what is left of the way to it; by
-    linear fits on two balls where functions have none there, as a radius at 0."""
+    """The slopes of a drift at its zero: 0 where they are but what is left of the way to it, also
+    on a larger ball; by linear fits on two balls where functions have none there, as a radius at
+    0."""
     radius = BALL * (scale_of(process.domain) + np.abs(x))[:, None]
+    wide = WIDER * radius
     if (size := np.abs(jacobian).max()) > 0:  # no farther than noise reaches
-        radius = np.minimum(radius, 1e-6 * np.sqrt(np.trace(a) / size) + TINY)
-    near, twice = (_fitted(process, x[:, None], k * radius)[1][0] for k in (1, 2))
+        reach = np.sqrt(np.trace(a) / size) + TINY
+        radius, wide = np.minimum(radius, 1e-6 * reach), np.minimum(wide, 1e-2 * reach)
+    near, twice, far = (_fitted(process, x[:, None], r)[1][0] for r in (radius, 2 * radius, wide))
     if not np.isfinite(jacobian).all():
         jacobian = 2 * near - twice
         jacobian = np.where(np.abs(jacobian) < 1e-4 * np.abs(near).max(), 0.0, jacobian)
-    flat = np.abs(jacobian).max() < np.abs(near).max() / 2
+    flat = np.abs(jacobian).max() < max(np.abs(near).max() / 2, LEFT * np.abs(far).max())
     return np.zeros_like(jacobian) if flat else jacobian
 
 
@@ -312,6 +343,10 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     covariance = None
     if (values.real < 0).all():
         covariance = covariance_of(jacobian, a)
+    elif (values.real <= 0).all():
+        slopes, noise = _as_noise_sees(process, x)
+        covariance = _attracts(process, x, slopes, noise)
+        jacobian = jacobian if covariance is None else slopes
     error = 4e-16 * float(np.abs(x).max())
     if jump is None:
         error += float((np.abs(np.linalg.pinv(jacobian)) @ np.abs(fields.f[:, 0])).max())
@@ -344,8 +379,9 @@ def curvature(process: PlaneDiffusion, x: Array) -> Array:
 
 
 def positions(equilibria: tuple[Equilibrium, ...], kind: str) -> Array:
-    """(2, K): where those of a kind are."""
-    return np.array([e.position for e in equilibria if e.kind == kind]).reshape(-1, 2).T
+    """(2, K): where those of a kind are; with "stable" ones all that attract."""
+    some = (e for e in equilibria if (e.attracts if kind == "stable" else e.kind == kind))
+    return np.array([e.position for e in some]).reshape(-1, 2).T
 
 
 def around(process: PlaneDiffusion, equilibria: Sequence[Equilibrium], cut: float) -> Box:

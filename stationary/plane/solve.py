@@ -9,8 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
-from stationary.numbers.arithmetic import DOUBLE, SAME
-from stationary.numbers.elementary import depth_of
+from stationary.numbers.arithmetic import SAME
 from stationary.plane import closed
 from stationary.plane.apart import Apart
 from stationary.plane.balance import balanced
@@ -20,6 +19,7 @@ from stationary.plane.curl import SINGULAR, Curl, curl_test
 from stationary.plane.density import Density, Solved
 from stationary.plane.fitted import adds_across
 from stationary.plane.flow import ends_at_walls
+from stationary.plane.held import held_on_box, integrated_around
 from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere, positions
 from stationary.plane.product import gibbs, product
 from stationary.plane.rough import Rough, found_on_grid, on_box
@@ -136,7 +136,10 @@ def _around(
     try:
         rough = found_on_grid(diffusion, ends, CUT)
     except LandscapeError as error:
-        return _with_heavy_tails(diffusion, equilibria, error)
+        held = held_on_box(diffusion, ends, CUT)
+        if held is None:
+            return _with_heavy_tails(diffusion, equilibria, error)
+        rough = held
     rough = _around_all(diffusion, ends, rough)
     hull = joined(rough.box, around(diffusion, ends, 0.0)) if ends else rough.box
     equilibria = equilibria_of(diffusion, hull, equilibria)
@@ -159,7 +162,7 @@ def _around_all(
     """On a box that goes as far out around attractors that hold little as around the others."""
     stable = positions(equilibria, "stable")
     if not _holds(rough, stable):
-        some = [e for e in equilibria if e.kind == "stable"]
+        some = [e for e in equilibria if e.attracts]
         box = joined(rough.box, around(diffusion, some, CUT))
         return on_box(diffusion, box, rough.peak, stable, True)
     lowest = float(rough.nearest(stable).max(initial=0.0))
@@ -183,14 +186,10 @@ def _solved(
 ) -> Solved:  # fmt: skip
     """By the road that fits: an integral, or spectral elements, on all or around attractors."""
     if tested.local:
-        # A box that holds every basin, also those that hold next to nothing.
-        basins = [around(diffusion, [e], depth_of(DOUBLE)) for e in equilibria]
-        return closed.integrated(diffusion, joined(rough.box, *basins), rough.peak)
+        return integrated_around(diffusion, rough, equilibria, CUT)
     stable, saddles = (positions(equilibria, kind) for kind in ("stable", "saddle"))
-    several, thin = (
-        stable.shape[1] > 1,
-        adds_across(diffusion, rough.box, stable, saddles, rough.peak[:, None]),
-    )
+    several = stable.shape[1] > 1
+    thin = adds_across(diffusion, rough.box, stable, saddles, rough.peak[:, None])
     singular = thin or tested.noise.singular != "nowhere"
     inside = _holds(rough, stable)
     # As many saddles as join all attractors, the lowest ones.
@@ -278,18 +277,19 @@ def _with_heavy_tails(
         raise error
     try:
         inner = chart.process(diffusion)
-        rough = found_on_grid(inner, (), CUT, FARTHEST, any(e.kind == "stable" for e in equilibria))
-        near = np.clip(np.array(rough.box).T, -NEAR, NEAR)
-        tested = curl_test(diffusion, box_of(*chart.x(near)))
+        rough = found_on_grid(inner, (), CUT, FARTHEST, any(e.attracts for e in equilibria))
+        near = np.clip(np.array(rough.box), -NEAR, NEAR)
+        tested = curl_test(diffusion, box_of(*chart.x(near).T))
         solved = spectral(inner, rough)
-        ways = (*solved.others, ("balance", balanced(inner, solved.density)))
-        if not all(math.isfinite(d.log_total) for d in (solved.density, *(d for _, d in ways))):
+        found = (solved.density, *(d for _, d in solved.others))
+        if not all(math.isfinite(d.log_total) and d.is_spread for d in found):
             raise error  # nothing holds the process: what was solved is no law
+        ways = (*solved.others, ("balance", balanced(inner, solved.density)))
     except (LandscapeError, ConvergenceError):
         raise error from None
     power = power_of(diffusion, chart)
     density = Stretched(solved.density.in_domain(inner.domain), chart, power)
-    held = [e.position for e in equilibria if e.kind == "stable"]
+    held = [e.position for e in equilibria if e.attracts]
     lost = held and (density.depth(np.array(held).T) > FAR).any()
     if lost or not all(law.has_moment(0) for law in density.marginals):
         raise error
@@ -332,7 +332,7 @@ def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibr
         raise LandscapeError(ONE_WAY.format(name=name))
     for e in equilibria:
         here = diffusion.fields(e.position[:, None]).a[..., 0]
-        if e.kind == "stable" and float(np.trace(here)) < RESTING * usual:
+        if e.attracts and float(np.trace(here)) < RESTING * usual:
             raise LandscapeError(
                 f"{name}: drift and noise both vanish at {v} = {point_text(e.position)}, as at a "
                 "minimum that all datapoints share: what comes near comes to rest there, so that "
@@ -343,7 +343,7 @@ def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibr
 def _require_held(process: PlaneDiffusion, density: Density) -> None:
     """Raise where the density has not fallen at a side on which nothing holds the process."""
     name, domain = process.name, process.domain
-    if not (math.isfinite(density.log_total) and (np.diag(density.moments[1]) > 0).all()):
+    if not (math.isfinite(density.log_total) and density.is_spread):
         raise ConvergenceError(
             f"{name}: no density was found that is positive: what the drift carries out of the box "
             "may never come back, or the box may hold no closed class. Widen the domain."

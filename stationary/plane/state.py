@@ -204,7 +204,7 @@ class PlaneState(Bare, Result):
 
     @cached_property
     def _attractors(self) -> tuple[Equilibrium, ...]:
-        return tuple(e for e in self.equilibria if e.kind == "stable")
+        return tuple(e for e in self.equilibria if e.attracts)
 
     @cached_property
     def box(self) -> Box:
@@ -337,6 +337,8 @@ class PlaneState(Bare, Result):
     def current(self, x: Any) -> Array:
         """J = f P - div(a P) / 2 at points (2, M), per time; 0 outside."""
         points = points_of(x)
+        if self.tested.local:
+            return np.zeros(np.shape(x))
         fields = self.diffusion.fields(points, 1)
         slope = np.nan_to_num(self.density.slope_at(points))
         velocity = fields.f - fields.div / 2 - np.einsum("ijm,jm->im", fields.a, slope) / 2

@@ -54,6 +54,10 @@ class Chart:
     def y(self, x: Array) -> Array:
         return np.asarray(np.arcsinh((x.T - self.centre) / self.length).T)
 
+    def box(self, box: Box) -> Box:
+        """A box of x, in y."""
+        return box_of(*self.y(np.array(box, dtype=float)).T)
+
     def log_stretch(self, y: Array) -> Array:
         """log of dx/dy, for each direction."""
         return np.asarray((np.log(self.length) + np.log(np.cosh(y.T))).T)
@@ -82,7 +86,7 @@ class Chart:
             da[own, :, own] += ds[:, None] * np.swapaxes(s[:, None] * found.a, 0, 1)
             return Fields(f, a, df, da)
 
-        box = box_of(*self.y(np.array(process.domain).T))
+        box = self.box(process.domain)
         return replace(process, drift=None, variance=None, domain=box, source=source, stepper=None)
 
 
@@ -164,8 +168,7 @@ class Stretched(Mapped):
 
     def _log_rectangle(self, box: Box) -> float:
         with np.errstate(invalid="ignore"):
-            ends = self.y(np.array(box, dtype=float).T)
-        return self.inner.log_mass(box_of(*ends))
+            return self.inner.log_mass(self.chart.box(box))
 
     @cached_property
     def moments(self) -> tuple[Array, Array]:

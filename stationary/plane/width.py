@@ -137,7 +137,7 @@ def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> t
     """The part of log P at a minimum over that at a saddle that comes from the drift over the
     noise, by directions: what is left of it when the noise's own slope is taken away."""
     process, gap = state.diffusion, float(np.linalg.norm(centre.position - saddle.position))
-    attractors = np.array([e.position for e in state.equilibria if e.kind == "stable"])
+    attractors = np.array([e.position for e in state.equilibria if e.attracts])
 
     def outside(x: Array) -> float:
         """Of a small disc around each attractor, be it this one or another."""
