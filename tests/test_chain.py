@@ -1344,6 +1344,15 @@ def test_where_gradients_fade_to_nothing_is_no_place_of_sgd():
     assert abs(endless.std() - walled.std()) < endless.std_error + walled.std_error < 0.1
 
 
+@pytest.mark.parametrize("rate", [1e-1, 1e-3])
+def test_the_interval_of_a_class_is_known_however_short_steps_are(rate):
+    """Its ends come nearer by a thousandth of the way in each step: where to is extrapolated."""
+    places = np.array([[-1.0], [0.25], [1.0]])
+    steps = Landscape(losses=lambda w: (w - places) ** 2 / 2, learning_rate=rate)
+    (held,) = exact_chain(steps, cells=300).components
+    assert held.interval == pytest.approx((-1, 1), abs=1e-9)
+
+
 def test_the_interval_of_a_class_is_the_outermost_that_steps_fill_again():
     """Its end was sought where three steps pointed, and SGD was said to be around -0.53 +- 4e-3."""
     wells = [(0.13788431, 0.010741451), (0.27510116, -0.010932121), (2.27789524, -0.107672787)]
