@@ -50,7 +50,7 @@ class Apart:
         flow = Flow.of(process, equilibria, box)
         if len(flow.attractors) < 2:
             return None
-        places = even(box, PLACES)
+        places = np.concatenate([even(box, PLACES), process.narrow.around(box)], axis=1)
         label = flow.label(places)
         if len(np.unique(label)) != len(flow.attractors) or (label < 0).any():
             return None

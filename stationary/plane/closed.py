@@ -11,7 +11,7 @@ from scipy.special import log_ndtr
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.numbers.cost import MEMORY
-from stationary.plane.boxes import box_of
+from stationary.plane.boxes import box_of, finite_box
 from stationary.plane.density import Density, Mapped, Solved
 from stationary.plane.local import FARTHER, Equilibrium, covariance_of, described
 from stationary.plane.marginal import Marginal, normal
@@ -19,6 +19,7 @@ from stationary.plane.mesh import FIRST, Mesh, along, basis, gauss, log_sum
 from stationary.process.plane import Box, PlaneDiffusion, point_text, probes
 
 DEGREE = 16  # of panels on which a density is smooth
+PLACES, BESIDE = 12, (-8.0, -2.0, 2.0, 8.0)  # narrow places, and lines at so many widths from each
 
 COLLAPSES = (
     "{name}: all collapses onto a line through {at}: the noise acts along one direction there, and "
@@ -35,7 +36,7 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
     t, w = gauss(DEGREE + 2)
     s = (p.nodes[:, None] + 1) / 2
     integral = np.stack([(w * h) @ p.at(-1 + h * (1 + t)) for h in s[:, 0]])
-    mesh = Mesh.over(box, (FIRST, FIRST))
+    mesh = _first(process, box)
     while True:
         n = tuple(len(line) - 1 for line in mesh.lines)
         x = mesh.points(p.nodes)
@@ -70,6 +71,18 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
         if not (bad[0].any() or bad[1].any()) or finer.count * (DEGREE + 1) ** 2 > MEMORY / 2:
             return Solved("integral", made[0], (("path", made[1]),))
         mesh = finer
+
+
+def _first(process: PlaneDiffusion, box: Box) -> Mesh:
+    """Even lines, and some around narrow places."""
+    lines = [np.linspace(*ends, FIRST + 1) for ends in box]
+    for place in process.narrow.places(box)[:PLACES]:
+        reach = np.abs(place.axes).sum(axis=1)
+        lines = [
+            np.union1d(line, np.clip(x + r * np.array(BESIDE), *ends))
+            for line, x, r, ends in zip(lines, place.middle, reach, box, strict=True)
+        ]
+    return Mesh.between(*lines)
 
 
 def _summed(rise: Array, axis: int) -> Array:
@@ -166,7 +179,8 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
         return None
     # Also far away: of what is large all looks straight nearby.
     x = probes(((-2.0, 3.0), (-3.0, 2.0)))
-    at = np.concatenate([*(x * k for k in FARTHER), 0 * x[:, :1]], axis=1)
+    narrow = [process.narrow.around(finite_box(process.domain, k)) for k in (1.0, 100.0)]
+    at = np.concatenate([*narrow, *(x * k for k in FARTHER), 0 * x[:, :1]], axis=1)
     try:
         with np.errstate(all="ignore"):
             fields = process.fields(at)

@@ -116,20 +116,28 @@ def curl_test(
         return Curl(False, None, None, noise)
     good = _ratio(fields.a) > 1e-8
     some = Fields(*(t[..., good] for t in vars(fields).values()))
-    slope, curl = some.slope_and_curl()
-    # A curl is a difference of derivatives, each as exact as it is large.
-    inverse = np.abs(np.linalg.inv(np.moveaxis(some.a, -1, 0))).max(axis=(1, 2))
-    parts = 2 * np.abs(some.df).max(axis=(0, 1)) + np.abs(some.dda).max(axis=(0, 1, 2, 3))
-    parts = inverse * (parts + np.abs(some.da).max(axis=(0, 1, 2)) * np.abs(slope).max(axis=0))
-    size = np.abs(curl[0, 1])
+    size, rounding = _curls(some)
     seen = size if height is None else np.where(height(x[:, good]) < SEEN, size, -1.0)
     k = int(np.argmax(seen))
     if noise.singular != "nowhere":  # next to where the curl has no bound
         return Curl(False, None, None, noise)
-    rounding = SAME * parts
     local, even = (bool((np.abs(size - c) <= rounding).all()) for c in (0.0, size[k]))
+    narrow = process.narrow.around(box)
+    if local and narrow.size:
+        own, rounding = _curls(_in_units(process.fields(narrow, 2), unit))
+        local = bool((own <= rounding).all())
     where = None if even and not local else tuple(map(float, x[:, good][:, k]))
     return Curl(local, float(size[k] / unit.prod()), where, noise)
+
+
+def _curls(fields: Fields) -> tuple[Array, Array]:
+    """Sizes of curls, and what is rounding of these: each is a difference of derivatives, that are
+    as exact as they are large."""
+    slope, curl = fields.slope_and_curl()
+    inverse = np.abs(np.linalg.inv(np.moveaxis(fields.a, -1, 0))).max(axis=(1, 2))
+    parts = 2 * np.abs(fields.df).max(axis=(0, 1)) + np.abs(fields.dda).max(axis=(0, 1, 2, 3))
+    parts = parts + np.abs(fields.da).max(axis=(0, 1, 2)) * np.abs(slope).max(axis=0)
+    return np.abs(curl[0, 1]), SAME * inverse * parts
 
 
 def _in_units(fields: Fields, unit: Array) -> Fields:

@@ -23,8 +23,9 @@ from stationary.plane.mesh import log_sum
 from stationary.process.plane import Box, PlaneDiffusion
 
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
-STIFF = 0.5  # of the drift, that it may change by over half a step: Runge and Kutta's are stable
+TURNS = 0.3  # of the drift, that it may change by over half a step
 LONGEST = 1e6  # boxes at the speed that is left, in a step where it is all but across a valley
+CREEPS = 600  # steps, after which what is still on its way may go on by steps of first order
 PLACES = 10  # for each direction, from which it is asked whether curves arrive
 SHELLS = 12  # around a rest point, on which the drift must point inwards
 PIXELS = 800  # of a raster, for each direction
@@ -70,7 +71,7 @@ class Flow:
         going, y = np.arange(x.shape[1]), x.copy()
         (low, high), room = ends_of(self.box), ends_of(self.process.domain)
         wide = high - low
-        rate = max((np.abs(e.eigenvalues).max() for e in self.attractors), default=0.0)
+        longest = np.full(x.shape[1], np.inf)  # of steps in time
         longer = np.full(x.shape[1], 0.01)  # parts of the box at the drift's speed, where stiff
         for step in range(STEPS):
             for k, (e, (p, most)) in enumerate(zip(self.attractors, self.traps, strict=True)):
@@ -82,14 +83,17 @@ class Flow:
                 break
             f = self.process.velocity(y)
             speed = np.abs(f / wide).max(axis=0)
+            # What is narrow is around attractors.
+            far = [np.abs((y - e.position[:, None]) / wide).max(axis=0) for e in self.attractors]
+            most = np.minimum(0.01, 0.2 * np.min(far, axis=0, initial=1.0))
             with np.errstate(divide="ignore"):
-                dt = np.minimum(0.01 / speed, 0.6 / rate if rate else np.inf)
-            # What creeps away from a saddle may take longer steps later.
+                dt = np.minimum(most / speed, longest[going])
             dt = np.where(np.isfinite(dt), dt, 0.0)
             f2 = self.process.velocity(y + dt / 2 * f)
-            stiff = (np.abs((f2 - f) / wide).max(axis=0) > STIFF * speed) | (dt * speed < 0.0099)
-            stiff &= speed > TINY
-            dt = np.where(stiff, 0.0, dt)
+            turned = np.abs((f2 - f) / wide).max(axis=0) > TURNS * speed
+            longest[going] = np.where(turned, dt / 2, 1.5 * dt)
+            stiff = (turned | (dt * speed < 0.99 * most)) & (speed > TINY) & (step > CREEPS)
+            dt = np.where(turned, 0.0, dt)  # anew
             f3 = self.process.velocity(y + dt / 2 * f2)
             f4 = self.process.velocity(y + dt * f3)
             way = dt / 6 * (f + 2 * f2 + 2 * f3 + f4)
@@ -102,7 +106,7 @@ class Flow:
             y = np.clip(y + way, *room)
             lost = ~np.isfinite(y).all(axis=0) | (np.abs(y - low) > 5 * wide).any(axis=0)
             going, y = going[~lost], y[:, ~lost]
-            if step > 600 and len(going) == len(label):
+            if step > CREEPS + 300 and len(going) == len(label):
                 break  # nothing arrives anywhere: there are cycles, or walls
         return label, y
 

@@ -101,7 +101,7 @@ def equilibria_of(
         seeds = placed(box, Sobol(n, scramble=False).random(256).T)
     low, high = ends_of(box)
     width = (high - low)[:, 0]
-    x = newton(process, seeds, width)
+    x = newton(process, np.concatenate([seeds, process.narrow.around(box)], axis=1), width)
     found = [np.array([e.position for e in known]).reshape(-1, n).T, x]
     x = np.concatenate(found, axis=1)
     x = x[:, np.isfinite(x).all(axis=0)]

@@ -115,7 +115,10 @@ def alone(given: PlaneDiffusion | PlaneLandscape) -> tuple[Diffusion, Diffusion]
     process = given.diffusion()
     sgd = isinstance(given, PlaneLandscape) and given.losses is not None and not given.label_noise
     known = process.source is None or sgd
-    if not known or not _apart(process, scattered(finite_box(process.domain), ONE_BY_ONE)):
+    box = finite_box(process.domain)
+    if not known or not _apart(process, scattered(box, ONE_BY_ONE)):
+        return None
+    if any(not _apart(process, p.around) for p in process.narrow.places(box)):
         return None
     try:
         return _line(given if sgd else process, 0), _line(given if sgd else process, 1)

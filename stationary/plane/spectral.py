@@ -15,6 +15,7 @@ from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Guess
 from stationary.plane.mesh import FINEST, Mesh, basis
 from stationary.plane.rough import Rough
+from stationary.process.narrow import Place
 from stationary.process.plane import PlaneDiffusion
 
 CUT = 36.0  # rectangles are dropped where P is below e^-CUT of its peak; e^-30 is compared with it
@@ -26,6 +27,7 @@ MOST, THIN = 1500, 6000  # rectangles, and where noise is singular, so that P ma
 RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
 FAIR = 3e-3  # the same, from which on no more than `MOST` are used
 SPREADS = 1e-2  # of the peak: as much missing in a rectangle is seen in others, and is cut first
+SEEN = 6.0  # widths of a narrow place are the sides of a rectangle whose nodes show it
 WORSE = 10  # so many meshes that resolve less than one before: where noise is singular they may
 NEAR = 0.1  # of a box: as near to points at rest what is missing counts by area
 DEEP = 5  # so often are rectangles cut in four only at kinks, on thin ridges and at single points
@@ -41,6 +43,8 @@ def spectral(
     surely = elements.solve if apart is None else partial(apart.solve, sure=True)
     nodes = basis(DEGREE).nodes
     mesh = Mesh.over(rough.box, (FIRST, FIRST))
+    for place in process.narrow.places(rough.box):
+        mesh = around(mesh, place)
     least = 0.0 if apart is None else float(rough.nearest(apart.attractors).max())
     mesh = mesh.restricted(held(mesh, rough.at(mesh.points(nodes)), CUT + least))
     made: list[Density] = []
@@ -81,6 +85,17 @@ def spectral(
         part = Guess(mesh.restricted(kept), guess.tables[kept])
         others.append(("cut", Density(part.mesh, part.tables, surely(coefficients, part))))
     return Solved("elements", density, tuple(others))
+
+
+def around(mesh: Mesh, place: Place) -> Mesh:
+    """With rectangles cut in four where a narrow place would lie between their nodes."""
+    while mesh.count < MOST / 2 and mesh.level.max() < FINEST - 1:
+        apart = np.abs(mesh.low + mesh.size / 2 - place.middle[:, None]) - mesh.size / 2
+        cut = (apart <= place.width).all(axis=0) & (mesh.size.min(axis=0) > SEEN * place.width)
+        if not cut.any():
+            break
+        mesh = mesh.split(cut)
+    return mesh
 
 
 def closer(mesh: Mesh, missing: Array, least: float, most: int) -> Mesh | None:

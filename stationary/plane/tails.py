@@ -87,7 +87,8 @@ class Chart:
             return Fields(f, a, df, da)
 
         box = self.box(process.domain)
-        return replace(process, drift=None, variance=None, domain=box, source=source, stepper=None)
+        made = replace(process, drift=None, variance=None, domain=box, source=source, stepper=None)
+        return replace(made, functions=())
 
 
 def power_of(process: PlaneDiffusion, chart: Chart) -> tuple[float, float] | None:

@@ -24,6 +24,7 @@ from stationary.functions.written import CONTRACT, agree, probe_points
 from stationary.numbers.arithmetic import SAME
 from stationary.process.forms import Convention, not_its_own
 from stationary.process.minibatches import Stepper
+from stationary.process.narrow import Narrow
 from stationary.result import Data
 
 Box = tuple[tuple[float, float], ...]
@@ -103,6 +104,7 @@ class PlaneDiffusion(Data):
     equation: str = "dx = f(x) dt + sigma(x) dB, a = sigma sigma^T"
     source: Callable[[Array, int], Fields] | None = None  # where both are had at once
     notes: tuple[str, ...] = ()
+    functions: tuple[Any, ...] = ()  # what the source is made of, as it is written
     stepper: Stepper | None = None  # the steps of SGD that it is the limit of
     kinetic: tuple[Any, Any, float] | None = None  # force, friction and temperature, if it is so
 
@@ -160,10 +162,8 @@ class PlaneDiffusion(Data):
         if self.source is not None:
             return self.source(x, order)
         n = self.dimensions
-        f = self._jet("drift", x, min(order, 1))
-        a = self._jet("variance", x, order)
-        f = {k: self._rows(v, x) for k, v in f.items()}
-        a = {k: self._matrix(v, x) for k, v in a.items()}
+        f = {k: self._rows(v, x) for k, v in self._jet("drift", x, min(order, 1)).items()}
+        a = {k: self._matrix(v, x) for k, v in self._jet("variance", x, order).items()}
         return gathered(f, a, n, order)
 
     def velocity(self, x: Array) -> Array:
@@ -173,8 +173,7 @@ class PlaneDiffusion(Data):
         return self._rows(self._jet("drift", x, 0)[()], x)
 
     def _jet(self, what: str, x: Array, order: int) -> Jet:
-        function = getattr(self, what)
-        if not callable(function):
+        if not callable(function := getattr(self, what)):
             value = np.asarray(function, dtype=float)
             return jet(lambda w: value, x, order)
         return self._jets[what](x, order)
@@ -183,6 +182,10 @@ class PlaneDiffusion(Data):
     def _jets(self) -> dict[str, Differentiated]:
         functions = {"drift": self.drift, "variance": self.variance}
         return {what: Differentiated(f, scale_of(self.domain)) for what, f in functions.items()}
+
+    @cached_property
+    def narrow(self) -> Narrow:
+        return Narrow(self.functions or [f for f in (self.drift, self.variance) if callable(f)])
 
     def _rows(self, f: Array, x: Array) -> Array:
         n, m = x.shape
@@ -249,7 +252,8 @@ class PlaneDiffusion(Data):
             slopes = (found.df * by, found.da * table, found.dda * table)
             return Fields(found.f * by, found.a * table, *slopes[: (0, 2, 3)[order]])
 
-        return replace(self, drift=None, variance=None, source=source, stepper=None, kinetic=None)
+        made = replace(self, drift=None, variance=None, source=source, stepper=None, kinetic=None)
+        return replace(made, functions=self.narrow.functions)
 
     def __repr__(self) -> str:
         return f"<Diffusion {self.name!r} on {box_text(self.domain)}>"

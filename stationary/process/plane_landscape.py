@@ -197,6 +197,7 @@ class PlaneLandscape(Settings):
             None,
             self.domain,
             source=source,
+            functions=(self.gradients if self.losses is None else self.losses,),
             stepper=None
             if self.momentum or self.label_noise  # which these do not know
             else Stepper(

@@ -13,6 +13,7 @@ from stationary.functions.tape.graph import Tape, UnknownOperationError
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.recording import (
     WEIGHTS,
+    Recording,
     RecordingArithmetic,
     Rows,
     Symbol,
@@ -90,6 +91,19 @@ class Directions:
             rows = self.plan.run()[:, : some.shape[1]]
             made[..., i : i + BLOCK] = rows.reshape(*self.shape, -1)
         return made
+
+
+def recorded(function: Callable[[Any], Any], n: int) -> Recording:
+    """A function of n weights, and what each row of it is; sums may be on the tape."""
+    tape = Tape(RULES, n)
+    tape.sums = True
+    arithmetic: Any = RecordingArithmetic(tape)
+    rows = [Taylor((Symbol(tape, i, (WEIGHTS,), 1),), arithmetic) for i in range(n)]
+    with np.errstate(all="ignore"):
+        _, leaves = _taken_apart(function(_Weights(rows)))
+    values = [leaf.value if isinstance(leaf, Taylor) else leaf for leaf in leaves]
+    nodes = [v.index for v in values if isinstance(v, Symbol)]
+    return Recording(tape, (nodes,), len(nodes))
 
 
 def _taken_apart(entry: Any) -> tuple[tuple[int, ...], list[Any]]:

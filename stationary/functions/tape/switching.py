@@ -40,6 +40,13 @@ class Switches:
         """All of them at the weights x, shape (K, M)."""
         return rows_at(self._program, self.nodes, self.count, x)
 
+    def at(self, x: Array) -> Array:
+        """The same at points of several weights, (n, M)."""
+        if not self.together:
+            return Plan(self.tape, self.nodes, x).run()
+        k = np.repeat(np.arange(self.count), x.shape[1])
+        return self.each(k, np.tile(x, self.count)).reshape(self.count, -1)
+
     def some(self, k: Array, x: Array) -> Array:
         """The k-th at the weights x, shape (len(k), M)."""
         if not self.together:
@@ -48,9 +55,11 @@ class Switches:
 
     def each(self, k: Array, x: Array) -> Array:
         """The k-th at the weights x, shapes (M,)."""
-        if self.together:
-            with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
+            if self.together:
                 return Plan(self.tape, self.nodes, x, k).run()
+            if x.ndim > 1:  # of several weights
+                return np.asarray(Plan(self.tape, self.nodes, x).run()[k, np.arange(len(k))])
         return np.asarray(self(x)[k, np.arange(len(x))])
 
 
