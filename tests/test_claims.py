@@ -158,7 +158,7 @@ def test_what_doubles_see_of_a_cusp_is_no_error_of_masses():
 
 def test_masses_that_met_the_tolerance_beside_a_cusp_have_converged():
     """It was told to name breakpoints that were known, as P at the cusp itself is off by 1e-10."""
-    rng = np.random.default_rng(88)
+    rng = np.random.default_rng(80)
     x = rng.normal(size=(5, 1))
     y = 0.6 * x + 0.5 * rng.normal(size=(5, 1))
     sgd = Landscape(

@@ -132,6 +132,10 @@ def _extreme(
 ) -> Taylor:
     """The largest or smallest entry along an axis, with the derivatives of that entry."""
     (a,) = lifted(a)
+    if hasattr(a.value, "tape"):  # it is recorded: which entry that is depends on values
+        joined = maximum if pick is np.argmax else minimum
+        folded: Taylor = _folded(joined, a, axis, keepdims=keepdims)
+        return folded
     rows = each(np.ravel, a) if axis is None else a
     index = pick(rows.value, axis=0 if axis is None else axis, keepdims=True)
     best = each(np.take_along_axis, rows, index, 0 if axis is None else axis)

@@ -259,7 +259,8 @@ def sampling(
     where drift or variance are none at a point inside, or the variance vanishes there.
     """
     n = nodes_in(arithmetic)
-    max_panels = min(max_panels, max(200, BY_WORK // ((n + 2) * diffusion.cost)))
+    affordable = max(200, BY_WORK // ((n + 2) * diffusion.cost_of_many))
+    max_panels = min(max_panels + len(diffusion.breakpoints), affordable)
     opened = open_ends(diffusion, arithmetic)
     core, fallen = core_of(diffusion, opened), [False, False]
     if arithmetic is not DOUBLE and not complete:

@@ -27,7 +27,8 @@ def halved(
     judge
         Takes lower and upper ends, what the panels inherit, and whether they are too many to be
         halved once more. Returns what it found (arrays whose last axis is that of the panels),
-        which panels are kept, which ones are halved, and what the halves of each inherit.
+        which panels are kept, which ones are halved (or the part of each up to which one half is
+        to go, and 0), and what the halves of each inherit.
     carried
         What the first panels inherit.
     max_panels
@@ -48,8 +49,11 @@ def halved(
         count += kept
         if not again.any():
             break
+        share, again = again[again > 0], again > 0
         lower, upper = lower[again], upper[again]
         middle = (lower + upper) / 2
+        uneven = (share != 0.5) & (share != 1)
+        middle[uneven] = (lower + (upper - lower) * share)[uneven]
         lower, upper = np.concatenate([lower, middle]), np.concatenate([middle, upper])
         carried = tuple(np.concatenate([v[..., again]] * 2, axis=-1) for v in carried)
     if len(parts) == 1 and bool((parts[0][0][1:] >= parts[0][0][:-1]).all()):

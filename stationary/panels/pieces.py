@@ -45,6 +45,7 @@ Floor = Callable[[Array, tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...
 
 MOST_PANELS = 4000  # of a piece of the line: what needs more has a feature that wants a breakpoint
 FINE = 1e-6  # of a panel
+NEAR_AN_END = 2.0**-9  # of a panel of doubles: the last node is nearer
 SCATTER = 64.0  # times the floor that rounding may come to where it was not measured
 
 
@@ -225,11 +226,12 @@ def _settled(
     noise: Any,
     floor: Any,
     scatter: float,
-) -> Array:
+) -> tuple[Array, Array]:
     """Whether each panel's coefficients have fallen to rounding, or to noise, or to nothing.
 
-    Rounding is `noise`, relative to the size on the panel, or the absolute `floor`; nothing is a
-    quarter of a rounding of 1 once multiplied by `half`.
+    And whether they give the function next to both ends, shape (2, panels). Rounding is `noise`,
+    relative to the size on the panel, or the absolute `floor`; nothing is a quarter of a rounding
+    of 1 once multiplied by `half`.
 
     `ends` holds the function next to both ends (by `shift`, relative), where no node is: a jump
     between the last node and the end would not be seen otherwise. `steady` counts the halvings
@@ -244,8 +246,9 @@ def _settled(
     plateau = noisy & (steady >= np.where(last <= 1e4 * blur + scatter, 1, 3))
     low = (last <= blur + floor) | plateau | (last * half <= negligible)
     at_ends = r.at_ends @ c
-    off = np.abs(ends - at_ends[:2] - shift * at_ends[2:]).max(axis=0)
-    return as_array(low & ((off <= 64 * (blur + last + floor)) | (off * half <= 16 * negligible)))
+    off = np.abs(ends - at_ends[:2] - shift * at_ends[2:])
+    met = (off <= 64 * (blur + last + floor)) | (off * half <= 16 * negligible)
+    return np.asarray(low, dtype=bool), np.asarray(met, dtype=bool)
 
 
 def sample(
@@ -326,8 +329,10 @@ def sample(
         # Integration divides the last coefficients by their degree.
         width = np.concatenate([half if w else np.ones_like(half) for w in weights])
         noise = np.repeat([n * epsilon / 2 if w else 4 * epsilon for w in weights], len(lower))
-        found = _settled(r, c, table[n:], beside(shift), steady, width, noise, least, scatter)
-        good = np.asarray(found, dtype=bool).reshape(outputs, -1).all(axis=0)
+        low, met = _settled(r, c, table[n:], beside(shift), steady, width, noise, least, scatter)
+        low = as_array(low.reshape(outputs, -1).all(axis=0))
+        met = as_array(met.reshape(2, outputs, -1).all(axis=1))
+        good = low & met.all(axis=0)
         tiny = is_sliver(lower, upper, arithmetic, 16)
         blind = tiny & ~good
         if blind.any():
@@ -342,7 +347,11 @@ def sample(
         keep = good | tiny | full
         split = [v[..., i] for v in (values, c, tails) for i in each]
         inherited = [v[i] for v in (tails, steady) for i in each]
-        return (*split, good), keep, ~keep, tuple(inherited)
+        # Where all but one end is resolved a jump is between that and the last node.
+        one = low & (met[0] != met[1])
+        one &= np.asarray(NEAR_AN_END * (upper - lower) > 16 * spacing(size), dtype=bool)
+        share = np.where(one, np.where(met[0], 1 - NEAR_AN_END, NEAR_AN_END), 0.5)
+        return (*split, good), keep, np.where(keep, 0.0, share), tuple(inherited)
 
     tails, done = tuple(np.full(len(lower), np.inf) for _ in weights), []
     if begun is not None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -19,11 +20,12 @@ from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.recording import record
 from stationary.functions.tape.switching import Switches, changes, switches
 from stationary.functions.written import Written
-from stationary.numbers.cost import BY_WORK
+from stationary.numbers.cost import BY_WORK, LASTING
 from stationary.panels.roots import bisected, find_roots, runs_of
 
 SCAN = 2049  # points at which it is looked where a function changes its sign
-MOST_TURNS = 4096  # of losses: each of them ends a panel, and more are left to the sampling
+MOST_ROWS = 2**20  # of functions by which losses take their branches, in which these are looked for
+MOST_TURNS = 2**17  # of losses, for which they are looked for
 ROUNDINGS = 4  # of the largest corner, within which two are one
 CLOSE = (2.0**-20, 2.0**-28, 2.0**-36)  # distances at which corners, jumps and cusps are told apart
 GOLDEN = 70  # sections of a gap of the scan: to 2e-15 of it, of what is narrower there is no trace
@@ -36,11 +38,11 @@ NOTHING = 1e-6  # of a bump: beyond it is where it was
 FEW, BETWEEN = 64, 17  # corners, between each two of which there are as many points more
 LEAST = 1e-12  # of what is looked over: narrower is the smallest that was found of what is 0
 GRAINS = 1024  # spacings of doubles: what is narrower has no shape
+MOST_NARROW = 4096  # functions of one kind in which narrow places are looked for
 NARROW = 4  # gaps of the scan, within which what changes by 1 may be missed by panels
 # Changes from which on little is left: e^-40 and 1 - erf(9) are nothing, 2^-6 is seen by panels.
 GONE = {"crossed": 40.0, "passed": 9.0, "largest": 40.0, "smallest": 6.0}
 FAR = 64.0  # widths, within which that is
-PANEL = 20  # points at which all datapoints are looked at between two of them
 MOST = 512  # corners of minibatches: with more of them the panels between are left to the sampling
 CROWDED = (
     f"there are more than {MOST} ends of places where functions change within very little: what "
@@ -49,31 +51,46 @@ CROWDED = (
 
 
 def corners(
-    rows: Callable[[Array], Array],
-    levels: Sequence[float],
-    domain: tuple[float, float],
-    each: Callable[[Array, Array], Array] | None = None,
-    most: int = MOST,
+    rows: Callable[[Array], Array], levels: Sequence[float], domain: tuple[float, float]
 ) -> tuple[float, ...] | None:
     """The points inside a domain where one of the rows crosses one of the levels, ascending.
+
+    `rows` is a function of M points, of shape (K, M). None where there are more than `MOST`.
+    """
+    found = _crossings(rows, None, levels, _scan(*domain), MOST)
+    if found is None:
+        return None
+    lower, upper = domain
+    return tuple(float(w) for w in np.unique(found[0]) if lower < w < upper)
+
+
+def _crossings(
+    rows: Callable[[Array], Array],
+    each: Callable[[Array, Array], Array] | None,
+    levels: Sequence[float],
+    x: Array,
+    most: int,
+) -> tuple[Array, Array] | None:
+    """Where rows cross one of the levels between points x of a scan, and which rows do.
 
     `rows` is a function of M points, of shape (K, M), and `each`, where they are continuous, of
     the numbers of M rows and a point for each of these, of shape (M,). Each to the spacing of
     doubles; None where there are more than `most`.
     """
-    x = _scan(*domain)
     table = rows(x)
 
     def one_of_each(k: Array, x: Array) -> Array:
         return each(k, x) if each else np.asarray(rows(x)[k, np.arange(len(k))])
 
-    found: list[Array] = []
+    places: list[Array] = []
+    owners: list[Array] = []
     brackets = []
     for level in levels:
         with np.errstate(invalid="ignore"):
             side = np.sign(table - level)
-        on = (side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] != 0)
-        found.append(x[1:-1][on.any(axis=0)])
+        k, i = np.nonzero((side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] != 0))
+        places.append(x[i + 1])
+        owners.append(k)
         k, i = np.nonzero(side[:, :-1] * side[:, 1:] < 0)
         pairs = np.stack([k, x[i], x[i + 1], np.full(len(k), level), side[k, i]])
         brackets += [pairs, _dips(one_of_each, table - level, level, x, most)]
@@ -85,9 +102,7 @@ def corners(
         _, roots = bisected(lambda x: np.sign(one_of_each(own, x) - level) == before, low, high)
     else:
         roots = find_roots(lambda x: each(own, x) - level, low, high)
-    lower, upper = domain
-    every = np.unique(np.concatenate([*found, roots]))
-    return tuple(float(w) for w in every if lower < w < upper)
+    return np.concatenate([*places, roots]), np.concatenate([*owners, own])
 
 
 def turns_of(
@@ -105,7 +120,7 @@ def turns_of(
         except Exception:  # whatever it is, the function is called as it stands then
             bumps += _bumps(function, domain)
     found = [s for recording in recordings for s in switches(recording)]
-    turning = turns(found, len(functions), domain, known) if found else ()
+    turning = turns(turnings(found, domain)[0], known)
     places = [narrow_places(changes(recording), domain, turning) for recording in recordings]
     narrow = [*bumps, *(p for some in places for p in some or ())]
     notes = (CROWDED,) if None in places else ()
@@ -164,7 +179,7 @@ def narrow_places(
     x, few = _scan(*domain), turning if len(turning) <= FEW else ()
     between = np.ravel(np.linspace(few[:-1], few[1:], BETWEEN)) if few else np.zeros(0)
     coarse, x = np.union1d(x[::COARSE], between), np.union1d(x, between)
-    groups = [(how, s) for how, some in found.items() for s in some if s.count <= MOST_TURNS]
+    groups = [(how, s) for how, some in found.items() for s in some if s.count <= MOST_NARROW]
     places = np.unique(np.concatenate([*(_narrow(s, how, coarse, x) for how, s in groups), []]))
     lower, upper = domain
     places = places[(places > lower) & (places < upper)]
@@ -232,8 +247,8 @@ def _dips(
 ) -> Array:
     """Brackets of pairs of crossings that are closer to each other than the points of the scan.
 
-    Looked for next to a point that is nearer to the level than those beside it, where straight
-    lines through the points beyond meet on the other side, as they do next to a dip that is convex.
+    Looked for next to a point that is nearer to the level than those beside it, and not farther
+    than twice the change from one of the points around it to the next.
     """
     size, none = np.abs(table), np.zeros((5, 0))
     if len(x) < 5:
@@ -241,13 +256,10 @@ def _dips(
     with np.errstate(all="ignore"):
         k, i = np.nonzero((size[:, 2:-2] < size[:, 1:-3]) & (size[:, 2:-2] <= size[:, 3:-1]))
         i += 2
-        one_side = np.abs(np.sign(table[k, i + np.arange(-1, 2)[:, None]]).sum(axis=0)) == 3
-        k, i = k[one_side], i[one_side]
-        fall = (size[k, i - 1] - size[k, i - 2]) / (x[i - 1] - x[i - 2])
-        rise = (size[k, i + 2] - size[k, i + 1]) / (x[i + 2] - x[i + 1])
-        meet = (size[k, i + 1] - size[k, i - 1] + fall * x[i - 1] - rise * x[i + 1]) / (fall - rise)
-        beyond = size[k, i - 1] + fall * (meet - x[i - 1]) < 0
-    k, i = k[beyond], i[beyond]
+        around = table[k, i + np.arange(-2, 3)[:, None]]
+        one_side = np.abs(np.sign(around[1:4]).sum(axis=0)) == 3
+        near = np.abs(around[2]) < 2 * np.abs(np.diff(around, axis=0)).max(axis=0)
+    k, i = k[one_side & near], i[one_side & near]
     if not 0 < len(k) <= most:
         return none
     side = np.sign(table[k, i])
@@ -274,22 +286,47 @@ def _lowest(f: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array
     return np.where(of_left < of_right, left, right), np.minimum(of_left, of_right)
 
 
-def turns(
-    losses: Sequence[Switches],
-    datapoints: int,
-    domain: tuple[float, float],
-    known: Sequence[float] = (),
-) -> tuple[float, ...]:
-    """The points inside a domain where losses take another branch, but for those that are `known`.
+def turnings(losses: Sequence[Switches], domain: tuple[float, float]) -> tuple[Array, Array]:
+    """Where losses take another branch inside a domain, ascending, and which ones do.
 
-    () where these are too many. What is apart by a rounding only is one point.
+    Nowhere where these are too many.
     """
-    if sum(s.count for s in losses) > 2 * MOST_TURNS:
-        return ()
-    most = min(MOST_TURNS, BY_WORK // (PANEL * datapoints))
-    found = [corners(s, (0.0,), domain, s.each, most) for s in losses]
-    every = np.unique(np.concatenate([some or () for some in found] or [()]))
-    if None in found or not 0 < len(every) <= most:
+    x = _scan(*domain)
+    curved = [s for s in losses if not s.straight]
+    places, owners = [np.zeros(0)], [np.zeros(0, dtype=int)]
+    if sum(s.count for s in curved) * len(x) > BY_WORK or sum(s.count for s in losses) > MOST_ROWS:
+        return places[0], owners[0]
+    for s in losses:
+        scan = x[[0, -1]] if s.straight else x
+        size = max(1, LASTING // len(scan))
+        for first in range(0, s.count, size):
+            some = np.arange(first, min(first + size, s.count))
+            found = _crossings(
+                partial(s.some, some), partial(_each_of, s, some), (0.0,), scan, MOST_TURNS
+            )
+            if found is None:
+                return places[0], owners[0]
+            places.append(found[0])
+            owners.append(first + found[1])
+    every, own = np.concatenate(places), np.concatenate(owners)
+    inside = (every > domain[0]) & (every < domain[1])
+    order = np.argsort(every[inside], kind="stable")
+    if not len(order) <= MOST_TURNS:
+        return places[0], owners[0]
+    return every[inside][order], own[inside][order]
+
+
+def _each_of(s: Switches, some: Array, k: Array, x: Array) -> Array:
+    return s.each(some[k], x)
+
+
+def turns(places: Array, known: Sequence[float], most: int = MOST_TURNS) -> tuple[float, ...]:
+    """Places but for those that are `known`, ascending; what a rounding is between is one.
+
+    () where there are more than `most`.
+    """
+    every = np.unique(places)
+    if not 0 < len(every) <= most:
         return ()
     near = ROUNDINGS * np.spacing(np.abs([*every, *known]).max())
     apart = np.diff(every, prepend=-math.inf) > near

@@ -110,6 +110,7 @@ class Diffusion(Data, metaclass=BySpace):
     pair: Callable[[Any, Arithmetic], tuple[Array, Array]] | None = None
     scan_panels: int = 64  # into which the domain is cut at first
     cost: int = 1  # roughly, of evaluating one point: the number of datapoints
+    cost_of_many: int = 1  # the same, of each of very many
     notes: tuple[str, ...] = ()
     sigma: InitVar[Function | float | None] = None
     diffusivity: InitVar[Function | float | None] = None

@@ -17,7 +17,7 @@ from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.interpolation import Spline
-from stationary.functions.tape.running import Moments
+from stationary.functions.tape.statistics import Moments
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.cost import MEMORY
 from stationary.result import Data

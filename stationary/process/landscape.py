@@ -35,7 +35,9 @@ from stationary.functions.given import (
     named,
 )
 from stationary.functions.parameters import handed_over
+from stationary.functions.tape.windows import FEW
 from stationary.numbers.arithmetic import Arithmetic
+from stationary.numbers.cost import BY_WORK
 from stationary.process.corners import CROWDED, MOST, corners, narrow_places, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
@@ -46,6 +48,7 @@ from stationary.process.moments import GradientMoments
 from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
 from stationary.process.plane_landscape import BySpace
 
+PANEL = 20  # points between two corners of losses at which all datapoints are looked at
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
 
@@ -290,12 +293,23 @@ class Landscape(Losses, metaclass=BySpace):
                 f"dw = -T G dt + T sqrt(D) dB, D = {noise}{label}, T = {rate_text}, "
                 f"B = {self.batch_size}{of_n} {self.drawn}"
             ),
-            cost=self.datapoints if known is None else 1,
+            cost=self._costs[0],
+            cost_of_many=self._costs[1],
             scan_panels=64 if self.datapoints <= MANY or known is not None else 32,
             notes=notes,
             rounding=(self.written.rounding, self.written.rounding),
             settled=True,
         )
+
+    @property
+    def _costs(self) -> tuple[int, int]:
+        """How many datapoints a point takes, and each of very many."""
+        if self.known is not None:
+            return 1, 1
+        n, plain = self.datapoints, self.rule.linear
+        steps, windows = (self.tapes.steps(0), self.tapes.windows(0)) if plain else (None, None)
+        one = min(n, FEW) if steps and steps.everywhere else n
+        return one, n if windows is None else min(n, 2 * FEW)
 
     def joints(self, most: int = MOST) -> tuple[float, ...]:
         """Where steps may jump or bend: what was named, and corners of losses, if not too many."""
@@ -308,7 +322,8 @@ class Landscape(Losses, metaclass=BySpace):
         if self.known is not None:
             return ()
         if self.rule.linear:
-            return turns(self.tapes.switches, self.datapoints, self.domain, self.breakpoints)
+            most = BY_WORK // (PANEL * self._costs[1])
+            return turns(self.tapes.turnings[0], self.breakpoints, most)
         table = self.gradient if self.rule.sign else self.loss_gradient
         assert isinstance(self._moments, GradientMoments)
         batches = self._moments.batches

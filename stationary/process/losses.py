@@ -166,11 +166,10 @@ class Losses(Settings):
 
     @cached_property
     def tapes(self) -> Tapes:
-        x = probe_points(*self.domain)
         if self.losses is not None:
-            return Tapes(self.losses, 1, x)
+            return Tapes(self.losses, 1, self.domain)
         plain = self.written.refusal is not None
-        return Tapes(None if plain else self.gradients, 0, x)
+        return Tapes(None if plain else self.gradients, 0, self.domain)
 
     @cached_property
     def _moments(self) -> GradientMoments | KnownMoments:

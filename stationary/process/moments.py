@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,18 +19,17 @@ from stationary.errors import StationaryError
 from stationary.functions.evaluation import composed, evaluate
 from stationary.functions.tape.graph import STEPS
 from stationary.functions.tape.recording import Recording, record
-from stationary.functions.tape.running import (
-    Moments,
-    TapeMoments,
-    moments_of_rows,
-    product,
-    rows_of,
-)
+from stationary.functions.tape.running import TapeMoments, rows_of
+from stationary.functions.tape.statistics import Moments, Statistics, product
+from stationary.functions.tape.steps import Steps
 from stationary.functions.tape.switching import Switches, changes, switches
+from stationary.functions.tape.windows import WORTH, Windows
 from stationary.functions.taylor import Taylor
+from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
 from stationary.numbers.cost import CACHE, SHARED
 from stationary.numbers.elementary import arithmetic_of, magnitude, to_float
+from stationary.process.corners import turnings
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
 
@@ -38,6 +38,7 @@ DIGIT_STEP = 128  # digits are added by as many, so that few arithmetics are mad
 MORE_DIGITS = (40, 400)  # of a function as it is written, where doubles tell it from its recording:
 # then as many as 1 + e^z has that is no 1, though e^z has hardly any double
 BRANCHED = 21  # more points at which a function with branches is held against its recording
+MANY_ROWS = 128  # datapoints, and turnings of theirs, from which on windows gain anything
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 
 
@@ -45,13 +46,17 @@ class Tapes:
     """The tapes of the gradients of a landscape, with as many derivatives as are asked for.
 
     Of the losses or gradients as the user wrote them (None: they cannot be recorded),
-    differentiated once or not at all to give the gradients; held against the function at the
-    weights `probe`.
+    differentiated once or not at all to give the gradients; held against the function at a few
+    weights of the domain.
     """
 
-    def __init__(self, function: Function | None, derivatives: int, probe: Array) -> None:
-        self.function, self.derivatives, self.probe = function, derivatives, probe
+    def __init__(
+        self, function: Function | None, derivatives: int, domain: tuple[float, float]
+    ) -> None:
+        self.function, self.derivatives, self.domain = function, derivatives, domain
         self._made: dict[int, TapeMoments | None] = {}
+        self._windows: dict[int, Windows | None] = {}
+        self._steps: dict[int, Steps | None] = {}
         self._recorded: Recording | None = None
 
     def values(self, x: Array) -> Array | None:
@@ -59,7 +64,12 @@ class Tapes:
         found = None if self(0) is None else self._recorded
         return None if found is None else rows_of(found, 0, x)
 
-    @property
+    @cached_property
+    def turnings(self) -> tuple[Array, Array]:
+        """Where the function takes another branch, ascending, and for which of the datapoints."""
+        return turnings(self.switches, self.domain)
+
+    @cached_property
     def switches(self) -> list[Switches]:
         """What the function takes its branches by."""
         return switches(self._recorded) if self(0) and self._recorded else []
@@ -69,11 +79,31 @@ class Tapes:
         """What it goes from one branch to another by, smoothly."""
         return changes(self._recorded) if self(0) and self._recorded else {}
 
+    def windows(self, order: int) -> Windows | None:
+        """What gives the moments of many datapoints at many weights, if they turn often."""
+        tape = self(order)
+        if order not in self._windows:
+            often = tape is not None and tape.single and tape.n > MANY_ROWS
+            often = often and len(self.turnings[0]) > MANY_ROWS
+            self._windows[order] = Windows(tape, *self.turnings) if tape and often else None
+        return self._windows[order]
+
+    def steps(self, order: int) -> Steps | None:
+        """What gives the moments in many digits, where slopes are steps between known places."""
+        if order not in self._steps:
+            tape, slopes = self(order), self(1)
+            known = tape is not None and tape.single and slopes is not None and slopes.in_steps
+            known = known and all(s.straight for s in self.switches)
+            made = Steps(tape, slopes, *self.turnings) if tape and slopes and known else None
+            self._steps[order] = made
+        return self._steps[order]
+
     def __call__(self, order: int) -> TapeMoments | None:
         if order not in self._made:
             recording = None
             if self.function is not None and (not order or self(0) is not None):
-                recording = _recorded(self.function, self.derivatives + order, self.probe)
+                probe = probe_points(*self.domain)
+                recording = _recorded(self.function, self.derivatives + order, probe)
             made = None if recording is None else TapeMoments(recording, self.derivatives)
             self._made[order] = made
             self._recorded = self._recorded or recording
@@ -143,7 +173,11 @@ class GradientMoments:
     def _moments(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
         tape = self.tapes(order)
         if tape is not None and self.rule.linear:
-            return tape(w, arithmetic)
+            windows = self.tapes.windows(order) if arithmetic is DOUBLE and len(w) > WORTH else None
+            if windows is not None:
+                return windows(w)
+            steps = None if arithmetic is DOUBLE else self.tapes.steps(order)
+            return tape(w, arithmetic) if steps is None else steps(w, arithmetic)
         size = max(1, SHARED // (self.n if self.batches is None else len(self.batches.counts)))
         starts = range(0, max(len(w), 1), size)
         return Moments.joined([self._by_series(w[i : i + size], arithmetic, order) for i in starts])
@@ -157,7 +191,7 @@ class GradientMoments:
         if not self.rule.linear:
             return self._of_batches(tables, w, arithmetic)
         rows = [np.ascontiguousarray(t.T) for t in tables]
-        return moments_of_rows(rows, rows)
+        return Statistics.of(rows, rows).moments()
 
     def _of_batches(self, tables: Sequence[Array], w: Array, arithmetic: Arithmetic) -> Moments:
         """Moments of what the rule makes of the gradient of each minibatch."""
@@ -190,8 +224,9 @@ class GradientMoments:
             blank = lost >= tried  # nothing but rounding was seen
             if equal is None and blank.any():
                 # Slopes that are steps are numbers as they were written: equal but for rounding.
-                equal, tape = blank.copy(), self.tapes(1) if self.rule.linear else None
-                equal[blank] = tape is not None and tape.are_straight(w[blank], arithmetic)
+                told = (self.tapes.steps(0) or self.tapes(1)) if self.rule.linear else None
+                equal = blank.copy()
+                equal[blank] = told is not None and told.are_straight(w[blank], arithmetic)
                 found = found.without_spread(equal)
             if equal is not None:
                 blank, lost = blank & ~equal, np.where(equal, 0.0, lost)

@@ -12,7 +12,9 @@ from stationary.line.ends import Anatomy, End
 from stationary.line.feller import Feller
 from stationary.line.junction import Behaviour
 from stationary.line.partition import Partition
+from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.cost import BY_LOOK
 from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
 from stationary.states.outcomes import Group, Outcome
@@ -102,26 +104,41 @@ def jumps(landscape: Landscape, parts: Partition) -> Iterator[str]:
     The mean gradient, integrated over each panel, must give the difference of the mean losses.
     """
     for found in (piece.sampling for piece in parts.pieces):
-        p, r = found.panels, found.rule
-        known = landscape.mean_loss(p.edges) if landscape.rule.linear else None
-        if known is None or not np.isfinite(known).all() or found.arithmetic is not DOUBLE:
-            continue
-        loss, size = known
-        gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
-        climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.small_step_rate
-        missing = np.abs(np.diff(loss) - climbed)
+        if found.arithmetic is DOUBLE and landscape.rule.linear:
+            yield from _jump(landscape, found)
+
+
+def _jump(landscape: Landscape, found: Sampling) -> Iterator[str]:
+    """The largest one, looked for between ever fewer panels, where all are too many to look at."""
+    p, r = found.panels, found.rule
+    gradient = -found.samples.values[0] * np.exp(found.samples.values[1]) / 2
+    climbed = p.half * ((r.integral @ r.coefficients) @ gradient) / landscape.small_step_rate
+    # Nothing is missing from a gradient that is not known; a jump is in a sliver.
+    sliver = p.half <= 32 * found.epsilon * np.maximum(np.abs(p.lower), np.abs(p.upper))
+    blind = ~found.samples.resolved & ~sliver
+    first, last = 0, len(climbed)
+    while True:
+        step = max(1, (last - first) * landscape.datapoints // BY_LOOK)
+        marks = np.append(np.arange(first, last, step), last)
+        known = landscape.mean_loss(p.edges[marks])
+        if known is None or not np.isfinite(known).all():
+            return
+        (loss, size), starts = known, marks[:-1]
+        missing = np.abs(np.diff(loss) - np.add.reduceat(climbed[:last], starts))
         # A loss of next to nothing may be made of larger terms, and as rounded as these.
-        rounded = found.epsilon * size.max()
-        missing[missing <= 1e-7 * (size[1:] + size[:-1] + np.abs(climbed)) + rounded] = 0
-        # Nor is anything missing from a gradient that is not known; a jump is in a sliver.
-        sliver = p.half <= 32 * found.epsilon * np.maximum(np.abs(p.lower), np.abs(p.upper))
-        missing[~found.samples.resolved & ~sliver] = 0
-        if missing.any():
-            worst = int(np.argmax(missing))
+        size_of_step = size[1:] + size[:-1] + np.add.reduceat(np.abs(climbed[:last]), starts)
+        missing[missing <= 1e-7 * size_of_step + found.epsilon * size.max()] = 0
+        missing[np.logical_or.reduceat(blind[:last], starts)] = 0
+        if not missing.any():
+            return
+        worst = int(np.argmax(missing))
+        first, last = marks[worst], marks[worst + 1]
+        if last == first + 1:
             yield (
-                f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[worst]:.6g}, which "
+                f"the mean loss jumps by {missing[worst]:.3g} near w = {p.lower[first]:.6g}, which "
                 "no gradient shows: SGD does not feel it, and neither does this end state."
             )
+            return
 
 
 AWAY, CREEPS = "Probability escapes to ", "Probability creeps ever closer to "

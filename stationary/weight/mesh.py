@@ -31,7 +31,7 @@ from stationary.numbers.elementary import (
 from stationary.panels.halving import halved
 from stationary.weight.weight import Weight
 
-MOST_PANELS = 20_000  # beyond, what is not resolved is part of the error
+MOST_PANELS = 20_000  # beyond those at first, what is not resolved is part of the error
 LEVEL = 0.2  # the fall of log P over a panel that is not cut where it turns, per node: 4 in doubles
 DEEP = -10.0  # log of a part of the mass, below which it need not be right relative to itself
 AT_ENDS = 64.0  # times what the polynomial may leave out, it may be off next to an end
@@ -260,5 +260,6 @@ def _refined(
             inherited[-1][:, again] = r.coefficients @ log_p[:, again]
         return (piece, top, log_p, c, cut), good & ~negligible, again, tuple(inherited)
 
-    found = halved(judge, lower, upper, (piece, own), max_panels=MOST_PANELS)
+    most_panels = MOST_PANELS + 2 * len(lower)
+    found = halved(judge, lower, upper, (piece, own), max_panels=most_panels)
     return Mesh(complete, *found)

@@ -255,7 +255,7 @@ def _product(
 
     own = density.errors[density.panels.panel_of(lower)]
     first = own if mesh is None else own + 2 * mesh.cut, np.zeros(len(lower), dtype=int)
-    _, _, *sums = halved(judge, lower, upper, first, max_panels=MOST_PANELS)
+    _, _, *sums = halved(judge, lower, upper, first, max_panels=MOST_PANELS + 2 * len(lower))
     total, size, error = (number(v.sum()) for v in sums)
     return total, error + 4 * epsilon * size, size
 

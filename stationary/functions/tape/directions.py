@@ -15,12 +15,11 @@ from stationary.functions.tape.recording import (
     WEIGHTS,
     Recording,
     RecordingArithmetic,
-    Rows,
-    Symbol,
     node_of,
     rows_in,
 )
 from stationary.functions.tape.rewriting import RULES
+from stationary.functions.tape.symbols import Rows, Symbol
 from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import CACHE, LASTING
 
@@ -95,8 +94,7 @@ class Directions:
 
 def recorded(function: Callable[[Any], Any], n: int) -> Recording:
     """A function of n weights, and what each row of it is; sums may be on the tape."""
-    tape = Tape(RULES, n)
-    tape.sums = True
+    tape = Tape(RULES, n, sums=True)
     arithmetic: Any = RecordingArithmetic(tape)
     rows = [Taylor((Symbol(tape, i, (WEIGHTS,), 1),), arithmetic) for i in range(n)]
     with np.errstate(all="ignore"):

@@ -17,6 +17,9 @@ STEPS = CONDITIONS | {"sign", "floor", "ceil", "trunc", "rint"}
 COMBINED = ("add", "subtract", "multiply", "divide", "negative", "abs", "maximum", "minimum")
 
 
+MOST_NODES = 2**15  # each of which takes some 10 us to record, and is looked at all over again
+
+
 class UnknownOperationError(Exception):
     """Something that a tape cannot hold."""
 
@@ -32,14 +35,25 @@ class Node:
 
 
 class Tape:
-    """Nodes in the order in which they can be computed. The first are the weights."""
+    """Nodes in the order in which they can be computed. The first are the weights.
 
-    def __init__(self, rules: Mapping[str, Callable[..., int | None]], inputs: int = 1) -> None:
+    With `sums` there may be sums over datapoints on it, which are not evaluated. `apart` is the
+    axis (from the last, -1) along which arrays with three are taken apart.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, Callable[..., int | None]],
+        inputs: int = 1,
+        sums: bool = False,
+        apart: int = -2,
+    ) -> None:
         self._rules = rules  # of operations: another way to write one, or None
         self.nodes = [Node("weight", (), by_weight=True, by_datapoint=False)] * inputs
         self.constants: dict[int, Any] = {}  # a number, or an array of shape (N,)
         self.datapoints: int | None = None
-        self.sums = False  # whether sums over datapoints may be on it: they are not evaluated
+        self.sums, self._apart = sums, apart
+        self.three_axes = False  # whether there were arrays with so many
         self.conditions: set[int] = set()  # what is true or false, and no number
         self._index: dict[Any, int] = {}
 
@@ -81,6 +95,13 @@ class Tape:
             by_datapoint=any(p.by_datapoint for p in parents),
         )
         return self._node((op, args), node)
+
+    def apart_at(self, ndim: int) -> int:
+        """The axis, from the first, along which an array with three axes is taken apart."""
+        self.three_axes = True
+        if ndim != 3:
+            raise UnknownOperationError("an array with four axes")
+        return 3 + self._apart
 
     def total(self, index: int) -> int:
         """The node of a sum over all datapoints."""
@@ -134,9 +155,26 @@ class Tape:
             seen |= parts
         return True
 
+    def is_straight(self, index: int) -> bool:
+        """Whether a node is of first degree in the weight, or less, as it is written."""
+        waiting, seen = [index], {index}
+        while waiting:
+            node = self.nodes[waiting.pop()]
+            if not node.by_weight or node.op == "weight":
+                continue
+            parts = [i for i in node.args if self.nodes[i].by_weight]
+            factor = node.op == "multiply" or (node.op == "divide" and parts == [node.args[0]])
+            if node.op not in ("add", "subtract", "negative") and not (factor and len(parts) == 1):
+                return False
+            waiting += {*parts} - seen
+            seen |= {*parts}
+        return True
+
     def _node(self, key: Any, node: Node, value: Any = None) -> int:
         found = self._index.setdefault(key, len(self.nodes))
         if found == len(self.nodes):
+            if found >= MOST_NODES:
+                raise UnknownOperationError("very many operations")
             self.nodes.append(node)
             if value is not None:
                 self.constants[found] = value

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from stationary.aliases import Array
 from stationary.functions.tape.graph import Tape
 from stationary.functions.tape.recording import Recording
 from stationary.functions.tape.sharing import Factors, factors_of, without_shared
+from stationary.functions.tape.statistics import Moments, Statistics
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import CACHE
 
@@ -104,7 +104,7 @@ def _constant(value: Any, arithmetic: Arithmetic) -> Any:
         return value
     if arithmetic is DOUBLE:
         return value if isinstance(value, np.ndarray) else float(value)
-    return arithmetic.array(value)[()]
+    return arithmetic.array(value)
 
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
@@ -138,119 +138,6 @@ def _applied_to(op: str, args: Sequence[Any], out: Array) -> Any:
     return function(*args)
 
 
-@dataclass(frozen=True)
-class Moments:
-    """Mean and population variance over datapoints, at M weights, with derivatives.
-
-    `mean[k]` and `variance[k]` are the k-th derivatives, shape (M,). `size` is the largest row in
-    size from which the mean was subtracted: digits by which the spread is smaller were lost.
-    """
-
-    mean: tuple[Array, ...]
-    variance: tuple[Array, ...]
-    size: Array
-
-    @staticmethod
-    def joined(parts: Sequence[Moments]) -> Moments:
-        """The moments at all weights, from those at some."""
-        if len(parts) == 1:
-            return parts[0]
-        return Moments(
-            tuple(np.concatenate(m) for m in zip(*(p.mean for p in parts), strict=True)),
-            tuple(np.concatenate(v) for v in zip(*(p.variance for p in parts), strict=True)),
-            np.concatenate([p.size for p in parts]),
-        )
-
-    def replaced(self, here: Array, by: Moments) -> Moments:
-        """The same with other values at some of the weights."""
-
-        def put(old: Array, new: Array) -> Array:
-            made = old.copy()
-            made[here] = new
-            return made
-
-        return Moments(
-            tuple(map(put, self.mean, by.mean)),
-            tuple(map(put, self.variance, by.variance)),
-            put(self.size, by.size),
-        )
-
-    def without_spread(self, here: Array) -> Moments:
-        """The same where rows are equal at some of the weights."""
-        variance = tuple(np.where(here, 0 * v, v) for v in self.variance)
-        return Moments(self.mean, variance, self.size)
-
-    def drawn_to_zero(self, decay: float, w: Array) -> Moments:
-        """The same with decay * w added to every row."""
-        with np.errstate(over="ignore"):  # what is not finite is refused with its place
-            mean = [m + decay * (w, 1.0)[k] if k < 2 else m for k, m in enumerate(self.mean)]
-        return Moments(tuple(mean), self.variance, self.size)
-
-    def rounded(self, arithmetic: Arithmetic) -> Moments:
-        """The same numbers in another arithmetic."""
-        mean, variance = map(arithmetic.array, self.mean), map(arithmetic.array, self.variance)
-        return Moments(tuple(mean), tuple(variance), self.size)
-
-
-def moments_of_rows(rows: Sequence[Array], own: Sequence[Array]) -> Moments:
-    """From tables (M, N) of rows and of what they do not share, for each derivative."""
-    statistics = _Statistics()
-    statistics.add(rows, own)
-    return statistics.moments()
-
-
-class _Statistics:
-    """Sums over datapoints, block by block, shifted by the mean of each block.
-
-    So rounding does not grow with the number of datapoints: it would look like structure.
-    """
-
-    def __init__(self) -> None:
-        self.counts: list[int] = []
-        self.means: list[list[Array]] = []
-        self.own_means: list[list[Array]] = []
-        self.products: list[list[Array]] = []
-        self.sizes: list[Array] = []
-
-    def add(self, rows: Sequence[Array], own: Sequence[Array]) -> None:
-        n, orders = rows[0].shape[1], range(len(rows))
-        means = [r.sum(axis=1) / n for r in rows]
-        own_means = [
-            m if o is r else o.sum(axis=1) / n for m, o, r in zip(means, own, rows, strict=True)
-        ]
-        spread = [o - m[:, None] for o, m in zip(own, own_means, strict=True)]
-        self.counts.append(n)
-        self.means.append(means)
-        self.own_means.append(own_means)
-        self.products.append([product(spread, k).sum(axis=1) for k in orders])
-        self.sizes.append(np.abs(own[0]).max(axis=1) if own[0].dtype != float else means[0])
-
-    def moments(self) -> Moments:
-        if len(self.counts) == 1:
-            n = self.counts[0]
-            variance = tuple(p / n for p in self.products[0])
-            return Moments(tuple(self.means[0]), variance, self.sizes[0])
-        counts = np.array(self.counts)
-        n = counts.sum()
-        share = (counts / n)[:, None]
-        orders = range(len(self.means[0]))
-        mean = tuple((share * np.stack([m[k] for m in self.means])).sum(axis=0) for k in orders)
-        own = [np.stack([m[k] for m in self.own_means]) for k in orders]
-        apart = [o - (share * o).sum(axis=0) for o in own]
-        variance = tuple(
-            np.stack([p[k] for p in self.products]).sum(axis=0) / n
-            + (share * product(apart, k)).sum(axis=0)
-            for k in orders
-        )
-        return Moments(mean, variance, np.stack(self.sizes).max(axis=0))
-
-
-def product(d: Sequence[Array], k: int) -> Any:
-    """The k-th derivative of d^2, from those of d."""
-    terms = [(math.comb(k, i) * (1 if 2 * i == k else 2), i) for i in range(k // 2 + 1)]
-    return reduce(operator.add, (d[i] * d[k - i] * c if c > 1 else d[i] ** 2 for c, i in terms))
-
-
 def rows_of(recording: Recording, order: int, x: Array) -> Array:
     """A derivative of each datapoint at weights x, in doubles, shape (N, M)."""
     result = recording.results[order]
@@ -259,19 +146,25 @@ def rows_of(recording: Recording, order: int, x: Array) -> Array:
 
 
 @np.errstate(all="ignore")  # where they are not finite is found, and said, by those who ask
-def rows_at(program: Program, rows: Sequence[int], n: int, x: Array) -> Array:
-    made = np.empty((n, len(x)))
+def rows_at(
+    program: Program, rows: Sequence[int], n: int, x: Array, chosen: Array | None = None
+) -> Array:
+    """All n rows at weights x, shape (N, M), or the `chosen` of them."""
+    count = n if chosen is None else len(chosen)
+    made = np.empty((count, len(x)))
     if len(rows) == n:
         values = program.prepared(x, DOUBLE)
-        for j, index in enumerate(rows):
+        for j, index in enumerate(rows if chosen is None else np.array(rows)[chosen]):
             made[j] = values[index]
         return made
     nodes = program.tape.nodes
     prepared = program.prepared(x[:, None], DOUBLE)
+    if chosen is not None:
+        prepared = {k: v[chosen] if nodes[k].by_datapoint else v for k, v in prepared.items()}
     strip = max(1, CACHE // max(len(x), 1))
     buffers = _Buffers(strip * len(x))
-    for j in range(0, n, strip):
-        some = slice(j, min(j + strip, n))
+    for j in range(0, count, strip):
+        some = slice(j, min(j + strip, count))
         buffers.shape = len(x), some.stop - j
         values = {k: v[some] if nodes[k].by_datapoint else v for k, v in prepared.items()}
         program.run(values, DOUBLE, buffers)
@@ -300,25 +193,37 @@ class TapeMoments:
         """The moments at weights x, shape (M,), numbers of the arithmetic."""
         if arithmetic is DOUBLE and self._factors is not None:
             return self._of_factors(x, self._factors)
-        one = self._of_blocks if self.single else self._of_rows
-        size = max(1, len(x) if self.single else ROWS // self.n)
-        parts = [one(x[i : i + size], arithmetic) for i in range(0, max(len(x), 1), size)]
-        return Moments.joined(parts)
+        if self.single:
+            return self.statistics(x, arithmetic).moments()
+        size = max(1, ROWS // self.n)
+        starts = range(0, max(len(x), 1), size)
+        return Moments.joined([self._of_rows(x[i : i + size], arithmetic) for i in starts])
 
-    def are_straight(self, x: Array, arithmetic: Arithmetic) -> Array:
-        """Where no row has a slope but what all share, and that is no rounding: steps are exact."""
+    def are_straight(self, x: Array, arithmetic: Arithmetic, chosen: Array | None = None) -> Array:
+        """Where no row has a slope but what all share, and that is no rounding: steps are exact.
+
+        No row of all, or of the `chosen` ones.
+        """
         slopes = [i for i in self.own[1] if i is not None]
-        straight = np.full(len(x), all(self.tape.is_stepwise(i) for i in slopes))
+        straight = np.full(len(x), self.in_steps)
         if slopes and straight.all():
-            program = Program(self.tape, slopes)
+            program, nodes = Program(self.tape, slopes), self.tape.nodes
             values = program.prepared(x[:, None] if self.single else x, arithmetic)
+            count = self.n if chosen is None else len(chosen)
+            if chosen is not None:
+                values = {k: v[chosen] if nodes[k].by_datapoint else v for k, v in values.items()}
             for index in program.own:
-                node = self.tape.nodes[index]
+                node = nodes[index]
                 values[index] = applied(arithmetic, node.op, [values[i] for i in node.args])
             for i in slopes:
-                flat = np.broadcast_to(np.equal(values[i], 0), (len(x), self.n)[: 1 + self.single])
+                flat = np.broadcast_to(np.equal(values[i], 0), (len(x), count)[: 1 + self.single])
                 straight &= flat.reshape(len(x), -1).all(axis=1)
         return straight
+
+    @property
+    def in_steps(self) -> bool:
+        """Whether slopes, but for what all share, change in jumps alone."""
+        return all(self.tape.is_stepwise(i) for i in self.own[1] if i is not None)
 
     @cached_property
     def _factors(self) -> Factors | None:
@@ -347,27 +252,29 @@ class TapeMoments:
             return made
 
         tables = [table(r) for r in self.rows]
-        return moments_of_rows(
-            tables,
-            [
-                t if r == o else table(o)
-                for t, r, o in zip(tables, self.rows, self.own, strict=True)
-            ],
-        )
+        own = [
+            t if r == o else table(o) for t, r, o in zip(tables, self.rows, self.own, strict=True)
+        ]
+        return Statistics.of(tables, own).moments()
 
-    def _of_blocks(self, x: Array, arithmetic: Arithmetic) -> Moments:
-        """One node holds all datapoints."""
-        nodes, strip = self.tape.nodes, min(self.n, STRIP)
+    def statistics(
+        self, x: Array, arithmetic: Arithmetic = DOUBLE, chosen: Array | None = None
+    ) -> Statistics:
+        """Sums over datapoints of which one node holds all, or over the `chosen` of them."""
+        nodes, count = self.tape.nodes, self.n if chosen is None else len(chosen)
+        strip = min(count, STRIP)
         prepared = self.program.prepared(x[:, None], arithmetic)
+        if chosen is not None:
+            prepared = {k: v[chosen] if nodes[k].by_datapoint else v for k, v in prepared.items()}
         height = max(1, CACHE // strip)
         buffers = _Buffers(height * strip)
         parts = []
         for i in range(0, len(x), height):
             here = slice(i, min(i + height, len(x)))
             at = {k: v[here] if nodes[k].by_weight else v for k, v in prepared.items()}
-            statistics = _Statistics()
-            for j in range(0, self.n, strip):
-                some = slice(j, min(j + strip, self.n))
+            sums = []
+            for j in range(0, count, strip):
+                some = slice(j, min(j + strip, count))
                 buffers.shape = here.stop - i, some.stop - j
                 values = {k: v[some] if nodes[k].by_datapoint else v for k, v in at.items()}
                 self.program.run(values, arithmetic, buffers)
@@ -375,8 +282,12 @@ class TapeMoments:
                     k: np.broadcast_to(values[k], buffers.shape) for k in self.program.results
                 }
                 tables[None] = np.broadcast_to(arithmetic.zero, buffers.shape)
-                statistics.add([tables[r[0]] for r in self.rows], [tables[o[0]] for o in self.own])
+                sums.append(
+                    Statistics.of(
+                        [tables[r[0]] for r in self.rows], [tables[o[0]] for o in self.own]
+                    )
+                )
                 for k in self.program.results:
                     buffers.free(values.get(k))
-            parts.append(statistics.moments())
-        return Moments.joined(parts)
+            parts.append(Statistics.together(sums))
+        return Statistics.joined(parts)

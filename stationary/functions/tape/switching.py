@@ -49,9 +49,12 @@ class Switches:
 
     def some(self, k: Array, x: Array) -> Array:
         """The k-th at the weights x, shape (len(k), M)."""
-        if not self.together:
-            return np.asarray(self(x)[k])
-        return self.each(np.repeat(k, len(x)), np.tile(x, len(k))).reshape(len(k), len(x))
+        return rows_at(self._program, self.nodes, self.count, x, k)
+
+    @property
+    def straight(self) -> bool:
+        """Whether they are of first degree in the weight, which is seen as they are written."""
+        return all(map(self.tape.is_straight, self.nodes))
 
     def each(self, k: Array, x: Array) -> Array:
         """The k-th at the weights x, shapes (M,)."""

@@ -1,0 +1,201 @@
+"""Very many datapoints with corners: hinges, absolute values, rectified networks."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from mpmath import mp
+
+from stationary import Landscape, end_state
+from stationary.numbers.arithmetic import many_digits
+
+SGD = {"learning_rate": 0.1, "batch_size": 4}
+
+
+def by_gaps(c, rate, batch):
+    """Mean and deviation of the end state of |w - c_j|, exactly.
+
+    From one c_j to the next gradients do not change, and density is an exponential; where all
+    gradients are alike there is no noise, and nothing stays.
+    """
+    c = np.sort(c).astype(np.longdouble)
+    a, b = c[:-1], c[1:]
+    gradient = (2 * np.arange(1, len(c)) - len(c)) / np.longdouble(len(c))
+    spread = 1 - gradient**2
+    slope = -2 * batch / np.longdouble(rate) * gradient / spread
+    start = np.concatenate([[0], np.cumsum(slope * (b - a))[:-1]])
+    nodes, weights = np.polynomial.legendre.leggauss(12)
+    half = (b - a)[:, None] / 2
+    x = a[:, None] + half * (1 + nodes)
+    log_p = start[:, None] + slope[:, None] * (x - a[:, None]) - np.log(spread)[:, None]
+    p = np.exp(log_p - log_p.max()) * weights * half
+    mean = (p * x).sum() / p.sum()
+    return float(mean), float(np.sqrt((p * (x - mean) ** 2).sum() / p.sum()))
+
+
+def test_an_end_state_of_thousands_of_absolute_values_is_exact():
+    """It was "not decided" what happens where the domain goes on beyond the data."""
+    c = np.random.default_rng(1).normal(size=2100)
+    sgd = Landscape(lambda w: np.abs(w - c[:, None]), domain=(-5, 6), **SGD)
+    state = end_state(sgd)
+    mean, deviation = by_gaps(c, 0.1, 4)
+    assert state.status.name == "CONVERGED"
+    assert len(sgd.corners) == 2100
+    assert abs(state.mean() - mean) <= state.mean_error + 1e-15
+    assert abs(state.std() - deviation) <= state.std_error + 1e-15
+    assert max(state.mean_error, state.std_error) < 1e-13
+
+
+def crowd(kind, generator, n=500):
+    c, a, y = generator.normal(size=(3, n, 1))
+    c = {"tied": np.round(c, 1), "heavy": np.tan(c)}.get(kind, c)
+    return {
+        "hinge": lambda w: np.maximum(0, 1 - a * (w - c)) + 0.05 * w**2,
+        "tied": lambda w: np.abs(w - c) * np.abs(a),
+        "heavy": lambda w: (np.maximum(0, a * (w - c)) - y) ** 2 / 2,
+        "huber": lambda w: np.where(np.abs(w - c) < 0.5, (w - c) ** 2, np.abs(w - c) - 0.25),
+        "curved": lambda w: np.maximum(np.abs(w - c), (w - y) ** 2),
+        "shared": lambda w: np.abs(w - c) + np.abs(w - 0.1234) + np.exp(-50 * (w - 0.4) ** 2),
+        "waves": lambda w: np.abs(np.sin(2 * w + c)) + 0.1 * w**2,
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["hinge", "tied", "heavy", "huber", "curved", "shared", "waves"])
+def test_moments_of_many_weights_are_those_of_each(kind):
+    losses = crowd(kind, np.random.default_rng(3))
+    sgd = Landscape(losses, domain=(-3, 4), **SGD)
+    x = np.sort(np.concatenate([np.linspace(-3, 4, 4000), sgd.corners]))
+    mean, spread = sgd.moments(x)
+    few = [sgd.moments(part) for part in np.array_split(x, len(x) // 50)]
+    size = np.sqrt(spread + mean**2)
+    assert np.all(np.abs(mean - np.concatenate([m for m, _ in few])) <= 1e-13 * size)
+    each = np.concatenate([s for _, s in few])
+    assert np.all(np.abs(spread - each) <= 1e-12 * each + 1e-30)
+
+
+def test_a_crowd_of_corners_is_solved_to_rounding():
+    """6,000 hinges ran out of panels: 2e-2 of every mass was not known."""
+    generator = np.random.default_rng(0)
+    y = np.sign(generator.normal(size=(6000, 1)))
+    x = generator.normal(size=(6000, 1)) + y / 2
+    sgd = Landscape(lambda w: np.maximum(0, 1 - y * x * w) + w * w / 40, domain=(0, 2), **SGD)
+    state = end_state(sgd)
+    assert state.status.name == "CONVERGED"
+    assert state.error < 1e-12
+    part = np.linspace(0.2, 1.8, 7)
+    steps = np.diff([state.logpdf(v) for v in part])
+    for (low, high), step in zip(pairwise(part), steps, strict=True):
+        # By the midpoints of gaps: gradients are straight in between.
+        edges = np.concatenate([[low], [c for c in sgd.corners if low < c < high], [high]])
+        middle, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
+        g = np.where(1 - y * x * middle > 0, -y * x, 0) + middle / 20
+        s2 = [np.where(1 - y * x * v > 0, -y * x, 0).var() for v in (low, high)]
+        exact = -80 * (width * g.mean(axis=0) / g.var(axis=0)).sum() + np.log(s2[0] / s2[1])
+        assert abs(step - exact) < 1e-9
+
+
+def test_digits_of_sums_over_thousands_of_datapoints_are_all_there():
+    """Shares of blocks of datapoints were doubles."""
+    c, a = np.random.default_rng(2).normal(size=(2, 2500, 1))
+    sgd = Landscape(lambda w: a * np.tanh(w - c), domain=(-3, 4), **SGD)
+    many = many_digits(40)
+    (mean,), _ = sgd.moments(many.array(np.array([0.3])), many)
+    with mp.workdps(60):
+        pairs = zip(a.ravel().tolist(), c.ravel().tolist(), strict=True)
+        exact = sum(mp.mpf(k) * mp.sech(mp.mpf(0.3) - mp.mpf(v)) ** 2 for k, v in pairs) / 2500
+        assert abs(mp.mpf(str(mean)) / exact - 1) < mp.mpf(10) ** -36
+
+
+def network(form, act=lambda z: np.maximum(z, 0)):
+    """A layer of six units, with an output or three classes, as people write them."""
+    generator = np.random.default_rng(7)
+    a, b = generator.normal(size=(2, 40, 6))
+    v, table = generator.normal(size=6), generator.normal(size=(6, 3))
+    y, c = generator.normal(size=40), generator.integers(0, 3, 40)
+    row = np.arange(40)
+
+    def hidden(w):
+        return act(a[:, :, None] + b[:, :, None] * w)
+
+    def logits(w):
+        return np.einsum("nhm,hk->nkm", hidden(w), table)
+
+    def units(w):
+        return [act(a[:, k, None] + b[:, k, None] * w) for k in range(6)]
+
+    outputs = {
+        "sum": lambda w: (hidden(w) * v[:, None]).sum(axis=1),
+        "units first": lambda w: (act(a.T[:, :, None] + b.T[:, :, None] * w).T @ v).T,
+        "weights first": lambda w: (act(a + b * w[:, None, None]) @ v).T,
+        "units last": lambda w: act(a[:, None, :] + b[:, None, :] * w[None, :, None]) @ v,
+        "einsum": lambda w: np.einsum("nhm,h->nm", hidden(w), v),
+        "tensordot": lambda w: np.tensordot(hidden(w), v, axes=([1], [0])),
+        "matmul": lambda w: v @ hidden(w),
+        "mean": lambda w: 6 * np.mean(hidden(w) * v[:, None], axis=1),
+        "loop": lambda w: sum(v[k] * hidden(w)[:, k] for k in range(6)),
+        "stack": lambda w: np.sum(
+            np.stack([k * z for k, z in zip(v, units(w), strict=True)], 1), 1
+        ),
+        "moved": lambda w: sum(k * z for k, z in zip(v, np.moveaxis(hidden(w), 1, 0), strict=True)),
+        "plain": lambda w: sum(k * z for k, z in zip(v, units(w), strict=True)),
+    }
+    entropies = {
+        "rows": lambda w: np.log(np.exp(logits(w)).sum(axis=1)) - logits(w)[row, c],
+        "along": lambda w: (
+            np.log(np.exp(logits(w)).sum(axis=1))
+            - np.take_along_axis(logits(w), c[:, None, None], axis=1)[:, 0]
+        ),
+        "one hot": lambda w: (
+            -(
+                (logits(w) - np.logaddexp.reduce(logits(w), axis=1)[:, None])
+                * np.eye(3)[c][:, :, None]
+            ).sum(axis=1)
+        ),
+        "largest": lambda w: (
+            np.log(np.exp(logits(w) - logits(w).max(axis=1, keepdims=True)).sum(axis=1))
+            + logits(w).max(axis=1)
+            - logits(w)[row, c]
+        ),
+        "classes": lambda w: (
+            np.log(
+                sum(np.exp(sum(t * z for t, z in zip(k, units(w), strict=True))) for k in table.T)
+            )
+            - sum(table[k][c][:, None] * z for k, z in enumerate(units(w)))
+        ),
+    }
+    if form in outputs:
+        return lambda w: (outputs[form](w) - y[:, None]) ** 2 / 2
+    return entropies[form]
+
+
+FORMS = ["sum", "units first", "weights first", "units last", "einsum", "tensordot", "matmul"]
+FORMS += ["mean", "loop", "stack", "moved"]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_corners_of_a_network_are_known_however_its_arrays_are_laid_out(form):
+    """With three axes nothing was recorded, and panels ran out between corners."""
+    sgd, plain = (Landscape(network(f), domain=(-3, 4), **SGD) for f in (form, "plain"))
+    assert len(plain.corners) > 100
+    assert np.allclose(sgd.corners, plain.corners, rtol=0, atol=1e-14)
+    state, known = end_state(sgd), end_state(plain)
+    assert state.status.name == "CONVERGED"
+    assert abs(state.mean() - known.mean()) <= state.mean_error + known.mean_error + 1e-14
+
+
+@pytest.mark.parametrize("form", ["rows", "along", "one hot", "largest"])
+def test_classes_may_be_an_axis(form):
+    sgd, plain = (Landscape(network(f), domain=(-3, 4), **SGD) for f in (form, "classes"))
+    assert set(sgd.corners) >= set(plain.corners)
+    w = np.linspace(-3, 4, 50)
+    known = plain.moments(w)
+    for found, exact in zip(sgd.moments(w), known, strict=True):
+        assert np.allclose(found, exact, rtol=1e-12, atol=1e-14)
+    assert abs(end_state(sgd).mean() - end_state(plain).mean()) < 1e-11
+
+
+def test_a_jump_of_the_loss_is_told_among_thousands_of_panels():
+    c = np.random.default_rng(4).normal(size=(3000, 1))
+    losses = lambda w: np.abs(w - c) + np.where(w > 0.5, 1.0, 0.0)  # noqa: E731
+    state = end_state(Landscape(losses, domain=(-1, 1.5), **SGD))
+    assert any("jumps by 1 near w = 0.5" in note for note in state.notes)
