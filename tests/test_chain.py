@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -862,7 +864,7 @@ def test_how_long_batches_that_nodes_stand_for_take_to_leave_a_well_is_told(seed
         replacement=False,
         domain=(-3, 3),
     )
-    few, every = batches_of(landscape), batches_of(landscape, most=10**4)
+    few, every = batches_of(landscape, most=100), batches_of(landscape, most=10**4)
     assert every.exact
     assert not few.exact
     told = 0
@@ -1680,3 +1682,49 @@ def test_straight_losses_run_away_and_are_no_cycle(initial):
     """Where a walk had left was taken for points between which it steps to and fro."""
     sgd = Landscape(losses=lambda w: (w, 2 * w), learning_rate=0.1, initial=initial)
     assert exact_chain(sgd).kind == "none"
+
+
+@pytest.mark.parametrize("start", [1.5, 1.6])
+def test_weights_of_shared_minima_hold_what_nodes_in_place_of_batches_change(start, monkeypatch):
+    """495 batches of 4 of 9; all datapoints rest at -1 and at 1."""
+    curvature = np.linspace(0.2, 3, 9) ** 2 / 3.3
+    landscape = Landscape(
+        losses=lambda w: [k * (w**2 - 1) ** 2 / 4 for k in curvature],
+        learning_rate=0.6,
+        batch_size=4,
+        domain=(-2.2, 2.2),
+        initial=start,
+    )
+    found = []
+    for most in (1000, 100):
+        law = partial(batches_of, most=most)
+        monkeypatch.setattr("stationary.chain.exact.batches_of", law)
+        found.append(exact_chain(landscape, cells=256))
+    every, few = found
+    assert every.batches.exact
+    assert not few.batches.exact
+    off = abs(few.atoms[0].weight - every.atoms[0].weight)
+    assert 0.01 < off < few.weight_error + every.weight_error
+
+
+def test_the_sign_of_a_batch_is_as_often_positive_as_it_is_in_all_batches():
+    """On a lattice, with the chances from all 6,561 draws of 4 of 9 datapoints."""
+    corners = np.linspace(-1, 1.2, 9) ** 3
+    slopes = np.array([3.01, 0.307, 1.103, 0.709, 2.111, 0.401, 0.907, 1.723, 0.503])
+    landscape = Landscape(
+        losses=lambda w: [k * np.abs(w - c) for k, c in zip(slopes, corners, strict=True)],
+        learning_rate=0.3,
+        batch_size=4,
+        optimiser="sign",
+        domain=(-2, 2),
+        initial=0.05,
+    )
+    w = 0.05 + 0.3 * np.arange(-6, 7)  # from the ends all steps lead inwards
+    drawn = np.array(list(product(range(9), repeat=4)))
+    up = (np.sign(w - corners[:, None]) * slopes[:, None])[drawn].mean(axis=1) > 0
+    share = up.mean(axis=0)  # to go to the left
+    step = np.diag(share[1:], -1) + np.diag(1 - share[:-1], 1)
+    law = np.linalg.lstsq(np.vstack([step.T - np.eye(13), np.ones(13)]), np.eye(14)[13])[0]
+    chain = exact_chain(landscape)
+    assert chain.mean() == pytest.approx(law @ w, abs=1e-12)
+    assert chain.std() == pytest.approx(np.sqrt(law @ (w - law @ w) ** 2), abs=1e-12)

@@ -22,8 +22,9 @@ from stationary.process.landscape import Landscape
 from stationary.process.minibatches import how_many, minibatches
 from stationary.process.settings import MOST_BATCHES
 
-MOST_MAPS = 256  # as many as nodes tell as well, at an eighth of their cost; with as many, and
-# datapoints, the chain costs about as much as the rest of an analysis
+MOST_MAPS = 800  # cost on 256 cells what nodes, and others for their errors, do (twice on 2,000)
+NOISY = 4  # times as few where each has nodes of its noise
+FEW = 224  # datapoints with which the chain costs about as much as the rest of an analysis
 ASKED = 0.1, 0.5, 0.9  # parts, of probability or an interval, where it is asked how rough they are
 NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches, or for noise
 FEWER = 24  # nodes that tell the error of these
@@ -200,12 +201,13 @@ def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
 
 def is_cheap(landscape: Landscape) -> bool:
     """Whether the chain takes about as long as an analysis."""
-    return landscape.datapoints + len(batches_of(landscape)) <= MOST_MAPS
+    return landscape.datapoints <= FEW and len(batches_of(landscape)) <= MOST_MAPS
 
 
 def _batches(landscape: Landscape, most: int, nodes: int) -> Batches:
-    found = _plain_batches(landscape, most, nodes)
-    if not landscape.label_noise:
+    noisy = bool(landscape.label_noise)
+    found = _plain_batches(landscape, most // NOISY if noisy else most, nodes)
+    if not noisy:
         return found
     p = np.outer(found.probability, gauss(nodes)[1]).ravel()
     note = (
@@ -221,7 +223,8 @@ def _plain_batches(landscape: Landscape, most: int, nodes: int) -> Batches:
     if b == 1 and n <= MOST_BATCHES:  # no more maps than gradients
         return Batches(landscape, np.full(n, 1 / n), np.eye(n))
     count = how_many(n, b, bool(landscape.replacement))
-    if count > most:
+    # Nodes of a mean know little of how often it is clipped, or of its sign.
+    if count > (most if landscape.rule.linear else MOST_BATCHES):
         drawn = "with" if landscape.replacement else "without"
         note = (
             f"There are {float(min(count, 10**300)):.3g} different batches of {b} of {n} "

@@ -86,13 +86,16 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
 def _with_other(state: ChainState, few: ChainState) -> ChainState:
     """With twice what another law of a step changes as part of the errors."""
     sided = few.landscape.gradients is not state.landscape.gradients
-    if len(few.components) != len(state.components) or few.kind != state.kind:
+    known = [(len(s.components), len(s.atoms), s.kind) for s in (state, few)]
+    if known[0] != known[1]:
         law = "gradients within what is not known of them" if sided else "a coarser law of a step"
         note = f"With {law} it ends otherwise: do not trust it."
         lacking = Status.INTERPOLATED if sided else Status.INEXACT
         return replace(state, status=lacking, weight_error=1.0, notes=(*state.notes, note))
     pairs = list(zip(state.components, few.components, strict=True))
     moved = [abs(c.weight - f.weight) for c, f in pairs if c.weight is not None and f.weight]
+    held, other = (np.cumsum([a.weight or 0.0 for a in s.atoms]) for s in (state, few))
+    moved += np.abs(held - other).tolist()
     later = 0.0
     if math.isfinite(state.log_arrival) or math.isfinite(few.log_arrival):
         later = TWICE * abs(state.log_arrival - few.log_arrival)
@@ -100,6 +103,7 @@ def _with_other(state: ChainState, few: ChainState) -> ChainState:
         state,
         components=tuple(c.beside(f, sided) for c, f in pairs),
         weight_error=state.weight_error + TWICE * max(moved, default=0.0),
+        log_weight_error=math.inf if any(moved) else state.log_weight_error,
         arrival_error=state.arrival_error + later,
     )
     if not sided:
