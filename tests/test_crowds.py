@@ -1,5 +1,6 @@
 """Very many datapoints with corners: hinges, absolute values, rectified networks."""
 
+from functools import reduce
 from itertools import pairwise
 
 import numpy as np
@@ -199,3 +200,52 @@ def test_a_jump_of_the_loss_is_told_among_thousands_of_panels():
     losses = lambda w: np.abs(w - c) + np.where(w > 0.5, 1.0, 0.0)  # noqa: E731
     state = end_state(Landscape(losses, domain=(-1, 1.5), **SGD))
     assert any("jumps by 1 near w = 0.5" in note for note in state.notes)
+
+
+def beside(kind, c, y, n=1500):
+    one, few = (np.where(np.arange(n)[:, None] % k == 3, 1.0, 0.0) for k in (n, 300))
+    p = float(c[5, 0]) + {"close": 1e-9, "bent": 1e-7}.get(kind, 0.1)
+    return p, {
+        "close": lambda w: np.abs(w - p),
+        "bent": lambda w: np.maximum(0, w - p) ** 2,
+        "shared": lambda w: 1e-5 * np.exp(-(((w - p) / 1e-5) ** 2)),
+        "one": lambda w: one * 1e-5 * np.exp(-(((w - p) / 1e-5) ** 2)),
+        "few": lambda w: few * 1e-5 * np.tanh((w - p - y / 100) / 1e-5),
+        "named": lambda w: one * 1e-4 * reduce(pow, [50] * 5, (1 + np.cos(w - p)) / 2),
+    }[kind]
+
+
+@pytest.mark.parametrize("kind", ["close", "bent", "shared", "one", "few", "named"])
+def test_what_is_narrow_is_seen_among_many_corners(kind):
+    """Polynomials in 20 points went past it: a mean of gradients was off by 0.8."""
+    c, y = np.random.default_rng(5).normal(size=(2, 1500, 1))
+    p, narrow = beside(kind, c, y)
+    named = (p,) if kind == "named" else ()
+    losses = lambda w: np.abs(w - c) + narrow(w)  # noqa: E731
+    sgd = Landscape(losses, domain=(-3, 4), breakpoints=named, **SGD)
+    width = abs(p - c[5, 0]) if kind in ("close", "bent") else 1e-5
+    tops = [p, float(c[5, 0]), p + y[3, 0] / 100]
+    near = [top + width * np.linspace(-3, 3, 60) for top in tops]
+    x = np.sort(np.concatenate([np.linspace(-3, 4, 4000), *near]))
+    few = [sgd.moments(part) for part in np.array_split(x, len(x) // 50)]
+    for found, known in zip(sgd.moments(x), zip(*few, strict=True), strict=True):
+        assert np.abs(found - np.concatenate(known)).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    ("losses", "gradients"),
+    [
+        (lambda w, a, p: a * np.abs(w - p), lambda x, a, p: a * np.sign(x - p)),
+        (lambda w, a, p: np.where(w > p, a * w, 0), lambda x, a, p: np.where(x > p, a, 0)),
+    ],
+    ids=["times a constant", "where"],
+)
+def test_many_digits_next_to_a_corner_that_all_have(losses, gradients):
+    """Within 64 spacings of doubles what one side has was taken for the other."""
+    c, a, p = *np.random.default_rng(0).normal(size=(2, 300, 1)), 0.1234
+    sgd = Landscape(lambda w: np.abs(w - c) + losses(w, a, p), domain=(-3, 3), **SGD)
+    x, many = p + np.spacing(p) * np.array([-30, -1, 2, 31]), many_digits(30)
+    known = np.sign(x - c) + gradients(x, a, p)
+    mean, spread = (v.astype(float) for v in sgd.moments(many.array(x), many))
+    assert np.allclose(mean, known.mean(axis=0), rtol=0, atol=1e-14)
+    assert np.allclose(spread, known.var(axis=0), rtol=1e-14)

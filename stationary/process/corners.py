@@ -121,7 +121,9 @@ def turns_of(
             bumps += _bumps(function, domain)
     found = [s for recording in recordings for s in switches(recording)]
     turning = turns(turnings(found, domain)[0], known)
-    places = [narrow_places(changes(recording), domain, turning) for recording in recordings]
+    places = [
+        few_of(narrow_places(changes(recording), domain, turning)[0]) for recording in recordings
+    ]
     narrow = [*bumps, *(p for some in places for p in some or ())]
     notes = (CROWDED,) if None in places else ()
     if not turning:
@@ -169,20 +171,26 @@ def _is_cusp(function: Function, x: Array, around: Array) -> Array:
 
 def narrow_places(
     found: Mapping[str, Sequence[Switches]], domain: tuple[float, float], turning: Sequence[float]
-) -> tuple[float, ...] | None:
+) -> tuple[Array, Array]:
     """Points inside a domain between which panels see all that changes within very little.
 
-    By what it is a function of, which itself is as wide as one likes: where that is `crossed`,
-    largest or smallest, and at distances from there within which it changes. Between neighbours of
-    few `turning` points it is looked closely. None where there are too many.
+    And which datapoints do (-1: any). By what they are functions of, which itself is as wide as one
+    likes: where that is `crossed`, largest or smallest, and at distances from there within which
+    they change. Between neighbours of few `turning` points it is looked closely.
     """
     x, few = _scan(*domain), turning if len(turning) <= FEW else ()
     between = np.ravel(np.linspace(few[:-1], few[1:], BETWEEN)) if few else np.zeros(0)
     coarse, x = np.union1d(x[::COARSE], between), np.union1d(x, between)
     groups = [(how, s) for how, some in found.items() for s in some if s.count <= MOST_NARROW]
-    places = np.unique(np.concatenate([*(_narrow(s, how, coarse, x) for how, s in groups), []]))
-    lower, upper = domain
-    places = places[(places > lower) & (places < upper)]
+    each = [_narrow(s, how, coarse, x) for how, s in groups]
+    places, owners = np.concatenate([np.zeros((2, 0)), *each], axis=1)
+    inside = (places > domain[0]) & (places < domain[1])
+    return places[inside], owners[inside].astype(int)
+
+
+def few_of(places: Array) -> tuple[float, ...] | None:
+    """Each of them once, ascending; None where they are too many."""
+    places = np.unique(places)
     return tuple(places.tolist()) if len(places) <= MOST else None
 
 
@@ -193,7 +201,10 @@ def _narrow(s: Switches, how: str, coarse: Array, x: Array) -> Array:
         rough = np.log(np.abs(rough))
     steep = np.flatnonzero((np.abs(np.diff(rough, axis=1)) > STEEP).any(axis=1))
     parts = np.split(steep, range(MOST, len(steep), MOST))
-    return np.concatenate([_narrow_of(s, own, how, x) for own in parts])
+    found = np.concatenate([_narrow_of(s, own, how, x) for own in parts], axis=1)
+    if not s.together:
+        found[1] = -1
+    return found
 
 
 def _narrow_of(s: Switches, own: Array, how: str, x: Array) -> Array:
@@ -238,8 +249,8 @@ def _narrow_of(s: Switches, own: Array, how: str, x: Array) -> Array:
         width = distance(way, every, 1.0, 0 * reach, reach)
         seen = np.flatnonzero((width < reach) & (width > least) & ~at_end)
         far = distance(way, seen, GONE[how], width[seen], FAR * width[seen])
-        places += [centre[seen], centre[seen] + way * far]
-    return np.concatenate(places)
+        places += [(centre[seen], k[seen]), (centre[seen] + way * far, k[seen])]
+    return np.concatenate(places, axis=1)
 
 
 def _dips(
@@ -287,7 +298,7 @@ def _lowest(f: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array
 
 
 def turnings(losses: Sequence[Switches], domain: tuple[float, float]) -> tuple[Array, Array]:
-    """Where losses take another branch inside a domain, ascending, and which ones do.
+    """Where losses take another branch inside a domain, ascending, and which ones do (-1: any).
 
     Nowhere where these are too many.
     """
@@ -307,7 +318,7 @@ def turnings(losses: Sequence[Switches], domain: tuple[float, float]) -> tuple[A
             if found is None:
                 return places[0], owners[0]
             places.append(found[0])
-            owners.append(first + found[1])
+            owners.append(first + found[1] if s.together else np.full(len(found[1]), -1))
     every, own = np.concatenate(places), np.concatenate(owners)
     inside = (every > domain[0]) & (every < domain[1])
     order = np.argsort(every[inside], kind="stable")
@@ -320,7 +331,9 @@ def _each_of(s: Switches, some: Array, k: Array, x: Array) -> Array:
     return s.each(some[k], x)
 
 
-def turns(places: Array, known: Sequence[float], most: int = MOST_TURNS) -> tuple[float, ...]:
+def turns(
+    places: Array, known: Sequence[float] | Array, most: int = MOST_TURNS
+) -> tuple[float, ...]:
     """Places but for those that are `known`, ascending; what a rounding is between is one.
 
     () where there are more than `most`.

@@ -17,7 +17,6 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -38,7 +37,7 @@ from stationary.functions.parameters import handed_over
 from stationary.functions.tape.windows import FEW
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.cost import BY_WORK
-from stationary.process.corners import CROWDED, MOST, corners, narrow_places, turns
+from stationary.process.corners import CROWDED, MOST, corners, few_of, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
@@ -110,7 +109,6 @@ class Landscape(Losses, metaclass=BySpace):
     schedule: Any = None  # a `Schedule` once this is made
     boundaries: Any = None
     convention: Any = Convention.ITO
-    breakpoints: Sequence[float] = ()
     initial: Any = None  # an `Initial` once this is made
     sample: bool = False
 
@@ -260,7 +258,7 @@ class Landscape(Losses, metaclass=BySpace):
 
         notes: tuple[str, ...] = () if known is None else known.notes
         knots = () if known is None else known.knots.tolist()
-        narrow = narrow_places(self.tapes.changes, self.domain, self.corners)
+        narrow = few_of(self.tapes.narrow[0])
         if narrow is None:
             narrow, notes = (), (*notes, CROWDED)
         if self.written.pointwise:

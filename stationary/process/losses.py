@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +31,7 @@ class Losses(Settings):
     clip: float | None = None
     optimiser: str = "sgd"
     domain: tuple[float, float] = (-math.inf, math.inf)
+    breakpoints: Sequence[float] = ()
 
     @property
     def known(self) -> KnownGradients | None:
@@ -167,9 +169,9 @@ class Losses(Settings):
     @cached_property
     def tapes(self) -> Tapes:
         if self.losses is not None:
-            return Tapes(self.losses, 1, self.domain)
+            return Tapes(self.losses, 1, self.domain, self.breakpoints)
         plain = self.written.refusal is not None
-        return Tapes(None if plain else self.gradients, 0, self.domain)
+        return Tapes(None if plain else self.gradients, 0, self.domain, self.breakpoints)
 
     @cached_property
     def _moments(self) -> GradientMoments | KnownMoments:

@@ -29,7 +29,7 @@ from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
 from stationary.numbers.cost import CACHE, SHARED
 from stationary.numbers.elementary import arithmetic_of, magnitude, to_float
-from stationary.process.corners import turnings
+from stationary.process.corners import narrow_places, turnings, turns
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
 
@@ -47,13 +47,18 @@ class Tapes:
 
     Of the losses or gradients as the user wrote them (None: they cannot be recorded),
     differentiated once or not at all to give the gradients; held against the function at a few
-    weights of the domain.
+    weights of the domain. At `named` places any of them may change within very little.
     """
 
     def __init__(
-        self, function: Function | None, derivatives: int, domain: tuple[float, float]
+        self,
+        function: Function | None,
+        derivatives: int,
+        domain: tuple[float, float],
+        named: Sequence[float],
     ) -> None:
         self.function, self.derivatives, self.domain = function, derivatives, domain
+        self.named = named
         self._made: dict[int, TapeMoments | None] = {}
         self._windows: dict[int, Windows | None] = {}
         self._steps: dict[int, Steps | None] = {}
@@ -74,7 +79,13 @@ class Tapes:
         """What the function takes its branches by."""
         return switches(self._recorded) if self(0) and self._recorded else []
 
-    @property
+    @cached_property
+    def narrow(self) -> tuple[Array, Array]:
+        """Where it changes smoothly within very little, and for which of the datapoints."""
+        turning = turns(self.turnings[0], self.named) if self.changes else ()
+        return narrow_places(self.changes, self.domain, turning)
+
+    @cached_property
     def changes(self) -> dict[str, list[Switches]]:
         """What it goes from one branch to another by, smoothly."""
         return changes(self._recorded) if self(0) and self._recorded else {}
@@ -85,7 +96,13 @@ class Tapes:
         if order not in self._windows:
             often = tape is not None and tape.single and tape.n > MANY_ROWS
             often = often and len(self.turnings[0]) > MANY_ROWS
-            self._windows[order] = Windows(tape, *self.turnings) if tape and often else None
+            made = None
+            if tape and often:
+                named = turns(np.array(self.named), self.turnings[0])
+                any_of = np.array(named), np.full(len(named), -1)
+                found = zip(self.turnings, self.narrow, any_of, strict=True)
+                made = Windows(tape, *(np.concatenate(parts) for parts in found))
+            self._windows[order] = made
         return self._windows[order]
 
     def steps(self, order: int) -> Steps | None:

@@ -26,7 +26,7 @@ class Steps:
     rows, slopes
         All datapoints on one node of a tape, without and with derivatives.
     places, owners
-        All places where datapoints turn, ascending, and which ones do; shapes (K,).
+        All places where datapoints turn, ascending, and which ones do (-1: any); shapes (K,).
     """
 
     def __init__(
@@ -76,7 +76,8 @@ class Steps:
 
     def _turning(self, place: tuple[int, int]) -> Array:
         """The rows that turn there, and the first one."""
-        return np.union1d(0, self.owners[slice(*place)])
+        owners = np.union1d(0, self.owners[slice(*place)])
+        return np.arange(self.rows.n) if owners[0] < 0 else owners
 
     def _others(
         self, place: tuple[int, int], x: Array, arithmetic: Arithmetic

@@ -5,7 +5,8 @@ the tape of all datapoints between each two would cost their square. So the line
 over. Datapoints that turn nowhere in a window are smooth there: their sums are polynomials,
 looked at in `NODES` points. Those that do turn are handed on to its halves, down to so few that
 they are run themselves. What is not resolved by a polynomial is handed on, too, so that nothing
-rests on where turnings are.
+rests on where turnings are. Where any datapoint may change within very little, all are handed on
+in windows wider than the distance to there.
 
 References
 ----------
@@ -52,11 +53,14 @@ class Windows:
     rows
         All datapoints on one node of a tape.
     places, owners
-        Where datapoints turn, ascending, and which ones do; shapes (K,).
+        Where datapoints turn, or change within very little, and which ones do (-1: any);
+        shapes (K,).
     """
 
     def __init__(self, rows: TapeMoments, places: Array, owners: Array) -> None:
-        self.rows, self.places, self.owners = rows, places, owners
+        order = np.argsort(places, kind="stable")
+        self.rows, self.places, self.owners = rows, places[order], owners[order]
+        places, self._of_any = self.places, np.unique(places[owners < 0])
         self._rule, self._distinct = rule(NODES), np.unique(places)
         beyond = np.spacing(np.abs(places).max())
         self._all = _Window(places[0] - beyond, places[-1] + beyond, np.arange(rows.n), None)
@@ -108,7 +112,9 @@ class Windows:
 
     def _part(self, window: _Window, lower: float, upper: float) -> _Window:
         part = _Window(lower, upper, window.near, None)
-        if upper - lower > self._widest:
+        width = upper - lower
+        first, last = np.searchsorted(self._of_any, [lower - width, upper + width])
+        if width > self._widest or first < last:
             return part
         ends = np.array([lower]), np.array([upper])
         x, offset = (np.ravel(v) for v in nodes_of(*ends, self._rule) if v is not None)
