@@ -13,7 +13,7 @@ import click
 
 from stationary.cli import app
 from stationary.delivery import FAILED, INTERRUPTED, STOP, USAGE, complain, fitted
-from stationary.errors import StationaryError
+from stationary.errors import StationaryError, UnreadableError
 
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         code = app(arguments, standalone_mode=False)
     except StationaryError as error:
         complain(error)
-        code = FAILED
+        code = USAGE if isinstance(error, UnreadableError) else FAILED
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         click.UsageError(fitted(error.format_message(), len("Error: ")), context).show()

@@ -23,6 +23,10 @@ class LandscapeError(StationaryError, ValueError):
     """The landscape or the process, as given, cannot be solved; the message says what to do."""
 
 
+class UnreadableError(LandscapeError):
+    """What was typed cannot be read: on the command line, wrong usage."""
+
+
 class NotFiniteError(LandscapeError):
     """A drift or a variance is not finite at a point inside the domain, or next to one."""
 

@@ -166,6 +166,15 @@ def test_wrong_usage_names_the_option_the_value_and_what_was_meant(run, argument
     assert all(words in err for words in said)
 
 
+@pytest.mark.parametrize("command", ["analyze", "bias", "sweep", "check", "evolve"])
+@pytest.mark.parametrize("option", ["--learning-rate", "--batch-size"])
+def test_what_is_no_number_is_wrong_usage_whichever_the_command(run, command, option):
+    code, _, err = run(command, TWO_MINIMA, option, "fast")
+    assert code == 2
+    assert option in err
+    assert "fast" in err
+
+
 def test_numbers_are_read_however_they_are_typed(run):
     code, out, _ = run("analyze", TWO_MINIMA, "-T", "+5e-2", "-B", "2e0", "--json")
     assert code == 0

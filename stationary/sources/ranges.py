@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, UnreadableError
 from stationary.functions.given import number, typed
 
 MOST_VALUES = 100_000  # in a typed range: more are a slip
 SPACINGS = ("log", "linear")
-Wrong = Callable[[str], LandscapeError]  # of what is wrong with a range
+Wrong = Callable[..., LandscapeError]  # of what is wrong with a range, and its kind
 WAYS = "Give numbers separated by commas, or FROM:TO:COUNT with :log for a constant factor"
 
 
@@ -47,10 +47,12 @@ def values_from(
         How many values there may be.
     """
 
-    def wrong(what: str) -> LandscapeError:
+    def wrong(what: str, kind: type[LandscapeError] = LandscapeError) -> LandscapeError:
         shown = repr(text)
         shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
-        return LandscapeError(f"{option} {shown}: it {what}, as in {example}.")
+        of_file = option.startswith("--set")  # which says what its parameters may be
+        kind = LandscapeError if of_file else kind
+        return kind(f"{option} {shown}: it {what}, as in {example}.")
 
     if not isinstance(text, str) or not text.strip():
         raise wrong(f"is empty. {WAYS}")
@@ -78,7 +80,7 @@ def _real(field: str, wrong: Wrong) -> float:
     value = typed(field)
     if value is None:
         what = f"{field!r:.40} in it" if field else "something that is left out"
-        raise wrong(f"has {what} where a number is needed. {WAYS}")
+        raise wrong(f"has {what} where a number is needed. {WAYS}", UnreadableError)
     if not math.isfinite(value):
         raise wrong(f"holds {field}, but every value must be finite. {WAYS}")
     return value
