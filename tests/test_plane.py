@@ -38,6 +38,7 @@ from stationary.plane.flow import Flow
 from stationary.plane.inside import BORDER, held
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis
+from stationary.plane.product import gibbs
 from stationary.plane.rough import found_on_grid
 from stationary.plane.solve import _require_held, _unresolved
 from stationary.plane.spectral import CUT
@@ -283,11 +284,11 @@ def test_a_sense_of_rotation_is_named_where_it_is_known(unit):
 
 
 def kinetic(force, friction, temperature):
-    """The same as `Kinetic`, for the road that does not know so."""
+    """The same as `Kinetic`, for the road that does not know so: in a box as wide as it may be."""
     return Diffusion(
         lambda x: (x[1], force(x[0]) - friction(x[0]) * x[1]),
         lambda x: ((0 * x[0], 0 * x[0]), (0 * x[0], 2 * temperature * friction(x[0]))),
-        weights=2,
+        domain=((-20, 20), (-20, 20)),
     )
 
 
@@ -2348,3 +2349,24 @@ def test_a_narrow_minimum_of_a_loss_is_found():
     )
     kinds = [e.kind for e in found]
     assert sorted(kinds) == ["saddle", "stable", "stable"]
+
+
+@pytest.mark.parametrize("friction", [0.05, 5.0])
+def test_a_drift_that_is_position_and_velocity_in_a_bath_is_known_as_such(friction):
+    """Written as a `Diffusion`: weak friction was refused after 45 s, strong one took 36 s."""
+
+    def drift(x):
+        q, v = x
+        return v, 4 * q - 4 * q**3 - 0.2 - friction * (1 + q**2) * v
+
+    def variance(x):
+        q, _ = x
+        return (0 * q, 0 * q), (0 * q, 0.4 * friction * (1 + q**2))
+
+    state = end_state(Diffusion(drift, variance, weights=2))
+    assert state.road == "gibbs"
+    exact = end_state(Kinetic(lambda q: 4 * q - 4 * q**3 - 0.2, 1.0, 0.2))
+    assert state.mean() == pytest.approx(exact.mean(), abs=1e-12)
+    assert state.cov() == pytest.approx(exact.cov(), abs=1e-12)
+    warmer = Diffusion(drift, lambda x: (0 * x[0], 0.4 * friction + x[0] ** 2), weights=2)
+    assert gibbs(warmer) is None

@@ -32,6 +32,7 @@ from stationary.states.solve import end_state
 
 RESOLVED = 1e-13  # of log P, what the last coefficients of a panel may be
 SAMPLE = 1000  # positions at which friction is looked at
+ROUNDED = 1e-13  # of the largest value: what differs by less is the same
 ONE_BY_ONE = 40  # values of each coordinate with which it is asked whether the other one matters
 
 
@@ -137,9 +138,12 @@ def gibbs(process: PlaneDiffusion) -> Product | None:
     LandscapeError
         If V does not hold the position.
     """
-    if process.kinetic is None or any(math.isfinite(v) for ends in process.domain for v in ends):
+    if any(math.isfinite(v) for ends in process.domain for v in ends):
         return None
-    force, friction, temperature = process.kinetic
+    bath = process.kinetic or _bath(process)
+    if bath is None:
+        return None
+    force, friction, temperature = bath
     noise: Any = 2 * temperature
     try:
         laws = (
@@ -157,6 +161,38 @@ def gibbs(process: PlaneDiffusion) -> Product | None:
     if not (np.asarray(friction(q)) > 0).all():
         return None  # what moves without friction keeps its energy for ever
     return _joined(laws, "gibbs")
+
+
+def _bath(process: PlaneDiffusion) -> tuple[Any, Any, float] | None:
+    """Force, friction and temperature of a process that is position and velocity, if they are had
+    as far as many points tell: a is 2 T friction, wherever it and the force are."""
+    if process.source is not None or not callable(process.drift):
+        return None
+    box = finite_box(process.domain)
+    x = np.concatenate([lattice(*scattered(box, ONE_BY_ONE)), process.narrow.around(box)], axis=1)
+    q, v = x
+    found, still = process.fields(x), process.fields(np.stack([q, 0 * v]))
+    own, lost = found.a[1, 1], still.f[1] - found.f[1]
+    k = int(np.argmax(np.abs(v)))
+    with np.errstate(all="ignore"):
+        temperature = float(own[k] * v[k] / lost[k] / 2)
+    if not 0 < temperature < math.inf or found.a[0].any():
+        return None
+    pairs = (
+        (found.f[0], v, np.abs(v)),
+        (own, still.a[1, 1], np.abs(own)),
+        (2 * temperature * lost, own * v, 2 * temperature * np.abs(found.f[1])),
+    )
+    if not all((np.abs(p - r) <= ROUNDED * size.max()).all() for p, r, size in pairs):
+        return None
+
+    def force(q: Any) -> Any:
+        return process.drift((q, 0 * q))[1]
+
+    def friction(q: Array) -> Array:
+        return np.asarray(process.fields(np.stack([q, 0 * q])).a[1, 1] / (2 * temperature))
+
+    return force, friction, temperature
 
 
 def _joined(laws: tuple[EndState, ...], road: str = "product") -> Product:
