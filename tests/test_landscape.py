@@ -555,3 +555,18 @@ def test_panels_that_ring_beside_jumps_of_the_noise_are_no_equilibria(seed, side
     found = analyze(Landscape(gradients=slopes, learning_rate=0.3, domain=(-4, 4)))
     assert [e.stable for e in found.equilibria] == [True]
     assert len(found.basins) == 1
+
+
+def test_hypot_of_one_length_has_the_corner_of_its_size():
+    """As a root of a square it had none, and took a minute to be refused."""
+    shifts = (0.0, 0.52, 1.1)
+    hypot, size = (
+        Landscape(
+            losses=lambda w, of=of: [of(w - c) for c in shifts],
+            learning_rate=0.1,
+            domain=(-2, 3),
+        )
+        for of in (lambda x: np.hypot(0, np.hypot(x, 0.0)), np.abs)
+    )
+    x = np.array([-0.5, 0.0, 0.2, 0.52, 0.9, 1.7])
+    assert np.array_equal(hypot.gradient(x), size.gradient(x))

@@ -186,6 +186,9 @@ def _arctan2(y: Any, x: Any) -> Taylor:
 
 
 def _hypot(u: Any, v: Any) -> Taylor:
+    for one, other in ((u, v), (v, u)):
+        if not isinstance(other, Taylor) and np.ndim(other) == 0 and other == 0:
+            return absolute(one)  # with a corner, which a root has not
     u, v = lifted(u, v)
     return smooth("sqrt", square(u) + square(v))
 
