@@ -2334,6 +2334,15 @@ def test_noise_in_a_narrow_spot_is_seen_by_the_curl_test():
     assert not curl_test(process, process.domain).local
 
 
+def test_noise_that_vanishes_in_a_narrow_spot_is_no_local_energy():
+    process = Diffusion(
+        lambda x: (-x[0], -x[1]),
+        lambda x: 1 - np.exp(-((x[0] - 0.3) ** 2 + (x[1] - 0.2) ** 2) / 2e-4),
+        domain=((-4, 4), (-4, 4)),
+    )
+    assert not curl_test(process, process.domain).local
+
+
 def test_a_narrow_minimum_of_a_loss_is_found():
     """Of six datapoints, 1/400 of the domain wide; one that each sees a little elsewhere."""
     angle = np.pi * np.arange(6) / 3

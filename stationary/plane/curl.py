@@ -124,8 +124,11 @@ def curl_test(
     local, even = (bool((np.abs(size - c) <= rounding).all()) for c in (0.0, size[k]))
     narrow = process.narrow.around(box)
     if local and narrow.size:
-        own, rounding = _curls(_in_units(process.fields(narrow, 2), unit))
-        local = bool((own <= rounding).all())
+        beside = _in_units(process.fields(narrow, 2), unit)
+        local = bool((_ratio(beside.a) > 1e-8).all())
+        if local:
+            own, rounding = _curls(beside)
+            local = bool((own <= rounding).all())
     where = None if even and not local else tuple(map(float, x[:, good][:, k]))
     return Curl(local, float(size[k] / unit.prod()), where, noise)
 

@@ -163,6 +163,7 @@ def gibbs(process: PlaneDiffusion) -> Product | None:
     return _joined(laws, "gibbs")
 
 
+@np.errstate(all="ignore")  # where functions overflow far out, nothing is told
 def _bath(process: PlaneDiffusion) -> tuple[Any, Any, float] | None:
     """Force, friction and temperature of a process that is position and velocity, if they are had
     as far as many points tell: a is 2 T friction, wherever it and the force are."""
@@ -174,8 +175,7 @@ def _bath(process: PlaneDiffusion) -> tuple[Any, Any, float] | None:
     found, still = process.fields(x), process.fields(np.stack([q, 0 * v]))
     own, lost = found.a[1, 1], still.f[1] - found.f[1]
     k = int(np.argmax(np.abs(v)))
-    with np.errstate(all="ignore"):
-        temperature = float(own[k] * v[k] / lost[k] / 2)
+    temperature = float(own[k] * v[k] / lost[k] / 2)
     if not 0 < temperature < math.inf or found.a[0].any():
         return None
     pairs = (
