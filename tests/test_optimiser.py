@@ -418,7 +418,9 @@ def test_what_lies_beyond_clipped_stretches_of_the_whole_line_comes_in():
     assert far.error < 1e-12
     assert far.entropy() == pytest.approx(near.entropy(), abs=1e-12)
     assert far.pdf(x) == pytest.approx(near.pdf(x), rel=1e-11)
-    assert "There are 5 one-way gates: all of" in str(analysis)
+    # Alike but for [-18.28, -17.43], [-13.77, -12.26], [-9.19, 0.40], [2.58, 9.63], [12.72, 14.21],
+    # [17.94, 18.70], as a fine grid shows.
+    assert "There are 7 one-way gates: all of" in str(analysis)
 
 
 def test_evolution_with_momentum_says_that_it_has_no_memory():

@@ -352,6 +352,6 @@ def _scan(lower: float, upper: float) -> Array:
     if math.isfinite(upper - lower):
         return np.linspace(lower, upper, SCAN)
     centre = lower if math.isfinite(lower) else upper if math.isfinite(upper) else 0.0
-    half = np.concatenate([np.linspace(0, 16, SCAN // 2), 16 * 2.0 ** (np.arange(1, 161) / 4)])
+    half = np.concatenate([np.linspace(0, 16, SCAN // 2), 16 * 2.0 ** (np.arange(1, 641) / 16)])
     x = centre + np.concatenate([-half[:0:-1], half])
     return np.asarray(x[(x >= lower) & (x <= upper)])
