@@ -249,3 +249,26 @@ def test_many_digits_next_to_a_corner_that_all_have(losses, gradients):
     mean, spread = (v.astype(float) for v in sgd.moments(many.array(x), many))
     assert np.allclose(mean, known.mean(axis=0), rtol=0, atol=1e-14)
     assert np.allclose(spread, known.var(axis=0), rtol=1e-14)
+
+
+def test_branches_of_a_second_layer_are_found_however_close_they_are():
+    """Straight between those of the first: of four in one gap of a scan two were missed."""
+    c, a = np.random.default_rng(5).normal(size=(2, 200, 1))
+    apart, depth = 1e-3, 10.0 ** np.random.default_rng(6).uniform(-7, -4, (200, 1))
+
+    def losses(w):
+        return np.maximum(0, depth - np.minimum(np.abs(w - c), np.abs(w - c - apart))) * a
+
+    sgd = Landscape(losses, domain=(-3, 4), **SGD)
+    both = [x for top in (c, c + apart) for x in (top - depth, top, top + depth)]
+    exact = np.sort(np.concatenate([*both, c + apart / 2]).ravel())
+    assert np.allclose(sgd.corners, exact[(exact > -3) & (exact < 4)], rtol=0, atol=1e-15)
+
+
+def test_the_nearest_of_centres_is_exact_beyond_all_of_them():
+    """It was "not decided" what happens where all gradients are alike."""
+    c = np.random.default_rng(0).normal(size=(2001, 1))
+    nearest = lambda w: np.minimum(np.abs(w - c), np.abs(w - 3 - 0.3 * c))  # noqa: E731
+    state = end_state(Landscape(nearest, domain=(-5, 9), **SGD))
+    assert state.status.name == "CONVERGED"
+    assert state.error < 1e-12

@@ -300,31 +300,58 @@ def _lowest(f: Callable[[Array], Array], low: Array, high: Array) -> tuple[Array
 def turnings(losses: Sequence[Switches], domain: tuple[float, float]) -> tuple[Array, Array]:
     """Where losses take another branch inside a domain, ascending, and which ones do (-1: any).
 
-    Nowhere where these are too many.
+    Nowhere where these are too many. What is straight between places that are known is looked at
+    there alone, so that nothing is missed; the rest in the points of a scan.
     """
-    x = _scan(*domain)
-    curved = [s for s in losses if not s.straight]
-    places, owners = [np.zeros(0)], [np.zeros(0, dtype=int)]
-    if sum(s.count for s in curved) * len(x) > BY_WORK or sum(s.count for s in losses) > MOST_ROWS:
-        return places[0], owners[0]
-    for s in losses:
-        scan = x[[0, -1]] if s.straight else x
-        size = max(1, LASTING // len(scan))
-        for first in range(0, s.count, size):
-            some = np.arange(first, min(first + size, s.count))
-            found = _crossings(
-                partial(s.some, some), partial(_each_of, s, some), (0.0,), scan, MOST_TURNS
-            )
-            if found is None:
-                return places[0], owners[0]
-            places.append(found[0])
-            owners.append(first + found[1] if s.together else np.full(len(found[1]), -1))
-    every, own = np.concatenate(places), np.concatenate(owners)
-    inside = (every > domain[0]) & (every < domain[1])
-    order = np.argsort(every[inside], kind="stable")
-    if not len(order) <= MOST_TURNS:
-        return places[0], owners[0]
-    return every[inside][order], own[inside][order]
+    x, nowhere = _scan(*domain), (np.zeros(0), np.zeros(0, dtype=int))
+    places, owners = nowhere
+    curved = sum(s.count for s in losses if not s.in_pieces or not (s.together or s.straight))
+    if curved * len(x) > BY_WORK or sum(s.count for s in losses) > MOST_ROWS:
+        return nowhere
+    for s in sorted(losses, key=lambda s: s.depth):
+        ends, in_pieces = x[[0, -1]], s.in_pieces and s.together
+        scan = ends if s.straight else x
+        found = _in_pieces(s, places, owners, ends) if in_pieces else _scanned(s, scan)
+        if found is None or len(places) + len(found[0]) > MOST_TURNS:
+            return nowhere
+        own = found[1] if s.together else np.full(len(found[1]), -1)
+        places, owners = np.append(places, found[0]), np.append(owners, own)
+    inside = (places > domain[0]) & (places < domain[1])
+    order = np.argsort(places[inside], kind="stable")
+    return places[inside][order], owners[inside][order]
+
+
+def _in_pieces(s: Switches, places: Array, owners: Array, ends: Array) -> tuple[Array, Array]:
+    """Where functions cross 0, and which do, that are straight between places of their own."""
+    own, shared = owners >= 0, np.append(ends, places[owners < 0])
+    order = np.lexsort([places[own], owners[own]])
+    places, owners = places[own][order], owners[own][order]
+    counts = np.bincount(owners, minlength=s.count)
+    marks = np.full((s.count, len(shared) + counts.max(initial=0)), ends[1])
+    marks[:, : len(shared)] = shared
+    starts = np.cumsum(counts) - counts
+    marks[owners, len(shared) + np.arange(len(owners)) - starts[owners]] = places
+    marks.sort(axis=1)
+    k = np.repeat(np.arange(s.count), marks.shape[1])
+    side = np.sign(s.each(k, marks.ravel())).reshape(marks.shape)
+    k, i = np.nonzero(side[:, :-1] * side[:, 1:] < 0)
+    roots = find_roots(lambda x: s.each(k, x), marks[k, i], marks[k, i + 1])
+    at, j = np.nonzero((side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] < 0))
+    return np.append(roots, marks[at, j + 1]), np.append(k, at)
+
+
+def _scanned(s: Switches, x: Array) -> tuple[Array, Array] | None:
+    """Where others do, as points of a scan show it."""
+    places, owners, size = [], [], max(1, LASTING // len(x))
+    for first in range(0, s.count, size):
+        some = np.arange(first, min(first + size, s.count))
+        rows, each = partial(s.some, some), partial(_each_of, s, some)
+        found = _crossings(rows, each, (0.0,), x, MOST_TURNS)
+        if found is None:
+            return None
+        places.append(found[0])
+        owners.append(first + found[1])
+    return np.concatenate(places), np.concatenate(owners)
 
 
 def _each_of(s: Switches, some: Array, k: Array, x: Array) -> Array:

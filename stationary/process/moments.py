@@ -110,7 +110,7 @@ class Tapes:
         if order not in self._steps:
             tape, slopes = self(order), self(1)
             known = tape is not None and tape.single and slopes is not None and slopes.in_steps
-            known = known and all(s.straight for s in self.switches)
+            known = known and all(s.in_pieces and s.together for s in self.switches)
             made = Steps(tape, slopes, *self.turnings) if tape and slopes and known else None
             self._steps[order] = made
         return self._steps[order]

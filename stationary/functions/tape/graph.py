@@ -155,16 +155,24 @@ class Tape:
             seen |= parts
         return True
 
-    def is_straight(self, index: int) -> bool:
-        """Whether a node is of first degree in the weight, or less, as it is written."""
+    def is_straight(self, index: int, pieces: bool = False) -> bool:
+        """Whether a node is of first degree in the weight, or less, as it is written.
+
+        Or whether it is so in `pieces`, between the places where decisions below it change.
+        """
         waiting, seen = [index], {index}
         while waiting:
             node = self.nodes[waiting.pop()]
-            if not node.by_weight or node.op == "weight":
+            if not node.by_weight or node.op == "weight" or (pieces and node.op in STEPS):
                 continue
-            parts = [i for i in node.args if self.nodes[i].by_weight]
+            chosen = node.args[node.op == "where" :]
+            parts = [i for i in chosen if self.nodes[i].by_weight]
+            turns = pieces and node.op in ("abs", "where", "maximum", "minimum")
+            if node.op == "multiply" and pieces and len(parts) == 2:
+                parts = [i for i in parts if not self.is_stepwise(i)]
             factor = node.op == "multiply" or (node.op == "divide" and parts == [node.args[0]])
-            if node.op not in ("add", "subtract", "negative") and not (factor and len(parts) == 1):
+            summed = turns or node.op in ("add", "subtract", "negative")
+            if not (summed or (factor and len(parts) <= 1)):
                 return False
             waiting += {*parts} - seen
             seen |= {*parts}

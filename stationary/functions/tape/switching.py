@@ -7,6 +7,7 @@ where a = b, e^a where a is largest, 1 / a, log(a) and powers where |a| is small
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import numpy as np
 
@@ -51,10 +52,15 @@ class Switches:
         """The k-th at the weights x, shape (len(k), M)."""
         return rows_at(self._program, self.nodes, self.count, x, k)
 
-    @property
+    @cached_property
     def straight(self) -> bool:
         """Whether they are of first degree in the weight, which is seen as they are written."""
         return all(map(self.tape.is_straight, self.nodes))
+
+    @cached_property
+    def in_pieces(self) -> bool:
+        """Whether they are so between places where other functions change their sign."""
+        return all(self.tape.is_straight(i, pieces=True) for i in self.nodes)
 
     def each(self, k: Array, x: Array) -> Array:
         """The k-th at the weights x, shapes (M,)."""
@@ -64,6 +70,11 @@ class Switches:
             if x.ndim > 1:  # of several weights
                 return np.asarray(Plan(self.tape, self.nodes, x).run()[k, np.arange(len(k))])
         return np.asarray(self(x)[k, np.arange(len(x))])
+
+    @property
+    def depth(self) -> int:
+        """More than that of those on which they depend."""
+        return max(max(self.tape.nodes[i].args, default=i) for i in self.nodes)
 
 
 def switches(recording: Recording) -> list[Switches]:
