@@ -1728,3 +1728,18 @@ def test_the_sign_of_a_batch_is_as_often_positive_as_it_is_in_all_batches():
     chain = exact_chain(landscape)
     assert chain.mean() == pytest.approx(law @ w, abs=1e-12)
     assert chain.std() == pytest.approx(np.sqrt(law @ (w - law @ w) ** 2), abs=1e-12)
+
+
+def test_what_a_narrow_pit_throws_around_the_domain_is_not_cut():
+    """Its steps are 40 times as long as the domain, which is filled from end to end."""
+    pit, noise = lambda w: np.exp(-(((w + 0.923) / 1.3e-3) ** 2)), (-1.0, 0.2, 1.3)
+    landscape = Landscape(
+        losses=lambda w: [np.abs(w - c) + 0.1 * (w - c) ** 2 - (1 + c / 4) * pit(w) for c in noise],
+        learning_rate=0.07,
+        domain=(-4, 4),
+        initial=-2.5,
+    )
+    chain = exact_chain(landscape, cells=256)
+    (part,) = chain.components
+    assert part.interval == (-4, 4)
+    assert chain.folded > 0

@@ -182,6 +182,11 @@ class Batches:
         )
 
     @cached_property
+    def places(self) -> Array:
+        """Points between which lies what is narrow, ascending."""
+        return np.unique(np.asarray(self.landscape.diffusion().breakpoints, dtype=float))
+
+    @cached_property
     def _nodes(self) -> Array:
         return gauss(self.nodes)[0]
 

@@ -260,6 +260,9 @@ def ends_of(landscape: Landscape) -> tuple[str, str]:
     return low, high
 
 
+BETWEEN = 4  # parts of a gap between two points that are known, at whose ends it is looked
+
+
 def turned_back(
     least: Any, most: Any, lower: float, upper: float, ends: tuple[str, str]
 ) -> tuple[Any, Any]:
@@ -271,7 +274,12 @@ def turned_back(
 
 def looked_at(batches: Batches, low: float, high: float) -> Array:
     """Points of an interval at which it is asked where steps lead: fewer where that is dear."""
-    return np.linspace(low, high, 257 if batches.exact else 65)
+    w = np.linspace(low, high, 257 if batches.exact else 65)
+    known = batches.places
+    known = known[(low < known) & (known < high)]
+    if not 1 < len(known) <= BETWEEN * len(w):
+        return np.union1d(w, known[:1])
+    return np.union1d(w, np.linspace(known[:-1], known[1:], BETWEEN + 1).ravel())
 
 
 def covered(batches: Batches, low: float, high: float) -> tuple[float, float]:
