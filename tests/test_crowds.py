@@ -202,7 +202,8 @@ def test_a_jump_of_the_loss_is_told_among_thousands_of_panels():
     assert any("jumps by 1 near w = 0.5" in note for note in state.notes)
 
 
-def beside(kind, c, y, n=1500):
+def beside(kind, c, y):
+    n = len(c)
     one, few = (np.where(np.arange(n)[:, None] % k == 3, 1.0, 0.0) for k in (n, 300))
     p = float(c[5, 0]) + {"close": 1e-9, "bent": 1e-7}.get(kind, 0.1)
     return p, {
@@ -218,7 +219,7 @@ def beside(kind, c, y, n=1500):
 @pytest.mark.parametrize("kind", ["close", "bent", "shared", "one", "few", "named"])
 def test_what_is_narrow_is_seen_among_many_corners(kind):
     """Polynomials in 20 points went past it: a mean of gradients was off by 0.8."""
-    c, y = np.random.default_rng(5).normal(size=(2, 1500, 1))
+    c, y = np.random.default_rng(5).normal(size=(2, 5000 if kind == "few" else 1500, 1))
     p, narrow = beside(kind, c, y)
     named = (p,) if kind == "named" else ()
     losses = lambda w: np.abs(w - c) + narrow(w)  # noqa: E731

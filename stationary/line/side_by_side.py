@@ -53,7 +53,8 @@ def side_by_side(diffusion: Diffusion, searches: Iterable[Search[T]]) -> list[T]
         """To as many at once as are evaluated well; where one fails, to each half."""
         _, arithmetic, slope = group[0][1]
         sizes = [len(ask.points) for _, ask in group]
-        if len(group) > 1 and sum(sizes) * diffusion.cost > IN_DIGITS:
+        dear = arithmetic is not DOUBLE and sum(sizes) * diffusion.cost > IN_DIGITS
+        if len(group) > 1 and dear:
             return by_halves(group)
         x = np.concatenate([arithmetic.array(ask.points) for _, ask in group])
         try:

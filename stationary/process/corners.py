@@ -38,7 +38,7 @@ NOTHING = 1e-6  # of a bump: beyond it is where it was
 FEW, BETWEEN = 64, 17  # corners, between each two of which there are as many points more
 LEAST = 1e-12  # of what is looked over: narrower is the smallest that was found of what is 0
 GRAINS = 1024  # spacings of doubles: what is narrower has no shape
-MOST_NARROW = 4096  # functions of one kind in which narrow places are looked for
+MOST_NARROW = 4096  # functions of one kind, in which narrow places are looked for for the panels
 NARROW = 4  # gaps of the scan, within which what changes by 1 may be missed by panels
 # Changes from which on little is left: e^-40 and 1 - erf(9) are nothing, 2^-6 is seen by panels.
 GONE = {"crossed": 40.0, "passed": 9.0, "largest": 40.0, "smallest": 6.0}
@@ -170,18 +170,22 @@ def _is_cusp(function: Function, x: Array, around: Array) -> Array:
 
 
 def narrow_places(
-    found: Mapping[str, Sequence[Switches]], domain: tuple[float, float], turning: Sequence[float]
+    found: Mapping[str, Sequence[Switches]],
+    domain: tuple[float, float],
+    turning: Sequence[float],
+    most: int = MOST_NARROW,
 ) -> tuple[Array, Array]:
     """Points inside a domain between which panels see all that changes within very little.
 
     And which datapoints do (-1: any). By what they are functions of, which itself is as wide as one
     likes: where that is `crossed`, largest or smallest, and at distances from there within which
-    they change. Between neighbours of few `turning` points it is looked closely.
+    they change. Between neighbours of few `turning` points it is looked closely. Not of more than
+    `most` functions of one kind.
     """
     x, few = _scan(*domain), turning if len(turning) <= FEW else ()
     between = np.ravel(np.linspace(few[:-1], few[1:], BETWEEN)) if few else np.zeros(0)
     coarse, x = np.union1d(x[::COARSE], between), np.union1d(x, between)
-    groups = [(how, s) for how, some in found.items() for s in some if s.count <= MOST_NARROW]
+    groups = [(how, s) for how, some in found.items() for s in some if s.count <= most]
     each = [_narrow(s, how, coarse, x) for how, s in groups]
     places, owners = np.concatenate([np.zeros((2, 0)), *each], axis=1)
     inside = (places > domain[0]) & (places < domain[1])

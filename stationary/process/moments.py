@@ -29,7 +29,13 @@ from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
 from stationary.numbers.cost import CACHE, SHARED
 from stationary.numbers.elementary import arithmetic_of, magnitude, to_float
-from stationary.process.corners import narrow_places, turnings, turns
+from stationary.process.corners import (
+    MOST_NARROW,
+    MOST_ROWS,
+    narrow_places,
+    turnings,
+    turns,
+)
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
 
@@ -83,7 +89,9 @@ class Tapes:
     def narrow(self) -> tuple[Array, Array]:
         """Where it changes smoothly within very little, and for which of the datapoints."""
         turning = turns(self.turnings[0], self.named) if self.changes else ()
-        return narrow_places(self.changes, self.domain, turning)
+        # Among very many corners polynomials of windows may go past what panels see.
+        most = MOST_ROWS if len(self.turnings[0]) > MANY_ROWS else MOST_NARROW
+        return narrow_places(self.changes, self.domain, turning, most)
 
     @cached_property
     def changes(self) -> dict[str, list[Switches]]:
