@@ -44,7 +44,7 @@ DIGIT_STEP = 128  # digits are added by as many, so that few arithmetics are mad
 MORE_DIGITS = (40, 400)  # of a function as it is written, where doubles tell it from its recording:
 # then as many as 1 + e^z has that is no 1, though e^z has hardly any double
 BRANCHED = 21  # more points at which a function with branches is held against its recording
-MANY_ROWS = 128  # datapoints, and turnings of theirs, from which on windows gain anything
+MANY_ROWS = 128  # datapoints, and turnings, from which on windows and steps gain anything
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
 
 
@@ -116,10 +116,11 @@ class Tapes:
     def steps(self, order: int) -> Steps | None:
         """What gives the moments in many digits, where slopes are steps between known places."""
         if order not in self._steps:
-            tape, slopes = self(order), self(1)
-            known = tape is not None and tape.single and slopes is not None and slopes.in_steps
-            known = known and all(s.in_pieces and s.together for s in self.switches)
-            made = Steps(tape, slopes, *self.turnings) if tape and slopes and known else None
+            tape, made = self(order), None
+            slopes = self(1) if tape is not None and tape.single and tape.n > MANY_ROWS else None
+            known = all(s.in_pieces and s.together for s in self.switches)
+            if tape and slopes and slopes.in_steps and known:
+                made = Steps(tape, slopes, *self.turnings)
             self._steps[order] = made
         return self._steps[order]
 
