@@ -142,6 +142,9 @@ def network(form, act=lambda z: np.maximum(z, 0)):
     }
     entropies = {
         "rows": lambda w: np.log(np.exp(logits(w)).sum(axis=1)) - logits(w)[row, c],
+        "counted from the last": lambda w: (
+            np.log(np.exp(logits(w)).sum(axis=1)) - logits(w)[row, c - 3]
+        ),
         "along": lambda w: (
             np.log(np.exp(logits(w)).sum(axis=1))
             - np.take_along_axis(logits(w), c[:, None, None], axis=1)[:, 0]
@@ -184,7 +187,7 @@ def test_corners_of_a_network_are_known_however_its_arrays_are_laid_out(form):
     assert abs(state.mean() - known.mean()) <= state.mean_error + known.mean_error + 1e-14
 
 
-@pytest.mark.parametrize("form", ["rows", "along", "one hot", "largest"])
+@pytest.mark.parametrize("form", ["rows", "counted from the last", "along", "one hot", "largest"])
 def test_classes_may_be_an_axis(form):
     sgd, plain = (Landscape(network(f), domain=(-3, 4), **SGD) for f in (form, "classes"))
     assert set(sgd.corners) >= set(plain.corners)
@@ -273,3 +276,32 @@ def test_the_nearest_of_centres_is_exact_beyond_all_of_them():
     state = end_state(Landscape(nearest, domain=(-5, 9), **SGD))
     assert state.status.name == "CONVERGED"
     assert state.error < 1e-12
+
+
+def test_moments_of_many_weights_far_from_0_and_of_gradients_that_are_nearly_alike():
+    c, a = np.random.default_rng(8).normal(size=(2, 500, 1))
+    far = Landscape(
+        lambda w: np.maximum(0, a * (w - 1e6 - c)) ** 2, domain=(1e6 - 3, 1e6 + 4), **SGD
+    )
+    alike = Landscape(lambda w: (1 + 1e-7 * a) * w + 1e-7 * np.abs(w - c), domain=(-3, 4), **SGD)
+    for sgd, tolerance in ((far, 1e-12), (alike, 1e-8)):
+        x = np.linspace(*sgd.domain, 6000)
+        few = [sgd.moments(part) for part in np.array_split(x, 120)]
+        for found, known in zip(sgd.moments(x), zip(*few, strict=True), strict=True):
+            assert np.allclose(found, np.concatenate(known), rtol=tolerance, atol=0)
+
+
+def test_many_digits_of_steps_and_of_what_all_share():
+    c = np.random.default_rng(9).normal(size=300)
+    x, many = 0.3, many_digits(40)
+    sgd = Landscape(
+        lambda w: np.abs(w - c[:, None]) + 0.25 * w**2 + 0.5 * np.abs(w - 0.1),
+        domain=(-3, 3),
+        **SGD,
+    )
+    (mean,), (spread,) = sgd.moments(many.array(np.array([x])), many)
+    steps = int(np.sign(x - c).sum())
+    with mp.workdps(50):
+        exact = mp.mpf(steps) / 300 + mp.mpf(x) / 2 + mp.mpf(1) / 2
+        assert abs(mp.mpf(str(mean)) - exact) < mp.mpf(10) ** -37
+        assert abs(mp.mpf(str(spread)) - 1 + (mp.mpf(steps) / 300) ** 2) < mp.mpf(10) ** -37

@@ -118,7 +118,7 @@ class Tapes:
         if order not in self._steps:
             tape, made = self(order), None
             slopes = self(1) if tape is not None and tape.single and tape.n > MANY_ROWS else None
-            known = all(s.in_pieces and s.together for s in self.switches)
+            known = all(s.in_pieces and (s.together or s.straight) for s in self.switches)
             if tape and slopes and slopes.in_steps and known:
                 made = Steps(tape, slopes, *self.turnings)
             self._steps[order] = made
