@@ -22,6 +22,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import ROUNDING
 from stationary.numbers.cost import MEMORY
+from stationary.numbers.threads import one_thread
 
 TILTS = 28  # on either side of the mean
 FARTHEST = 60.0  # standard deviations of the sum that the last of them would move a normal law by
@@ -75,6 +76,7 @@ def nodes_of(g: Array, batch: int, replacement: bool, count: int, *, refined: bo
     return found
 
 
+@one_thread
 def roughness(
     g: Array, nodes: Array, p: Array, batch: int, replacement: bool, kept: float
 ) -> float:

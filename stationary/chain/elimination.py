@@ -23,6 +23,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.links import Links
 from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.threads import one_thread
 
 UNDERFLOW = 1e-305  # below this 5e-324, the distance of doubles there, costs digits
 BLOCK = 32  # states of a block, at least, for products of matrices to be worth it;
@@ -75,6 +76,7 @@ class Elimination:
         False where a state is left for others less often than doubles hold.
     """
 
+    @one_thread
     def __init__(self, links: Links, leaving: Array, towards: int = 0) -> None:
         self.n, self.last, self.sound = links.n, towards, True
         waiting = blocks_of(links, towards)[::-1]
@@ -121,6 +123,7 @@ class Elimination:
         shape = rows.stop - rows.start, columns.stop - columns.start
         return np.ndarray(shape, float, self.band, 8 * first, (8 * self.stride, 8))
 
+    @one_thread
     @np.errstate(all="ignore")
     def solved(self, source: Array) -> Array:
         """log of x = P x + source, (n,), of the log of a source; as it is where doubles hold it."""
@@ -145,6 +148,7 @@ class Elimination:
             x[own] = _log_sums(into, inverse.T)
         return np.asarray(x)
 
+    @one_thread
     def log_stationary(self) -> Array:
         """log of the stationary vector of an irreducible chain that is never left, shape (n,)."""
         x = np.zeros(self.n)

@@ -22,6 +22,7 @@ from stationary.aliases import Array
 from stationary.chain.elimination import Elimination, blocks_of
 from stationary.chain.links import Links
 from stationary.errors import ConvergenceError
+from stationary.numbers.threads import one_thread
 
 # In nanoseconds: the elimination of a block, for each product and for itself; cycles.
 PRODUCT, OVERHEAD = 0.25, 6e4
@@ -146,6 +147,7 @@ class _Level:
         return between, top + np.log(total)
 
 
+@one_thread
 def _by_levels(chain: Links, x: Array, settled: float, cycles: int) -> Array | None:
     off = (chain.rows != chain.columns) & (chain.values > 0)
     n, parts = chain.n, (chain.rows[off], chain.columns[off], chain.values[off])

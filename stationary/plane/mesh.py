@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from stationary.aliases import Array
 from stationary.numbers.cost import SHARED
+from stationary.numbers.threads import one_thread
 
 RULE = 12  # Gauss points in a panel for each direction
 # Of P in a panel, what its last coefficients may be: a rule of Gauss squares that, to 1e-13. The
@@ -43,6 +44,7 @@ class Basis:
         """(n, n): values at the nodes -> coefficients of P_k."""
         return np.asarray(np.linalg.inv(legendre.legvander(self.nodes, self.degree)))
 
+    @one_thread
     def at(self, t: Array) -> Array:
         """(len(t), n): values at the nodes -> values at t."""
         return np.asarray(legendre.legvander(t, self.degree) @ self.to_legendre)

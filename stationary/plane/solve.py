@@ -10,6 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError, Status
 from stationary.numbers.arithmetic import SAME
+from stationary.numbers.threads import one_thread
 from stationary.plane import closed
 from stationary.plane.apart import Apart
 from stationary.plane.balance import balanced
@@ -59,6 +60,7 @@ UNRESOLVED = (
 )
 
 
+@one_thread
 def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     """The end state of a process with two weights.
 
@@ -150,10 +152,8 @@ def _around(
     at("balance")
     ways = (*solved.others, ("balance", balanced(diffusion, density)))
     at("")
-    return PlaneState(
-        diffusion, diffusion, density, ways, equilibria, tested, solved.road,
-        notes=_notes(diffusion, density, equilibria),
-    )  # fmt: skip
+    more, road = _notes(diffusion, density, equilibria), solved.road
+    return PlaneState(diffusion, diffusion, density, ways, equilibria, tested, road, notes=more)
 
 
 def _around_all(
@@ -162,8 +162,7 @@ def _around_all(
     """On a box that goes as far out around attractors that hold little as around the others."""
     stable = positions(equilibria, "stable")
     if not _holds(rough, stable):
-        some = [e for e in equilibria if e.attracts]
-        box = joined(rough.box, around(diffusion, some, CUT))
+        box = joined(rough.box, around(diffusion, [e for e in equilibria if e.attracts], CUT))
         return on_box(diffusion, box, rough.peak, stable, True)
     lowest = float(rough.nearest(stable).max(initial=0.0))
     if not 1 < lowest < HIGH:

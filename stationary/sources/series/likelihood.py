@@ -26,6 +26,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.interpolation import Spline
+from stationary.numbers.threads import one_thread
 from stationary.progress import at
 from stationary.sources.series.chain import LEAST, Cells, Chain
 from stationary.sources.series.chart import Chart, Even, chart_of
@@ -88,6 +89,7 @@ class Fitted:
         return total - sum(float(np.log(self.chart.q(v)[0]).sum()) for v in x) / 2
 
 
+@one_thread
 def fitted(runs: Runs) -> Fitted:
     """The diffusion under which the steps of the series are most likely.
 

@@ -1,0 +1,82 @@
+"""Small matrices are left to one thread, and what was set before is set again."""
+
+import threading
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from stationary import Diffusion, Landscape, end_state, exact_chain, fit
+from stationary.numbers.threads import one_thread
+
+
+def threads():
+    return {found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"}
+
+
+@pytest.fixture
+def two_threads():
+    with threadpool_limits(2, user_api="blas"):
+        if threads() != {2}:
+            pytest.skip("no threads of BLAS can be set here")
+        yield
+
+
+def chain():
+    centres = np.linspace(-1, 1, 5)[:, None]
+    exact_chain(Landscape(lambda w: (w - centres) ** 2 / 2 + np.cos(w), learning_rate=0.1))
+
+
+def plane():
+    box = ((-3, 3), (-3, 3))
+    end_state(Diffusion(lambda x: np.array([x[1] - x[0] ** 3, -x[0] - x[1]]), 0.3, domain=box))
+
+
+def series():
+    x = [0.0]
+    for step in np.random.default_rng(1).normal(size=300):
+        x.append(0.9 * x[-1] + step)
+    fit(np.array(x), dt=0.1)
+
+
+@pytest.mark.parametrize(("work", "small"), [(chain, "inv"), (plane, "lstsq"), (series, "lstsq")])
+def test_what_solves_small_systems_takes_one_thread(two_threads, monkeypatch, work, small):
+    solve, seen = getattr(np.linalg, small), []
+
+    def watched(*given, **options):
+        seen.append(threads())
+        return solve(*given, **options)
+
+    monkeypatch.setattr(np.linalg, small, watched)
+    work()
+    assert seen
+    assert all(found == {1} for found in seen)
+    assert threads() == {2}
+
+
+def test_of_two_at_once_the_first_gives_threads_back(two_threads):
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with one_thread:
+            inside.set()
+            leave.wait(10)
+
+    at_work = threading.Thread(target=other)
+    with one_thread:
+        with one_thread:
+            at_work.start()
+            assert inside.wait(10)
+        assert threads() == {1}
+    assert threads() == {2}
+    with one_thread:
+        leave.set()
+        at_work.join()
+        assert threads() == {1}
+    assert threads() == {2}
+
+
+def test_threads_are_given_back_after_an_error(two_threads):
+    with pytest.raises(ZeroDivisionError), one_thread:
+        1 / 0  # noqa: B018
+    assert threads() == {2}
