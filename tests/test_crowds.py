@@ -305,3 +305,27 @@ def test_many_digits_of_steps_and_of_what_all_share():
         exact = mp.mpf(steps) / 300 + mp.mpf(x) / 2 + mp.mpf(1) / 2
         assert abs(mp.mpf(str(mean)) - exact) < mp.mpf(10) ** -37
         assert abs(mp.mpf(str(spread)) - 1 + (mp.mpf(steps) / 300) ** 2) < mp.mpf(10) ** -37
+
+
+def test_many_datapoints_are_asked_for_at_few_weights():
+    centres, asked = np.random.default_rng(1).normal(size=(3000, 1)), []
+
+    def losses(w):
+        if type(w) is np.ndarray and w.dtype == float:
+            asked.append(w.size)
+        return np.logaddexp(0, centres * w)
+
+    state = end_state(Landscape(losses, learning_rate=0.5, batch_size=8, domain=(-2, 6)))
+    assert state.error < 1e-12
+    assert len(asked) <= 5  # it is recorded, and tried in other numbers
+
+
+def test_losses_with_branches_are_looked_at_for_jumps():
+    jump = np.where(np.arange(2100) < 2000, 0.0, 1.0)[:, None]
+    centres = np.linspace(-1, 1, 2100)[:, None]
+    landscape = Landscape(
+        lambda w: (w - centres) ** 2 / 2 + jump * (w > 0.3), learning_rate=0.1, domain=(-2, 2)
+    )
+    assert any(
+        "the mean loss jumps by 0.0476 near w = 0.3" in n for n in end_state(landscape).notes
+    )

@@ -127,13 +127,17 @@ class Written:
         return self
 
     @classmethod
-    def derived(cls, losses: Written, x: Array, count: int | None = None) -> Written:
+    def derived(
+        cls, losses: Written, x: Array, count: int | None = None, plain: Array | None = None
+    ) -> Written:
         """The derivatives of losses, which run in any arithmetic.
 
-        With a `count` of datapoints they have been recorded, and are not tried again.
+        With a `count` of datapoints they have been recorded, and are not tried again; `plain` are
+        the losses at x, where these are known.
         """
         self = cls(derivative(losses), losses.name, losses.where, rows=True)
-        (plain,) = evaluate(losses, x)
+        if plain is None:
+            (plain,) = evaluate(losses, x)
         losses.count = 1 if plain.ndim == 1 else len(plain)
         self.count = losses.count if count is None else count
         for i in (slice(3, 1, -1), slice(1)):

@@ -293,11 +293,18 @@ class Landscape(Losses, metaclass=BySpace):
             ),
             cost=self._costs[0],
             cost_of_many=self._costs[1],
-            scan_panels=64 if self.datapoints <= MANY or known is not None else 32,
+            scan_panels=self._scan_panels,
             notes=notes,
             rounding=(self.written.rounding, self.written.rounding),
             settled=True,
         )
+
+    @property
+    def _scan_panels(self) -> int:
+        """Fewer of many datapoints, and yet fewer where a recording knows what is narrow."""
+        if self.known is not None or self.datapoints <= MANY:
+            return 64
+        return 32 if self.tapes(0) is None else 16
 
     @property
     def _costs(self) -> tuple[int, int]:

@@ -93,6 +93,11 @@ class Losses(Settings):
         ]
         return np.concatenate([m for m, _ in pairs]), np.concatenate([s for _, s in pairs])
 
+    @property
+    def may_jump(self) -> bool:
+        """Whether losses may jump where no gradient shows it: not where they take no branches."""
+        return self.losses is not None and (self.tapes(0) is None or bool(self.tapes.switches))
+
     def loss_rounding(self, w: Array, reach: Array) -> Array | None:
         """The error of the mean loss at w by its rounding, as it shows `reach` around these."""
         known = self.mean_loss(w)
@@ -164,7 +169,9 @@ class Losses(Settings):
         losses, tape = Written(self.losses, "losses", self.name, rows=True), self.tapes(0)
         values = evaluate(losses, x, order=int(tape is None))[0]
         self._check_finite("losses", x, self._losses_at(x, values))
-        return Written.derived(losses, x, None if tape is None else tape.n)
+        if tape is None:
+            return Written.derived(losses, x)
+        return Written.derived(losses, x, tape.n, values)
 
     @cached_property
     def tapes(self) -> Tapes:

@@ -128,7 +128,7 @@ class Tapes:
         if order not in self._made:
             recording = None
             if self.function is not None and (not order or self(0) is not None):
-                probe = probe_points(*self.domain)
+                probe = probe_points(*self.domain) if not order else None  # its values are known
                 recording = _recorded(self.function, self.derivatives + order, probe)
             made = None if recording is None else TapeMoments(recording, self.derivatives)
             self._made[order] = made
@@ -269,10 +269,12 @@ class GradientMoments:
                 tried[here] = more.digits
 
 
-def _recorded(function: Function, order: int, probe: Array) -> Recording | None:
-    """A recording that gives what the function gives, or None."""
+def _recorded(function: Function, order: int, probe: Array | None) -> Recording | None:
+    """A recording that gives what the function gives, at a probe if there is one, or None."""
     try:
         recording = record(function, order)
+        if probe is None:
+            return recording
         if any(node.op in STEPS for node in recording.tape.nodes):  # what differs here and there
             probe = np.union1d(probe, np.linspace(probe.min(), probe.max(), BRANCHED))
         values = rows_of(recording, 0, probe)

@@ -104,7 +104,7 @@ def jumps(landscape: Landscape, parts: Partition) -> Iterator[str]:
     The mean gradient, integrated over each panel, must give the difference of the mean losses.
     """
     for found in (piece.sampling for piece in parts.pieces):
-        if found.arithmetic is DOUBLE and landscape.rule.linear:
+        if found.arithmetic is DOUBLE and landscape.rule.linear and landscape.may_jump:
             yield from _jump(landscape, found)
 
 
