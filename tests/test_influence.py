@@ -279,6 +279,33 @@ def test_the_mean_of_two_wells_that_are_hardly_told_apart_is_not_taken_to_be_lin
     assert single.standard_errors.masses == pytest.approx((0.0,), abs=1e-9)
 
 
+@pytest.mark.parametrize("narrow", [2.0, 8.0])
+def test_standard_errors_do_not_depend_on_where_noise_has_died_out(narrow):
+    """What rounding left of P out there was divided by the noise: 7e11 for 0.087, or overflows."""
+
+    def of(end):
+        return analyze(
+            Landscape(gradients=lambda w: w + w**3 - SHIFTS[:, None] * np.exp(-narrow * w * w),
+                      learning_rate=0.02, domain=(-end, end), sample=True), chain=False
+        ).standard_errors  # fmt: skip
+
+    far, near = of(4), of(1)
+    for name in ("mean", "std", "entropy", "log_densities"):
+        assert getattr(far, name) == pytest.approx(getattr(near, name), rel=1e-3)
+    assert far.quantiles[0.5] == pytest.approx(near.quantiles[0.5], rel=1e-2)
+
+
+def test_the_entropy_has_a_standard_error_where_the_density_is_zero():
+    """Between two stretches on which all gradients are clipped log P is -inf: it was nan."""
+    wells = ((1.08, -0.04), (1.33, -0.15), (0.5, -0.03))
+    found = analyze(
+        Landscape(losses=lambda w: [0.05 * w**2 - d * np.exp(-(((w + 1 - x) / 0.16) ** 2))
+                                    for d, x in wells],
+                  learning_rate=0.1, clip=1.5, domain=(-1.2, 0), sample=True), chain=False
+    )  # fmt: skip
+    assert found.standard_errors.entropy == pytest.approx(0.08, abs=0.005)
+
+
 def test_the_influence_of_interpolated_datapoints_is_told_by_their_values_at_the_knots():
     own = landscape(weight_decay=0.1)
     w = np.linspace(-3, 3, 41)

@@ -1,5 +1,6 @@
 """Weight decay, label noise, clipping, signs and momentum: against closed forms and each other."""
 
+import contextlib
 import itertools
 import json
 import math
@@ -407,6 +408,17 @@ def test_stretches_on_which_all_are_clipped_are_found_as_they_are(losses, clip):
     assert (inside == without).all()
     # The variance goes as the square of the distance, and so the drift decides alone.
     assert {s.end.feller.name for p in points for s in p.sides} <= {"EXIT", "ENTRANCE"}
+
+
+def test_gradients_that_reach_their_clip_at_an_end_are_refused_by_name_or_solved():
+    """At -5 all are 0.1 w = -0.5 = clip: looked at in many digits, it was a TypeError."""
+    wells = ((1.42, -0.28), (1.4, -0.03), (0.63, -0.05))
+    landscape = Landscape(
+        losses=lambda w: [0.05 * w**2 - d * np.exp(-(((w + 1 - x) / 0.67) ** 2)) for d, x in wells],
+        learning_rate=0.1, clip=0.5, domain=(-5, 5),
+    )  # fmt: skip
+    with contextlib.suppress(LandscapeError):
+        end_state(landscape)
 
 
 def test_what_lies_beyond_clipped_stretches_of_the_whole_line_comes_in():

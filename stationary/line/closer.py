@@ -112,7 +112,7 @@ class Look:
                 if outside_right is not None:
                     right = yield from self.variance.edge(outside_right, high)
                 if right - left <= CLOSEST * self.variance.whole:
-                    left = right = next(roundest(left, right))  # rounding makes it a stretch
+                    left = right = next(roundest(float(left), float(right)))  # made by rounding
                 return Zero(left, right, self.variance.exact)
         return None
 

@@ -236,16 +236,17 @@ def _as_sampled(found: Sampling, side: int) -> Exponents:
     potential, variance = (h * distance * chart.sign).mean(axis=0), (ell[-1] - ell[0]) / across
     cut_h, cut_ell = (t[pick].astype(float) for t in found.samples.tails)
     of_slope = 2 * cut_ell / np.abs(across)
-    of_drift = of_slope + 2 * cut_h / np.maximum(np.abs(h).max(axis=0), TINY) / np.abs(across)
     shift = np.zeros(2)
     if found.diffusion.is_rounded and found.diffusion.exact_ends[side] is not None:
         # A zero of the variance that was found is where a zoom came to its end.
         shift = 64 * found.diffusion.grain * abs(float(chart.anchor)) / distance.min(axis=0)
-    errors = (
-        cut_h * distance.max(axis=0) + shift * np.abs(potential),
-        of_slope + shift * np.abs(variance),
-        of_drift + shift * np.abs(np.where(np.isfinite(slopes), slopes, 0)),
-    )
+    with np.errstate(invalid="ignore"):  # drifts are inf where a variance underflows
+        of_drift = of_slope + 2 * cut_h / np.maximum(np.abs(h).max(axis=0), TINY) / np.abs(across)
+        errors = (
+            cut_h * distance.max(axis=0) + shift * np.abs(potential),
+            of_slope + shift * np.abs(variance),
+            of_drift + shift * np.abs(np.where(np.isfinite(slopes), slopes, 0)),
+        )
     of_potential, of_variance, of_f = (3 * float(e.max()) for e in errors)  # of 2 last - before
     return Exponents(
         potential=potential,

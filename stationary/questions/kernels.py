@@ -23,10 +23,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.arithmetic import DOUBLE, TINY
 from stationary.states.distribution import EndState
 
 ORDER = 8  # Gauss nodes on a panel
+NOTHING = -1e300  # log P where there is nothing, so that it has differences
+ROUNDING = 1e-9  # of a measure, below which all of it is 0: 1e-16 a point, of some 1e4 points
 
 
 def refusal(state: EndState) -> str | None:
@@ -51,8 +53,9 @@ class Points:
         self.marks = np.unique([*places, *edges])
         self.x, self.dx = _points(state, np.array(places), self.marks)
         self.every = np.append(self.x, self.marks)
-        self.log_p = state.logpdf(self.x)
-        self.f, self.a = state.diffusion.coefficients(self.x)
+        self.log_p = _log_p(state, self.x)
+        self.f, a = state.diffusion.coefficients(self.x)
+        self.a = np.maximum(a, TINY)  # 0 far out, where P is, too
         self.power = 1 - state.diffusion.convention.value
         self.phi = self.log_p + self.power * np.log(self.a)
 
@@ -61,11 +64,17 @@ class Points:
     ) -> Array:
         """The change int dPhi measure - int dlog(a) density; both have parts `at` marks, too."""
         of_h, of_log_a = mass_above(measure, self.dx), -density * self.dx
+        below, parts = mass_below(measure, self.dx), [p for p, _ in at.values()]
         found = np.zeros((2, len(self.every)))
         for mark, (of_phi, on_mark) in at.items():
             of_h = of_h + of_phi * (self.x < mark)
+            below = below + of_phi * (self.x >= mark)
             if on_mark:
                 found += self.at(mark, 0.0, -on_mark / self.coefficients(mark)[1])
+        size = np.abs(measure) @ self.dx + np.abs(parts).sum()
+        if abs(measure @ self.dx + sum(parts)) < ROUNDING * size:
+            # All is 0, so that the rounding of one side is not left where P is 0: a is, too.
+            of_h = np.where(np.abs(below) < np.abs(of_h), -below, of_h)
         of_h = of_h * self.dx
         # d(2 f / a) = 2 df / a - (2 f / a) da / a
         found[0, : len(self.x)] = 2 * of_h / self.a
@@ -146,6 +155,11 @@ class Points:
         return nu, z, changes
 
 
+def _log_p(state: EndState, x: Array) -> Array:
+    """log P, with a number for what is below all doubles."""
+    return np.maximum(state.logpdf(x), NOTHING)
+
+
 def _points(state: EndState, places: Array, edges: Array) -> tuple[Array, Array]:
     """Gauss points on panels that are fine where the density is, and between the places."""
     c = state.components[0]
@@ -155,7 +169,7 @@ def _points(state: EndState, places: Array, edges: Array) -> tuple[Array, Array]
     whole = whole[np.concatenate([[True], np.diff(whole) > 1e-13 * np.abs(whole[1:])])]
     least = state.logpdf(places).min() - 750  # of which doubles hold nothing, but on barriers
     for _ in range(30):  # until the exponent changes little between neighbours
-        log_p = state.logpdf(whole)
+        log_p = _log_p(state, whole)
         change, top = np.abs(np.diff(log_p)), np.maximum(log_p[:-1], log_p[1:])
         seen = (top > least) | ((whole[1:] > places[0]) & (whole[:-1] < places[-1]))
         steep = (change > 2.0) & np.isfinite(change) & (np.diff(whole) > 1e-13 * np.ptp(whole))

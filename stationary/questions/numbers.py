@@ -95,7 +95,7 @@ class Numbers:
         return np.asarray(((self.points.x - self.mean) / self.std) ** order)
 
     def entropy(self) -> Array:
-        return self.expectation(-self.points.log_p)
+        return self.expectation(np.where(self.p > 0, -self.points.log_p, 0.0))
 
     def quantile(self, k: int) -> Array:
         at = self.quantiles[k]
