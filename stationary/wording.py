@@ -26,6 +26,11 @@ def joined(parts: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(parts[:-1]), *parts[-1:]]))
 
 
+def more_text(count: int, one: str, several: str = "") -> str:
+    """What is not named: 1 more minimum, 3 more minima."""
+    return f"{count} more {one if count == 1 else several or f'{one}s'}"
+
+
 def sentence(text: str, name: str = "") -> str:
     """Words with a full stop, and a capital unless they begin with the name of a file."""
     begun = text if name and text.startswith(name) else capital(text)
@@ -74,7 +79,7 @@ def probability_text(
         return "0"
     if log_p > LIGHT:
         rest = -math.expm1(log_p)
-        if max(1e-15, error) < rest < 0.5 * 10.0**-digits:
+        if max(1e-14, error) < rest < 0.5 * 10.0**-digits:  # doubles have two digits of it
             return f"1 - {rest:.2g}"
         return f"{math.exp(log_p):.{digits}g}"
     return power_text(log_p, error, of_sample)
@@ -110,6 +115,25 @@ def power_text(log_value: float, error: float = 0.0, of_sample: float = 0.0) -> 
     if abs(exponent) < 1e6:
         return f"10^{exponent:.2f}"
     return f"10^({exponent:.3g})"
+
+
+def times_text(log_ratio: Any, error: Any = 0.0, of_sample: float = 0.0, most: int = 3) -> str:
+    """A ratio from its natural logarithm: 35.4, 2,465, 10^33.20, or 1 + 2e-05.
+
+    To the digits that an error, or the second one that a standard error, of it leaves.
+    """
+    log_ratio = float(log_ratio)
+    if math.isinf(log_ratio):
+        return "more than 10^(1e+307)" if log_ratio > 0 else "less than 10^(-1e+307)"
+    if error < abs(log_ratio) < 5e-4:
+        return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
+    if abs(log_ratio) > 13:
+        return power_text(log_ratio, float(error), of_sample)
+    digits = min(digits_left(error, most) + 1, most)
+    if of_sample > 0:
+        here, unsure = log_ratio / LN10, (log_ratio + math.log(of_sample)) / LN10
+        digits = max(1, min(digits, math.floor(here) - math.floor(unsure) + 1 + SECOND))
+    return f"{float(f'{math.exp(log_ratio):.{digits}g}'):,.6g}"
 
 
 def time_text(log_time: Any, error: Any = 0.0, most: int = 6, of_sample: float = 0.0) -> str:

@@ -345,6 +345,16 @@ def test_one_minimum_offers_a_stretch():
     assert "--dilate 1:4:13" in text
 
 
+def test_minima_that_are_one_basin_are_not_called_one_minimum():
+    process = Diffusion(lambda x: x - x**3, 1.0, (-3, 3))
+    words = " ".join(width_bias(process).summary().split())
+    assert "There is one basin, around x = -1, and no second one" in words
+    assert "2 minima were merged into one basin" in words
+    assert "2 more pairs" not in words
+    five = Diffusion(lambda x: -np.sin(2 * np.pi * x), 0.05, (-2.3, 2.3))
+    assert "4 more pairs: --json lists them all." in width_bias(five).summary().split("What the")[0]
+
+
 def test_minima_in_different_closed_classes_ask_for_a_start():
     two_traps = Diffusion(
         drift=lambda x: x * (1 - x**2),

@@ -130,8 +130,18 @@ def test_conventions_that_the_step_blurs_are_not_told_apart():
     )
     found = check(landscape, simulation=False)
     assert found.obeyed is None
-    assert "cannot be told apart" in found.summary()
+    assert "the finite step does more than the convention" in " ".join(found.summary().split())
     assert not re.search(r"^\W*$", found.summary().replace("\n\n", "\n").strip(), re.MULTILINE)
+
+
+def test_coarse_cells_and_not_the_step_are_why_conventions_are_not_told_apart():
+    landscape = Landscape(
+        losses=lambda w: ((w - 1) ** 2 / 2, (w + 1) ** 2 / 2, w**2 / 2 + w**3 / 30),
+        learning_rate=0.02,
+        domain=(-2, 2),
+    )
+    words = " ".join(check(landscape, simulation=False, cells=100).summary().split())
+    assert "the convention does less than the errors of the chain" in words
 
 
 def test_a_metastable_simulation_is_never_averaged_over_in_silence():

@@ -17,7 +17,7 @@ from scipy.stats import norm
 
 from stationary import Diffusion, Landscape, LandscapeError, Status, analyze, end_state, table
 from stationary.show.layout import report, tabulated
-from stationary.wording import digits_known, power_text, probability_text
+from stationary.wording import digits_known, power_text, probability_text, times_text
 
 INF = np.inf
 
@@ -494,3 +494,31 @@ def test_slopes_and_probabilities_of_classes_have_errors_beside_them():
     for row, exact in zip(rows, (-2, 1, -2), strict=True):
         slope, error = map(float, row.split()[2:4])
         assert abs(slope - exact) <= error < 1e-13
+
+
+@pytest.mark.parametrize(
+    ("log_ratio", "error", "of_sample", "text"),
+    [
+        (math.log(35.42), 0.0, 0.0, "35.4"),
+        (math.log(2463.2), 0.0, 1.9, "2,500"),
+        (math.log(151_234), 1e-4, 0.0, "151,200"),
+        (2e-5, 1e-9, 0.0, "1 + 2e-05"),
+        (2e-5, 1e-4, 0.0, "1"),
+        (1e4 * math.log(10), 0.0, 0.0, "10^10000.00"),
+    ],
+)
+def test_a_ratio_is_told_to_the_digits_that_its_errors_leave(log_ratio, error, of_sample, text):
+    assert times_text(log_ratio, error, of_sample, 4 if "," in text else 3) == text
+
+
+def test_what_is_left_out_is_counted_and_nothing_is_around_a_wall():
+    """ "in 1 more minima with the rest", and a uniform law that was "at the wall x = 1"."""
+    five = Diffusion(lambda x: -np.sin(2 * np.pi * x), 0.02, (-2.3, 2.3))
+    words = " ".join(analyze(five).summary().split())
+    assert "and in 1 more minimum. The first two hold the same." in words
+    even = Diffusion(lambda x: 0.01 * x * (1 - x), lambda x: x * (1 - x), (0, 1))
+    words = " ".join(analyze(even, convention="klimontovich").summary().split())
+    assert "pushed towards the wall x = 1, half of the time between 0.25" in words
+    gates = Diffusion(lambda x: 1 - 0.6 * x, lambda x: (x * (x - 1)) ** 2, (-2, 4))
+    words = " ".join(analyze(gates).summary().split())
+    assert "x = 0 and x = 1 are one-way gates: all of -2 to 1 is left for good." in words

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stationary.chain.cells import RestPoint
 from stationary.result import Listed
-from stationary.wording import MOST_NAMED, place_text
+from stationary.wording import MOST_NAMED, place_text, plain_text
 
 OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
 SMALL = 0.1  # the same, where spreads are within 3 per cent of those of the diffusion
@@ -124,32 +124,33 @@ class StepIndicators(Listed):
                 continue
             if m.curvature > OVERSHOOTS:
                 what = "it cannot settle there" if m.curvature > UNSETTLED else "it overshoots"
-                found.append(f"T times the curvature {at} is {m.curvature:.2g}: {what}")
+                found.append(f"T times the curvature {at} is {plain_text(m.curvature)}: {what}")
             elif m.largest is not None and m.largest > UNSETTLED:
                 found.append(
-                    f"T times the curvature {at} is up to {m.largest:.2g} in single minibatches: "
+                    f"T times the curvature {at} is up to {plain_text(m.largest)} in single "
+                    "minibatches: "
                     "those throw it out"
                 )
             elif m.wider is not None and m.wider > WIDER and (m.barrier or 0.0) <= JUMPS:
                 found.append(
-                    f"T times the curvature {at} is {m.curvature:.2g}: SGD spreads about "
+                    f"T times the curvature {at} is {plain_text(m.curvature)}: SGD spreads about "
                     f"{100 * (m.wider - 1):.0f} % wider there than the diffusion"
                 )
         yield found
         yield [
-            f"one step from {m.at} is {m.length:.2g} long, {m.widths:.2g} times the "
-            "width of the diffusion's peak there"
+            f"one step from {m.at} is {plain_text(m.length)} long, {plain_text(m.widths)} times "
+            "the width of the diffusion's peak there"
             for m in self.minima
-            if m.widths is not None and m.widths > 1
+            if m.length is not None and m.widths is not None and m.widths > 1
         ]
         yield [
-            f"the gate at w = {g.position:.9g} leaks: {100 * g.leak:.2g} % of the steps just "
-            "beyond it go back"
+            f"the gate at w = {g.position:.9g} leaks: {plain_text(100 * g.leak)} % of the steps "
+            "just beyond it go back"
             for g in self.gates
             if g.leak > LEAK
         ]
         yield [
-            f"the noise of one step is {m.barrier:.2g} times the way from {m.at} to "
+            f"the noise of one step is {plain_text(m.barrier)} times the way from {m.at} to "
             + (
                 "the next barrier"
                 if m.past == "barrier" or m.border is None
@@ -160,8 +161,9 @@ class StepIndicators(Listed):
         ]
         yield [
             f"the barrier from {m.at} to w = {m.place(c.barrier)} is about "
-            f"{c.height + c.change:.3g} in the exponent for SGD, {c.height:.3g} for the diffusion: "
-            f"a single datapoint moves it up to {c.kick:.2g} times the way"
+            f"{plain_text(c.height + c.change, 3)} in the exponent for SGD, "
+            f"{plain_text(c.height, 3)} for the diffusion: a single datapoint moves it up to "
+            f"{plain_text(c.kick)} times the way"
             for m in self.minima
             for c in m.climbs
             if abs(c.change) > MISJUDGED and math.isfinite(c.change)
@@ -187,7 +189,8 @@ class StepIndicators(Listed):
         if self.largest is not None:
             small = "small: " if self.largest <= SMALL else ""
             said.append(
-                f"{small}T times the curvature is at most {self.largest:.2g} (it settles below 2)"
+                f"{small}T times the curvature is at most {plain_text(self.largest)} (it settles "
+                "below 2)"
             )
         said += [
             f"SGD comes to rest at w = {p.position:.9g} ({_per_step(p)})"

@@ -15,13 +15,13 @@ from stationary.result import Result
 from stationary.sgd.basins import COMPARED, FACTOR, HELD, SETTLED, SgdBasin, log_of
 from stationary.simulation.result import Simulation
 from stationary.wording import (
-    LN10,
     at_rest_text,
     measured,
-    plain_text,
+    place_text,
     power_text,
     probability_text,
     time_text,
+    times_text,
 )
 
 HOLDS, ROUGHLY = 0.05, 0.2  # distances
@@ -161,7 +161,7 @@ class Check(Result):
             if off > b.chain[1] + APART * b.simulation[1] + 1e-9:
                 found.append(
                     f"the walkers hold {b.simulation[0]:.4g} +- {b.simulation[1]:.1g} around "
-                    f"w = {b.position:.4g}, the chain {b.chain[0]:.4g}: one of the two is wrong"
+                    f"w = {_place(b)}, the chain {b.chain[0]:.4g}: one of the two is wrong"
                 )
         apart = self.chain_and_simulation
         if not found and apart and apart.kolmogorov > APART * apart.kolmogorov_error + HOLDS:
@@ -199,12 +199,12 @@ class Check(Result):
                 continue
             elif b.diffusion[0] > b.chain[0]:
                 found.append(
-                    f"the minimum at w = {b.position:.4g} holds {b.diffusion[0]:.3g} by the "
+                    f"the minimum at w = {_place(b)} holds {b.diffusion[0]:.3g} by the "
                     f"diffusion, but SGD {_left(b)}"
                 )
             else:
                 place = "stops at" if b.at_end else f"holds {b.chain[0]:.3g} around"
-                found.append(f"SGD {place} w = {b.position:.4g}, where the diffusion holds nothing")
+                found.append(f"SGD {place} w = {_place(b)}, where the diffusion holds nothing")
         return tuple(found)
 
     @cached_property
@@ -225,7 +225,7 @@ class Check(Result):
             else:
                 words = f"no more than {sum(b.chain):.1g} by the chain"
             found.append(
-                f"the minimum at w = {b.position:.4g} holds {probability_text(mine, 2)} by the "
+                f"the minimum at w = {_place(b)} holds {probability_text(mine, 2)} by the "
                 f"diffusion and {words}"
             )
         return tuple(found)
@@ -243,10 +243,9 @@ class Check(Result):
         longer, b = max(known, key=lambda k: abs(k[0]), default=(0.0, None))
         if b is None or abs(longer) < math.log(SLOWER):
             return ()
-        big = abs(longer)
-        times = power_text(big, b.exit_error) if big > 6 * LN10 else plain_text(math.exp(big))
+        times = times_text(abs(longer), b.exit_error, most=2)
         when = "later" if longer > 0 else "sooner"
-        return (f"SGD leaves w = {b.position:.4g} {times} times {when} than the diffusion",)
+        return (f"SGD leaves w = {_place(b)} about {times} times {when} than the diffusion",)
 
     @cached_property
     def _slow(self) -> tuple[str, ...]:
@@ -272,7 +271,7 @@ class Check(Result):
             return (
                 f"the simulation is metastable, so that its masses are those of its start: in "
                 f"{sent.steps_done:,} steps its {sent.walkers:,} walkers made {sent.changes:,} "
-                f"changes between the basins{after}",
+                f"change{'s' * (sent.changes != 1)} between the basins{after}",
             )
         return (
             "the simulation has not settled, so that it is no evidence: "
@@ -313,6 +312,10 @@ def _left(b: SgdBasin) -> str:
     if b.log_chain is not None and math.isfinite(b.log_chain):
         return f"leaves it{after}, and is there no more than {power_text(b.log_chain)} of the time"
     return f"leaves it for good{after}"
+
+
+def _place(b: SgdBasin) -> str:
+    return place_text(b.position, b.upper - b.lower)
 
 
 def _lower(sentence: str) -> str:

@@ -25,12 +25,13 @@ from stationary.wording import (
     is_known,
     joined,
     known_text,
+    more_text,
     offset_text,
     power_text,
     probability_text,
     sampled_share_text,
     time_text,
-    told_digits,
+    times_text,
 )
 
 Place = Callable[..., str]  # how a position is written
@@ -164,7 +165,10 @@ def _where(analysis: Analysis, said: str) -> str:
     if len(basins) == 1:
         b = basins[0]
         where = _at(b, v, place)
-        if not b.at_wall and not b.parts:
+        if b.at_wall and not b.parts:  # however far noise spreads it from there
+            where = f"pushed towards the wall {v} = {centre(b, place)}"
+            where += f", {_quartiles(state)}" * math.isfinite(deviation)
+        elif not b.parts:
             where = f"around the only minimum, {v} = {centre(b, place)}"
         of_std = sample.known.std if sample.known is not None else 0.0
         spread = f"standard deviation {estimate_text(deviation, state.std_error, of_std, 6)}"
@@ -184,22 +188,14 @@ def _where(analysis: Analysis, said: str) -> str:
     shares = [f"{_at(b, v, place)} with probability {mass_text(b, sample)}" for b in basins[:4]]
     listed = joined(shares)
     if len(basins) > 4:
-        listed = f"{', '.join(shares)}, and in {len(basins) - 4} more minima with the rest"
+        listed = f"{', '.join(shares)} and in {more_text(len(basins) - 4, 'minimum', 'minima')}"
     first, second = basins[0], basins[1]
     gain = first.log_mass - second.log_mass
     error, of_ratio = first.mass_error + second.mass_error, 0.0
     if sample.known is not None:
         pair = (analysis.basins.index(b) for b in basins[:2])
         of_ratio = float(sample.known.log_ratios[tuple(pair)])
-    times = (
-        f"{math.exp(gain):.{_digits_of_times(gain, error, of_ratio)}g}"
-        if gain < 13
-        else power_text(gain, error, of_ratio)
-        if gain < math.inf
-        else "more than 10^(1e+307)"
-    )
-    if gain < 13 and "e+" in times:
-        times = f"{float(times):,.0f}"
+    times = times_text(gain, error, of_ratio, 4)
     what = "basin" if first.parts or second.parts else "minimum"
     compared = f"The first {what} holds {times} times as much as the second."
     if abs(gain) < max(1e-9, error):
@@ -238,10 +234,15 @@ def _gates(state: EndState) -> str:
     gates = [p for p in state.anatomy.points if p.role.startswith("gate")]
     if not gates or not state.transient:
         return ""
-    stretches = [interval_text(i) for i in state.transient[:3]]
-    if (more := len(state.transient) - 3) > 0:
-        stretches.append(f"{more} more stretch{'es' * (more > 1)}")
-    gone = f"all of {joined(stretches)} is left for good."
+    left: list[tuple[float, float]] = []
+    for low, high in state.transient:  # those on either side of a gate are one
+        before = left.pop() if left and left[-1][1] == low else (low, low)
+        left.append((before[0], high))
+    stretches = [interval_text(i) for i in left[:3]]
+    if (more := len(left) - 3) > 0:
+        stretches.append(more_text(more, "stretch", "stretches"))
+    are = "is" if len(stretches) == 1 else "are"
+    gone = f"all of {joined(stretches)} {are} left for good."
     if len(gates) > 2:
         return f"There are {len(gates)} one-way gates: {gone}"
     named = [
@@ -270,9 +271,9 @@ def _shares(analysis: Analysis) -> str:
         for log, where, off in shares[:5]
     ]
     lost = [e.words.rstrip(".") for e in state.escapes if e.weight]
-    if len(shares) > len(named):
-        named[-1] += f", and in {len(shares) - len(named)} more places with the rest"
-    return ", ".join(named) + "".join(f". {words}" for words in lost)
+    if more := len(shares) - len(named):
+        named.append(f"in {more_text(more, 'place')}")
+    return joined(named) + "".join(f". {words}" for words in lost)
 
 
 def _quartiles(state: EndState) -> str:
@@ -283,12 +284,3 @@ def _quartiles(state: EndState) -> str:
 def interval_text(interval: tuple[float, float]) -> str:
     low, high = map(float, interval)  # an mpf of mpmath 1.3 takes no format
     return f"{low:.9g} to {high:.9g}"
-
-
-def _digits_of_times(gain: float, error: Any, of_sample: float) -> int:
-    """Of e^gain, as its relative error leaves them, and to the second digit of a standard error."""
-    digits = min(told_digits(error, 0.0, 4) + 1, 4)
-    if not of_sample > 0:
-        return digits
-    here, unsure = gain / math.log(10), (gain + math.log(of_sample)) / math.log(10)
-    return max(1, min(digits, math.floor(here) - math.floor(unsure) + 2))

@@ -42,7 +42,7 @@ def basin_lines(analysis: Analysis, sgd: FiniteStep | None) -> list[Line]:
     more = [f"and {left_out} lighter ones; --json lists them all."] if left_out else []
     bounds = Bounds()
     shares = _shares(analysis, shown, sgd, bounds)
-    return [*shares, *more, *_merged(analysis), "", *_heights(analysis, shown, bounds)]
+    return [*shares, *more, *merged(analysis), "", *_heights(analysis, shown, bounds)]
 
 
 def _shares(
@@ -171,7 +171,7 @@ def _time(b: Basin, of_sample: float = 0.0) -> str | None:
     return time_text(log, error, 6, of_sample)
 
 
-def _merged(analysis: Analysis) -> list[Line]:
+def merged(analysis: Analysis) -> list[Line]:
     """How many minima count together, and why."""
     merged = [b.parts for b in analysis.basins if b.parts]
     if not merged:

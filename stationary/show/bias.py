@@ -12,7 +12,8 @@ from stationary.questions.influence import StandardErrors, standard_errors
 from stationary.questions.width.ratios import Ratio, WidthBias
 from stationary.show import changed
 from stationary.show.answer import Place, places
-from stationary.show.changed import answer, section, times_text, to_the
+from stationary.show.basins import merged
+from stationary.show.changed import answer, section, to_the
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.listing import in_doubles
 from stationary.show.sample import OF_BASINS, rests_of, standard_error_text
@@ -23,12 +24,14 @@ from stationary.wording import (
     estimate_text,
     known_text,
     last_rate_text,
+    more_text,
     plain_text,
     power_text,
     probability_text,
     relative_error_text,
     sampled_share_text,
     sampled_text,
+    times_text,
 )
 
 MOST_PAIRS = 6  # of minima in a report and in its figure
@@ -44,10 +47,11 @@ def text(bias: WidthBias) -> Report:
     first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place, known)}
     if bias.changed:
         return report(first | dict(section(c) for c in bias.changed))
-    pairs = {
-        "Minimum {} over minimum {}".format(*r.indices): _ratio(r, place, bias.basins)
-        for r in bias.ratios[:MOST_PAIRS]
-    }
+    pairs, left_out = {}, len(bias.ratios) - MOST_PAIRS
+    for r in bias.ratios[:MOST_PAIRS]:
+        pairs["Minimum {} over minimum {}".format(*r.indices)] = _ratio(r, place, bias.basins)
+    if left_out > 0:
+        pairs["Other pairs"] = [f"{more_text(left_out, 'pair')}: --json lists them all."]
     return report(first | pairs | {"What the words mean": _words(bias)})
 
 
@@ -65,10 +69,12 @@ def _answer(bias: WidthBias, place: Place, known: StandardErrors | None) -> list
         (only,) = basins
         free = only.barrier_left is None and only.barrier_right is None
         infinite = not all(map(math.isfinite, state.diffusion.domain))
+        what = "basin, around" if only.parts else "minimum, at"
         return [
-            f"There is one minimum, at {v} = {place(float(only.position))}, and no second one to "
+            f"There is one {what} {v} = {place(float(only.position))}, and no second one to "
             "compare it with. For what would be if it were wider, ask with --dilate 1:4:13"
             f"{' and a finite domain, as in --domain -4 4' if free and infinite else ''}.",
+            *(merged(only.owner) if only.parts and only.owner is not None else []),
             *_elsewhere(bias),
         ]
     if not bias.ratios:
@@ -117,7 +123,7 @@ def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float] | None) ->
         )
     held = f"The minima at {v} = {one} and {two} hold the same, to within the error"
     if abs(r.log_mass) > r.mass_error:
-        times = times_text(r.log_mass, 0.0 if known is None else known["log_mass"])
+        times = times_text(r.log_mass, r.mass_error, 0.0 if known is None else known["log_mass"])
         held = f"The minimum at {v} = {one} holds {times} times the mass of the one at {two}"
     if r.why:
         return f"{held}; {r.why}."
@@ -281,7 +287,6 @@ def _words(bias: WidthBias) -> list[Line]:
     parts = [r for r in bias.ratios if r.exponent is not None]
     if not parts:
         return []
-    left_out = len(bias.ratios) - MOST_PAIRS
     lines = [
         "Exponent: int 2 f / a from each minimum to the highest point between them. Local noise: "
         "1 / a at the minima. Local width: mass over density at the minimum. These three add up "
@@ -300,8 +305,6 @@ def _words(bias: WidthBias) -> list[Line]:
             "What a sample leaves unsure of the fitted stretch is not known, nor so that of width "
             "and noise where a stretch counts as width."
         )
-    if left_out > 0:
-        lines.append(f"and {left_out} more pairs; --json lists them all.")
     return lines
 
 

@@ -18,10 +18,9 @@ from stationary.wording import (
     estimate_text,
     near_one_text,
     plain_text,
-    power_text,
     probability_text,
     sample_text,
-    told_digits,
+    times_text,
 )
 
 LIKELY = math.log(0.5)
@@ -32,21 +31,6 @@ Errors = dict[str, Array] | None  # standard errors, by the column that they are
 def text(c: BasinBias) -> Report:
     """The answer in a line, then a row for each factor."""
     return report({c.name: [answer(c)], **dict([section(c)])})
-
-
-def times_text(log_ratio: float, of_sample: float = 0.0) -> str:
-    """A ratio from its natural logarithm: 35.4, 10^33.2, or 1 + 2e-05.
-
-    To no more digits than a standard error of the logarithm leaves.
-    """
-    if math.isinf(log_ratio):
-        return "more than 10^(1e+307)" if log_ratio > 0 else "less than 10^(-1e+307)"
-    if 0 < abs(log_ratio) < 5e-4:
-        return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
-    if abs(log_ratio) > 11.5:
-        return power_text(log_ratio, 0.0, of_sample)
-    known = 3 if not of_sample > 0 else told_digits(0.0, of_sample, 3)
-    return plain_text(math.exp(log_ratio), known)
 
 
 def to_the(name: str, power: float) -> str:
@@ -60,7 +44,7 @@ def answer(c: BasinBias) -> str:
     """What the last factor makes of the basin."""
     place, factor, known = _place(c), float(c.factors[-1]), changed_errors(c)
     what = f"stretched by {factor:g}" if c.is_dilation else f"with {factor:g} times the noise"
-    density, mass = (times_text(float(x[-1]), _error(known, n, -1)) for x, n in _ratios(c))
+    density, mass = (times_text(float(x[-1]), 0.0, _error(known, n, -1)) for x, n in _ratios(c))
     sentence = (
         f"A copy of the minimum at {c.state.diffusion.variable} = {place(float(c.position))} "
         f"{what} holds {mass} times its mass ({density} times its density)."
@@ -121,7 +105,7 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
         for (values, name), error in zip(_ratios(c), by, strict=True):
             of_sample = 0.0 if known is None else float(known[name][i])
             told.append(estimate_text(float(values[i]), error, of_sample))
-        times = times_text(float(c.log_mass_ratios[i]), _error(known, "log_mass_ratio", i))
+        times = times_text(float(c.log_mass_ratios[i]), 0.0, _error(known, "log_mass_ratio", i))
         rows.append([c.factors[i], *told, times, error_text(max(by))])
         if known is not None:
             rows[-1].append(plain_text(known["log_mass_ratio"][i]))

@@ -115,8 +115,7 @@ def _over_time(e: Evolution, known: Errors) -> list[Line]:
     if len(rows) < len(e.times):
         lines += [
             "",
-            f"{len(rows)} of the {len(e.times)} times are shown; --csv FILE writes all (to_frame() "
-            "in Python).",
+            f"{len(rows)} of the {len(e.times)} times are shown; --json lists all.",
         ]
     if to_end is not None:
         within = "."

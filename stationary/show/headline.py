@@ -25,6 +25,7 @@ from stationary.wording import (
     is_known,
     joined,
     known_text,
+    more_text,
     near_one_text,
     place_text,
     plain_text,
@@ -115,12 +116,16 @@ def after(analysis: Analysis) -> list[Line]:
 
 
 def _caution(analysis: Analysis) -> str:
-    """A word where SGD with its finite step may end up elsewhere than its diffusion."""
-    if analysis.landscape is not None and analysis.landscape.momentum:
+    """A word that SGD with its finite step may end up elsewhere than its diffusion."""
+    own = analysis.landscape
+    if own is None:
+        return ""
+    if own.momentum:
         return " That is the limit of small steps; `stationary check` has the chain with momentum."
     if analysis.steps is not None and analysis.steps.warnings:
         return " With this step SGD itself may differ: `stationary check` says by how much."
-    return ""
+    more = "; `stationary check` has SGD's own" if own.has_datapoints else ""
+    return f" That is the limit of small steps{more}."
 
 
 def _confined(sgd: FiniteStep) -> list[str]:
@@ -138,16 +143,12 @@ def _confined(sgd: FiniteStep) -> list[str]:
     if len(held) == 1:
         return [f"SGD cannot leave the minimum at {held[0]} no minibatch leads out."]
     *first, last = [f"{text.replace(': ', ' (')})" for text in held[:MOST_NAMED]]
-    more = f" (and {_more(len(held))})" if len(held) > MOST_NAMED else ""
+    count = len(held) - MOST_NAMED
+    more = f" (and {more_text(count, 'minimum', 'minima')})" if count > 0 else ""
     return [
         f"SGD cannot leave the minima at {', '.join(first)} or {last}{more}: no minibatch leads "
         "out of these intervals."
     ]
-
-
-def _more(count: int) -> str:
-    """What is not named of so many minima."""
-    return f"{count - MOST_NAMED} more minim{'um' if count == MOST_NAMED + 1 else 'a'}"
 
 
 def _settled(sgd: FiniteStep, place: Place, has_start: bool, sample: OfSample) -> str:
@@ -294,7 +295,8 @@ def _listed(
     shares = [f"{_at(b, place)} with {share(b)}" for b in basins]
     said = joined(shares)
     if len(basins) > MOST_NAMED:
-        said = f"{', '.join(shares[:MOST_NAMED])} and in {_more(len(basins))}"
+        more = more_text(len(basins) - MOST_NAMED, "minimum", "minima")
+        said = f"{', '.join(shares[:MOST_NAMED])} and in {more}"
     return said + moments * moved
 
 
@@ -333,7 +335,7 @@ def chain_text(b: SgdBasin, sample: OfSample) -> str:
         return near_one_text(log_of(b.log_chain), max(of_mass, error))
     of_log = sample.of("log_mass", b.position)
     digits = max(2 - bool(sample), told_digits(doubt, of_log, 6))
-    return probability_text(log_of(b.log_chain), digits, 0.0, of_log)
+    return probability_text(log_of(b.log_chain), digits, doubt, of_log)
 
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) -> str:

@@ -291,7 +291,10 @@ def sgd_data(sgd: FiniteStep, run: Run | None) -> dict[str, Any]:
         "reason": sgd.reason or (None if chain is None else chain.reason or None),
         "error": chain.error if chain is not None and chain.kind in SETTLED else None,
         "exact_batches": None if chain is None else chain.batches.exact,
-        "standard_deviation": None if sgd.spread is None else sgd.spread[1],
+        "mean": sgd.means and sgd.means[1],
+        "mean_error": chain.mean_error if chain is not None and sgd.means else None,
+        "standard_deviation": sgd.spread and sgd.spread[1],
+        "standard_deviation_error": chain.std_error if chain is not None and sgd.spread else None,
         "basins": [chain_basin(b) for b in sgd.basins],
         "held": [{"position": m.position, "interval": m.held} for m in sgd.held],
         "run": None

@@ -25,6 +25,7 @@ from stationary.wording import (
     joined,
     known_text,
     measured,
+    more_text,
     plain_text,
     power_text,
 )
@@ -74,7 +75,7 @@ def _headline(state: PlaneState) -> str:
         spread = " and ".join("infinite" if math.isinf(s) else f"{s:.4g}" for s in state.std())
         said = f"{_place(basins[0], v)} (standard deviations {spread})"
     elif len(basins) > MOST_NAMED:
-        said += f", and in {len(basins) - MOST_NAMED} more basins with the rest"
+        said += f", and in {more_text(len(basins) - MOST_NAMED, 'basin')}"
     turns = ""
     if not state.curl.local:
         way = "anticlockwise" if state.circulation > 0 else "clockwise"

@@ -8,11 +8,10 @@ import numpy as np
 
 from stationary.plane.width import PlaneWidthBias
 from stationary.process.plane import point_text
-from stationary.show.changed import times_text
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.plane import figure as draw_state
-from stationary.wording import LN10, error_text, probability_text
+from stationary.wording import LN10, error_text, probability_text, times_text
 
 COLUMNS = "log_density density_error law_density log_mass mass_error law_mass"
 ALONG = {

@@ -9,7 +9,7 @@ import numpy as np
 from stationary.show.drawing import BLUE, INK, Sheet, symbol_of
 from stationary.show.layout import Line, Report, report, tabulated
 from stationary.simulation.result import Simulation
-from stationary.wording import error_text, known_text, sentence
+from stationary.wording import error_text, known_text, plain_text, sentence
 
 
 def text(s: Simulation) -> Report:
@@ -50,9 +50,9 @@ def _places(s: Simulation) -> list[Line]:
         found = zip(s.basins, s.occupied, s.occupied_error, strict=True)
         rows = [(f"{x:.4g}", known_text(p, by, 4), error_text(by)) for x, p, by in found]
         lines += tabulated(("last seen near", "share of time", "error"), rows)
-        lines.append(f"{s.changes:,} changes between them.")
+        lines.append(f"{s.changes:,} change{'s' * (s.changes != 1)} between them.")
     if s.autocorrelation_time > 0 and s.r_hat == s.r_hat:
-        memory = f"{s.autocorrelation_time:.3g} steps"
+        memory = f"{plain_text(s.autocorrelation_time, 3)} steps"
         if s.time_unit != "step":
             memory += f" ({s.autocorrelation_time * s.dt:.3g} in time)"
         lines.append(f"Autocorrelation time {memory}, R-hat {s.r_hat:.4g}.")

@@ -12,7 +12,7 @@ from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.streams import Record, Watch, total
-from stationary.wording import MOST_NAMED
+from stationary.wording import MOST_NAMED, plain_text
 
 LARGEST_R_HAT = 1.05  # of walkers that have mixed: 5 per cent in a deviation
 CONFINED_R_HAT = 1.25  # above it walkers differ by more than slow wandering explains
@@ -175,7 +175,8 @@ def reasons_against(
 def _remembered(of_what: str, memory: float, burned: int) -> str:
     return (
         f"the walkers may not have forgotten their start: the autocorrelation time{of_what} is "
-        f"{memory:.3g} steps, and the burn-in was {burned:,}. Give more steps, or a longer burn_in."
+        f"{plain_text(memory, 3)} steps, and the burn-in was {burned:,}. Give more steps, or a "
+        "longer burn_in."
     )
 
 
