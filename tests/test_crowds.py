@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mpmath import mp
 
-from stationary import Landscape, end_state
+from stationary import Landscape, LandscapeError, end_state, evolve
 from stationary.numbers.arithmetic import many_digits
 
 SGD = {"learning_rate": 0.1, "batch_size": 4}
@@ -329,3 +329,86 @@ def test_losses_with_branches_are_looked_at_for_jumps():
     assert any(
         "the mean loss jumps by 0.0476 near w = 0.3" in n for n in end_state(landscape).notes
     )
+
+
+def slowest_of_gaps(c, rate, batch, ends, parts):
+    """log of the relaxation time of |w - c_j|, on cells within the gaps between the c_j.
+
+    There drift and noise are constant, and what flows from one centre to the next is known.
+    """
+    edges = np.array([ends[0], *(k for k in np.sort(c) if ends[0] < k < ends[1]), ends[1]])
+    middle = (edges[1:] + edges[:-1]) / 2
+    gradient = np.sign(middle - c[:, None]).mean(axis=0)
+    f, a = -rate * gradient, rate**2 * (1 - gradient**2) / batch
+    width, f, a = (np.repeat(v, parts) for v in (np.diff(edges) / parts, f, a))
+    h = width * 2 * f / a
+    top = np.concatenate([[0], np.cumsum(h)])
+    # int 2 e^-phi over the halves of a cell, counted from its centre.
+    right = -2 * np.expm1(-h / 2) * width / h
+    left = 2 * np.expm1(h / 2) * width / h
+    phi = (top[1:] + top[:-1]) / 2
+    log_r = np.logaddexp(np.log(right[:-1]) - phi[:-1], np.log(left[1:]) - phi[1:])
+    log_m = np.log(width / a) + phi
+    up, down = np.exp(-log_r - log_m[:-1]), np.exp(-log_r - log_m[1:])
+    rates = np.zeros((len(f), len(f)))
+    i = np.arange(len(f) - 1)
+    rates[i, i + 1] = rates[i + 1, i] = np.sqrt(up * down)
+    rates[i, i] -= up
+    rates[i + 1, i + 1] -= down
+    return -np.log(-np.sort(np.linalg.eigvalsh(rates))[-2])
+
+
+def test_an_evolution_jumps_where_a_hundred_datapoints_do():
+    """Corners were no edges of cells: a relaxation time was off by twice its error."""
+    c = np.random.default_rng(34).normal(size=101)
+    sgd = Landscape(lambda w: np.abs(w - c[:, None]), domain=(-1.2, 1.3), **SGD)
+    seen = evolve(sgd, "normal:0.5,0.2", [20, 100])
+    coarse, fine = (slowest_of_gaps(c, 0.1, 4, (-1.2, 1.3), k) for k in (2, 4))
+    exact = (4 * fine - coarse) / 3
+    assert seen.converged
+    assert abs(seen.log_relaxation_time - exact) < seen.relaxation_error + 1e-5
+    assert seen.relaxation_error < 1e-5
+
+
+def row_by_row(form, c, y):
+    """Hinges, written for one datapoint after the other."""
+
+    def rows(w):
+        return [np.maximum(0, k * w + 0.2) for k in c]
+
+    return {
+        "broadcast": lambda w: (np.maximum(0, c[:, None] * w + 0.2) - y) ** 2,
+        "array": lambda w: np.array([(r - k) ** 2 for r, k in zip(rows(w), y, strict=True)]),
+        "array, then": lambda w: (np.array(rows(w)) - y) ** 2,
+        "of the rest": lambda w: -(-1.0 * (y - np.asarray(rows(w))) ** 2),
+        "stack, then": lambda w: (np.stack(rows(w)) - y) ** 2 + 0 * w,
+        "vstack, then": lambda w: (np.vstack(rows(w)) - y) ** 2,
+        "concatenate": lambda w: (np.concatenate([r[None] for r in rows(w)]) - y) ** 2,
+        "repeat": lambda w: (
+            (np.maximum(0, np.repeat(w[None], len(c), 0) * c[:, None] + 0.2) - y) ** 2
+        ),
+    }[form]
+
+
+FORMS = ["array", "array, then", "of the rest", "stack, then", "vstack, then", "concatenate"]
+
+
+@pytest.mark.parametrize("form", [*FORMS, "repeat"])
+def test_datapoints_one_by_one_are_recorded(form):
+    """As arrays of series for each datapoint and weight they took minutes; corners were unknown."""
+    c, y = np.random.default_rng(6).normal(size=(2, 150))
+    known, sgd = (
+        Landscape(row_by_row(k, c, y[:, None]), domain=(-2, 3), weight_decay=0.1, **SGD)
+        for k in ("broadcast", form)
+    )
+    assert np.allclose(sgd.corners, known.corners, rtol=0, atol=1e-13)
+    x = np.linspace(-2, 3, 101)
+    assert np.allclose(sgd.moments(x), known.moments(x), rtol=1e-12, atol=0)
+
+
+def test_what_mixes_weights_in_an_array_of_objects_is_refused():
+    def mixing(w):
+        return np.array([np.abs(w - k) for k in (0.0, 0.4, 1.0)])[:, ::-1] + w
+
+    with pytest.raises(LandscapeError, match="each point by itself"):
+        Landscape(mixing, domain=(-2, 3), **SGD)

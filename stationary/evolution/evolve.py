@@ -134,7 +134,7 @@ def _evolved(asked: Asked, cells: int | None) -> Evolution:
     if pulses is not None and pulses.until >= later[-1]:
         return _of_pulses(asked, pulses)
     with stage("where cells are needed", 2, 3):
-        grid = windowed(asked, BASE if cells is None else cells // 4)
+        grid = _grid(asked) if cells is None else windowed(asked, cells // 4)
     if pulses is not None and grid.needed > MOST_NEEDED and pulses.until > 0.1 * later[0]:
         return _handed_over(asked, pulses)
     return _on_grids(asked, grid, cells)
@@ -143,10 +143,17 @@ def _evolved(asked: Asked, cells: int | None) -> Evolution:
 # With a grid, with pulses, or first with these and then with a grid.
 
 
+def _grid(asked: Asked) -> Grid:
+    """As it is if nothing was said of cells; where corners are within some, these jump about."""
+    most = min(MOST_CELLS, MOST_NUMBERS // len(asked.times))
+    return windowed(asked, BASE, most // 2**GRIDS)
+
+
 def _on_grids(asked: Asked, grid: Grid, cells: int | None) -> Evolution:
     state, start, tolerance, whole = asked.state, asked.start, asked.tolerance, len(asked.times)
     # How cells share points at first is no error, and nothing that finer ones would mend.
-    deepest = min((MOST_CELLS // BASE).bit_length(), grid.levels)
+    coarsest = max(BASE, 2 * len(grid.breaks))
+    deepest = min((MOST_CELLS // coarsest).bit_length(), grid.levels)
     within = IN_TIME if cells is not None else min(100 * IN_TIME, tolerance / 100)
     with stage(f"{GRIDS} grids", 3, 3):
         begun = runs_on(asked, [grid.edges(k) for k in range(GRIDS)], within, keeps=True)
@@ -235,7 +242,7 @@ def _handed_over(asked: Asked, pulses: Pulses) -> Evolution:
     at, early = pulses.until, asked.times <= pulses.until
     later = replace(asked, start=pulses.start_at(at), times=asked.times[~early] - at)
     try:
-        then = _on_grids(later, windowed(later, BASE), None)
+        then = _on_grids(later, _grid(later), None)
     except KeyboardInterrupt:
         if not asked.times[early].any():
             raise

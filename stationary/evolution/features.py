@@ -100,10 +100,12 @@ def grid_in(
     depths: tuple[tuple[float, float], ...],
     cells: int,
     held: tuple[float, float] = (-math.inf, math.inf),
+    edges_at: int = 0,
 ) -> Grid:
     """The grid of about `cells` cells on level 0; `depths` are places and widths of their own.
 
-    Between the two points of `held` is all probability, as far as it is known.
+    Between the two points of `held` is all probability, as far as it is known. Corners are edges
+    where there are no more of them than cells; these are more where they are up to `edges_at`.
     """
     state, start, times, diffusion = asked.state, asked.start, asked.times, asked.state.diffusion
     low, high = window
@@ -133,8 +135,10 @@ def grid_in(
     corners = {*diffusion.breakpoints, *state.anatomy.jumps.tolist()}
     inner = np.array([x for x in sorted(corners) if low < x < high])
     features += _layers(diffusion, inner, span) if len(inner) else []
-    if len(corners) <= max(cells, 2):  # more than cells are what cells take the mean of
-        breaks += corners
+    if len(inner) <= edges_at:
+        cells = max(cells, len(inner))
+    if len(inner) <= max(cells, 2):  # more than cells are what cells take the mean of
+        breaks += inner.tolist()
 
     def carried(x: Array) -> Array:
         with np.errstate(all="ignore"):

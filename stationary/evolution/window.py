@@ -44,8 +44,8 @@ class _Frame:
     depths: tuple[tuple[float, float], ...]  # place and width
 
 
-def windowed(asked: Asked, cells: int) -> Grid:
-    """The grid, of about `cells` cells on level 0, on a window that holds the probability."""
+def windowed(asked: Asked, cells: int, edges_at: int = 0) -> Grid:
+    """The grid, as in `grid_in`, on a window that holds the probability."""
     diffusion = asked.state.diffusion
     lower, upper = diffusion.domain
     low, high = low_at_first, high_at_first = first_reach(asked)
@@ -94,7 +94,7 @@ def windowed(asked: Asked, cells: int) -> Grid:
     held = _held_by(best[1])
     low = max(min(held[0], low_at_first), best[0].low)
     high = min(max(held[1], high_at_first), best[0].high)
-    return grid_in(asked, (low, high), best[0].depths, cells, held)
+    return grid_in(asked, (low, high), best[0].depths, cells, held, edges_at)
 
 
 def _held_by(run: Run) -> tuple[float, float]:

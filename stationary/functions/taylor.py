@@ -129,9 +129,8 @@ class Taylor(Called):
         return Taylor((part(self.value), *picked), self.arithmetic, root)
 
     def __setitem__(self, key: Any, new: Any) -> None:
-        if (
-            getattr(self.value, "base", None) is not None
-        ):  # NumPy would write through to the array it came from
+        whole = getattr(self.value, "base", None)
+        if whole is not None:  # NumPy would write through to the array it came from
             raise refusal(
                 "an assignment into part of a part (such as y[0][mask] = ...)",
                 "would be lost here. Index once: y[0, mask] = ...",
@@ -164,11 +163,15 @@ class Taylor(Called):
                 "would turn weights, which carry their derivatives, into plain numbers. Leave out "
                 "conversions to float; collect rows by np.stack, or in np.zeros_like(w, shape=...)",
             )
-        kind = self.arithmetic.dtype.type if self.arithmetic.dtype != object else _as_it_is
+        kind = self.arithmetic.dtype.type if self.arithmetic.dtype != object else (lambda x: x)
         box = np.empty((), dtype=object)
         box[()] = self
         if not self.shape or getattr(self.value, "whole", False):  # it is recorded
             return box
+        if hasattr(self.value, "entry"):  # of which all weights have the same
+            each_one = tuple([getattr(c, "entry", c) for c in self.coefficients])
+            box[()] = Taylor(each_one, self.arithmetic)
+            return np.array(np.broadcast_to(box, self.shape))
         parts = [c if c is ZERO else self.full(k) for k, c in enumerate(self.coefficients)]
 
         def single(*c: Any) -> Taylor:
@@ -274,10 +277,6 @@ class Taylor(Called):
 
 
 # What meets a series.
-
-
-def _as_it_is(x: Any) -> Any:
-    return x
 
 
 def operand(x: Any) -> Any:

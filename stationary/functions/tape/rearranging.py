@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ def _broadcast_to(x: Any, shape: Any, subok: bool = False) -> Any:
     shape = np.broadcast_shapes(x.shape, tuple(np.atleast_1d(shape).tolist()))
     if shape == x.shape:
         return x
-    if len(shape) > 2:
+    if len(shape) > 2 or not isinstance(x, Symbol):
         raise UnknownOperationError("an array with three axes")
     return Symbol(x.tape, x.index, shape, x.axis)
 
@@ -59,6 +60,8 @@ def _moved(x: Any, axes: Sequence[int]) -> Any:
         return x
     if isinstance(x, Block):
         return x.moved(axes)
+    if not isinstance(x, Symbol):
+        raise UnknownOperationError("axes moved")
     return Symbol(x.tape, x.index, x.shape[::-1], 3 - x.axis if x.axis else 0)
 
 
@@ -119,8 +122,40 @@ def _tiled(x: Any, times: Any) -> Any:
     return _broadcast_to(x, (times[0], x.shape[-1]))
 
 
+def _repeated(x: Any, times: Any, axis: Any = None) -> Any:
+    """A row, or a column, as often as it is wanted."""
+    own = isinstance(x, Symbol) and x.ndim == 2 and axis is not None and np.ndim(times) == 0
+    if not own or x.shape[axis] != 1 or axis % 2 == 2 - x.axis:
+        raise UnknownOperationError("an array repeated")
+    shape = list(x.shape)
+    shape[axis] = int(times)
+    return _broadcast_to(x, tuple(shape))
+
+
+def _concatenated(arrays: Any, axis: int = 0, **_: Any) -> Any:
+    """Rows that were stacked, and single ones, one below the other."""
+    rows: list[Any] = []
+    for x in arrays:
+        single = isinstance(x, Symbol) and x.ndim == 2 and x.axis == 1 and len(x) == 1
+        if single:
+            rows.append(Symbol(x.tape, x.index, x.shape[1:], 1))
+        elif isinstance(x, Rows):
+            rows += x.rows
+        else:
+            raise UnknownOperationError("arrays joined")
+    return _stacked(rows, axis)
+
+
+def _summed_up(x: Any, axis: Any = None, **_: Any) -> Any:
+    """Sums of the first symbols of an array that is apart along the axis."""
+    if not isinstance(x, Block) or axis not in (x.apart, x.apart - 3):
+        raise UnknownOperationError("cumsum")
+    every = accumulate(x.parts, lambda a, b: recorded(x.tape, "add", (a, b)))
+    return Block(list(every), x.apart)
+
+
 def _expanded(x: Any, axis: Any) -> Any:
-    if np.ndim(axis) or isinstance(x, Block):
+    if np.ndim(axis) or not isinstance(x, Symbol):
         raise UnknownOperationError("more dimensions")
     axes: list[int | None] = list(range(x.ndim))
     axes.insert(axis % (x.ndim + 1), None)
@@ -226,7 +261,8 @@ def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
 def _summed(x: Any, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
     if isinstance(x, Block) and axis in (x.apart, x.apart - 3):
         return x.folded("add", keepdims)
-    if x.ndim != 2 or not x.axis or axis not in (x.axis - 1, x.axis - 3) or keepdims:
+    known = isinstance(x, Symbol) and x.ndim == 2
+    if not known or not x.axis or axis not in (x.axis - 1, x.axis - 3) or keepdims:
         raise UnknownOperationError("sum")
     return Symbol(x.tape, x.tape.total(x.index), (x.shape[2 - x.axis],), 1)
 
@@ -263,6 +299,9 @@ ARRAY_FUNCTIONS.update(
         np.expand_dims: _expanded,
         np.stack: _stacked,
         np.vstack: partial(_stacked, axis=0),
+        np.concatenate: _concatenated,
+        np.repeat: _repeated,
+        np.cumsum: _summed_up,
         np.shape: lambda x: x.shape,
         np.ndim: lambda x: x.ndim,
         np.size: lambda x: x.size,

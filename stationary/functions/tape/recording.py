@@ -23,7 +23,15 @@ from stationary.functions.series import ZERO
 from stationary.functions.tape import rearranging  # noqa: F401  (enters functions)
 from stationary.functions.tape.graph import Tape, UnknownOperationError
 from stationary.functions.tape.rewriting import RULES
-from stationary.functions.tape.symbols import FUNCTIONS, KNOWN, Recorded, Rows, Symbol, recorded
+from stationary.functions.tape.symbols import (
+    FUNCTIONS,
+    KNOWN,
+    Entries,
+    Recorded,
+    Rows,
+    Symbol,
+    recorded,
+)
 from stationary.functions.taylor import Taylor, operand
 
 WEIGHTS = 7  # that a function is recorded with; a check with another number follows
@@ -48,7 +56,9 @@ class RecordingArithmetic:
         return Symbol(self.tape, self.tape.operation("pi"), (), 0)
 
     def array(self, values: Any) -> Any:
-        return values if isinstance(values, (Recorded, Rows)) else np.asarray(values, dtype=float)
+        if isinstance(values, list) and any(isinstance(x, Recorded) for x in values):
+            return Entries(values)
+        return values if isinstance(values, Recorded) else np.asarray(values, dtype=float)
 
     def __getattr__(self, name: str) -> Any:
         try:

@@ -103,6 +103,13 @@ class Symbol(Recorded):
     def copy(self) -> Symbol:
         return self
 
+    @property
+    def entry(self) -> Symbol:
+        """What each weight has of it, where an array of objects is made."""
+        if self.ndim > 1 or self.mask is not None or (self.shape and self.axis != 1):
+            raise UnknownOperationError("entries of an array")
+        return Symbol(self.tape, self.index, (), 0)
+
     __iter__ = Recorded.__bool__
 
     def __getitem__(self, key: Any) -> Any:
@@ -236,7 +243,7 @@ def _spelled(key: Any, ndim: int) -> list[Any]:
 def recorded(tape: Tape, op: str, inputs: tuple[Any, ...]) -> Any:
     """An operation on symbols and constants, broadcast as NumPy would."""
     if any(isinstance(x, Rows) for x in inputs):
-        raise UnknownOperationError("an operation on rows that were stacked")
+        return _row_by_row(tape, op, inputs)
     shape = np.broadcast_shapes(*(np.shape(x) for x in inputs))
     if len(shape) > 2:
         return _taken_apart(tape, op, inputs, shape)
@@ -277,17 +284,56 @@ def _part(x: Any, k: int, apart: int) -> Any:
     return np.take(x, k if x.shape[own] > 1 else 0, axis=own)
 
 
-class Rows:
-    """Rows stacked to an array of shape (N, M)."""
+class Rows(Recorded):
+    """Rows stacked to an array of shape (N, M), each with nodes of its own."""
 
-    base = None
-    ndim = 2
+    __slots__ = ("rows", "shape", "tape")
 
     def __init__(self, rows: list[Any], shape: tuple[int, ...]) -> None:
         self.rows, self.shape = rows, shape
+        self.tape = next(row.tape for row in rows if isinstance(row, Recorded))
 
-    def __array_function__(self, function: Any, *_: Any) -> Any:
-        raise UnknownOperationError(function.__name__)
+    def copy(self) -> Rows:
+        return self
 
-    def __array_ufunc__(self, ufunc: Any, *_: Any, **__: Any) -> Any:
-        raise UnknownOperationError(ufunc.__name__)
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)
+
+    def __getitem__(self, key: Any) -> Any:
+        if not isinstance(key, (int, np.integer)):
+            raise UnknownOperationError("a part of an array")
+        return self.rows[key]
+
+
+def _row_by_row(tape: Tape, op: str, inputs: tuple[Any, ...]) -> Rows:
+    """An operation on rows that were stacked, and on what all of them or each of them meets."""
+    count = next(len(x) for x in inputs if isinstance(x, Rows))
+    shape = np.broadcast_shapes(*(np.shape(x) for x in inputs))
+    columns: list[Any] = []
+    for x in inputs:
+        if isinstance(x, Rows) or np.ndim(x) < 2:
+            columns.append(x.rows if isinstance(x, Rows) else [x] * count)
+        elif isinstance(x, Recorded) or len(shape) > 2 or shape[0] != count:
+            raise UnknownOperationError("an operation on rows that were stacked")
+        else:
+            columns.append(np.broadcast_to(x, (count, np.shape(x)[1])))
+    return Rows([recorded(tape, op, row) for row in zip(*columns, strict=True)], shape)
+
+
+class Entries(list[Any]):
+    """Those of an array of objects, in their order; see `Symbol.entry`."""
+
+    def reshape(self, shape: tuple[int, ...]) -> Any:
+        """The array: its rows, or the only one."""
+        *count, length = shape
+        if len(count) > 1:
+            raise UnknownOperationError("an array of objects with three axes")
+        rows: list[Any] = []
+        for i in range(0, len(self), length):
+            first, *others = self[i : i + length]
+            recorded = isinstance(first, Symbol)
+            if any((x.index != first.index if recorded else x != first) for x in others):
+                raise UnknownOperationError("entries that differ from weight to weight")
+            row = Symbol(first.tape, first.index, (length,), 1) if recorded else None
+            rows.append(np.full(length, float(first)) if row is None else row)
+        return Rows(rows, shape) if count else rows[0]
