@@ -278,6 +278,8 @@ def near_one_text(log_p: float, of_sample: float) -> str:
     told, rest = sampled_text(math.exp(log_p), of_sample), -math.expm1(log_p)
     if told != "1" or not rest > 0:
         return told
+    if rest < 1e-14:  # of which doubles have no digit
+        return "1"
     # Up to the first digit of the rest.
     return f"{1 - rest:.{-math.floor(math.log10(rest))}f}" if rest > 1e-5 else f"1 - {rest:.0e}"
 

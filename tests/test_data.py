@@ -378,6 +378,7 @@ def test_basins_are_printed_and_shown_in_notebooks_as_tables():
     assert basins.to_frame()["mass"].tolist() == [b.mass for b in basins]
     assert [b["mass"] for b in basins.to_dict()["basins"]] == [b.mass for b in basins]
     assert pickle.loads(pickle.dumps(basins)) == copy.deepcopy(basins) == copy.copy(basins)
+    assert str(copy.copy(basins[0])) == str(basins[0])  # it had no exit time, loss and sharpness
 
 
 def test_a_minimum_has_what_the_json_has():

@@ -192,9 +192,10 @@ def changed(**columns):
         ({"w": W, "loss": W**2}, r"It has loss, means .* tell no noise: give losses or gradients"),
         ({"w": W, "losses": W**2}, r"These are means over the datapoints, which tell no noise"),
         (
-            {"w": W} | {f"g{j}": W for j in range(60)},
-            r"It has w, g0, g1, g2 and so on. If there is a column for each datapoint, make one",
+            {"w": W} | {f"a{j}": W for j in range(60)},
+            r"It has w, a0, a1, a2 and so on. If there is a column for each datapoint, call them",
         ),
+        ({"w": W, "g0": W, "g1": W, "loss_0": W}, r"g0 is a column of gradients, loss_0 one of"),
         ({"gradient": W, "variance": W}, r"no column w or x"),
         ({k: v[:2] for k, v in student(W).items()}, r"three places or more"),
         ({"w": W, "gradients": np.ones((25, 4))}, r"Transpose it: datapoints first"),
@@ -299,6 +300,21 @@ def test_a_table_comes_by_standard_input(monkeypatch, run):
     code, _, err = run("analyze", "-")
     assert code == 2
     assert "Standard input is no text" in err
+
+
+@pytest.mark.parametrize("name", ["g{}", "gradient_{}", "Grad {}", "loss_{}"])
+def test_a_column_for_each_datapoint_is_one_array(tmp_path, name):
+    rows = np.array([[k * 0.5 + 0.3, 1.0, 0.2 * k] for k in range(12)])
+    values = (rows[:, :1] * W**2 / 2 + rows[:, 1:2] * W) if "loss" in name else rows @ [W, W**2, W]
+    order = np.random.default_rng(0).permutation(12)  # 10 is after 9, wherever it stands
+    text = ",".join(["w", *(name.format(j) for j in order)]) + "\n"
+    text += "\n".join(",".join(map(repr, row)) for row in np.vstack([W, values[order]]).T.tolist())
+    (tmp_path / "each.csv").write_text(text)
+    kind = "losses" if "loss" in name else "gradients"
+    assert np.array_equal(table(tmp_path / "each.csv").columns[kind], values)
+    (tmp_path / "each.csv").write_text(text.replace(f"{values[3][5].item()!r}", "n/a", 1))
+    with pytest.raises(LandscapeError, match=r"line 7: .*3 = 'n/a' is not a number"):
+        table(tmp_path / "each.csv")
 
 
 def test_what_is_hidden_in_a_column_is_not_taken_for_a_number(tmp_path):

@@ -341,7 +341,7 @@ def basin_data(basins: Basins) -> list[dict[str, Any]]:
 def basin(b: Basin) -> dict[str, Any]:
     """One as the list of them has it."""
     every = () if b.owner is None else b.owner.basins
-    at = next((i for i, own in enumerate(every) if own is b), None)
+    at = next((i for i, own in enumerate(every) if own.places == b.places), None)
     return _with_parts(b if at is None else in_doubles(every)[at])
 
 

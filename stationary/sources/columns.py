@@ -18,6 +18,10 @@ from stationary.functions.given import short, typed
 from stationary.sources.formulas import Inline
 
 RUN = "run"  # the one column that may hold words
+EACH = {  # how columns of single datapoints are called
+    "gradients": re.compile(r"(?:g|grad|gradients?)[_ ]?\d+", re.IGNORECASE),
+    "losses": re.compile(r"(?:l|loss|losses)[_ ]?\d+", re.IGNORECASE),
+}
 SUFFIXES = (".csv", ".tsv", ".npz", ".parquet", ".pq", ".csv.gz", ".tsv.gz")
 
 
@@ -221,3 +225,31 @@ def _csv(
         values[j], _ = _labels([row[j].strip() for row in rows[1:]]), wordy.pop(j)
     found = {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
     return found, [line for line, _ in kept[1:]]
+
+
+# -- a column for each datapoint ------------------------------------------------------------------
+
+
+class Needed(frozenset[str]):
+    """Names of columns that are to hold numbers, with those of single datapoints."""
+
+    def __contains__(self, name: object) -> bool:
+        each = any(pattern.fullmatch(str(name)) for pattern in EACH.values())
+        return each or super().__contains__(name)
+
+
+def gathered(columns: dict[str, Array], where: str) -> dict[str, Array]:
+    """The same with columns of single datapoints as one array, in the order of their numbers."""
+    of = {k: [n for n in columns if p.fullmatch(n)] for k, p in EACH.items()}
+    kinds = [k for k, names in of.items() if names]
+    if len(kinds) > 1:
+        raise LandscapeError(
+            f"{where}: {of['gradients'][0]} is a column of gradients, {of['losses'][0]} one of "
+            "losses, each of a single datapoint. Keep those of one kind."
+        )
+    for kind in kinds:
+        names = sorted(of[kind], key=lambda n: int(re.sub(r"\D", "", n)))
+        if len(names) > 1 and kind not in columns:
+            rows = np.array([columns[name] for name in names])
+            columns = {n: v for n, v in columns.items() if n not in names} | {kind: rows}
+    return columns

@@ -1,8 +1,9 @@
 """`table`: gradients, or a drift and a variance, that somebody measured at a few weights.
 
 Columns are `w, gradient, variance`, with `gradient_error`, `variance_error` and `count` where these
-are estimates; or arrays `w` (n,) with `gradients` or `losses` (N, n) of each datapoint; or
-`x, drift, variance` of any process. A table is data: reading one runs nothing.
+are estimates; or arrays `w` (n,) with `gradients` or `losses` (N, n) of each datapoint, or a column
+for each, `gradient_0, gradient_1, ...`; or `x, drift, variance` of any process. A table is data:
+reading one runs nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
 from stationary.result import Result
-from stationary.sources.columns import columns_of
+from stationary.sources.columns import Needed, columns_of, gathered
 from stationary.sources.curves import Curves
 from stationary.sources.interpolated import DEGREE, Interpolated, known_from
 from stationary.sources.settings import CLEARLY
@@ -221,8 +222,9 @@ def table(source: Any, *, smooth: bool = True, **settings: Any) -> Table:
         or a mapping of columns to arrays. Columns, each of n numbers: `w`, `gradient` (the mean
         over the datapoints) and `variance` (over the datapoints, not of the mean), and where these
         are estimates `gradient_error`, `variance_error` (standard errors), or `count` (the number
-        of datapoints that they are from); or `w` with `gradients` or `losses`, shape (N, n); or
-        `x`, `drift`, `variance`.
+        of datapoints that they are from); or `w` with `gradients` or `losses`, shape (N, n), or
+        with a column for each datapoint, `gradient_0` (or `g0`, `loss_0`) and so on; or `x`,
+        `drift`, `variance`.
     smooth
         Values with errors are smoothed, with the weights of their errors. False: interpolated.
     settings
@@ -233,10 +235,10 @@ def table(source: Any, *, smooth: bool = True, **settings: Any) -> Table:
     LandscapeError
         If a column is missing or is not what it should be; the message says which, and where.
     """
-    columns, where, lines = columns_of(source, needed=KNOWN)
+    columns, where, lines = columns_of(source, needed=Needed(KNOWN))
     if "name" in settings:
         where = settings["name"]
-    c, ignored = _named(columns, where)
+    c, ignored = _named(gathered(columns, where), where)
     _check(c, where, lines)
     return Table(where, c, smooth, ignored, settings)
 
@@ -261,8 +263,8 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
             hint = f"Did you mean {near[0][1]}? Rename it to {near[0][0]}."
         elif "losses" in names and len(columns) > MOST_NAMED:
             hint += (
-                " If there is a column for each datapoint, make one array of them: "
-                "dict(w=w, gradients=...) of shape (N, n), or an .npz file of such."
+                " If there is a column for each datapoint, call them gradient_0, gradient_1 and "
+                "so on, or loss_0, ..."
             )
         return LandscapeError(f"{where}: there is no column {' or '.join(names)}{why}. {hint}")
 

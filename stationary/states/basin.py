@@ -173,7 +173,7 @@ class Basin(Listed):
         """What the analysis knows of its minima, for this one."""
         if self.owner is None:
             return None
-        at = next((i for i, b in enumerate(self.owner.basins) if b is self), None)
+        at = next((i for i, b in enumerate(self.owner.basins) if b.places == self.places), None)
         found = None if at is None else getattr(self.owner, what)[at]
         return found[item[0]] if item and found is not None else found
 
