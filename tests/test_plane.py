@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 from scipy.integrate import dblquad, quad, solve_ivp
 from scipy.linalg import solve_continuous_lyapunov
 
@@ -30,6 +30,7 @@ from stationary import (
 from stationary.errors import ConvergenceError
 from stationary.functions.jets import Jets, jet
 from stationary.plane.balance import balanced
+from stationary.plane.charts import Between, Beyond, Chart, Line
 from stationary.plane.curl import curl_test
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE
@@ -43,7 +44,7 @@ from stationary.plane.rough import found_on_grid
 from stationary.plane.solve import _require_held, _unresolved
 from stationary.plane.spectral import CUT
 from stationary.plane.steps import kept_in
-from stationary.plane.tails import FARTHEST, Chart, power_of
+from stationary.plane.tails import FARTHEST, around, power_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -735,7 +736,7 @@ def test_sgd_on_quadratics_has_rational_moments():
     assert process.gradient_rows(mean[:, None], 0)[0][()].shape == (4, 1)
     # With more noise tails are powers, and those of a rough chain fall too slowly.
     process = Landscape(losses=losses, weights=2, learning_rate=2 * rate).diffusion()
-    chart = Chart.around(everywhere(process))
+    chart = around(everywhere(process))
     assert np.abs(found_on_grid(chart.process(process), (), CUT, FARTHEST).box).max() < 15
 
 
@@ -2017,11 +2018,11 @@ def test_the_power_of_tails_is_known_where_noise_far_out_is_in_proportion_to_r()
         return np.einsum("ik,klm,jl->ijm", m, own, m)
 
     process = Diffusion(lambda x: (-k * x[0], -k * x[1]), variance, weights=2)
-    alpha, error = power_of(process, Chart(np.zeros(2), np.array([1.0, 0.3])))
+    alpha, error = power_of(process, Chart((Line(0.0, 1.0), Line(0.0, 0.3))))
     truth = 1 + (2 * k - 1) / (1 + s)
     assert abs(alpha - truth) <= error < 1e-6
     even = replace(process, variance=1.0)
-    assert power_of(even, Chart(np.zeros(2), np.ones(2))) is None
+    assert power_of(even, Chart((Line(0.0, 1.0),) * 2)) is None
 
 
 def test_exponential_tails_are_told_no_power():
@@ -2379,3 +2380,118 @@ def test_a_drift_that_is_position_and_velocity_in_a_bath_is_known_as_such(fricti
     assert state.cov() == pytest.approx(exact.cov(), abs=1e-12)
     warmer = Diffusion(drift, lambda x: (0 * x[0], 0.4 * friction + x[0] ** 2), weights=2)
     assert gibbs(warmer) is None
+
+
+def test_charts_know_their_slopes_and_the_process_its_derivatives():
+    axes = (Between(-0.5, 2.0), Beyond(-1.0, 2.0), Beyond(1.0, -0.5), Line(0.3, 2.0))
+    y, h = np.linspace(-2, 2, 9), 1e-5
+    for axis in axes:
+        assert np.allclose(axis.y(axis.x(y)), y, atol=1e-12)
+        rise = (axis.x(y + h) - axis.x(y - h)) / 2 / h
+        assert np.allclose(np.log(rise), axis.log_stretch(y), atol=1e-6)
+        for k, f in enumerate([axis.log_stretch, lambda v, a=axis: a.slopes(v)[0]]):
+            assert np.allclose((f(y + h) - f(y - h)) / 2 / h, axis.slopes(y)[k], atol=1e-7)
+    process = Diffusion(
+        lambda w: (np.sin(w[0]) + w[1] ** 2, np.cos(w[1]) * w[0]),
+        lambda w: ((1 + w[0] ** 2, w[0] * w[1] / 3), (w[0] * w[1] / 3, 0.5 + w[1] ** 2)),
+        domain=((-0.5, 2), (-1, np.inf)),
+    )
+    inner = Chart((axes[0], axes[1])).process(process, 1e-12)
+    x = np.random.default_rng(0).uniform(-0.7, 0.7, (2, 5))
+    found = inner.fields(x, 2)
+    for k in (0, 1):
+        by = h * np.eye(2)[:, [k]]
+        more, less = inner.fields(x + by, 1), inner.fields(x - by, 1)
+        assert np.allclose((more.f - less.f) / 2 / h, found.df[k], rtol=1e-6, atol=1e-6)
+        assert np.allclose((more.a - less.a) / 2 / h, found.da[k], rtol=1e-6, atol=1e-6)
+        assert np.allclose((more.da - less.da) / 2 / h, found.dda[k], rtol=1e-6, atol=1e-6)
+
+
+def test_populations_with_noise_in_proportion_have_the_means_that_balance_their_growth():
+    """Mean rates of growth, less half of the noise, vanish. These were refused."""
+
+    def drift(w):
+        return w[0] * (1 - w[0] - 1.2 * w[1]), w[1] * (1.5 * w[0] - 0.5)
+
+    state = end_state(Diffusion(drift, lambda w: 0.04 * w**2, domain=((0, np.inf), (0, np.inf))))
+    x = 0.52 / 1.5
+    off = np.abs(state.mean() - [x, (0.98 - x) / 1.2])
+    assert (off <= state.error_of(lambda s: s.mean())).all()
+    assert off.max() < 1e-12
+    assert state.error < 1e-7
+    assert state.notes == ()
+    # What is not known of the slope of P next to walls, where there is next to nothing, is nothing.
+    assert state.error_of(lambda s: s.entropy_production) < 1e-6 * state.entropy_production
+
+
+def test_noise_that_vanishes_at_walls_leaves_moments_of_lyapunovs_equation():
+    """Two square-root processes that feed each other; P falls to 0 at one wall, and has no bound
+    at the other one."""
+    back, source, noise = np.array([[1.0, -0.3], [-0.1, 0.6]]), np.array([0.6, 0.15]), (0.3, 0.4)
+    state = end_state(
+        Diffusion(
+            lambda w: tuple(
+                s - r[0] * w[0] - r[1] * w[1] for s, r in zip(source, back, strict=True)
+            ),
+            lambda w: (noise[0] * w[0], noise[1] * w[1]),
+            domain=((0, np.inf), (0, np.inf)),
+        )
+    )
+    mean = np.linalg.solve(back, source)
+    exact = solve_continuous_lyapunov(back, np.diag(noise * mean))
+    assert np.allclose(state.mean(), mean, atol=1e-10)
+    assert np.allclose(state.cov(), exact, atol=1e-10)
+    assert (np.abs(state.cov() - exact) <= state.error_of(lambda s: s.cov())).all()
+    assert state.pdf([0.5, -0.1]) == 0
+    assert state.marginal(1).mean() == pytest.approx(mean[1], abs=1e-9)
+
+
+def test_two_loci_under_mutation_and_selection_have_wrights_law():
+    """x^(a - 1) (1 - x)^(b - 1) for each, times e^(4 (x - 1/2) (y - 1/2)): NumPy's error it was."""
+    a, b = (1.3, 0.7), (1.6, 2.2)
+
+    def drift(w):
+        one, two = (
+            (p * (1 - v) - q * v) / 4 + v * (1 - v) * (u - 0.5)
+            for v, u, p, q in zip(w, w[::-1], a, b, strict=True)
+        )
+        return one, two
+
+    state = end_state(Diffusion(drift, lambda w: w * (1 - w) / 2, domain=((0, 1), (0, 1))))
+    (x, u), (y, v) = (special.roots_jacobi(30, q - 1, p - 1) for p, q in zip(a, b, strict=True))
+    x, y = (1 + x) / 2, (1 + y) / 2
+    weight = np.outer(u, v) * np.exp(4 * np.outer(x - 0.5, y - 0.5))
+    weight /= weight.sum()
+    mean = np.array([weight.sum(axis=1) @ x, weight.sum(axis=0) @ y])
+    assert state.curl.local
+    assert (np.abs(state.mean() - mean) <= state.error_of(lambda s: s.mean())).all()
+    assert np.abs(state.mean() - mean).max() < 1e-8
+    assert state.error < 1e-5
+
+
+def test_what_dies_out_is_told_so():
+    def drift(w):
+        return w[0] * (1 - w[0] - 1.2 * w[1]), w[1] * (1.5 * w[0] - 0.5)
+
+    quadrant = ((0, np.inf), (0, np.inf))
+    with pytest.raises(LandscapeError, match="comes to the wall 0 of the first coordinate stays"):
+        end_state(Diffusion(drift, lambda w: 0.04 * w, domain=quadrant))
+
+    def starving(w):
+        return w[0] * (1 - w[0] - 1.2 * w[1]), w[1] * (0.3 * w[0] - 0.5)
+
+    with pytest.raises(ConvergenceError, match="noise vanishes across walls"):
+        end_state(Diffusion(starving, lambda w: 0.04 * w**2, domain=quadrant))
+
+
+def test_phases_that_only_know_their_difference_are_solved_in_a_box():
+    """Along the line of rest points the drift has no slope: SciPy's warning it was."""
+
+    def drift(t):
+        pull = np.sin(t[1] - t[0]) / 2
+        return 0.3 + pull, -0.3 - pull
+
+    state = end_state(Diffusion(drift, 0.2, domain=((-3, 3), (-3, 3))))
+    x = np.array([[2.5, 1.0], [-2.0, 0.5]])
+    log = 10 * (0.3 * (x[0] - x[1]) + np.cos(x[0] - x[1]) / 2)
+    assert np.diff(state.logpdf(x)) == pytest.approx(np.diff(log), abs=1e-10)

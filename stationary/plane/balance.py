@@ -13,6 +13,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.cost import CACHE
 from stationary.plane.boxes import clipped, sides_of
+from stationary.plane.charts import STRAIGHT, Chart
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE
 from stationary.plane.mesh import RULE, basis, gauss
@@ -24,16 +25,17 @@ HELD, PLACES = 30.0, 201  # in -log P at places of a wall: functions are to be f
 DECIDED = 1e-3  # of the fastest: slower combinations, such as masses of basins, are left alone
 
 
-def balanced(process: PlaneDiffusion, density: Density) -> Density:
-    """The density with its means of all that is smooth in balance."""
-    mean, covariance = density.moments
-    reach = WIDE * np.sqrt(np.diag(covariance))
-    ends = np.array([mean - reach, mean + reach])
+def balanced(process: PlaneDiffusion, density: Density, chart: Chart = STRAIGHT) -> Density:
+    """The density, on a chart, with its means of all that is smooth in balance."""
+    y, log, u = density.quadrature
+    x, mass = chart.x(y), np.exp(log - density.log_total) * u
+    mean = x @ mass
+    reach = WIDE * np.sqrt(np.abs((x - mean[:, None]) ** 2 @ mass))  # negative, where P is no law
+    ends, domain = np.array([mean - reach, mean + reach]), chart.box(process.domain)
     walls = []
-    for axis, side, x in sides_of(density.box, PLACES):
-        wall = density.box[axis][side]
-        if wall == process.domain[axis][side] and density.depth(x).min() < HELD:
-            ends[side, axis] = wall
+    for axis, side, there in sides_of(density.box, PLACES):
+        if density.box[axis][side] == domain[axis][side] and density.depth(there).min() < HELD:
+            ends[side, axis] = process.domain[axis][side]
             walls.append((axis, side))
     low, high = np.array(clipped(ends[0], ends[1], process.domain)).T
     waves = np.pi * np.arange(ORDER)[:, None] / (high - low)[:, None, None]  # (axis, ORDER, 1)
@@ -46,8 +48,6 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     def pairs(p: Array, q: Array) -> Array:
         return np.concatenate([row * q[: ORDER - i] for i, row in enumerate(p)])
 
-    x, log, u = density.quadrature
-    mass = np.exp(log - density.log_total) * u
     keep = np.flatnonzero(mass > 1e-16 * mass.max())
     count = ORDER * (ORDER + 1) // 2
     matrix, right = np.zeros((count, count)), np.zeros(count)
@@ -63,7 +63,8 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
         right += generated.sum(axis=1)
         matrix += generated @ pairs(p, q).T
     for axis, side in walls:
-        x, mass = _along(density, axis, side)
+        y, mass = _along(density, axis, side)
+        x, mass = chart.x(y), mass * np.exp(-chart.log_stretch(y)[axis])
         (p, q), (dp, dq), _ = cosines(x)
         across = process.fields(x).a[0, 1] * mass * (0.5 - side)
         generated = (pairs(p, dq) if axis == 0 else pairs(dp, q)) * across
@@ -74,7 +75,7 @@ def balanced(process: PlaneDiffusion, density: Density) -> Density:
     found = np.linalg.lstsq(matrix / size[:, None], -right / size, DECIDED)[0]
     nodes = basis(DEGREE).nodes
     at = density.mesh.points(nodes)
-    p, q = cosines(at.reshape(2, -1))[0]
+    p, q = cosines(chart.x(at.reshape(2, -1)))[0]
     factor = 1 + found @ pairs(p, q)
     b = basis(density.degrees[1]).at(nodes)
     u = b @ density.u @ b.T

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError, StationaryError
+from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.cost import MEMORY
 from stationary.plane.boxes import box_of, finite_box
 from stationary.plane.density import Density, Mapped, Solved
@@ -27,6 +27,11 @@ COLLAPSES = (
     "line as a process on the line, or add noise across it."
 )
 
+NO_NOISE = (
+    "{name}: the noise vanishes across a wall of the domain, or at a point, next to which the "
+    "density is a power of the distance that could not be followed. End the domain a little before."
+)
+
 
 def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
     """-log P on a box, integrated along x and then y, and the other way round; both agree where A
@@ -42,7 +47,10 @@ def integrated(process: PlaneDiffusion, box: Box, peak: Array) -> Solved:
         x = mesh.points(p.nodes)
         fields = process.fields(x.reshape(2, -1), 1)
         process.check(x.reshape(2, -1), fields)
-        slope = fields.slope.reshape(2, *n, DEGREE + 1, DEGREE + 1)
+        try:
+            slope = fields.slope.reshape(2, *n, DEGREE + 1, DEGREE + 1)
+        except np.linalg.LinAlgError:
+            raise ConvergenceError(NO_NOISE.format(name=process.name)) from None
         half = (mesh.size / 2).reshape(2, *n)[..., None, None]
         rise = [integral @ (slope[0] * half[0]), (slope[1] * half[1]) @ integral.T]
         start = [

@@ -19,6 +19,7 @@ SEEN = 15.0  # in -log P: beyond, no current is seen
 POINTS = 6  # more zeros of the noise lie on a curve
 RISE = 10  # steps over which the root of what is least in a covariance may rise from a zero
 SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
+SMALL = 20.0  # in -log P: where P is P0, of which elements know half of the digits
 LEAST = -55.0  # log of what one point holds: a million with less hold 1e-18 together
 AROUND = 0.25  # of a box on each side: as near a law stays to a gate through which it came
 
@@ -114,7 +115,8 @@ def curl_test(
         noise = _beside(process, box, noise)
     if noise.singular == "everywhere":
         return Curl(False, None, None, noise)
-    good = _ratio(fields.a) > 1e-8
+    ratio = _ratio(fields.a)
+    good = ratio >= min(1e-8, ratio.max())
     some = Fields(*(t[..., good] for t in vars(fields).values()))
     size, rounding = _curls(some)
     seen = size if height is None else np.where(height(x[:, good]) < SEEN, size, -1.0)
@@ -319,8 +321,12 @@ def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Ci
     turning = float(swept.sum()), float(np.abs(swept).sum())
     if singular:
         return Circulation(None, None, *turning)
+    # As int J . grad g = 0 for any g, with g = log(P + P0) of what is known of log P where P is
+    # next to nothing, as next to walls without noise, only what is to be weighed with P counts.
+    above = np.exp(SMALL + density.log_at(x) + density.log_unit(x) - density.top)
+    known = driving - np.einsum("ijm,jm->im", fields.a, slope * above / (1 + above)) / 2
     a = np.moveaxis(fields.a, -1, 0)
     pairs = np.linalg.solve(a, np.stack([current, driving], axis=-1).transpose(1, 0, 2))
-    lost = 2 * float(((current * pairs[:, :, 0].T).sum(axis=0) * mass).sum())
+    lost = 2 * float(((known * pairs[:, :, 0].T).sum(axis=0) * mass).sum())
     whole = 2 * float(((driving * pairs[:, :, 1].T).sum(axis=0) * mass).sum())
     return Circulation(lost, whole, *turning)

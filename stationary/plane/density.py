@@ -69,6 +69,15 @@ class Law(Bare):
         """How much -log P is above its least, at the places of `height`."""
         return np.asarray(self.height - self.height.min())
 
+    @property
+    def top(self) -> float:
+        """The largest log P, not normalised, per unit."""
+        return float(-self.height.min())
+
+    def log_unit(self, x: Array) -> Any:
+        """log of what P is measured in at points, where that is not the same everywhere."""
+        return 0.0
+
     def depth(self, x: Array) -> Array:
         """The same at points (2, M)."""
         return np.asarray(-self.log_at(x) - self.height.min())
@@ -114,7 +123,9 @@ class Mapped(Law):
 
     def log_at(self, x: Array) -> Array:
         y = self.y(x)
-        return np.asarray(self.inner.log_at(y) - self.log_stretch(y))
+        log = self.inner.log_at(y)
+        with np.errstate(invalid="ignore"):
+            return np.asarray(np.where(log > -np.inf, log - self.log_stretch(y), -np.inf))
 
     @cached_property
     def height(self) -> Array:

@@ -281,16 +281,22 @@ def _as_noise_sees(process: PlaneDiffusion, x: Array) -> tuple[Array, Array]:
     for _ in range(30):
         _, slope, fields = _fitted(process, x[:, None], radius)
         a = fields.a.mean(axis=2)
-        if (np.linalg.eigvals(slope[0]).real >= 0).any():
+        if not _leads_back(slope[0]):
             break
         reach = np.sqrt(np.diag(covariance_of(slope[0], a)))[:, None]
         radius = np.clip(reach, 1e-6 * scale, 0.1 * scale)
     return slope[0], a
 
 
+def _leads_back(slopes: Array) -> bool:
+    """Whether eigenvalues are negative by more than rounding: along a line of zeros one is 0."""
+    values = np.linalg.eigvals(slopes)
+    return bool(values.real.max() < -SAME * np.abs(values).max())
+
+
 def _attracts(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> Array | None:
     """The covariance that noise makes of a flat zero, if all around the drift leads to it."""
-    if not (np.linalg.eigvals(jacobian).real < 0).all():
+    if not _leads_back(jacobian):
         return None
     covariance = covariance_of(jacobian, a)
     radius = np.sqrt(np.diag(covariance))[:, None]

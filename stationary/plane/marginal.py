@@ -23,7 +23,8 @@ from stationary.points import pointwise
 NODES = 26  # in panels in which the density needs half of that for half of its digits
 SAME = 64 * EPSILON  # of the farthest end: rounding, by which ends of panels that are one differ
 NEARLY = 0.02  # a moment of an order above the tail's exponent less this is taken to be infinite
-SEEN = 12.0  # in -log P of y: from here to twice as far the exponent is taken
+SEEN = 9.0  # in -log P of y: from here to twice as far the exponent is taken
+STEADY = 1.1  # times as steep in the second half of that: what falls faster is no power
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +58,7 @@ class Marginal(Cells):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Heavy(Through):
-    """The law of x from that of y, on a `Chart`: its tails may be powers."""
+    """The law of x from that of y, on an axis of a `Chart`: its tails may be powers."""
 
     inner: Marginal
     chart: Any
@@ -82,7 +83,7 @@ class Heavy(Through):
     @pointwise
     def logpdf(self, x: Array) -> Array:
         """Its log."""
-        y = self.chart.y(x)
+        y = self.chart.within(x, *self.inner.support())
         return np.asarray(self.inner.logpdf(y) - self.chart.log_stretch(y))
 
     @cached_property
@@ -94,10 +95,10 @@ class Heavy(Through):
         log = self.inner.logpdf(y)
         log = log - log.max()
         peak, made = int(np.argmax(log)), []
-        for some in (slice(peak, None), slice(peak, None, -1)):
-            far = (log[some] < -SEEN) & (log[some] > -2 * SEEN)
-            if far.sum() > 10:
-                made.append(abs(float(np.polyfit(y[some][far], log[some][far], 1)[0])))
+        sides = (slice(peak, None, -1), slice(peak, None))
+        for some in (side for side, far in zip(sides, self.chart.far, strict=True) if far):
+            near, far = (_slope(y[some], log[some], k * SEEN, (k + 0.5) * SEEN) for k in (1, 1.5))
+            made.append(far if far < STEADY * near else math.inf)
         return min(made, default=math.inf)
 
     def has_moment(self, k: int) -> bool:
@@ -125,6 +126,12 @@ class Heavy(Through):
     def __repr__(self) -> str:
         tails = "" if self.power is None else f", tails like |x|^-{1 + self.power[0]:.6g}"
         return f"<Marginal: median {self.median():.6g}{tails}>"
+
+
+def _slope(y: Array, log: Array, above: float, below: float) -> float:
+    """Of log P, where -log P is between both; inf where it is at too few points."""
+    some = (log < -above) & (log > -below)
+    return abs(float(np.polyfit(y[some], log[some], 1)[0])) if some.sum() > 5 else math.inf
 
 
 def normal(mean: float, deviation: float) -> Marginal:

@@ -16,6 +16,7 @@ from stationary.plane.apart import Apart
 from stationary.plane.balance import balanced
 from stationary.plane.barriers import beyond_barriers
 from stationary.plane.boxes import box_of, ends_of, finite_box, joined, scattered, sides_of
+from stationary.plane.charts import STRAIGHT, Chart
 from stationary.plane.curl import SINGULAR, Curl, curl_test
 from stationary.plane.density import Density, Solved
 from stationary.plane.fitted import adds_across
@@ -23,23 +24,23 @@ from stationary.plane.flow import ends_at_walls
 from stationary.plane.held import held_on_box, integrated_around
 from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere, positions
 from stationary.plane.product import gibbs, product
+from stationary.plane.remarks import notes_of
 from stationary.plane.rough import Rough, found_on_grid, on_box
-from stationary.plane.spectral import CUT, MOST, RESOLVED, THIN, spectral
+from stationary.plane.spectral import CUT, FAR, GOOD, MOST, RESOLVED, THIN, spectral
 from stationary.plane.state import PlaneState
-from stationary.plane.tails import FARTHEST, Chart, Stretched, power_of
-from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text
+from stationary.plane.tails import with_heavy_tails
+from stationary.plane.walls import beside, chart_of, from_walls
+from stationary.process.plane import Box, PlaneDiffusion, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import at
 
 WORST = 0.2  # of the peak: above this it is no answer
-GOOD = 1e-2  # of the peak: below this no other way is tried
 LOW = 12.0  # in -log P, above which a side does not matter
-FAR = 22.0  # in -log P of an attractor: beyond, spectral elements have lost its digits
 HIGH = 32.0  # in -log P of a saddle: beyond, they are too coarse for what crosses it
 BELOW = 2.0  # in log P of attractors: those farther below are to be known to a tenth of that
+CLOSEST = (1e-12, 1e-20, 1e-40)  # sizes from walls without noise: as far as P is large there
 LEAK = 3e-13  # of the peak: what rounding leaves of a net flux; a third of it was seen
 RESTING = 1e-20  # of the usual variance: what rounding leaves of squared differences of gradients
-NEAR = 2.5  # of y, where x = c + L sinh(y): where the curl is looked at
 
 ONE_WAY = (
     "{name}: drift and noise push along one direction at each point, as where all losses depend on "
@@ -57,6 +58,12 @@ UNRESOLVED = (
     "{name}: the density could not be resolved: its error is {error}. It may have a narrow ridge "
     "or no bound, or the noise may jump along a curve; add noise, shrink the domain, or smooth "
     "what jumps."
+)
+NOT_HELD = (
+    "{name}: the noise vanishes across walls of the domain, and no density could be found that "
+    "falls towards them: what comes near may stay there (extinction, fixation), or most of the "
+    "density lies next to them. Add what leads back (immigration, mutation), let the domain end "
+    "short of the walls, or ask how long it takes to come there, by mean_exit_time."
 )
 
 
@@ -85,6 +92,9 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         return PlaneState(
             process, diffusion, exact, (), found, tested, exact.road, exact.status, exact.notes
         )
+    chart = chart_of(diffusion)
+    if chart is not None and (far := _beside_walls(diffusion, chart)):
+        return _ended(replace(far, process=process))
     equilibria = everywhere(diffusion)
     _check_that_it_spreads(diffusion, equilibria)
     try:
@@ -94,6 +104,8 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             thin = several and state.tested.noise.singular == "everywhere"
             raise ConvergenceError(_unresolved(diffusion.name, state.error, thin), state)
     except (ConvergenceError, LandscapeError) as error:
+        if chart is not None:
+            raise ConvergenceError(NOT_HELD.format(name=diffusion.name)) from error
         flat = [e for e in equilibria if closed.is_flat(e.covariance, e.jacobian, e.variance)]
         sure = isinstance(error, ConvergenceError)
         flat = [e for e in flat if sure or _is_never_left(diffusion, e)]
@@ -101,6 +113,27 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             raise
         where = point_text(flat[0].position)
         raise ConvergenceError(closed.COLLAPSES.format(name=diffusion.name, at=where)) from error
+    return _ended(state)
+
+
+def _beside_walls(diffusion: PlaneDiffusion, chart: Chart) -> PlaneState | None:
+    """The end state in coordinates in which walls without noise are far away."""
+    best, least = None, GOOD
+    for closest in CLOSEST:
+        inner = chart.process(diffusion, closest)
+        try:
+            made = _around(inner, everywhere(inner), (), (diffusion, chart))
+            state = from_walls(made, diffusion, chart)
+        except StationaryError:
+            break
+        if state.error < least:
+            best, least = state, state.error
+        if least < RESOLVED:
+            break
+    return best
+
+
+def _ended(state: PlaneState) -> PlaneState:
     return state if state.error < RESOLVED else replace(state, status=Status.PANEL_LIMIT)
 
 
@@ -131,29 +164,35 @@ def _around(
     diffusion: PlaneDiffusion,
     equilibria: tuple[Equilibrium, ...],
     at_walls: tuple[Equilibrium, ...],
+    whose: tuple[PlaneDiffusion, Chart] | None = None,
 ) -> PlaneState:
-    """The end state around equilibria, and what ends at walls."""
+    """The end state around equilibria, and what ends at walls; of `whose` coordinates on a chart
+    the process is one, if it is."""
     ends = (*equilibria, *at_walls)
     at("rough chain")
     try:
-        rough = found_on_grid(diffusion, ends, CUT)
+        rough = found_on_grid(diffusion, ends, CUT) if whose is None else beside(diffusion, ends)
     except LandscapeError as error:
         held = held_on_box(diffusion, ends, CUT)
         if held is None:
-            return _with_heavy_tails(diffusion, equilibria, error)
+            return with_heavy_tails(diffusion, equilibria, error)
         rough = held
     rough = _around_all(diffusion, ends, rough)
     hull = joined(rough.box, around(diffusion, ends, 0.0)) if ends else rough.box
     equilibria = equilibria_of(diffusion, hull, equilibria)
-    tested = curl_test(diffusion, rough.box, rough.at)
+    own, chart = whose or (diffusion, STRAIGHT)
+    box = box_of(*chart.x(np.array(rough.box)).T)
+    tested = curl_test(own, box, lambda x: rough.at(chart.y(x)))
     solved = _solved(diffusion, rough, (*equilibria, *at_walls), tested, hull)
     density = solved.density.in_domain(diffusion.domain)
     _require_held(diffusion, density)
     at("balance")
-    ways = (*solved.others, ("balance", balanced(diffusion, density)))
+    ways = (*solved.others, ("balance", balanced(own, density, chart)))
     at("")
-    more, road = _notes(diffusion, density, equilibria), solved.road
-    return PlaneState(diffusion, diffusion, density, ways, equilibria, tested, road, notes=more)
+    return PlaneState(
+        diffusion, diffusion, density, ways, equilibria, tested, solved.road,
+        notes=notes_of(diffusion, density, equilibria),
+    )  # fmt: skip
 
 
 def _around_all(
@@ -267,40 +306,6 @@ def _error(
     ).error
 
 
-def _with_heavy_tails(
-    diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], error: LandscapeError
-) -> PlaneState:
-    """On coordinates in which powers of x fall exponentially; `error` where they do not, either."""
-    chart = Chart.around(equilibria)
-    if not (chart.length > 0).all():
-        raise error
-    try:
-        inner = chart.process(diffusion)
-        rough = found_on_grid(inner, (), CUT, FARTHEST, any(e.attracts for e in equilibria))
-        near = np.clip(np.array(rough.box), -NEAR, NEAR)
-        tested = curl_test(diffusion, box_of(*chart.x(near).T))
-        solved = spectral(inner, rough)
-        found = (solved.density, *(d for _, d in solved.others))
-        if not all(math.isfinite(d.log_total) and d.is_spread for d in found):
-            raise error  # nothing holds the process: what was solved is no law
-        ways = (*solved.others, ("balance", balanced(inner, solved.density)))
-    except (LandscapeError, ConvergenceError):
-        raise error from None
-    power = power_of(diffusion, chart)
-    density = Stretched(solved.density.in_domain(inner.domain), chart, power)
-    held = [e.position for e in equilibria if e.attracts]
-    lost = held and (density.depth(np.array(held).T) > FAR).any()
-    if lost or not all(law.has_moment(0) for law in density.marginals):
-        raise error
-    others = tuple((name, Stretched(d, chart, power)) for name, d in ways)
-    state = PlaneState(
-        diffusion, diffusion, density, others, equilibria, tested, solved.road, notes=density.notes
-    )
-    if not state.error < GOOD:
-        raise error
-    return state
-
-
 def _is_never_left(diffusion: PlaneDiffusion, e: Equilibrium) -> bool:
     """Whether neither drift nor noise leads off the line along which noise spreads around it."""
     assert e.covariance is not None
@@ -365,35 +370,3 @@ def _require_held(process: PlaneDiffusion, density: Density) -> None:
                 "no noise crosses and nothing reflects: what leaves does not come back, so "
                 "that there is no end state in this box. Widen the domain."
             )
-
-
-def _notes(
-    process: PlaneDiffusion, density: Density, equilibria: tuple[Equilibrium, ...]
-) -> tuple[str, ...]:
-    """What a reader should know about the box and the noise."""
-    notes = []
-    if not equilibria:
-        notes.append("The drift vanishes nowhere in the domain.")
-    sides = []
-    for axis, side, x in sides_of(density.box, 201):
-        end, least = process.domain[axis][side], density.depth(x).min()
-        if density.box[axis][side] == end and least < 6:
-            name, share = ("first", "second")[axis], math.exp(-max(float(least), 0.0))
-            sides.append(f"{end:g} of the {name} coordinate (about {share:.1g} of the peak)")
-    if sides:
-        wider = _wider(process, equilibria)
-        better = f" Without walls {box_text(wider)} would hold all of it." if wider else ""
-        notes.append(
-            f"The density is not small at the walls {' and '.join(sides)}, which reflect: where "
-            f"nothing stops the process there, the box is too small.{better}"
-        )
-    return tuple(notes)
-
-
-def _wider(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Box | None:
-    """The box of the same process without walls, where that can be had."""
-    try:
-        free = replace(process, domain=((-math.inf, math.inf),) * 2)
-        return found_on_grid(free, equilibria, CUT).box
-    except (LandscapeError, ConvergenceError):
-        return None

@@ -18,6 +18,8 @@ from stationary.plane.rough import Rough
 from stationary.process.narrow import Place
 from stationary.process.plane import PlaneDiffusion
 
+GOOD = 1e-2  # of the peak: below this no other way is tried
+FAR = 22.0  # in -log P of an attractor: beyond, elements have lost its digits
 CUT = 36.0  # rectangles are dropped where P is below e^-CUT of its peak; e^-30 is compared with it
 BEYOND = 16.0  # and no less than e^-BEYOND of what there is on saddles
 FIRST = 10  # rectangles for each direction at first

@@ -116,12 +116,15 @@ class PlaneState(Bare, Result):
     def error(self) -> float:
         """The largest error of the density, as a part of its peak."""
         x = self.density.quadrature[0]
-        own = self.pdf(x := x[:, :: max(1, x.shape[1] // 10_000)])
+        x, laws = x[:, :: max(1, x.shape[1] // 10_000)], [d for _, d in self.others]
+        unit, top = self.density.log_unit(x), self.density.top - self.density.log_total
         with np.errstate(invalid="ignore"):  # of one that has no total nothing is known
-            apart = [np.abs(np.exp(o.log_at(x) - o.log_total) - own).max() for _, o in self.others]
-        known = float(self.density.known)
+            own, *values = (
+                np.exp(d.log_at(x) - d.log_total + unit - top) for d in (self.density, *laws)
+            )
+            apart = [np.abs(v - own).max() for v in values]
         off = float(np.nan_to_num(np.dot(self._surely, apart), nan=math.inf))
-        return off / float(np.exp(self.peak)) + known
+        return off + float(self.density.known)
 
     @property
     def _surely(self) -> list[float]:

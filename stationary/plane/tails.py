@@ -10,85 +10,47 @@ other tails no power is told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import math
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from scipy.optimize import brentq
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError
+from stationary.errors import ConvergenceError, LandscapeError
 from stationary.numbers.arithmetic import SAME
+from stationary.plane.balance import balanced
 from stationary.plane.boxes import box_of
+from stationary.plane.charts import Chart, Even, Line
+from stationary.plane.curl import curl_test
 from stationary.plane.density import Density, Mapped
 from stationary.plane.local import Equilibrium
 from stationary.plane.marginal import Heavy
-from stationary.process.plane import Box, Fields, PlaneDiffusion
+from stationary.plane.rough import found_on_grid
+from stationary.plane.spectral import CUT, FAR, GOOD, spectral
+from stationary.plane.state import PlaneState
+from stationary.process.plane import Box, PlaneDiffusion
 
 FARTHEST = 120.0  # of y: x beyond 10^52 is no place
-FAR = 1e10  # lengths: where f / r and a / r^2 are looked at, and at a hundred times as far
+OUT = 1e10  # lengths: where f / r and a / r^2 are looked at, and at a hundred times as far
 ANGLES = 48  # at which phi is taken, and at twice as many
 STEEPEST = 100.0  # of alpha
 SLIGHT = 1e-6  # of f / r: noise across that is less may lead nowhere
+NEAR = 2.5  # of y: where the curl is looked at
 FAST = 60.0  # of the power that is seen within what matters
 
 
-@dataclass(frozen=True, eq=False)
-class Chart:
-    """x = centre + length sinh(y), shape (2,) each, or of one direction."""
-
-    centre: Array
-    length: Array
-
-    @classmethod
-    def around(cls, equilibria: tuple[Equilibrium, ...]) -> Chart:
-        """One that is straight where the attractors and what they hold are."""
-        x = np.array([e.position for e in equilibria] or [np.zeros(2)])
-        wide = [np.sqrt(np.diag(e.covariance)) for e in equilibria if e.covariance is not None]
-        length = np.ptp(x, axis=0) / 2 + 2 * np.max(wide or [np.full(2, 0.5)], axis=0)
-        return cls((x.min(axis=0) + x.max(axis=0)) / 2, length)
-
-    def x(self, y: Array) -> Array:
-        return np.asarray((self.centre + self.length * np.sinh(y.T)).T)
-
-    def y(self, x: Array) -> Array:
-        return np.asarray(np.arcsinh((x.T - self.centre) / self.length).T)
-
-    def box(self, box: Box) -> Box:
-        """A box of x, in y."""
-        return box_of(*self.y(np.array(box, dtype=float)).T)
-
-    def log_stretch(self, y: Array) -> Array:
-        """log of dx/dy, for each direction."""
-        return np.asarray((np.log(self.length) + np.log(np.cosh(y.T))).T)
-
-    def process(self, process: PlaneDiffusion) -> PlaneDiffusion:
-        """The process of y, with first derivatives."""
-
-        def source(y: Array, order: int) -> Fields:
-            found = process.fields(self.x(y), order)
-            # y' = s and its derivatives by y: s = 1 / (L cosh y).
-            t = np.tanh(y)
-            s = np.exp(-self.log_stretch(y))
-            ds, dds = -t * s, (2 * t**2 - 1) * s
-            c = s * ds / 2  # y'' / 2
-            own = np.arange(2)
-            f = s * found.f + c * found.a[own, own]
-            a = s[:, None] * s * found.a
-            if not order:
-                return Fields(f, a)
-            dc = (ds**2 + s * dds) / 2
-            by = 1 / s  # dx/dy
-            df = by[:, None] * (s * found.df + c * found.da[:, own, own])
-            df[own, own] += ds * found.f + dc * found.a[own, own]
-            da = by[:, None, None] * s[:, None] * s * found.da
-            da[own, own] += ds[:, None] * s * found.a
-            da[own, :, own] += ds[:, None] * np.swapaxes(s[:, None] * found.a, 0, 1)
-            return Fields(f, a, df, da)
-
-        box = self.box(process.domain)
-        made = replace(process, drift=None, variance=None, domain=box, source=source, stepper=None)
-        return replace(made, functions=())
+def around(equilibria: tuple[Equilibrium, ...]) -> Chart | None:
+    """One that is straight where the attractors and what they hold are, if that is somewhere."""
+    x = np.array([e.position for e in equilibria] or [np.zeros(2)])
+    wide = [np.sqrt(np.diag(e.covariance)) for e in equilibria if e.covariance is not None]
+    length = np.ptp(x, axis=0) / 2 + 2 * np.max(wide or [np.full(2, 0.5)], axis=0)
+    if not (length > 0).all():
+        return None
+    centre = (x.min(axis=0) + x.max(axis=0)) / 2
+    return Chart((Line(centre[0], length[0]), Line(centre[1], length[1])))
 
 
 def power_of(process: PlaneDiffusion, chart: Chart) -> tuple[float, float] | None:
@@ -98,7 +60,7 @@ def power_of(process: PlaneDiffusion, chart: Chart) -> tuple[float, float] | Non
         return None
     try:
         with np.errstate(all="ignore"):
-            made = [_root(process, chart, FAR * k, n * ANGLES) for k, n in ((1, 1), (100, 2))]
+            made = [_root(process, chart, OUT * k, n * ANGLES) for k, n in ((1, 1), (100, 2))]
     except (LandscapeError, np.linalg.LinAlgError):
         return None
     if None in made:
@@ -111,9 +73,10 @@ def power_of(process: PlaneDiffusion, chart: Chart) -> tuple[float, float] | Non
 def _root(process: PlaneDiffusion, chart: Chart, radius: float, count: int) -> float | None:
     angle = 2 * np.pi * np.arange(count) / count
     e, n = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-    length = chart.length[:, None]
-    found = process.fields(chart.centre[:, None] + length * radius * e)
-    f, a = found.f / length / radius, found.a / (length * chart.length)[..., None] / radius**2
+    wide = np.exp(chart.log_stretch(np.zeros(2)))
+    length = wide[:, None]
+    found = process.fields(chart.x(np.zeros((2, 1))) + length * radius * e)
+    f, a = found.f / length / radius, found.a / (length * wide)[..., None] / radius**2
     along, around = (f * e).sum(axis=0), (f * n).sum(axis=0)
     ee, en, nn = (np.einsum("im,ijm,jm->m", u, a, v) for u, v in ((e, e), (e, n), (n, n)))
     if not nn.min() > SLIGHT * (np.abs(a).max() + np.abs(f).max()):
@@ -157,14 +120,26 @@ class Stretched(Mapped):
         return self.chart.x(y)
 
     def y(self, x: Array) -> Array:
-        return self.chart.y(x)
+        pairs = zip(self.chart.axes, x, self.inner.box, strict=True)
+        return np.stack([axis.within(v, *ends) for axis, v, ends in pairs])
+
+    @property
+    def _has_walls(self) -> bool:  # next to which P may have no bound, but that of y has one
+        return any(any(axis.walls) for axis in self.chart.axes)
+
+    def log_unit(self, x: Array) -> Any:
+        return self.log_stretch(self.y(x)) if self._has_walls else 0.0
+
+    @property
+    def top(self) -> float:
+        return self.inner.top if self._has_walls else super().top
 
     def log_stretch(self, y: Array) -> Array:
         return np.asarray(self.chart.log_stretch(y).sum(axis=0))
 
     def slope_at(self, x: Array) -> Array:
         y = self.y(x)
-        slope = self.inner.slope_at(y) - np.tanh(y)
+        slope = self.inner.slope_at(y) - self.chart.slopes(y)[0]
         return np.asarray(slope * np.exp(-self.chart.log_stretch(y)))
 
     def _log_rectangle(self, box: Box) -> float:
@@ -176,19 +151,20 @@ class Stretched(Mapped):
         """Mean and covariance: not a number, and infinite, where tails are too heavy."""
         with np.errstate(all="ignore"):
             mean, covariance = super().moments
-        finite = np.array([[self.marginals[k].has_moment(m) for m in (1, 2)] for k in (0, 1)])
+        finite = np.array([[law.has_moment(m) for m in (1, 2)] for law in self.marginals])
         mean[~finite[:, 0]] = np.nan
         covariance[~np.outer(finite[:, 1], finite[:, 1])] = np.nan
         covariance[np.diag(~finite[:, 1])] = np.inf
         return mean, covariance
 
     def _marginal(self, axis: int) -> Heavy:
-        own = Chart(self.chart.centre[axis], self.chart.length[axis])
-        return Heavy(self.inner.marginals[axis], own, self.power)
+        return Heavy(self.inner.marginals[axis], self.chart.axes[axis], self.power)
 
     @cached_property
     def box(self) -> Box:
-        return tuple(law.interval(1 - 1e-9) for law in self.marginals)
+        held = [law.interval(1 - 1e-9) for law in self.marginals]
+        every = zip(self.chart.axes, self.inner.box, held, strict=True)
+        return tuple(ends if type(axis) is Even else some for axis, ends, some in every)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -196,6 +172,41 @@ class Stretched(Mapped):
             power, error = 1 + self.power[0], max(self.power[1], 5e-8 * (1 + self.power[0]))
             falls = " and ".join(f"|x_{k}|^-{power:.8g}" for k in (1, 2))
             return (f"The tails are heavy: marginals fall like {falls} (powers to {error:.0e}).",)
-        if min(law.exponent for law in self.marginals) > FAST:
+        powers = (law.exponent for law in self.marginals if isinstance(law, Heavy))
+        if min(powers, default=FAST) >= FAST:
             return ()
         return ("The density falls slowly; by what power, if by one, is not known.",)
+
+
+def with_heavy_tails(
+    diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], error: LandscapeError
+) -> PlaneState:
+    """On coordinates in which powers of x fall exponentially; `error` where they do not, either."""
+    chart = around(equilibria)
+    if chart is None:
+        raise error
+    try:
+        inner = chart.process(diffusion)
+        rough = found_on_grid(inner, (), CUT, FARTHEST, any(e.attracts for e in equilibria))
+        near = np.clip(np.array(rough.box), -NEAR, NEAR)
+        tested = curl_test(diffusion, box_of(*chart.x(near).T))
+        solved = spectral(inner, rough)
+        found = (solved.density, *(d for _, d in solved.others))
+        if not all(math.isfinite(d.log_total) and d.is_spread for d in found):
+            raise error  # nothing holds the process: what was solved is no law
+        ways = (*solved.others, ("balance", balanced(inner, solved.density)))
+    except (LandscapeError, ConvergenceError):
+        raise error from None
+    power = power_of(diffusion, chart)
+    density = Stretched(solved.density.in_domain(inner.domain), chart, power)
+    held = [e.position for e in equilibria if e.attracts]
+    lost = held and (density.depth(np.array(held).T) > FAR).any()
+    if lost or not all(law.has_moment(0) for law in density.marginals):
+        raise error
+    others = tuple((name, Stretched(d, chart, power)) for name, d in ways)
+    state = PlaneState(
+        diffusion, diffusion, density, others, equilibria, tested, solved.road, notes=density.notes
+    )
+    if not state.error < GOOD:
+        raise error
+    return state
