@@ -2495,3 +2495,17 @@ def test_phases_that_only_know_their_difference_are_solved_in_a_box():
     x = np.array([[2.5, 1.0], [-2.0, 0.5]])
     log = 10 * (0.3 * (x[0] - x[1]) + np.cos(x[0] - x[1]) / 2)
     assert np.diff(state.logpdf(x)) == pytest.approx(np.diff(log), abs=1e-10)
+
+
+def test_how_long_populations_last_is_known_where_no_end_state_holds_them():
+    """ "There are points that are never left": nothing comes back from there, but it takes long."""
+    process = Diffusion(
+        lambda w: w * (1 - w[0] - w[1] / 2),
+        lambda w: 0.05 * w,
+        domain=((0, np.inf), (0, np.inf)),
+    )
+    far, near = (
+        stationary.mean_exit_time(process, (0.5, 0.5), ((0.1, end), (0.1, end)))
+        for end in (np.inf, 3)
+    )
+    assert abs(far.log - near.log) <= far.error + near.error < 1e-4

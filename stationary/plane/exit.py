@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -136,8 +137,9 @@ def _finite(process: PlaneDiffusion, box: Box) -> Box:
     """A box with ends of the domain, or of what holds the process, where it has infinite ones."""
     low, high = np.array(box).T
     made = clipped(low, high, process.domain)
-    if np.isinf(made).any():
-        holds = found_on_grid(process, everywhere(process), CUT).box
+    if np.isinf(made).any():  # as if it were never left, which it may be for good
+        inner = replace(process, domain=made)
+        holds = found_on_grid(inner, everywhere(inner), CUT).box
         made = box_of(*np.where(np.isinf(made), holds, made).T)
     return made
 
