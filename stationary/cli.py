@@ -14,11 +14,11 @@ from stationary.completing import parameters, quantities_known, words
 from stationary.delivery import (
     FAILED,
     INTERRUPTED,
-    NOT_CONVERGED,
     Output,
     complain,
     output,
     told_if_stopped,
+    told_if_unfinished,
 )
 from stationary.options import (
     DIGITS,
@@ -70,7 +70,6 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
     """Say where FILE ends up: its end state, its minima and how they share it."""
     from stationary.analysis import analyze as run
     from stationary.analysis import process_and_settings
-    from stationary.errors import Status
 
     def has_law(found: Any) -> bool:
         return found.end_state.kind not in ("none", "classes")
@@ -89,8 +88,7 @@ def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: 
         to.files["influence"] = influence
     found = to.answer(find, has_table=has_law, log=log)
     told_if_stopped(found)
-    if found.end_state.status in (Status.PANEL_LIMIT, Status.NOT_DECIDED):
-        sys.exit(NOT_CONVERGED)
+    told_if_unfinished(found, [found.end_state.status.name.lower()])
 
 
 @app.command(short_help="Drift, variance and end state of a recorded series.")
@@ -215,8 +213,7 @@ def evolve(
 
     found = to.answer(find)
     told_if_stopped(found)
-    if not getattr(found, "converged", True):
-        sys.exit(NOT_CONVERGED)
+    told_if_unfinished(found)
 
 
 @app.command(short_help="Ever less noise added, beside the exact end state.")
@@ -396,5 +393,4 @@ def sweep(
         way_on = "; --resume goes on from there" if n and to.csv else ""
         complain(f"{found.stopped}; {kept}{way_on}.")
         sys.exit(INTERRUPTED if found.interrupted else FAILED)
-    if {"panel_limit", "not_decided"} & set(found.table()["status"]):
-        sys.exit(NOT_CONVERGED)
+    told_if_unfinished(found, found.table()["status"])

@@ -96,6 +96,22 @@ def told_if_stopped(found: Any) -> None:
         _end("stopped; what was done is kept")
 
 
+def told_if_unfinished(found: Any, statuses: Iterable[str] = ()) -> None:
+    """End with a code of its own where an answer did not converge, and say why.
+
+    The report does, but not ten lines of it, nor a table.
+    """
+    from stationary.errors import Status
+
+    why = [Status[s.upper()].value for s in sorted({"panel_limit", "not_decided"} & set(statuses))]
+    if not getattr(found, "converged", True):
+        why.append(f"the tolerance of {found.tolerance:g} was not reached: take more cells")
+    if why:
+        name = getattr(found, "name", "") or found.diffusion.name
+        complain(f"{name}: not converged: {'; '.join(why)}.")
+        sys.exit(NOT_CONVERGED)
+
+
 def _end(words: str, files: Iterable[Path] = ()) -> NoReturn:
     """End where somebody stopped it, and say which files are as they were."""
     from stationary.wording import joined

@@ -252,6 +252,13 @@ def test_what_was_not_resolved_is_code_3(run, tmp_path):
     code, out, _ = run("analyze", path)
     assert code == 3
     assert "Panel limit" in out
+    code, _, err = run("analyze", path, "--csv", "-")
+    assert code == 3
+    assert "not converged: the panel limit was reached" in err  # a table has no place for it
+    short = ("--until", "3", "--tolerance", "1e-9", "--initial", "0.3", "--cells", "64")
+    code, out, err = run("evolve", EXAMPLES / "two_minima.py", "--brief", *short)
+    assert code == 3
+    assert "not converged: the tolerance of 1e-09 was not reached" in err
 
 
 def test_importing_and_helping_stay_light():

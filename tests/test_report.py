@@ -522,3 +522,11 @@ def test_what_is_left_out_is_counted_and_nothing_is_around_a_wall():
     gates = Diffusion(lambda x: 1 - 0.6 * x, lambda x: (x * (x - 1)) ** 2, (-2, 4))
     words = " ".join(analyze(gates).summary().split())
     assert "x = 0 and x = 1 are one-way gates: all of -2 to 1 is left for good." in words
+
+
+def test_what_is_not_known_is_not_said_to_be_nowhere():
+    """Poles: "half of the time between 0 and 0", and a drift that "is zero everywhere"."""
+    poles = Diffusion(lambda x: -x + np.tan(3 * x), 1.0, (-3, 3))
+    words = " ".join(analyze(poles).summary().split())
+    assert "Where the process is in the long run is not known" in words
+    assert "No zero of the drift was found." in words

@@ -312,6 +312,8 @@ def test_a_column_for_each_datapoint_is_one_array(tmp_path, name):
     (tmp_path / "each.csv").write_text(text)
     kind = "losses" if "loss" in name else "gradients"
     assert np.array_equal(table(tmp_path / "each.csv").columns[kind], values)
+    with pytest.raises(LandscapeError, match="no recorded series"):
+        stationary.fit(tmp_path / "each.csv", dt=1.0)
     (tmp_path / "each.csv").write_text(text.replace(f"{values[3][5].item()!r}", "n/a", 1))
     with pytest.raises(LandscapeError, match=r"line 7: .*3 = 'n/a' is not a number"):
         table(tmp_path / "each.csv")

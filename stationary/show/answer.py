@@ -34,6 +34,7 @@ from stationary.wording import (
     times_text,
 )
 
+LONG = "In the long run "
 Place = Callable[..., str]  # how a position is written
 
 GIVE_MORE = (
@@ -103,7 +104,7 @@ def answer(analysis: Analysis, who: str = "") -> str:
     v = state.diffusion.variable
     if state.kind == "none":
         return capital(state.verdict)
-    said = f"In the long run {who or ('SGD' if analysis.landscape is not None else 'the process')}"
+    said = f"{LONG}{who or ('SGD' if analysis.landscape is not None else 'the process')}"
     if state.kind == "classes":
         return f"{said} is {' or '.join(ends_of(state, v))}: {state.reason}"
     if state.kind in ("atoms", "mixture"):
@@ -117,6 +118,8 @@ def answer(analysis: Analysis, who: str = "") -> str:
     elif peaks:
         more = f"It is {_gathered(peaks, v, places(state))}, where its density has no bound."
         said = f"{_where(analysis, said)} {more} {_gates(state)}"
+    elif not analysis.basins and not state.mass_error < 1:
+        return f"Where {said.removeprefix(LONG)} is in the long run is not known: see the errors."
     elif not analysis.basins:
         said = f"{said} is not around any minimum of the drift; {_quartiles(state)}."
     else:
@@ -155,12 +158,11 @@ def _where(analysis: Analysis, said: str) -> str:
     sample = OfSample(analysis)
     place, deviation = places(state, sample.positions), state.std()
     if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
-        who = said.removeprefix("In the long run ")
         where = " and ".join(_at(b, v, place) for b in basins[:4])
         hint = GIVE_MORE if state.status is Status.INTERPOLATED else ""
         return (
-            f"How much of the time {who} is {where} is not known: the errors are larger than the "
-            f"probabilities.{hint}"
+            f"How much of the time {said.removeprefix(LONG)} is {where} is not known: the errors "
+            f"are larger than the probabilities.{hint}"
         )
     if len(basins) == 1:
         b = basins[0]

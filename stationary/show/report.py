@@ -179,11 +179,10 @@ def _optimiser(landscape: Landscape) -> list[Line]:
 def _equilibria(analysis: Analysis) -> list[Line]:
     equilibria, more = first_of(analysis.equilibria)
     if not equilibria:
-        pieces = analysis.end_state.anatomy.pieces
-        nowhere = not all(p.sampling.is_flat for p in pieces)
-        return [
-            f"The drift {'has no zero inside the domain' if nowhere else 'is zero everywhere'}."
-        ]
+        flat = all(p.sampling.is_flat for p in analysis.end_state.anatomy.pieces)
+        if flat and analysis.end_state.status is Status.PANEL_LIMIT:
+            return ["No zero of the drift was found."]
+        return [f"The drift {'is zero everywhere' if flat else 'has no zero inside the domain'}."]
     v = analysis.diffusion.variable
     rate = analysis.landscape.small_step_rate if analysis.landscape is not None else None
     name, sample, rows = f"dG/d{v}" if rate else f"df/d{v}", OfSample(analysis), []

@@ -14,7 +14,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import LARGEST, number, short
 from stationary.numbers.arithmetic import SAME
-from stationary.sources.columns import columns_of
+from stationary.sources.columns import columns_of, gathered
 
 OBSERVED = 100  # observations, from which anything can be told
 OF_PLACES = {"gradient", "gradients", "losses"}  # columns of a table over w
@@ -258,7 +258,7 @@ def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any
             "Name it x, the times (if any) t, and the runs (if several) run."
         )
     x = columns[chosen]
-    if not OF_PLACES.isdisjoint(columns) and x.ndim == 1 and (np.diff(x) > 0).all():
+    if not OF_PLACES.isdisjoint(gathered(columns, name)) and x.ndim == 1 and (np.diff(x) > 0).all():
         raise LandscapeError(
             f"{name}: this is a table of gradients at ascending {chosen}, and no recorded series. "
             "stationary.analyze takes it, with a learning_rate."
