@@ -1071,6 +1071,26 @@ def test_each_quantity_of_a_sweep_has_a_panel_over_the_axis_with_most_values():
     assert ax.get_ylabel() == "entropy"
 
 
+def test_what_gathers_at_ends_is_named_there_and_not_at_the_minimum_of_the_drift():
+    """Half and half at 0 and 1, of which 100 % stood at 0.5, where the density is least."""
+    process = Diffusion(lambda x: 0.05 * (1 - 2 * x), lambda x: x * (1 - x), (0, 1))
+    axes = end_state(process).plot()
+    assert [t.get_text() for t in axes.figure.axes[0].texts].count("50 %") == 2
+    weak = Diffusion(lambda x: 2 * (1 - 2 * x), lambda x: x * (1 - x), (0, 1))
+    assert "100 %" in [t.get_text() for t in end_state(weak).plot().figure.axes[0].texts]
+
+
+def test_logarithms_of_a_sweep_are_not_drawn_on_a_logarithmic_axis():
+    from stationary import sweep
+
+    def build(noise):
+        return Diffusion(lambda x: x - x**3, noise, (-3, 3), name="wells")
+
+    found = sweep(build, {"noise": [0.002, 0.5]}, quantities=["log_exit_time", "exit_time"])
+    logs, times = found.plot().axes
+    assert (logs.get_yscale(), times.get_yscale()) == ("linear", "log")
+
+
 def test_many_curves_of_a_sweep_grow_stronger_and_the_first_and_last_have_names():
     from stationary import sweep
 

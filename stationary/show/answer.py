@@ -12,9 +12,10 @@ from stationary.analysis import Analysis
 from stationary.errors import Status
 from stationary.questions.spreading import circular_deviation
 from stationary.show.sample import OfSample
+from stationary.show.view import gatherings_of
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-from stationary.states.peaks import Peak, peaks_of
+from stationary.states.peaks import Peak
 from stationary.states.quantiles import quantiles
 from stationary.wording import (
     SECOND,
@@ -41,7 +42,6 @@ GIVE_MORE = (
     " What lies between the given values is not known well enough for that: give more of them or, "
     "where they are noisy, their standard errors, by which they are smoothed."
 )
-MOSTLY = 0.5  # of the probability, that where the density has no bound is the first thing said
 HIGHER = 0.1  # of log P, by which a peak is above a minimum of the drift before it is worth a word
 
 
@@ -109,9 +109,9 @@ def answer(analysis: Analysis, who: str = "") -> str:
         return f"{said} is {' or '.join(ends_of(state, v))}: {state.reason}"
     if state.kind in ("atoms", "mixture"):
         return f"{said} is {_shares(analysis)}."
-    peaks = sorted(peaks_of(state), key=lambda p: -p.log_mass)
+    peaks, gathered = gatherings_of(state, bool(analysis.basins))
     held = math.fsum(math.exp(p.log_mass) for p in peaks)
-    if peaks and (held > MOSTLY or not analysis.basins):
+    if gathered:
         elsewhere = f", and elsewhere with probability {1 - held:.6g}" if 1 - held > 1e-9 else ""
         said = f"{said} is {_gathered(peaks, v, places(state))}{elsewhere}: there its density has "
         said = f"{said}no bound. {_gates(state)}"

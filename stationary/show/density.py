@@ -14,7 +14,7 @@ from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
 from stationary.show.drawing import GREY, INK, MINUS, RED, Axes, colour_of, letter, symbol_of
 from stationary.show.marks import finish_axes, outcome_colour
-from stationary.show.view import Part, View, Zoom, asked, mass_label, rest_of
+from stationary.show.view import Part, View, Zoom, asked, gatherings_of, mass_label, rest_of
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.modes import modes_of
@@ -39,6 +39,9 @@ def draw_density(
     seen = [b for part in view.parts for b in _basins_in(part, basins)[part.peak is not None :]]
     seen = [b for b in seen if view.holds(b.position)]
     named = [(b.position, mass_label(b.log_mass, rest_of(state, basins, b))) for b in seen]
+    peaks, gathered = gatherings_of(state, bool(basins))
+    if gathered:
+        named = [(float(p.position), mass_label(float(p.log_mass))) for p in peaks]
     basins = sorted(
         (b for part in wide for b in _basins_in(part, basins)), key=lambda b: b.position
     )

@@ -188,7 +188,8 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
             shown.append(y)
     every = np.concatenate(shown)
     every = every[np.isfinite(every)]
-    if quantity != "mass" and len(every) and every.min() > 0 and every.max() / every.min() > 64:
+    plain = quantity != "mass" and not quantity.startswith("log_")
+    if plain and len(every) and every.min() > 0 and every.max() / every.min() > 64:
         ax.set_yscale("log")
     _prepare(ax, "x", across, values)
     words = {"std": "standard deviation", "mass": "probability"}.get(quantity, quantity)
