@@ -2509,3 +2509,42 @@ def test_how_long_populations_last_is_known_where_no_end_state_holds_them():
         for end in (np.inf, 3)
     )
     assert abs(far.log - near.log) <= far.error + near.error < 1e-4
+
+
+def test_minima_of_a_network_that_differ_in_signs_alone_hold_half_each():
+    """What is between them was followed, and refused: barriers of e^1000, noise of rank 1."""
+    inputs, targets = (-1.5, -0.5, 0.4, 1.0, 2.0), (-1.3, -0.4, 0.8, 0.7, 1.2)
+
+    def losses(w):
+        return [(w[1] * np.tanh(w[0] * x) - y) ** 2 for x, y in zip(inputs, targets, strict=True)]
+
+    def solved(domain):
+        return end_state(Landscape(losses=losses, learning_rate=0.05, domain=domain))
+
+    both, one = solved(((-4, 4), (-4, 4))), solved(((0.3, 4), (0.3, 4)))
+    assert [b.mass for b in both.basins] == [0.5, 0.5]
+    mean, covariance = one.mean(), one.cov()
+    assert np.allclose(both.mean(), 0, atol=1e-9)
+    assert np.allclose(both.cov(), covariance + np.outer(mean, mean), atol=1e-9)
+    error = both.error_of(lambda s: s.cov())
+    assert (np.abs(both.cov() - covariance - np.outer(mean, mean)) <= error + 1e-11).all()
+    x = mean[:, None] + one.std()[:, None] * [[0.3, -1.0], [0.5, 1.2]]
+    for sign in (1, -1):
+        assert np.allclose(both.logpdf(sign * x), one.logpdf(x) - np.log(2), atol=1e-6)
+        box = np.sort([[0, sign * mean[0]], [-4, 4]], axis=1)
+        half = one.probability(((0, mean[0]), (-4, 4))) / 2
+        assert both.probability(box) == pytest.approx(half, abs=1e-8)
+        assert both.probability(lambda w, s=sign: s * w[1] < -mean[1]) == pytest.approx(
+            one.probability(((0, 4), (mean[1], 4))) / 2, abs=1e-7
+        )
+        law = one.marginal(0)
+        at = law.ppf(0.3)
+        assert both.marginal(0).pdf(sign * at) == pytest.approx(law.pdf(at) / 2, rel=1e-6)
+    assert both.marginal(0).cdf(0.0) == pytest.approx(0.5, abs=1e-9)
+    drawn = both.rvs(2000, rng=1)
+    assert np.abs(drawn.mean(axis=1)).max() < 0.2
+    assert np.abs(np.abs(drawn).mean(axis=1) - mean).max() < 0.02
+    assert both.circulation == pytest.approx(
+        one.circulation, abs=both.circulation_error + one.circulation_error + 1e-9
+    )
+    assert "images of each other" in both.summary()

@@ -50,6 +50,7 @@ class Law(Bare):
     beyond: Any = np.inf  # how low in -log P lies what a box cuts off, if that is known
     status: Any = Status.CONVERGED
     notes: Any = ()
+    shares: Any = None  # of attractors, where it is known without a look at their borders
     log_at: Any  # log P at points (2, M); -inf outside, or where P is not positive
     slope_at: Any  # its gradient; nan outside
     height: Any  # -log P at places all over

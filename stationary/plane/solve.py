@@ -22,6 +22,7 @@ from stationary.plane.density import Density, Solved
 from stationary.plane.fitted import adds_across
 from stationary.plane.flow import ends_at_walls
 from stationary.plane.held import held_on_box, integrated_around
+from stationary.plane.images import among_images
 from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere, positions
 from stationary.plane.product import gibbs, product
 from stationary.plane.remarks import notes_of
@@ -98,7 +99,8 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
     equilibria = everywhere(diffusion)
     _check_that_it_spreads(diffusion, equilibria)
     try:
-        state = replace(_found(diffusion, equilibria), process=process)
+        alike = among_images(diffusion, equilibria, _around)
+        state = replace(alike or _found(diffusion, equilibria), process=process)
         if not state.error < WORST:
             several = positions(state.equilibria, "stable").shape[1] > 1
             thin = several and state.tested.noise.singular == "everywhere"

@@ -237,6 +237,9 @@ class PlaneState(Bare, Result):
         """What each stable equilibrium holds, in the order of `equilibria`."""
         if not self._attractors:
             return PlaneBasins([PlaneBasin(None, 0.0, 0.0, (), -1, *self._beyond)])
+        if self.density.shares is not None:
+            pairs = enumerate(zip(self._attractors, self._log_masses, strict=True))
+            return PlaneBasins([PlaneBasin(e, float(log), 0.0, (), i) for i, (e, log) in pairs])
         borders = self.borders[1]
         if borders is None:
             return PlaneBasins([PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0)])
@@ -278,6 +281,8 @@ class PlaneState(Bare, Result):
 
     @cached_property
     def _log_masses(self) -> Array:
+        if self.density.shares is not None:
+            return np.asarray(np.log(self.density.shares))
         every = range(len(self._attractors))
         borders, total = self.borders[1], float(self.density.log_total)
         if borders is None and len(every) == 1:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import LandscapeError
+from stationary.errors import ConvergenceError, LandscapeError
 from stationary.plane.flow import followed
 from stationary.plane.local import Equilibrium, covariance_of
 from stationary.plane.solve import plane_end_state
@@ -78,6 +78,12 @@ def plane_width_bias(
         return PlaneWidthBias(state)
     basins = [b for b in state.basins if b.attractor is not None and b.barriers]
     if not basins:
+        if state.density.shares is not None:
+            raise ConvergenceError(
+                f"{name}: the basins are images of each other, and P was not followed to the "
+                "saddles between them, where a basin that is stretched is joined to the others. "
+                "Raise the noise."
+            )
         raise LandscapeError(
             f"{name}: there is one basin, without a saddle: nothing is there to be wider than."
         )
