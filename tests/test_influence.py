@@ -14,6 +14,7 @@ from stationary import (
     LandscapeError,
     analyze,
     dilation_bias,
+    end_state,
     evolve,
     exact_chain,
     first_passage,
@@ -293,6 +294,24 @@ def test_standard_errors_do_not_depend_on_where_noise_has_died_out(narrow):
     for name in ("mean", "std", "entropy", "log_densities"):
         assert getattr(far, name) == pytest.approx(getattr(near, name), rel=1e-3)
     assert far.quantiles[0.5] == pytest.approx(near.quantiles[0.5], rel=1e-2)
+
+
+def test_standard_errors_that_hang_on_noise_below_rounding_are_not_known():
+    """At w = 3 the gradients, 30, differ by 1e-20: 7.5e49 was said of an exponent of 1e40."""
+
+    def of(narrow):
+        state = end_state(
+            Landscape(gradients=lambda w: w + w**3 - SHIFTS[:, None] * np.exp(-narrow * w * w),
+                      learning_rate=0.1, domain=(-3, 3), sample=True)
+        )  # fmt: skip
+        return dilation_bias(state, 0, [1, 1.5])
+
+    known, lost = of(1.5), of(5.0)
+    errors = known.to_frame()["log_mass_ratio_standard_error"]
+    assert errors[1] == pytest.approx(known.log_mass_ratios[1] / np.sqrt(N / 2), rel=0.3)
+    assert "10^(6" in lost.summary()  # it was "1 times"
+    assert np.isnan(lost.to_frame()["log_mass_ratio_standard_error"][1])
+    assert "nan" not in lost.summary()
 
 
 def test_the_entropy_has_a_standard_error_where_the_density_is_zero():

@@ -32,6 +32,9 @@ HERE = (
 # Half of the bounds that a push goes to one side, all of them at once, where nothing cancels.
 DRIVEN = 0.75
 
+ROUNDED = 2.0**-42  # deviations of gradients over their mean, below which they have no three digits
+WEIGHTY = 0.01  # of a standard error, that what is not known may be
+
 BETWEEN = 8  # points from each knot to the next, at which what is not known is looked at
 
 Bounds = Callable[[Array], tuple[Array, Array]]
@@ -226,14 +229,20 @@ class GradientSample:
         if table is not None and self.labels is None:
             return np.asarray(found)
         mean, variance = self.moments(x)
+        lost = variance < (ROUNDED * mean) ** 2  # what rows differ in is rounding there
         size = max(1, MEMORY // n)
         for some in (slice(i, i + size) for i in range(0, len(x), size)):
             if table is None:
-                off = self.rows(x[some]) - mean[some]
-                found += (of_g[:, some] @ off.T + of_s[:, some] @ (off**2 - variance[some]).T) / n
+                off = np.where(lost[some], 0.0, self.rows(x[some]) - mean[some])
+                of_squares = np.where(lost[some], 0.0, off**2 - variance[some])
+                found += (of_g[:, some] @ off.T + of_s[:, some] @ of_squares.T) / n
             if self.labels is not None:
                 own = self.labels(x[some])
                 found += of_a[:, some] @ (own - own.mean(axis=0)).T / n
+        if table is None and lost.any():
+            root = np.sqrt(variance[lost] / n)
+            most = np.abs(of_g[:, lost]) @ root + np.abs(of_s[:, lost]) @ (root * root * n**0.5)
+            found[most > WEIGHTY * np.linalg.norm(found, axis=1)] = math.nan  # it hangs on these
         return np.asarray(found)
 
 

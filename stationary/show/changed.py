@@ -12,12 +12,12 @@ from stationary.questions.compared import changed_errors
 from stationary.questions.width.dilation import BasinBias
 from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
+from stationary.show.sample import standard_error_text
 from stationary.wording import (
     SUFFIX,
     error_text,
     estimate_text,
     near_one_text,
-    plain_text,
     probability_text,
     sample_text,
     times_text,
@@ -108,7 +108,7 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
         times = times_text(float(c.log_mass_ratios[i]), 0.0, _error(known, "log_mass_ratio", i))
         rows.append([c.factors[i], *told, times, error_text(max(by))])
         if known is not None:
-            rows[-1].append(plain_text(known["log_mass_ratio"][i]))
+            rows[-1].append(standard_error_text(float(known["log_mass_ratio"][i])))
         if c.log_shares is not None:
             rows[-1].append(_share(float(c.log_shares[i]), known, i))
     noise = f" / {to_the('a', power).strip()}" if power else ""
