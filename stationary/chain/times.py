@@ -25,6 +25,9 @@ from stationary.numbers.limit import limit
 
 MOST_ROUNDS = 100  # in which what a walk can come to grows
 BESIDE = 5  # in place of 4: cells of another width, of which few edges are the same
+MOST_FOLLOWED = (
+    2**13
+)  # places to which steps from a start are followed, before cells stand for them
 MOST_CELLS = 2000  # times settle on fewer, and have links of their own for every start
 BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
 FEWEST = 8  # cells, of which every four are still two blocks
@@ -108,7 +111,7 @@ def exit_time(
         bisected(bisected(graded(low, high, max(few, 16), joints=joints, cores=cores)))
         for few in (count // 4, count // BESIDE)
     )
-    levels: list[tuple[float, float, float]] = []
+    levels: list[tuple[float, float, float, float]] = []
     lean = Lean(batches, places)
     (beside,) = transfers(batches, laid, held.ends, joints, [lean])
     for chain in [*transfers(batches, edges, held.ends, joints, [lean] * 3)[::-1], beside]:
@@ -120,7 +123,7 @@ def exit_time(
     # Changes of a time that is rough may fall as a square by luck: other cells tell.
     apart = 2 * np.abs([other_cells[k] - levels[-1][k] for k in (0, 2)])
     of_cells = float(error + apart[0]) + 1e-12 + levels[-1][1]
-    off = np.array([of_cells, doubt + apart[1] + 1e-12])
+    off = np.array([of_cells, doubt + apart[1] + 1e-12 + levels[-1][3]])
     for other in batches.others:
         lean = Lean(other, places)
         (chain,) = transfers(other, edges[::4], held.ends, joints, [lean])
@@ -190,8 +193,8 @@ def refined_exit_time(
 
 def _log_time(
     batches: Batches, held: Held, chain: Transfer, lean: Lean, start: float | None
-) -> tuple[float, float, float]:
-    """The logarithm of the steps, its error, and the probability to leave by the upper end."""
+) -> tuple[float, float, float, float]:
+    """The logarithm of the steps and its error; the probability to leave by the upper end, too."""
     edges, low, high = chain.edges, held.lower, held.upper
     leaving, upwards, inner = chain.leaving.sum(axis=1), chain.leaving[:, 1], chain.inner
     members = np.arange(chain.cells)
@@ -200,7 +203,7 @@ def _log_time(
         members = np.flatnonzero(inner.reached([cell]))
         inner, leaving, upwards = inner.among(members), leaving[members], upwards[members]
     if any(not leaving[c].any() for c in closed_classes(inner)):
-        return math.inf, 0.0, math.nan  # some of it is never left
+        return math.inf, 0.0, math.nan, math.nan  # some of it is never left
     parts = Elimination(inner, leaving, int(np.argmax(lean.rise(edges)[members])))
     if not parts.sound:
         raise ConvergenceError(
@@ -211,15 +214,8 @@ def _log_time(
     if start is not None:
         with np.errstate(divide="ignore"):
             above = np.exp(parts.solved(np.log(upwards)))
-        image = led(batches, held, np.array([start]))[:, 0]
-        inside = (image > low) & (image < high)
         middle = ((edges[1:] + edges[:-1]) / 2)[members]
-        with np.errstate(divide="ignore"):
-            later = np.log(np.where(inside, batches.probability, 0.0))
-        later = later + np.interp(image, middle, steps)
-        up = np.where(inside, np.interp(image, middle, above), image >= high)
-        time = float(np.logaddexp(0.0, np.logaddexp.reduce(later)))
-        return time, 0.0, float(np.clip(batches.probability @ up, 0.0, 1.0))
+        return _from_point(batches, held, start, (middle, steps, above))
     # The time in the quasi-stationary state is the largest eigenvalue of the inverse; that of
     # each round lies between the least and the greatest ratio (Collatz and Wielandt).
     least = greatest = 0.0
@@ -231,7 +227,40 @@ def _log_time(
         least, greatest, x = float(ratio.min()), float(ratio.max()), new
         if greatest - least < 1e-10:
             break
-    return (least + greatest) / 2, (greatest - least) / 2, math.nan
+    return (least + greatest) / 2, (greatest - least) / 2, math.nan, math.nan
+
+
+def _from_point(
+    batches: Batches, held: Held, start: float, cells: tuple[Array, Array, Array]
+) -> tuple[float, float, float, float]:
+    """The same from a start, whose steps are followed for as long as they are few.
+
+    `cells` are their middles, the logarithm of the steps from there, and the probability to leave
+    by the upper end. Where steps stretch distances these are rough: what the last step that is
+    followed changes is the error.
+    """
+    middle, steps, above = cells
+    w: Array = np.array([start])
+    p: Array = np.ones(1)
+    found: Array = np.empty((0, 2))
+    spent = up = 0.0
+    for _ in range(MOST_FOLLOWED.bit_length()):
+        spent += float(p.sum())
+        w, p = led(batches, held, w), np.outer(batches.probability, p)  # (batches, places)
+        up += float(p[w >= held.upper].sum())
+        inside = (w > held.lower) & (w < held.upper)
+        w, p = w[inside], p[inside]
+        with np.errstate(divide="ignore"):
+            later = np.logaddexp.reduce(np.log(p) + np.interp(w, middle, steps), initial=-math.inf)
+        now = (
+            float(np.logaddexp(math.log(spent), later)),
+            up + float(p @ np.interp(w, middle, above)),
+        )
+        found = np.vstack([found[-1:], now])
+        if not 0 < len(w) * len(batches.probability) <= MOST_FOLLOWED:
+            break
+    (time, upper), (error, doubt) = found[-1], 2 * np.abs(found[-1] - found[0])
+    return float(time), float(error), float(np.clip(upper, 0.0, 1.0)), float(doubt)
 
 
 # -- how fast it forgets where it was: the second eigenvalue --------------------------------------
