@@ -265,6 +265,8 @@ def _begin() -> None:
     from multiprocessing import parent_process
 
     sys.stdout = sys.stderr
+    # As many workers as cores: threads of the linear algebra, which is not there yet, would wait.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     for stop in _stops():
         signal.signal(stop, signal.SIG_IGN)
     if parent := parent_process():

@@ -8,6 +8,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from stationary import Diffusion, Landscape, end_state, exact_chain, fit
 from stationary.numbers.threads import one_thread
+from stationary.progress import processes
 
 
 def threads():
@@ -80,3 +81,9 @@ def test_threads_are_given_back_after_an_error(two_threads):
     with pytest.raises(ZeroDivisionError), one_thread:
         1 / 0  # noqa: B018
     assert threads() == {2}
+
+
+def test_workers_have_one_thread_each(two_threads, monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    with processes(2) as pool:
+        assert pool.submit(threads).result() == {1}
