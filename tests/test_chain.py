@@ -1745,16 +1745,20 @@ def test_what_a_narrow_pit_throws_around_the_domain_is_not_cut():
     assert chain.folded > 0
 
 
-def test_exit_times_from_a_point_whose_steps_stretch_distances():
+@pytest.mark.parametrize("low", [-2, -1.3])
+def test_exit_times_from_a_point_whose_steps_stretch_distances(low):
     c, rate, high, start = 0.4724, 0.7268, -0.0216, -1.0931
     landscape = Landscape(
         gradients=lambda w: [w**3 - w + c, w**3 - w - c], learning_rate=rate, domain=(-3, 3)
     )
-    time = exact_chain(landscape).mean_exit_time(-2, high, start=start)
-    rng, w, steps = np.random.default_rng(1), np.full(200_000, start), 0.0
+    time = exact_chain(landscape).mean_exit_time(low, high, start=start)
+    rng, w, steps, above = np.random.default_rng(1), np.full(200_000, start), 0.0, 0.0
     while len(w):
         steps += len(w) / 200_000
         w = w - rate * (w**3 - w + rng.choice([-c, c], size=len(w)))
-        w = w[(w > -2) & (w < high)]
+        above += (w >= high).sum() / 200_000
+        w = w[(w > low) & (w < high)]
     assert time.time == pytest.approx(steps, rel=0.01)
+    assert time.upper == pytest.approx(above, abs=0.004)
     assert time.error < 1e-3
+    assert time.upper_error < 1e-3
