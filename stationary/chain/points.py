@@ -30,7 +30,8 @@ Beside = Callable[[Array], Array]
 
 MOST = 4000  # points
 NEAREST = 64 * EPSILON  # relative: points nearer than this are one, a narrower class is a point
-PROBES, CYCLE = 16, 16  # points from which it is looked for cycles, and of the longest of these
+WALKED, STEPS = 256, 64  # points from which it is walked towards cycles, and so many steps of each
+PROBES, CYCLE = 16, 16  # of these, whose ways are all followed; and points of the longest cycle
 JUMP = 1e3  # times rounding, by which steps of points beside each other differ that jump
 ROUND = 12  # decimals of numbers that steps are taken to jump at
 MOST_JUMPS = 4  # points at which rounding decides, of which all ways are followed
@@ -222,20 +223,27 @@ def _reached(
 def cycle_outside(
     batches: Batches, held: Held, points: Array, spans: Sequence[tuple[float, float]]
 ) -> float | None:
-    """One of some points from which a walk stays at a few, of which none is in a span."""
+    """A point from which a walk stays at a few, of which none is in a span: one of some points,
+    or one that they lead to."""
     scale = NEAREST * max(abs(held.lower), abs(held.upper))
-    for at in points[:: max(len(points) // PROBES, 1)]:
-        found = _reached(batches, held, np.array([at]), scale, CYCLE, [still])
-        if (
-            found is not None
-            and len(found[0]) > 1
-            and not _stopped(held, found[0], scale).any()
-            and not any(
-                ((low - scale <= found[0]) & (found[0] <= high + scale)).any()
-                for low, high in spans
-            )
-        ):
-            return float(at)
+
+    def outside(w: Array) -> NDArray[np.bool_]:
+        within = [(low - scale <= w) & (w <= high + scale) for low, high in spans]
+        return np.asarray(~np.any([_stopped(held, w, scale), *within], axis=0))
+
+    generator, p = np.random.default_rng(0), batches.probability
+    at = points[:: max(len(points) // WALKED, 1)]
+    for _ in range(STEPS):  # most of what is on no cycle comes to a span
+        at = at[outside(at)]
+        if not len(at):
+            return None
+        chosen = generator.choice(len(p), len(at), p=p / p.sum())
+        at = led(batches, held, at)[chosen, np.arange(len(at))]
+    at = at[outside(at)]
+    for start in at[:: max(len(at) // PROBES, 1)]:
+        found = _reached(batches, held, np.array([start]), scale, CYCLE, [still])
+        if found is not None and len(found[0]) > 1 and outside(found[0]).all():
+            return float(start)
     return None
 
 

@@ -317,9 +317,9 @@ class Landscape(Losses, metaclass=BySpace):
         return one, n if windows is None else min(n, 2 * FEW)
 
     def joints(self, most: int = MOST) -> tuple[float, ...]:
-        """Where steps may jump or bend: what was named, and corners of losses, if not too many."""
-        known = self.corners if self.rule.linear else ()
-        return tuple(sorted({*self.breakpoints, *(known if len(known) <= most else ())}))
+        """Where steps may jump or bend: what was named, and corners, if these are not too many."""
+        known = self.corners if len(self.corners) <= most else ()
+        return tuple(sorted({*self.breakpoints, *known}))
 
     @cached_property
     def corners(self) -> tuple[float, ...]:
