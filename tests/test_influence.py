@@ -296,6 +296,20 @@ def test_standard_errors_do_not_depend_on_where_noise_has_died_out(narrow):
     assert far.quantiles[0.5] == pytest.approx(near.quantiles[0.5], rel=1e-2)
 
 
+def test_a_quantile_is_not_less_sure_than_the_wells_are_apart():
+    """Which of two wells at -1 and 1 wins is open, and each moves by its width: 2.7 was said."""
+    found = landscape(learning_rate=0.0134, batch_size=16, domain=(-3, 3))
+    errors = analyze(found, chain=False).standard_errors
+    assert errors.log_ratios[0, 1] > 100
+    rng = np.random.default_rng(0)
+    drawn = [
+        landscape(rng.integers(N, size=N), learning_rate=0.0134, batch_size=16) for _ in range(24)
+    ]
+    spread = np.std([end_state(one).ppf([0.025, 0.5, 0.975]) for one in drawn], axis=0)
+    for level, known in zip((0.025, 0.5, 0.975), spread, strict=True):
+        assert errors.quantiles[level] == pytest.approx(known, rel=0.3)
+
+
 def test_standard_errors_that_hang_on_noise_below_rounding_are_not_known():
     """At w = 3 the gradients, 30, differ by 1e-20: 7.5e49 was said of an exponent of 1e40."""
 

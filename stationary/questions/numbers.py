@@ -13,7 +13,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.numbers.arithmetic import TINY
+from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.process.known import Sample
 from stationary.questions.kernels import Points, mass_below, refusal
 from stationary.states.basin import Basin
@@ -284,8 +284,11 @@ def beyond_first_order(
         third = (three - 3 * one * two + 2 * one**3) / var**1.5
         fourth = (four - 4 * one * three + 6 * one**2 * two - 3 * one**4) / var**2
         entropy = (q * (own[:, None] - logs)).sum(axis=0)
-        # P(X <= q) moves within basins, too: what is left of a level is that of their masses.
-        left = levels[:, None] + density[:, None] * within[ORDERS + 1 :]
+        # P(X <= q) moves within basins, too: what is left of a level is that of their masses. It
+        # stays between 0 and 1, as by a shift of a normal law, or nearly so.
+        at_first = np.clip(levels, EPSILON, 1 - EPSILON)[:, None]
+        moved = density[:, None] * within[ORDERS + 1 :] / (at_first * (1 - at_first))
+        left = 1 / (1 + np.exp(-np.clip(moved + np.log(at_first / (1 - at_first)), -500, 500)))
         places = [_inverse(points.x, below, q, level) for level in left]
         within[ORDERS + 1 :] = 0.0
         curved = [numbers.std * one, numbers.std * np.sqrt(var), third, fourth, entropy]
