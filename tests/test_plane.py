@@ -2548,3 +2548,20 @@ def test_minima_of_a_network_that_differ_in_signs_alone_hold_half_each():
         one.circulation, abs=both.circulation_error + one.circulation_error + 1e-9
     )
     assert "images of each other" in both.summary()
+
+
+def test_attractors_are_no_images_where_noise_between_them_is_not():
+    x = np.linspace(-2, 2, 6)[:, None]
+    y, sign = (
+        1.2 * np.tanh(1.5 * x) + [[0.3], [-0.2], [0.1], [-0.4], [0.2], [-0.1]],
+        [[1], [-1]] * 3,
+    )
+
+    def losses(w):  # without a mean, beside the saddle, only one of two has more noise
+        bump = 0.3 * np.exp(-((w[0] - 0.45) ** 2 + (w[1] - 0.55) ** 2) / 0.02)
+        fit = (w[1] * np.tanh(w[0] * x) - y) ** 2 / 2 + 0.05 * (w[0] ** 2 + w[1] ** 2)
+        return fit + np.array(sign) * bump
+
+    box = ((-30, 30), (-30, 30))
+    with pytest.raises(ConvergenceError, match="barriers between them are too high"):
+        end_state(Landscape(losses, weights=2, learning_rate=0.1, domain=box))

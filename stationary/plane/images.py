@@ -30,11 +30,12 @@ from stationary.plane.mesh import end_to_end
 from stationary.plane.regions import Nodes
 from stationary.plane.spectral import CUT
 from stationary.plane.state import PlaneState
-from stationary.process.plane import Box, PlaneDiffusion
+from stationary.process.plane import Box, Fields, PlaneDiffusion
 
 BOXES, GROWS = 8, 1.5  # around an attractor, and times as wide is each next one
 BELOW = 6.0  # in -log P: less than CUT by so much P may have fallen at their sides
-PLACES = 64  # at which drift and noise are compared
+PLACES = 1024  # at which drift and noise are compared, in all, between attractors, and at one
+ALONG = 64  # of each side of a box
 TURNS = np.array([
     [[-1.0, 0.0], [0.0, -1.0]],
     [[-1.0, 0.0], [0.0, 1.0]],
@@ -149,10 +150,10 @@ def among_images(
     if at.shape[1] < 2 or not adds_across(process, around(process, equilibria, CUT), at, saddles):
         return None
     middle = at.mean(axis=1, keepdims=True)
-    turns = _turns(process, at, middle)
+    first = next(e for e in equilibria if e.attracts)
+    turns = _turns(process, (first, *(e for e in equilibria if e is not first)), at, middle)
     if turns is None:
         return None
-    first = next(e for e in equilibria if e.attracts)
     reach = np.abs(at[:, 1:] - at[:, :1]).max(axis=0).min() / 2  # as far their boxes do not meet
     room = clipped(at[:, 0] - reach, at[:, 0] + reach, process.domain)
     near, far = (np.array(around(process, (first,), level)) for level in (0.0, CUT))
@@ -162,7 +163,7 @@ def among_images(
             state = solve(replace(process, domain=box), (first,), ())
         except StationaryError:
             return None
-        sides = [x for _, _, x in sides_of(box, PLACES, process.domain)]
+        sides = [x for _, _, x in sides_of(box, ALONG, process.domain)]
         if not sides or state.density.depth(np.concatenate(sides, axis=1)).min() > CUT - BELOW:
             break
         if box == room:
@@ -180,26 +181,35 @@ def among_images(
     )  # fmt: skip
 
 
-def _turns(process: PlaneDiffusion, at: Array, middle: Array) -> Array | None:
+def _turns(
+    process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], at: Array, middle: Array
+) -> Array | None:
     """(K, 2, 2): what takes the first attractor to each; None where nothing does that the process
     does not change under."""
     near = SAME * np.abs(at - middle).max()
-    ends, x = np.array(process.domain), scattered(finite_box(process.domain), PLACES)
-    here, made = process.fields(x), [np.eye(2)]
+    ends, made = np.array(process.domain), [np.eye(2)]
+    hull = around(process, equilibria, CUT)  # an asymmetry at a saddle counts as one at a minimum
+    boxes = finite_box(process.domain), hull, around(process, equilibria[:1], CUT)
+    looks = [(x, process.fields(x)) for x in (scattered(box, PLACES) for box in boxes)]
     for end in at.T[1:]:
         for turn in TURNS:
             to = (turn @ (at[:, :1] - middle) + middle)[:, 0]
             if np.abs(to - end).max() > near:
                 continue
-            there = process.fields(turn @ (x - middle) + middle)
-            f, a = turn @ here.f, np.einsum("ik,klm,jl->ijm", turn, here.a, turn)
-            pairs = ((f, there.f), (a, there.a))
             with np.errstate(invalid="ignore"):
                 turned = np.sort(np.abs(turn) @ ends * turn.sum(axis=1)[:, None], axis=1)
             held = np.isinf(ends).all() or np.abs(turned - ends).max() < near
-            if held and all((np.abs(p - q) <= SAME * np.abs(q).max()).all() for p, q in pairs):
+            if held and all(_is_same(process, turn, middle, *look) for look in looks):
                 made.append(turn)
                 break
         else:
             return None
     return np.array(made)
+
+
+def _is_same(process: PlaneDiffusion, turn: Array, middle: Array, x: Array, here: Fields) -> bool:
+    """Whether drift and noise at points, turned, are those at what these are turned to."""
+    there = process.fields(turn @ (x - middle) + middle)
+    a = np.einsum("ik,klm,jl->ijm", turn, here.a, turn)
+    pairs = (turn @ here.f, there.f), (a, there.a)
+    return all(bool((np.abs(p - q) <= SAME * np.abs(q).max()).all()) for p, q in pairs)

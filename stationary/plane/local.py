@@ -186,9 +186,7 @@ def _units(process: PlaneDiffusion) -> Array:
 def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
     """Newton's method from many points (n, M); nan where it does not converge."""
     most = 0.2 * width[:, None]
-    x = x.copy()
-    out = np.full_like(x, np.nan)
-    going = np.arange(x.shape[1])
+    x, out, going = x.copy(), np.full_like(x, np.nan), np.arange(x.shape[1])
     for _ in range(NEWTON):
         if not len(going):
             break
