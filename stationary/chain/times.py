@@ -25,9 +25,7 @@ from stationary.numbers.limit import limit
 
 MOST_ROUNDS = 100  # in which what a walk can come to grows
 BESIDE = 5  # in place of 4: cells of another width, of which few edges are the same
-MOST_FOLLOWED = (
-    2**13
-)  # places to which steps from a start are followed, before cells stand for them
+MOST_FOLLOWED = 2**13  # places to which steps from a start are followed, not taken for cells
 MOST_CELLS = 2000  # times settle on fewer, and have links of their own for every start
 BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
 FEWEST = 8  # cells, of which every four are still two blocks
