@@ -12,10 +12,9 @@ from stationary.analysis import Analysis
 from stationary.errors import Status
 from stationary.questions.spreading import circular_deviation
 from stationary.show.sample import OfSample
-from stationary.show.view import gatherings_of
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-from stationary.states.peaks import Peak
+from stationary.states.peaks import Peak, peaks_of
 from stationary.states.quantiles import quantiles
 from stationary.wording import (
     SECOND,
@@ -42,6 +41,7 @@ GIVE_MORE = (
     " What lies between the given values is not known well enough for that: give more of them or, "
     "where they are noisy, their standard errors, by which they are smoothed."
 )
+MOSTLY = 0.5  # of the probability, that where the density has no bound is the first thing said
 HIGHER = 0.1  # of log P, by which a peak is above a minimum of the drift before it is worth a word
 
 
@@ -96,6 +96,13 @@ def ends_of(law: Any, v: str, digits: int = 6) -> list[str]:
         stills = [p.interval for p in law.anatomy.points if p.interval and p.carries == 0]
         found += [f"where it starts, from {interval_text(still)}" for still in stills]
     return found
+
+
+def gatherings_of(state: EndState, has_basins: bool) -> tuple[list[Peak], bool]:
+    """Where the density has no bound, the heaviest first, and whether that is told first."""
+    peaks = sorted(peaks_of(state), key=lambda p: -p.log_mass)
+    held = math.fsum(math.exp(p.log_mass) for p in peaks)
+    return peaks, bool(peaks) and (held > MOSTLY or not has_basins)
 
 
 def answer(analysis: Analysis, who: str = "") -> str:

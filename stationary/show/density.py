@@ -12,9 +12,10 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
+from stationary.show.answer import gatherings_of
 from stationary.show.drawing import GREY, INK, MINUS, RED, Axes, colour_of, letter, symbol_of
 from stationary.show.marks import finish_axes, outcome_colour
-from stationary.show.view import Part, View, Zoom, asked, gatherings_of, mass_label, rest_of
+from stationary.show.view import Part, View, Zoom, asked, mass_label, rest_of
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.weight.modes import modes_of

@@ -15,7 +15,6 @@ from stationary.numbers.elementary import converted, log, logsumexp, to_float
 from stationary.show.drawing import UNSEEN
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-from stationary.states.peaks import Peak, peaks_of
 from stationary.weight.component import Component
 from stationary.weight.modes import Mode, modes_of
 from stationary.weight.quantiles import quantile
@@ -23,7 +22,6 @@ from stationary.weight.quantiles import quantile
 TAILS = np.geomspace(0.02, UNSEEN, 6)  # probabilities beyond the range that is drawn
 FAINT = -25.0  # log of the share of a panel of a mesh from which on it is drawn
 NARROW = 1e-4  # of the drawn range: what holds 95 % of itself on less is drawn as a stem
-MOSTLY = 0.5  # of the probability, that where the density has no bound is the first thing said
 FALLEN = 9.0  # log of the drop from the peak at which a picture of the peak alone ends
 
 
@@ -230,13 +228,6 @@ def _points(state: EndState, lower: float, upper: float, cuts: Array) -> Array:
             pieces += [position - steps, position + steps]
     x = np.setdiff1d(np.concatenate(pieces), cuts)
     return np.asarray(x[(x >= lower) & (x <= upper)])
-
-
-def gatherings_of(state: EndState, has_basins: bool) -> tuple[list[Peak], bool]:
-    """Where the density has no bound, the heaviest first, and whether that is told first."""
-    peaks = sorted(peaks_of(state), key=lambda p: -p.log_mass)
-    held = math.fsum(math.exp(p.log_mass) for p in peaks)
-    return peaks, bool(peaks) and (held > MOSTLY or not has_basins)
 
 
 def mass_label(log_mass: float, log_rest: float = -math.inf) -> str:
