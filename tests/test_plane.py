@@ -27,7 +27,7 @@ from stationary import (
     check,
     end_state,
 )
-from stationary.errors import ConvergenceError
+from stationary.errors import ConvergenceError, Status
 from stationary.functions.jets import Jets, jet
 from stationary.plane.balance import balanced
 from stationary.plane.charts import Between, Beyond, Chart, Line
@@ -36,6 +36,7 @@ from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE
 from stationary.plane.exit import _around
 from stationary.plane.flow import Flow
+from stationary.plane.images import among_images
 from stationary.plane.inside import BORDER, held
 from stationary.plane.local import everywhere
 from stationary.plane.mesh import Mesh, basis
@@ -45,6 +46,7 @@ from stationary.plane.solve import _require_held, _unresolved
 from stationary.plane.spectral import CUT
 from stationary.plane.steps import kept_in
 from stationary.plane.tails import FARTHEST, around, power_of
+from stationary.plane.walls import chart_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -2484,6 +2486,39 @@ def test_what_dies_out_is_told_so():
         end_state(Diffusion(starving, lambda w: 0.04 * w**2, domain=quadrant))
 
 
+@pytest.mark.parametrize(
+    ("drift", "power", "stays"),
+    [
+        (lambda x: x * (1 - x), 1, True),
+        (lambda x: x * (1 - x), 1.5, True),
+        (lambda x: -0.3 - x, 1, True),  # "end the domain a little before", or a drift that is nan
+        (lambda x: x * (1 - x), 0.8, False),  # is reflected, as it is on the line
+        (lambda x: 5e-4 - x, 1, False),  # comes back, however seldom
+    ],
+)
+def test_what_stays_at_a_wall_is_what_neither_noise_nor_drift_leads_back(drift, power, stays):
+    half = ((0, np.inf), (-np.inf, np.inf))
+    process = Diffusion(
+        lambda w: (drift(w[0]), np.tanh(w[0]) - w[1]), lambda w: (w[0] ** power, 0.5), domain=half
+    )
+    told = "comes to the wall 0 of the first coordinate stays"
+    try:
+        chart_of(process)
+        found = False
+    except LandscapeError as error:
+        found = told in str(error)
+    assert found is stays
+
+
+def test_no_zero_of_the_drift_beyond_a_wall_is_looked_for_in_boxes_that_grow():
+    process = Diffusion(
+        lambda w: (-0.3 - w[0], np.tanh(w[0]) - w[1]),
+        lambda w: (w[0], 0.5),
+        domain=((0, np.inf), (-np.inf, np.inf)),
+    )
+    assert not everywhere(process)
+
+
 def test_phases_that_only_know_their_difference_are_solved_in_a_box():
     """Along the line of rest points the drift has no slope: SciPy's warning it was."""
 
@@ -2565,3 +2600,50 @@ def test_attractors_are_no_images_where_noise_between_them_is_not():
     box = ((-30, 30), (-30, 30))
     with pytest.raises(ConvergenceError, match="barriers between them are too high"):
         end_state(Landscape(losses, weights=2, learning_rate=0.1, domain=box))
+
+
+def leaning_wells(noise, middle=0.0, domain=((-3, 3), (-3, 3)), lean=0.0, bump=0.0):
+    """Wells at middle -+ 1, noise that is next to rank 1, and what takes the mirror away."""
+
+    def drift(w):
+        x = w[0] - middle
+        return x - x**3 + lean, -w[1]
+
+    def variance(w):
+        more = np.exp(-((w[0] - middle - 0.31) ** 2 + (w[1] - 0.003) ** 2) / 1e-6)
+        a = noise * (1 + bump * more)
+        return [[a, 0.9999999 * a], [0.9999999 * a, a]]
+
+    return Diffusion(drift, variance, domain=domain)
+
+
+@pytest.mark.parametrize(
+    ("given", "alike"),
+    [
+        ({}, True),
+        ({"middle": 2.0, "domain": ((-2, 6), (-6, 6))}, True),
+        ({"middle": 2.0, "domain": ((-np.inf, np.inf), (-6, 6))}, True),
+        ({"middle": 1.99, "domain": ((-3, 3), (-3, 3))}, False),  # a wall cuts one of two wells
+        ({"bump": 0.3}, False),  # narrower than any raster
+    ],
+)
+def test_attractors_are_images_where_walls_and_narrow_noise_are_too(given, alike):
+    process = leaning_wells(0.004, **given)
+    solved = []
+
+    def one(*asked):
+        solved.append(asked)
+        raise LandscapeError("enough")
+
+    among_images(process, everywhere(process), one)
+    assert bool(solved) is alike
+
+
+def test_images_that_differ_within_rounding_hold_as_much_to_what_that_decides():
+    """Of 1e-11 in the drift, masses differ by e^(4e-11 / noise): no error at all was told."""
+    state = end_state(leaning_wells(1e-8, lean=1e-11))
+    lower, upper = state.basins
+    assert lower.mass == upper.mass == 0.5
+    assert 0.001 < lower.mass_error == upper.mass_error < 0.01
+    assert state.error > 0.001
+    assert state.status is not Status.CONVERGED

@@ -58,6 +58,7 @@ class Images(Law):
     inner: Density
     middle: Array
     turns: Array  # (K, 2, 2), the first of them none
+    unlike: float  # by so much of its own P differs between images, which are so to rounding
 
     def _all(self, x: Array) -> Array:
         """(K, 2, M): the images of points."""
@@ -73,7 +74,7 @@ class Images(Law):
 
     @property
     def known(self) -> float:
-        return self.inner.known
+        return self.inner.known + self.unlike
 
     @cached_property
     def log_total(self) -> float:
@@ -151,8 +152,8 @@ def among_images(
         return None
     middle = at.mean(axis=1, keepdims=True)
     first = next(e for e in equilibria if e.attracts)
-    turns = _turns(process, (first, *(e for e in equilibria if e is not first)), at, middle)
-    if turns is None:
+    turns, unlike = _turns(process, (first, *(e for e in equilibria if e is not first)), at, middle)
+    if len(turns) < at.shape[1]:
         return None
     reach = np.abs(at[:, 1:] - at[:, :1]).max(axis=0).min() / 2  # as far their boxes do not meet
     room = clipped(at[:, 0] - reach, at[:, 0] + reach, process.domain)
@@ -172,7 +173,7 @@ def among_images(
     else:
         return None
     density, *others = (
-        Images(d, middle, turns) for d in (state.density, *(d for _, d in state.others))
+        Images(d, middle, turns, unlike) for d in (state.density, *(d for _, d in state.others))
     )
     ways = zip((name for name, _ in state.others), others, strict=True)
     return replace(
@@ -183,33 +184,41 @@ def among_images(
 
 def _turns(
     process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], at: Array, middle: Array
-) -> Array | None:
-    """(K, 2, 2): what takes the first attractor to each; None where nothing does that the process
-    does not change under."""
+) -> tuple[Array, float]:
+    """(K, 2, 2): what takes the first attractor to each, up to one to which nothing does that the
+    process does not change under; and by how much of a unit logs of P may differ between them."""
     near = SAME * np.abs(at - middle).max()
-    ends, made = np.array(process.domain), [np.eye(2)]
+    ends, made, unlike = np.array(process.domain) - middle, [np.eye(2)], 0.0
     hull = around(process, equilibria, CUT)  # an asymmetry at a saddle counts as one at a minimum
-    boxes = finite_box(process.domain), hull, around(process, equilibria[:1], CUT)
-    looks = [(x, process.fields(x)) for x in (scattered(box, PLACES) for box in boxes)]
+    boxes = hull, finite_box(process.domain), around(process, equilibria[:1], CUT)
+    places = [np.hstack([scattered(b, PLACES), process.narrow.around(b)]) for b in boxes]
+    looks = [(x, process.fields(x)) for x in places]
     for end in at.T[1:]:
         for turn in TURNS:
             to = (turn @ (at[:, :1] - middle) + middle)[:, 0]
-            if np.abs(to - end).max() > near:
+            turned = np.sort(ends[np.abs(turn).argmax(axis=1)] * turn.sum(axis=1)[:, None], axis=1)
+            if np.abs(to - end).max() > near or not np.allclose(turned, ends, rtol=0, atol=near):
                 continue
-            with np.errstate(invalid="ignore"):
-                turned = np.sort(np.abs(turn) @ ends * turn.sum(axis=1)[:, None], axis=1)
-            held = np.isinf(ends).all() or np.abs(turned - ends).max() < near
-            if held and all(_is_same(process, turn, middle, *look) for look in looks):
+            apart = [_apart(process, turn, middle, *look) for look in looks]
+            if np.isfinite(apart).all():
                 made.append(turn)
+                unlike = max(unlike, apart[0] * float(np.hypot(*np.diff(hull)[:, 0])))
                 break
         else:
-            return None
-    return np.array(made)
+            break
+    return np.array(made), unlike
 
 
-def _is_same(process: PlaneDiffusion, turn: Array, middle: Array, x: Array, here: Fields) -> bool:
-    """Whether drift and noise at points, turned, are those at what these are turned to."""
+def _apart(process: PlaneDiffusion, turn: Array, middle: Array, x: Array, here: Fields) -> float:
+    """How far slopes of log P at points, turned, are from those at what these are turned to, on
+    average; inf where drift and noise are not the same but for rounding."""
     there = process.fields(turn @ (x - middle) + middle)
     a = np.einsum("ik,klm,jl->ijm", turn, here.a, turn)
-    pairs = (turn @ here.f, there.f), (a, there.a)
-    return all(bool((np.abs(p - q) <= SAME * np.abs(q).max()).all()) for p, q in pairs)
+    f, noise = turn @ here.f, np.trace(there.a)
+    pairs = (f, there.f), (a, there.a)
+    off = [np.abs(p - q) for p, q in pairs]
+    if any(v.max() > SAME * np.abs(p).max() for v, (p, _) in zip(off, pairs, strict=True)):
+        return math.inf
+    with np.errstate(all="ignore"):
+        slope = off[0].sum(axis=0) + np.abs(f).sum(axis=0) * off[1].sum(axis=(0, 1)) / noise
+        return float(np.nan_to_num(2 * slope / noise, posinf=np.inf).mean())

@@ -107,7 +107,8 @@ def equilibria_of(
     x = x[:, np.isfinite(x).all(axis=0)]
     more = corners(process, seeds[:, ::4], width, x)
     x = np.concatenate([x, more[:, np.isfinite(more).all(axis=0)]], axis=1)
-    slack = 1e-9 * (high - low)
+    first = np.ptp(np.array(finite_box(process.domain)), axis=1)[:, None]
+    slack = 1e-9 * np.minimum(high - low, first)  # in ever larger boxes walls are where they were
     x = x[:, ((x >= low - slack) & (x <= high + slack)).all(axis=0)]
     kept: list[Array] = []
     for point in x.T:

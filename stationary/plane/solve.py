@@ -124,12 +124,14 @@ def _beside_walls(diffusion: PlaneDiffusion, chart: Chart) -> PlaneState | None:
     for closest in CLOSEST:
         inner = chart.process(diffusion, closest)
         try:
-            made = _around(inner, everywhere(inner), (), (diffusion, chart))
-            state = from_walls(made, diffusion, chart)
+            with np.errstate(all="ignore"):  # what is no law may have no numbers
+                made = _around(inner, everywhere(inner), (), (diffusion, chart))
+                state = from_walls(made, diffusion, chart)
+                error = state.error
         except StationaryError:
             break
-        if state.error < least:
-            best, least = state, state.error
+        if error < least:
+            best, least = state, error
         if least < RESOLVED:
             break
     return best

@@ -239,7 +239,8 @@ class PlaneState(Bare, Result):
             return PlaneBasins([PlaneBasin(None, 0.0, 0.0, (), -1, *self._beyond)])
         if self.density.shares is not None:
             pairs = enumerate(zip(self._attractors, self._log_masses, strict=True))
-            return PlaneBasins([PlaneBasin(e, float(log), 0.0, (), i) for i, (e, log) in pairs])
+            off = self.density.unlike
+            return PlaneBasins([PlaneBasin(e, float(log), off, (), i) for i, (e, log) in pairs])
         borders = self.borders[1]
         if borders is None:
             return PlaneBasins([PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0)])

@@ -26,7 +26,7 @@ NEAR = 10.0 ** np.array([-9, -6, -3])  # of the domain: how far from it
 FALLS = 0.5  # the power of the distance with which the noise falls, at least
 SQUARE = 1.9  # the power from which on no noise takes it there by itself
 REACH = 4.5  # of y, from 0: there walls are e^-90 sizes away
-SLOW = 1e-3  # f r / a next to a wall: what is driven away by less comes to it and stays
+SLOW = 1e-3  # of f r / a next to a wall, and of powers: what is 0 there is less by then
 
 
 def chart_of(process: PlaneDiffusion) -> Chart | None:
@@ -74,7 +74,9 @@ def _is_noiseless(process: PlaneDiffusion, axis: int, side: int) -> bool:
     if not (power > FALLS).all():
         return False
     q = inwards * r / a
-    if (np.abs(q) < SLOW)[0].all() and (power < SQUARE).all():
+    # Where noise falls less than r does, what comes is reflected; else drift has to lead back.
+    stays = (q[0] < SLOW) & ((q[0] < 0) | (q[0] <= q[1] / 2)) & (power[0] > 1 - SLOW)
+    if stays.all() and (power < SQUARE).all():
         name = ("first", "second")[axis]
         raise LandscapeError(
             f"{process.name}: what comes to the wall {wall:g} of the {name} coordinate stays there "
