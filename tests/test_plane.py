@@ -2647,3 +2647,24 @@ def test_images_that_differ_within_rounding_hold_as_much_to_what_that_decides():
     assert 0.001 < lower.mass_error == upper.mass_error < 0.01
     assert state.error > 0.001
     assert state.status is not Status.CONVERGED
+
+
+def test_how_little_lies_next_to_a_wall_without_noise_is_told_with_its_error():
+    """Of a gamma law of shape 1.6, what is closer to the wall than y goes was left out."""
+
+    def drift(w):  # of a second one, times 1 + x
+        v = w[1] / (1 + w[0])
+        return 0.8 - w[0], (1 + w[0]) * (3 - 2 * v) + v * (0.8 - w[0])
+
+    def variance(w):
+        v = w[1] / (1 + w[0])
+        return [[w[0], v * w[0]], [v * w[0], v * (1 + w[0]) ** 2 + v**2 * w[0]]]
+
+    state = end_state(Diffusion(drift, variance, domain=((0, np.inf), (0, np.inf))))
+    law, all_ = stats.gamma(1.6, scale=0.5), (-np.inf, np.inf)
+    for end in (1e-2, 1e-8, 1e-11):
+        near, rest = ((0, end), all_), ((0, 1), all_)
+        off = state.log_ratio(near, rest) - np.log(law.cdf(end) / law.cdf(1))
+        assert abs(off) <= state.log_ratio_error(near, rest)
+    assert state.log_ratio_error(((0.1, 0.2), all_), ((0.2, 1), all_)) < 1e-5
+    assert state.marginal(0).pdf([-1.0, 1.0]) == pytest.approx([0, law.pdf(1)], abs=1e-6)

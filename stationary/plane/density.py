@@ -60,6 +60,10 @@ class Law(Bare):
     _log_rectangle: Any
     _marginal: Any
 
+    def missed_in(self, inside: Region, log_mass: float) -> float:
+        """How much of its mass a region may miss next to walls that are never reached."""
+        return 0.0
+
     @property
     def slopes(self) -> Array:
         """The gradient of log P at the points of the quadrature, (2, K)."""

@@ -84,7 +84,10 @@ class Heavy(Through):
     def logpdf(self, x: Array) -> Array:
         """Its log."""
         y = self.chart.within(x, *self.inner.support())
-        return np.asarray(self.inner.logpdf(y) - self.chart.log_stretch(y))
+        log = self.inner.logpdf(y)
+        with np.errstate(all="ignore"):  # beyond walls nothing is stretched
+            made = np.where(np.isneginf(log), log, log - self.chart.log_stretch(y))
+        return np.asarray(made)
 
     @cached_property
     def exponent(self) -> float:

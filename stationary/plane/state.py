@@ -180,7 +180,11 @@ class PlaneState(Bare, Result):
 
     def log_ratio_error(self, a: Any, b: Any) -> float:
         """inf where nothing is known of a region, as beyond what the box cuts off."""
-        return float(np.nan_to_num(self.error_of(lambda s: s.log_ratio(a, b)), nan=np.inf))
+        off = self.error_of(lambda s: s.log_ratio(a, b))
+        for r in (a, b):
+            if not isinstance(r, PlaneBasin) and number(r) is None:
+                off += self.density.missed_in(self.inside(r), self.log_probability(r))
+        return float(np.nan_to_num(off, nan=np.inf))
 
     def error_of(self, quantity: Callable[[PlaneState], Any], unit: Any = 1.0) -> Any:
         """How far a quantity moves with the degree, the cut, the box and the borders, added up, and

@@ -25,7 +25,7 @@ from stationary.plane.balance import balanced
 from stationary.plane.boxes import box_of
 from stationary.plane.charts import Chart, Even, Line
 from stationary.plane.curl import curl_test
-from stationary.plane.density import Density, Mapped
+from stationary.plane.density import Density, Mapped, Region
 from stationary.plane.local import Equilibrium
 from stationary.plane.marginal import Heavy
 from stationary.plane.rough import found_on_grid
@@ -141,6 +141,14 @@ class Stretched(Mapped):
         y = self.y(x)
         slope = self.inner.slope_at(y) - self.chart.slopes(y)[0]
         return np.asarray(slope * np.exp(-self.chart.log_stretch(y)))
+
+    def missed_in(self, inside: Region, log_mass: float) -> float:
+        if not self._has_walls or inside is None:
+            return 0.0
+        with np.errstate(all="ignore"):
+            reach = True if callable(inside) else np.isinf(self.chart.box(inside))
+            walls = np.array([axis.walls for axis in self.chart.axes])
+            return float(self.known * np.exp(-log_mass)) if (reach & walls).any() else 0.0
 
     def _log_rectangle(self, box: Box) -> float:
         with np.errstate(invalid="ignore"):
