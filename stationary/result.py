@@ -35,7 +35,20 @@ Beyond = Callable[[float], Any] | None
 PACKING = local()  # whether what is being pickled is inside something that is
 
 
-class Data:
+class Compared:
+    """Equal to what holds the same, where numbers that are not known (nan) are the same, too.
+
+    Dataclasses say `eq=False`, and leave comparing to this.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return _same(self, other, set())
+
+    def __hash__(self) -> int:
+        return hash((type(self), getattr(self, "name", None)))
+
+
+class Data(Compared):
     """What can be pickled, copied and compared, with the functions that it was made of.
 
     Functions travel by value, as cloudpickle [1]_ packs them: those of landscape files, too, which
@@ -74,12 +87,6 @@ class Data:
     def to_dict(self) -> dict[str, Any]:
         """What it holds as plain numbers, strings and lists; None for what no number can say."""
         return fields_of(self)
-
-    def __eq__(self, other: object) -> bool:
-        return _same(self, other, set())
-
-    def __hash__(self) -> int:
-        return hash((type(self), getattr(self, "name", None)))
 
 
 def fields_of(value: Any, beyond: Beyond = None) -> dict[str, Any]:
@@ -165,7 +172,7 @@ def _same(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
         return all(alike(getattr(a, name), getattr(b, name)) for name in names)
     if hasattr(a, "nnz"):  # sparse
         return bool(a.shape == b.shape and (a != b).nnz == 0)
-    plain: tuple[Any, ...] = (object.__eq__, Data.__eq__)
+    plain: tuple[Any, ...] = (object.__eq__, Compared.__eq__)
     if type(a).__eq__ in plain:
         return alike(_made_of(a) or id(a), _made_of(b) or id(b))
     if getattr(a, "shape", ()) != getattr(b, "shape", ()):

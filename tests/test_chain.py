@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
@@ -1784,3 +1785,12 @@ def test_exit_times_from_a_point_whose_steps_stretch_distances(low):
     assert time.upper == pytest.approx(above, abs=0.004)
     assert time.error < 1e-3
     assert time.upper_error < 1e-3
+
+
+def test_exit_times_compare_where_they_do_not_know_by_which_end():
+    landscape = Landscape(lambda w: [(w - 1) ** 2, (w + 1) ** 2], learning_rate=0.1)
+    time, again = (exact_chain(landscape).mean_exit_time(-0.5, 0.5) for _ in range(2))
+    assert math.isnan(time.upper)
+    assert time == again == pickle.loads(pickle.dumps(time))
+    assert time != exact_chain(landscape).mean_exit_time(-0.5, 0.6)
+    assert hash(time) == hash(again)

@@ -13,6 +13,7 @@ from stationary.aliases import Array
 from stationary.chain.along import lasting
 from stationary.process.schedules import Schedule
 from stationary.progress import doing
+from stationary.result import Compared
 
 Crossings = Callable[[float], tuple[Array, Array]]
 
@@ -26,8 +27,8 @@ INTERVALS = 2048  # of time; with half as many shares change by less than what `
 LOOKS = 2**17  # steps at which rates are looked at; all of them where there are no more
 
 
-@dataclass(frozen=True)
-class Freeze:
+@dataclass(frozen=True, eq=False)
+class Freeze(Compared):
     """When the way between two neighbouring basins is frozen.
 
     Attributes

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stationary.chain.cells import RestPoint
-from stationary.result import Listed
+from stationary.result import Compared, Listed
 from stationary.wording import MOST_NAMED, place_text, plain_text
 
 OVERSHOOTS, UNSETTLED = 1.0, 2.0  # T times curvature
@@ -24,8 +24,8 @@ MISJUDGED = 1.0  # change of a barrier that is worth a word: times and masses ch
 LEAK = 1e-4  # share of steps back over a gate that is worth a word
 
 
-@dataclass(frozen=True)
-class Climb:
+@dataclass(frozen=True, eq=False)
+class Climb(Compared):
     """The way from a minimum to a barrier, in the steps of single datapoints."""
 
     barrier: float  # where it is
@@ -34,8 +34,8 @@ class Climb:
     change: float  # and what SGD has more of it; inf where some of it cannot be climbed
 
 
-@dataclass(frozen=True)
-class MinimumStep:
+@dataclass(frozen=True, eq=False)
+class MinimumStep(Compared):
     """One step, seen from a minimum."""
 
     position: float
@@ -63,8 +63,8 @@ class MinimumStep:
         return f"w = {self.place(self.position)}"
 
 
-@dataclass(frozen=True)
-class GateStep:
+@dataclass(frozen=True, eq=False)
+class GateStep(Compared):
     """One step, seen from a one-way gate."""
 
     position: float

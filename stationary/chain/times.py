@@ -22,6 +22,7 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.functions.given import number
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit
+from stationary.result import Compared
 
 MOST_ROUNDS = 100  # in which what a walk can come to grows
 BESIDE = 5  # in place of 4: cells of another width, of which few edges are the same
@@ -34,8 +35,8 @@ DEGREE = 4  # of polynomials, which see then what blocks do not
 METASTABLE = 1e-7  # gap below which eigenvalues of doubles are too near to 1, and times are solved
 
 
-@dataclass(frozen=True)
-class MeanSteps:
+@dataclass(frozen=True, eq=False)
+class MeanSteps(Compared):
     """A mean number of steps, as its natural logarithm."""
 
     log_time: float
@@ -47,7 +48,7 @@ class MeanSteps:
         return math.exp(self.log_time) if self.log_time < 709.7 else math.inf
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExitTime(MeanSteps):
     """The mean number of steps until SGD first leaves an interval."""
 
@@ -264,7 +265,7 @@ def _from_point(
 # -- how fast it forgets where it was: the second eigenvalue --------------------------------------
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Relaxation(MeanSteps):
     """The mean number of steps in which the slowest deviation falls by e: -1 / log |eigenvalue|.
 

@@ -11,7 +11,7 @@ from stationary.chain.indicators import StepIndicators
 from stationary.chain.state import ChainState
 from stationary.distribution import Distribution
 from stationary.errors import Status
-from stationary.result import Result
+from stationary.result import Compared, Result
 from stationary.sgd.basins import COMPARED, FACTOR, HELD, SETTLED, SgdBasin, log_of
 from stationary.simulation.result import Simulation
 from stationary.wording import (
@@ -326,15 +326,15 @@ def _lower(sentence: str) -> str:
 # -- how far apart two answers are -----------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Variation:
+@dataclass(frozen=True, eq=False)
+class Variation(Compared):
     """The most by which a probability can differ, between 0 and 1."""
 
     total_variation: float
     total_variation_error: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distances(Variation):
     """Two distributions compared: see `Distribution.distance`."""
 

@@ -13,6 +13,7 @@ from stationary.numbers.arithmetic import SAME, TINY
 from stationary.plane.boxes import lattice
 from stationary.plane.density import Density
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
+from stationary.result import Compared
 
 GRID = 24  # points for each direction at which the curl and the noise are looked at
 SEEN = 15.0  # in -log P: beyond, no current is seen
@@ -24,8 +25,8 @@ LEAST = -55.0  # log of what one point holds: a million with less hold 1e-18 tog
 AROUND = 0.25  # of a box on each side: as near a law stays to a gate through which it came
 
 
-@dataclass(frozen=True)
-class Noise:
+@dataclass(frozen=True, eq=False)
+class Noise(Compared):
     """The rank of the covariance: 2, or 1 everywhere, in a part, on curves or at points."""
 
     singular: str  # "nowhere", "everywhere", "in a part", "on curves", "at points"
@@ -50,8 +51,8 @@ class Noise:
         return f"{said} Across it vanishes, and {crossed}" if self.gate else said
 
 
-@dataclass(frozen=True)
-class Curl:
+@dataclass(frozen=True, eq=False)
+class Curl(Compared):
     """The curl of A = a^-1 (2 f - div a), the slope that log P would have without a current.
 
     Attributes
@@ -276,8 +277,8 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
     return kept
 
 
-@dataclass(frozen=True)
-class Circulation:
+@dataclass(frozen=True, eq=False)
+class Circulation(Compared):
     """What flows for ever: entropy production, and the rate of turning.
 
     Attributes

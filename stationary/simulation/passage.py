@@ -26,6 +26,7 @@ from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_WORK, CACHE
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
+from stationary.result import Compared
 from stationary.simulation.blocks import ESCAPED, Block, Crew, Plan, advance, with_labels
 from stationary.simulation.departure import WALKERS
 from stationary.simulation.run import Run
@@ -88,8 +89,8 @@ def _time(sgd: Landscape, start: float, targets: list[float]) -> ExitTime:
     return time if both else replace(time, upper=math.nan, upper_error=math.nan)
 
 
-@dataclass(frozen=True)
-class WalkedPassage:
+@dataclass(frozen=True, eq=False)
+class WalkedPassage(Compared):
     """What walkers say of a passage from one start; errors are standard errors.
 
     Attributes

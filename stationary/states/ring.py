@@ -39,6 +39,7 @@ from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import logaddexp, logsumexp
 from stationary.panels.pieces import MOST_PANELS
 from stationary.process.diffusion import Diffusion
+from stationary.result import Compared
 from stationary.states.cumulation import ROUNDS, Cumulated, UnresolvedError, cumulated, resolved
 from stationary.states.network import Network
 from stationary.states.outcomes import Group, Outcome
@@ -56,8 +57,8 @@ REMEDY = (
 )
 
 
-@dataclass(frozen=True)
-class Current:
+@dataclass(frozen=True, eq=False)
+class Current(Compared):
     """The probability that passes any point of a ring per unit of time, upwards positive."""
 
     value: float

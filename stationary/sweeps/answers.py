@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.result import Compared
 
 TEXTS = ("status", "reason", "kind")
 Place = tuple[int, ...]  # of a point in the grid
@@ -57,8 +58,8 @@ class Points(Sequence[Point]):
         return Point(self.rates[rate], self.sizes[size], self.drawn[drawn])
 
 
-@dataclass(frozen=True)
-class Minimum:
+@dataclass(frozen=True, eq=False)
+class Minimum(Compared):
     """What one minimum, wall or trap holds; logarithms are natural."""
 
     position: float
@@ -72,8 +73,8 @@ class Minimum:
     log_density_standard_error: float = math.nan
 
 
-@dataclass(frozen=True)
-class Numbers:
+@dataclass(frozen=True, eq=False)
+class Numbers(Compared):
     """The end state at one point, in plain numbers; or why there is none."""
 
     status: str  # the name of a `Status` in small letters, or "failed"
@@ -88,7 +89,7 @@ class Numbers:
     std_standard_error: float = math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer(Numbers):
     """The same, with what each minimum holds."""
 

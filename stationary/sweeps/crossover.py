@@ -13,6 +13,7 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.line.chart import OCTAVES
 from stationary.numbers.arithmetic import HUGE
+from stationary.result import Compared
 from stationary.sweeps.answers import Answer, Answers, Point
 from stationary.sweeps.family import Family
 from stationary.sweeps.quantities import known_errors
@@ -20,8 +21,8 @@ from stationary.sweeps.quantities import known_errors
 STEP = 1e-3  # of a bracket, over which the slope at a crossing is taken
 
 
-@dataclass(frozen=True)
-class Crossing:
+@dataclass(frozen=True, eq=False)
+class Crossing(Compared):
     """Two minima of equal mass, by their places from left to right; or why it was not found."""
 
     low: int  # the number of the point below it
