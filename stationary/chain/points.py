@@ -231,6 +231,8 @@ def cycle_outside(
         within = [(low - scale <= w) & (w <= high + scale) for low, high in spans]
         return np.asarray(~np.any([_stopped(held, w, scale), *within], axis=0))
 
+    if not len(points):  # as of smooth losses: nothing is drawn
+        return None
     generator, p = np.random.default_rng(0), batches.probability
     at = points[:: max(len(points) // WALKED, 1)]
     for _ in range(STEPS):  # most of what is on no cycle comes to a span
