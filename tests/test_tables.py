@@ -657,3 +657,13 @@ def test_whatever_a_sample_leaves_unsure_is_said_beside_errors_of_the_arithmetic
         ):
             text = " ".join(answer.summary().split())
             assert ("estimated from a sample" in text) == said
+
+
+def test_a_deviation_that_is_not_known_is_no_zero():
+    w = np.array([-1.0, 0.0, 1.0, 2.0, 3.0])
+    gradients = [[-1, 0.5, 1, 2, 4], [-2, -0.5, 2, 3, 5], [-1, 0, 1, 2, 4]]
+    few = table({"w": w, "gradients": np.array(gradients)})
+    analysis = analyze(few.landscape(learning_rate=0.1, batch_size=1))
+    state, said = analysis.end_state, " ".join(analysis.summary().split())
+    assert 0 < state.std() < state.std_error
+    assert "standard deviation 0.076 +- 3e-01)" in said

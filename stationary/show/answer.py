@@ -21,6 +21,7 @@ from stationary.wording import (
     at_rest_text,
     capital,
     digits_known,
+    error_text,
     estimate_text,
     is_known,
     joined,
@@ -183,6 +184,8 @@ def _where(analysis: Analysis, said: str) -> str:
         spread = f"standard deviation {estimate_text(deviation, state.std_error, of_std, 6)}"
         if state.diffusion.is_periodic:
             spread = f"circular standard deviation {circular_deviation(state, b.position):.4g}"
+        elif max(of_std, deviation) <= state.std_error < math.inf and deviation > 0:
+            spread = f"standard deviation {deviation:.2g} +- {error_text(state.std_error)}"
         elif not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
         bounded = [m for m in b.modes if m.log_density < math.inf]  # all others are told apart
