@@ -880,7 +880,7 @@ def test_exit_times_grow_with_the_barrier_over_the_temperature(tmp_path, run):
     for a, barrier in zip(
         found.activations, (depth[1] - depth[0], depth[1] - depth[2]), strict=True
     ):
-        assert abs(a.slope - barrier) < a.error < 0.05 * barrier
+        assert abs(a.slope - barrier) < a.error < 1e-13 * barrier
     formula = ["--potential", "x**4/4 - x**2/2 + x/20", "--domain", "-3", "3"]
     for source in ([path], formula):
         command = ["sweep", *source, "--temperature", "0.02:0.1:5:log", "--arrhenius", "--json"]
@@ -888,6 +888,23 @@ def test_exit_times_grow_with_the_barrier_over_the_temperature(tmp_path, run):
         assert code == 0
         slopes = [a["slope"] for a in json.loads(out)["activations"]]
         assert slopes == pytest.approx([a.slope for a in found.activations], rel=1e-9)
+
+
+@pytest.mark.parametrize("growth", [0, 1, -0.5])
+@pytest.mark.parametrize("rates", [np.linspace(0.05, 0.2, 4), np.geomspace(0.05, 0.2, 5)], ids=len)
+def test_activations_hold_for_few_temperatures_and_potentials_that_change_with_them(rates, growth):
+    """V = x^4 / 4 - (1 + growth T) x^2 / 2: a barrier of 1 / 4 as T falls to 0."""
+
+    def well(temperature):
+        k = 1 + growth * temperature
+        return Diffusion(
+            potential=lambda x: x**4 / 4 - k * x**2 / 2, temperature=temperature, domain=(-3, 3)
+        )
+
+    found = sweep(well, {"temperature": rates}, quantities="log_exit_time").activations
+    assert len(found) == 2
+    for a in found:
+        assert abs(a.slope - 0.25) <= a.error < (0.1 if growth else 1e-14)
 
 
 def test_entropies_medians_widths_and_sharpnesses_have_errors():

@@ -1,8 +1,10 @@
 """How the time to leave a minimum grows as noise falls: the slope of its logarithm over 1 / T.
 
 For small steps and noise the time is C exp(A / T), counted in learning rates; A, the activation, is
-T times the barrier of the exponent [1]_. What is not of this form falls as T: the secants between
-neighbouring learning rates have the slope A - d / (x x') + ... with x = 1 / T, and lead to A.
+T times the barrier of the exponent [1]_. Where that product is not the same at the two lowest rates
+(the potential changes with the temperature), or several minima are one basin, the times alone tell
+A: what is not of this form falls as T, so that the secants between neighbouring learning rates have
+the slope A - d / (x x') + ... with x = 1 / T, and lead to A.
 
 References
 ----------
@@ -21,6 +23,7 @@ from stationary.aliases import Array
 from stationary.result import Listed
 
 RATES = ("learning_rate", "temperature")  # what noise falls with
+ROUNDING = 2.0**-50  # of a product of two doubles, and of a rate as it came from text
 FEWEST = 4  # of these: three secants, and so a slope with its error
 
 
@@ -68,7 +71,7 @@ def activations(
                 rates, y = swept[rate][known], times[known]
                 # Steps of SGD are as long as the learning rate.
                 y = y + np.log(rates) if rate == RATES[0] else y
-                slope, by = _led_to(rates, y, error)
+                slope, by = _by_barriers(rates, known, label, columns) or _led_to(rates, y, error)
                 fixed = dict(zip(others, key, strict=True))
                 found.append(
                     Activation(
@@ -83,6 +86,20 @@ def rate_of(swept: Iterable[str]) -> str:
     return next((name for name in RATES if name in swept), "")
 
 
+def _by_barriers(
+    rates: Array, rows: Array, label: int, columns: Mapping[str, Array]
+) -> tuple[float, float] | None:
+    """The barrier times the rate, at the lowest one, with its error; None where it is not that."""
+    barriers = columns.get(f"barrier_{label}")
+    if barriers is None:
+        return None
+    errors = columns[f"barrier_{label}_error"][rows[-2:]] * rates[-2:]
+    before, last = barriers[rows[-2:]] * rates[-2:]
+    if not abs(last - before) <= errors.sum() + ROUNDING * abs(last):
+        return None
+    return float(last), float(errors[1] + ROUNDING * last)
+
+
 def _led_to(rates: Array, log_times: Array, errors: Array) -> tuple[float, float]:
     """Where the last two secants lead as the learning rate falls to 0, and how far that may be off.
 
@@ -95,5 +112,5 @@ def _led_to(rates: Array, log_times: Array, errors: Array) -> tuple[float, float
     gain = u[1:] / (u[:-1] - u[1:])
     led = secants[1:] + gain * np.diff(secants)
     rest = rates[-1] / (rates[-2] - rates[-1])
-    off = max(abs(led[-1] - secants[-1]), 1.5 * rest * abs(led[-1] - led[-2]))
+    off = 2 * max(abs(led[-1] - secants[-1]), 1.5 * rest * abs(led[-1] - led[-2]))
     return float(led[-1]), float(off + rough[-1] + gain[-1] * (rough[-1] + rough[-2]))

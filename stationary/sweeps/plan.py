@@ -28,6 +28,7 @@ from stationary.sources.ranges import checked_values
 from stationary.sources.running import source_text
 from stationary.sources.settings import KNOWN
 from stationary.states.basins import checked_barrier
+from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.family import Recipe
 from stationary.sweeps.quantities import QUANTITIES, quantities_from
 from stationary.sweeps.tasks import Grid
@@ -136,6 +137,8 @@ def planned(
             )
     if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
         wanted = quantities_from(("current", "mean_velocity"))
+    if "log_exit_time" in wanted and rate_of({*given, *named, *fields}):
+        wanted = {"barrier": QUANTITIES["barrier"]} | wanted  # for the activations
     checked(digits, base.name)
     checked_barrier(min_barrier, base.name)
     axes: dict[str, tuple[Any, ...]] = {n: v for n, v in fields.items() if n == "convention"}

@@ -95,6 +95,16 @@ def _of_basins(name: str, error: str, analysis: Any) -> list[Any]:
     return [None if value is None else (value, by) for value, by in pairs]
 
 
+def _barriers(analysis: Any) -> list[Any]:
+    """The lower of the two around each minimum; None of several in one basin, which have more."""
+
+    def of(b: Any) -> Any:
+        sides = [x for x in (b.barrier_left, b.barrier_right) if x is not None]
+        return None if b.parts or not sides else (min(sides), b.barrier_error)
+
+    return [of(b) for b in analysis.basins]
+
+
 def _median(analysis: Any) -> tuple[float, float]:
     (found,) = quantiles(analysis.rounded.end_state, (0.5,)).values()
     return found["value"], found["error"] + abs(found.get("offset", 0.0))
@@ -113,6 +123,7 @@ QUANTITIES: dict[str, Quantity] = {
     "median": _median,
     "exit_time": _exit_times,
     "log_exit_time": partial(_of_basins, "log_exit_time", "exit_time_error"),
+    "barrier": _barriers,
     "barrier_left": partial(_of_basins, "barrier_left", "barrier_error"),
     "barrier_right": partial(_of_basins, "barrier_right", "barrier_error"),
     "width": partial(_of_basins, "width", "width_error"),
