@@ -110,12 +110,21 @@ def test_frames_of_pandas_hold_tables_and_series(tmp_path):
     frame = pandas.DataFrame(student(W) | {"taken": ["monday"] * len(W)})
     state = end_state(table(frame).landscape(learning_rate=0.5))
     assert state.std() == end_state(table(student(W)).landscape(learning_rate=0.5)).std()
+    indexed = table(frame.set_index(["taken", "w"])).landscape(learning_rate=0.5)
+    assert end_state(indexed).std() == state.std()
     walk = np.random.default_rng(0).normal(size=(2, 300)).cumsum(axis=1) * 0.1
     series = pandas.DataFrame({"x": walk.ravel(), "t": np.tile(np.arange(300.0), 2),
                                "run": np.repeat(["a", "b"], 300)})  # fmt: skip
     assert len(stationary.fit(series).runs.values) == 2
     assert stationary.fit(series["x"], dt=1.0).runs.values[0].shape == (600,)
-    pytest.importorskip("pyarrow")
+    columns = {name: series[name].to_numpy() for name in series}
+    for same in (series.set_index(["run", "t"]), series.set_index(["run", "t"])["x"], columns):
+        runs = stationary.fit(same).runs
+        assert [v.tolist() for v in runs.values] == walk.tolist()
+        assert runs.times[1][-1] == 299
+    pyarrow = pytest.importorskip("pyarrow")
+    arrow = table(pyarrow.table(student(W))).landscape(learning_rate=0.5)
+    assert end_state(arrow).std() == state.std()
     frame.drop(columns="taken").to_parquet(tmp_path / "t.parquet")
     assert load(tmp_path / "t.parquet", learning_rate=0.5).datapoints == 0
 
@@ -196,6 +205,18 @@ def changed(**columns):
             r"It has w, a0, a1, a2 and so on. If there is a column for each datapoint, call them",
         ),
         ({"w": W, "g0": W, "g1": W, "loss_0": W}, r"g0 is a column of gradients, loss_0 one of"),
+        ({"w": W, "g0": W, "g1": W, "g01": W}, r"g1 and g01 are both of datapoint 1. Keep one"),
+        (changed(variance=W > 0), r"variance holds True and False, which are no numbers"),
+        ({"x": W, "drift": W, "diffusivity": W**2}, r"diffusivity: twice that is the variance"),
+        ({"run": W, "t": W, "position": W}, r"seems to be a recorded series .* stationary.fit"),
+        ({"x": W}, r"seems to be a recorded series \(x\)"),
+        (
+            {"w": W, "gradients": np.tile(1.1 * W + 0.3, (5, 1))},
+            r"variance is zero everywhere in the domain",
+        ),
+        (changed(gradient=W * 1e120), r"largest of gradient is 3e\+120, and powers of more than"),
+        (changed(w=W * 1e200), r"largest of w is 3e\+200, and .* larger units"),
+        (changed(w=W * 1e-50), r"w = -2e-50 comes 2.5e-51 after the last .* smaller units"),
         ({"gradient": W, "variance": W}, r"no column w or x"),
         ({k: v[:2] for k, v in student(W).items()}, r"three places or more"),
         ({"w": W, "gradients": np.ones((25, 4))}, r"Transpose it: datapoints first"),
@@ -206,7 +227,18 @@ def changed(**columns):
 )
 def test_what_is_wrong_with_a_table_is_said_with_its_place(columns, message):
     with pytest.raises(LandscapeError, match=re.sub(" ", r"\\s+", message)):
-        table(columns).landscape(learning_rate=0.1)
+        end_state(table(columns).landscape(learning_rate=0.1))
+
+
+@pytest.mark.parametrize("scale", [1e-28, 1e60])
+def test_units_of_a_table_may_be_far_from_one(scale):
+    """P ~ (1 + w^2)^-3 in any unit, and nothing overflows on the way."""
+    c = student(W)
+    whole = end_state(table(c).landscape(learning_rate=0.5)).std()
+    made = table({"w": scale * c["w"], "gradient": c["gradient"] / scale,
+                  "variance": c["variance"] / scale**2})  # fmt: skip
+    state = end_state(made.landscape(learning_rate=0.5 * scale**2))
+    assert state.std() / scale == pytest.approx(whole, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -317,6 +349,21 @@ def test_a_column_for_each_datapoint_is_one_array(tmp_path, name):
     (tmp_path / "each.csv").write_text(text.replace(f"{values[3][5].item()!r}", "n/a", 1))
     with pytest.raises(LandscapeError, match=r"line 7: .*3 = 'n/a' is not a number"):
         table(tmp_path / "each.csv")
+
+
+def test_words_and_truths_in_an_archive_are_told_as_such(tmp_path):
+    for values, why in ((W > 0, "True and False"), (np.full(25, "a"), "no real numbers")):
+        np.savez(tmp_path / "t.npz", **student(W) | {"variance": values})
+        with pytest.raises(LandscapeError, match=why):
+            load(tmp_path / "t.npz", learning_rate=0.1)
+
+
+def test_what_r_leaves_out_is_missing(tmp_path):
+    walk = np.random.default_rng(0).normal(size=300).cumsum().tolist()
+    rows = ["NA" if i % 7 == 5 else repr(x) for i, x in enumerate(walk)]
+    (tmp_path / "r.csv").write_text('"t","x"\n' + "".join(f"{i},{x}\n" for i, x in enumerate(rows)))
+    (values,) = stationary.fit(tmp_path / "r.csv").runs.values
+    assert values.tolist() == [x for i, x in enumerate(walk) if i % 7 != 5]
 
 
 def test_what_is_hidden_in_a_column_is_not_taken_for_a_number(tmp_path):

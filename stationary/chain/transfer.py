@@ -171,7 +171,7 @@ def _part(
     share = np.broadcast_to(batches.probability[:, None], a.shape)
     row = np.broadcast_to(np.arange(m), a.shape)
     width = np.diff(edges)[cells]
-    changes = np.abs(((b - a) / width) ** 2 - 1) > SAME
+    changes = np.abs(np.abs((b - a) / width) - 1) > SAME / 2  # of its square
     moving = batches.probability @ changes
     k = np.broadcast_to(rise[cells], a.shape)
     # Where a parabola through the three images turns within the cell, the map folds there.

@@ -6,6 +6,7 @@ import csv
 import os
 import re
 from collections.abc import Collection, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from stationary.functions.given import short, typed
 from stationary.sources.formulas import Inline
 
 RUN = "run"  # the one column that may hold words
+CLOCKS = ("t", "time", "times")  # columns of times
+MISSING = ("", "NA")  # how spreadsheets and R write what is not there
 EACH = {  # how columns of single datapoints are called
     "gradients": re.compile(r"(?:g|grad|gradients?)[_ ]?\d+", re.IGNORECASE),
     "losses": re.compile(r"(?:l|loss|losses)[_ ]?\d+", re.IGNORECASE),
@@ -59,9 +62,9 @@ def columns_of(
     """The columns of a table, what errors call it, and the lines of its rows, if it has lines.
 
     The table is the path of a CSV (packed by gzip, or not), NPZ or Parquet file, a mapping, a data
-    frame, or a structured array. `only` is the name of the one column of a CSV file without names,
-    if that may be. Columns that are `needed` hold numbers; others may hold words, and are left out
-    then.
+    frame (whose index may be what is needed), or a structured array. `only` is the name of the one
+    column of a CSV file without names, if that may be. Columns that are `needed` hold numbers;
+    others may hold words, and are left out then.
     """
     if isinstance(source, Inline):
         columns, lines = _csv(source, source.text, only, needed)
@@ -76,7 +79,7 @@ def columns_of(
             )
         try:
             if suffix == ".npz":
-                return _npz(path, needed), path.name, None
+                return _numbers(_npz(path), path.name, needed), path.name, None
             if suffix in (".parquet", ".pq"):
                 return _numbers(_parquet(path), path.name, needed), path.name, None
             columns, lines = _csv(path, _text(path), only, needed)
@@ -90,7 +93,8 @@ def columns_of(
             raise LandscapeError(
                 f"{path}: the table is not text in UTF-8: {error}. Save it as such."
             ) from error
-    names = getattr(source, "columns", None)  # pandas, polars
+    # Of pyarrow; or of pandas and polars.
+    names = getattr(source, "column_names", getattr(source, "columns", None))
     if names is None and isinstance(source, np.ndarray):
         names = source.dtype.names
     if names is None and isinstance(source, Mapping):
@@ -100,8 +104,12 @@ def columns_of(
             "a table is the path of a file, a data frame, or a mapping of columns such as "
             f"dict(w=..., gradients=...), not {short(source)}."
         )
-    found = _numbers({str(k): source[k] for k in names}, "the table", needed)
-    return found, "the table", None
+    columns = {str(k): source[k] for k in names}
+    index: Any = getattr(source, "index", None)
+    for name in getattr(index, "names", ()):
+        if name in needed and name not in columns:
+            columns[name] = index.get_level_values(name)
+    return _numbers(columns, "the table", needed), "the table", None
 
 
 def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) -> dict[str, Array]:
@@ -112,6 +120,11 @@ def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) ->
         array = np.asarray(values)
         if array.dtype.kind in "mM":
             continue  # dates have no unit that anybody gave
+        if array.dtype.kind == "b" and name.strip() in needed:
+            raise LandscapeError(
+                f"{where}: the column {name} holds True and False, which are no numbers. Give "
+                "what they were made of; or write them as 1 and 0, if that is what is meant."
+            )
         if array.dtype.kind not in "fiub":
             try:
                 array = array.astype(float, casting="safe" if array.dtype.kind == "c" else "unsafe")
@@ -133,14 +146,15 @@ def _labels(words: Any) -> Array:
     return np.unique(np.asarray(words).astype(str), return_inverse=True)[1]
 
 
-def _npz(path: Path, needed: Collection[str]) -> dict[str, Array]:
+def _npz(path: Path) -> dict[str, Array]:
     import zipfile
 
     archive, reason = zipfile.is_zipfile(path), None
     try:
         if archive or not path.is_file():  # which is an error of its own
             with np.load(path, allow_pickle=False) as file:
-                return _numbers({k: file[k] for k in file.files}, path.name, needed)
+                arrays = {k: file[k] for k in file.files}
+            return arrays
     except (ValueError, zipfile.BadZipFile, EOFError) as error:
         reason = error
     why = "an array in it is damaged, or holds Python objects" if archive else "it is no archive"
@@ -206,7 +220,7 @@ def _csv(
                 f"of {', '.join(names)}. Mend that line; the decimal mark is a point."
             )
         for j, entry in enumerate(row):
-            number = typed(entry) if entry.strip() else np.nan
+            number = np.nan if entry.strip() in MISSING else typed(entry)
             if number is None:
                 wordy.setdefault(j, (line, entry))
             else:
@@ -248,7 +262,14 @@ def gathered(columns: dict[str, Array], where: str) -> dict[str, Array]:
             "losses, each of a single datapoint. Keep those of one kind."
         )
     for kind in kinds:
-        names = sorted(of[kind], key=lambda n: int(re.sub(r"\D", "", n)))
+        at = {name: int(re.sub(r"\D", "", name)) for name in of[kind]}
+        names = sorted(of[kind], key=at.__getitem__)
+        same = [pair for pair in pairwise(names) if at[pair[0]] == at[pair[1]]]
+        if same:
+            raise LandscapeError(
+                f"{where}: the columns {' and '.join(same[0])} are both of datapoint "
+                f"{at[same[0][0]]}. Keep one of them, or give each datapoint a number of its own."
+            )
         if len(names) > 1 and kind not in columns:
             rows = np.array([columns[name] for name in names])
             columns = {n: v for n, v in columns.items() if n not in names} | {kind: rows}

@@ -110,8 +110,7 @@ class Interpolated:
         size = max(n, MEMORY // n)
         root: Array = np.empty((0, n))
         for i in range(0, count, size):
-            off = self._data[:, i : i + size].T - self._mean
-            off[np.abs(off) <= ROUNDED * np.abs(self._mean)] = 0.0  # of equal ones, the mean is not
+            off = _deviations(self._data[:, i : i + size], self._mean).T
             root = np.asarray(np.linalg.qr(np.concatenate([root, off]), mode="r"))
         return np.asarray(root / np.sqrt(count))
 
@@ -241,6 +240,13 @@ class Interpolated:
         return floor, floor * (2 * np.sqrt(square) + floor)
 
 
+def _deviations(rows: Array, mean: Array) -> Array:
+    """Of (n, N) from the mean (n,), which of equal ones is not always what they are."""
+    off = rows - mean[:, None]
+    off[np.abs(off) <= ROUNDED * np.abs(mean)[:, None]] = 0.0
+    return np.asarray(off)
+
+
 def known_from(table: Interpolated, **given: Any) -> KnownGradients:
     """What a `Landscape` takes; `given` are more fields of it."""
     fields: dict[str, Any] = {
@@ -328,7 +334,7 @@ def _jumps(x: Array, gradients: Array, mean: Array) -> tuple[Array, Array, Array
     sums = np.zeros((3, len(width)))
     size = max(1, MEMORY // len(x))
     for i in range(0, n, size):
-        off = gradients[:, i : i + size] - mean[:, None]
+        off = _deviations(gradients[:, i : i + size], mean)
         jump = _standing_out(np.diff(off, axis=0) / width) * width
         pull = jump * (off[1:] + off[:-1])  # d^2 at the middle changes by 2 d times the jump
         sums += [(jump**2).sum(axis=1), pull.sum(axis=1), (pull**2).sum(axis=1)]

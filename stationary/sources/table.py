@@ -25,7 +25,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
 from stationary.result import Result
-from stationary.sources.columns import Needed, columns_of, gathered
+from stationary.sources.columns import CLOCKS, RUN, Needed, columns_of, gathered
 from stationary.sources.curves import Curves
 from stationary.sources.interpolated import DEGREE, Interpolated, known_from
 from stationary.sources.settings import CLEARLY
@@ -39,6 +39,7 @@ NOISELESS = (
     "means over the datapoints, which tell no noise: give losses or gradients of each, shape "
     "(N, n), or columns gradient and variance."
 )
+CLOSEST, HIGHEST = 1e-30, 1e70  # splines have ninth powers of steps, jumps fourth ones of gradients
 UNITS = 3.0  # by which errors may differ from those that the number of samples gives
 
 
@@ -255,8 +256,10 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
         roots = [k for k in others if k.lower() in ROOTS]
         listed = ", ".join(list(columns)[:MOST_NAMED]) or "no columns of numbers"
         hint = f"It has {listed}{' and so on' * (len(columns) > MOST_NAMED)}."
-        if "variance" in names and roots:
-            hint = f"It has {roots[0]}: its square is the variance."
+        halves = [k for k in others if k.lower() == "diffusivity"]
+        if "variance" in names and (roots or halves):
+            how = f"{roots[0]}: its square is" if roots else f"{halves[0]}: twice that is"
+            hint = f"It has {how} the variance."
         elif "losses" in names and means:
             hint = f"It has {means[0]}, {NOISELESS}"
         elif near:
@@ -268,11 +271,16 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
             )
         return LandscapeError(f"{where}: there is no column {' or '.join(names)}{why}. {hint}")
 
+    main = [k for k in ("gradients", "losses", "gradient", "drift") if k in c]
+    if not main and (columns.keys() == {"x"} or not {RUN, *CLOCKS}.isdisjoint(columns)):
+        raise LandscapeError(
+            f"{where}: this seems to be a recorded series ({', '.join(columns)}), and is no table "
+            "of gradients or of a drift: stationary.fit takes a series (`stationary fit`)."
+        )
     if not any(p in c for p in PLACES):
         raise missing(PLACES, ", the places where it was measured")
     if all(p in c for p in PLACES):
         raise LandscapeError(f"{where}: there are columns w and x. Keep the one that is meant.")
-    main = [k for k in ("gradients", "losses", "gradient", "drift") if k in c]
     if not main:
         raise missing(("gradient", "gradients", "losses", "drift"), "")
     if len(main) > 1 and not {"gradients", "gradient"} >= set(main):
@@ -340,12 +348,20 @@ def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
             "ascend. "
             + ("Average the rows with the same " + place + "." if same else f"Sort by {place}.")
         )
-    if np.diff(w).min(initial=1.0) < 1 / LARGEST:
+    if np.diff(w).min() < CLOSEST:
         i = int(np.argmin(np.diff(w))) + 1
         raise LandscapeError(
             f"{where}, {at(i)}: {place} = {w[i]:g} comes {w[i] - w[i - 1]:.3g} after the last one, "
-            f"and slopes over less than {1 / LARGEST:g} overflow doubles. Measure in smaller units."
+            f"and powers of less than {CLOSEST:g} overflow doubles. Measure in smaller units."
         )
+    for name, values in c.items():
+        most = {place: LARGEST, "variance": HIGHEST**2}.get(name, HIGHEST)
+        highest = float(np.abs(values).max())
+        if highest > most:
+            raise LandscapeError(
+                f"{where}: the largest of {name} is {highest:.3g}, and powers of more than "
+                f"{most:g} overflow doubles. Measure in larger units."
+            )
     for name in ("variance", "gradient_error", "drift_error", "variance_error"):
         low = c[name].min() if name in c else 1.0
         if low < 0 or (low == 0 and name != "variance"):

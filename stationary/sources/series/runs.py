@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -14,12 +14,11 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import LARGEST, number, short
 from stationary.numbers.arithmetic import SAME
-from stationary.sources.columns import columns_of, gathered
+from stationary.sources.columns import CLOCKS, RUN, columns_of, gathered
 
 OBSERVED = 100  # observations, from which anything can be told
 OF_PLACES = {"gradient", "gradients", "losses"}  # columns of a table over w
 CLASSES = 0.1  # relative width of classes of times between observations: what is lost is 0.1^2 / 12
-CLOCKS = ("t", "time", "times")  # names of a column of times
 MOST_CLASSES = 32  # wider ones then: each costs as much as all steps of one length
 
 
@@ -130,9 +129,11 @@ class Runs:
 def runs_of(x: Any, dt: Any, times: Any) -> Runs:
     """What was recorded, checked."""
     name = "the series"
+    if getattr(getattr(x, "index", None), "nlevels", 1) > 1:  # of pandas: the runs, and the times
+        x = x.reset_index()
     index, unit = _index(x) if dt is None and times is None else (None, "")
-    if isinstance(x, (str, os.PathLike)) or hasattr(x, "columns"):
-        columns, name, _ = columns_of(x, only="x", needed="x")
+    if isinstance(x, (str, os.PathLike, Mapping)) or hasattr(x, "columns"):
+        columns, name, _ = columns_of(x, only="x", needed=("x",))
         if index is not None and columns.keys().isdisjoint(CLOCKS):
             columns["t"], name = index, name + unit
         x, times = _from_columns(columns, name, times)
@@ -207,14 +208,17 @@ def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
         # What is masked is missing.
         t, v = (np.ma.filled(np.ma.asarray(x, dtype=float), np.nan) for x in (t, v))
     except (TypeError, ValueError):
+        v = np.empty(())
+    if v.ndim == 0:
         raise LandscapeError(
             f"{where}: a series is an array of numbers, or a list of such, one for each run."
-        ) from None
+        )
     if v.ndim != 1 or t.shape != v.shape:
         but = "" if t.size == v.size and t.ndim == 1 else f" and the times {t.shape}"
         raise LandscapeError(
             f"{where}: the observations have shape {v.shape}{but}; what is observed must be (n,), "
-            "and so its times. Several runs are a list of arrays: list(x), if rows are runs."
+            "and so its times. Several runs are a list of arrays: list(x), if rows are runs; "
+            "list(x.T), if columns are."
         )
     if np.isinf(v).any() or np.isinf(t).any():
         i = int(np.argmax(np.isinf(v) | np.isinf(t)))
@@ -250,7 +254,7 @@ def _index(x: Any) -> tuple[Any, str]:
 def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any, Any]:
     """The column that was observed, and when, of a table; by run, where there is such a column."""
     clock = next((c for c in CLOCKS if c in columns), None)
-    rest = [c for c in columns if c not in (clock, "run")]
+    rest = [c for c in columns if c not in (clock, RUN)]
     chosen = next((c for c in ("x", "w", "value") if c in rest), rest[0] if rest else None)
     if chosen is None or (len(rest) > 1 and chosen not in ("x", "w", "value")):
         raise LandscapeError(
@@ -264,8 +268,8 @@ def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any
             "stationary.analyze takes it, with a learning_rate."
         )
     t = columns[clock] if clock and times is None else times
-    if "run" not in columns:
+    if RUN not in columns:
         return x, t
-    labels = columns["run"]
+    labels = columns[RUN]
     groups = [labels == k for k in np.unique(labels)]
     return [x[g] for g in groups], None if t is None else [np.asarray(t)[g] for g in groups]
