@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except StationaryError as error:
         complain(error)
         code = USAGE if isinstance(error, UnreadableError) else FAILED
+    except getattr(click.exceptions, "NoArgsIsHelpError", ()) as error:  # the help, as it is
+        error.show()
+        code = USAGE
     except click.ClickException as error:
         context = getattr(error, "ctx", None)
         click.UsageError(fitted(error.format_message(), len("Error: ")), context).show()

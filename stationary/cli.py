@@ -33,6 +33,7 @@ from stationary.options import (
     changes_from,
     number,
     option,
+    start_of,
     to_file,
     version_told,
     whole,
@@ -257,12 +258,9 @@ def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **giv
     from stationary.states.first_passage import first_passage
 
     digits = given.pop("digits")
-    begin: Any = start
-    if re.fullmatch(r"[-+.\d][-+.\d*/() eEpilog,:]*", start):  # no law, and no name of a file
-        if "," in start or ":" in start:
-            begin = values_from(start, "--from", example="-1:1:101")
-        elif digits is None:  # in many digits what is meant, not the double next to it
-            begin = number(start)
+    begin: Any = start if digits else start_of(start)  # in many digits no double next to it
+    if re.fullmatch(r"[-+.\d][-+.\d*/() eEpilog]*[,:][-+.\d*/() eEpilog,:]*", start):  # no law
+        begin = values_from(start, "--from", example="-1:1:101")
     if "plot" in to.files and getattr(begin, "size", 1) < 2:
         raise click.UsageError(
             "--plot draws a passage over its starts: give several, as in --from -1:1:101."

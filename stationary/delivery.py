@@ -200,7 +200,7 @@ class Output:
         them. What a landscape file writes goes to standard error, so that ours stays readable.
         On a terminal it is shown how far the work is.
         """
-        from stationary.files import FIGURES, claimed, probe
+        from stationary.files import FIGURES, PAGES, claimed, probe
 
         if self.brief and self.as_json:
             raise click.UsageError("--brief does not go with --json, which is always whole.")
@@ -214,7 +214,7 @@ class Output:
             raise click.UsageError(f"{streams[0]}: standard output is closed. Name a file.")
         spared = list(self.reads)
         for what, path in self.files.items():
-            suffixes = {"plot": FIGURES, "influence": (".csv",)}.get(what, ())
+            suffixes = {"plot": FIGURES, "html": PAGES, "influence": (".csv",)}.get(what, ())
             probe(path, suffixes=suffixes, spared=spared)
             spared.append(path)
         with claimed(self.files.values()):

@@ -20,7 +20,8 @@ from typing import Any
 
 from stationary.errors import LandscapeError
 
-FIGURES = (".png", ".svg", ".pdf")
+FIGURES: tuple[str, ...] = (".png", ".svg", ".pdf")
+PAGES: tuple[str, ...] = (".html", ".htm", ".xhtml")
 BINARY = getattr(os, "O_BINARY", 0)  # elsewhere all files are
 STANDARD = "-"  # standard output
 MOST_BYTES = 2**30  # that a pipe may hold
@@ -63,7 +64,7 @@ def probe(path: Path, *, suffixes: Sequence[str] = (), spared: Sequence[Path] = 
         return
     if suffixes and path.suffix.lower() not in suffixes:
         kinds = " or ".join(", ".join(suffixes).rsplit(", ", 1))
-        what = "a figure" if tuple(suffixes) == FIGURES else "this"
+        what = {FIGURES: "a figure", PAGES: "a page"}.get(tuple(suffixes), "this")
         came = path.suffix or "a name without a suffix"
         raise LandscapeError(f"{name}: {what} is written as {kinds}, not as {came}.")
     if name.startswith("-"):

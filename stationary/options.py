@@ -51,6 +51,22 @@ def number(value: Any) -> float:
     raise click.BadParameter(f"{value!r} is not a number, such as 0.5, inf or 2*pi.")
 
 
+def start_of(text: str) -> float | str:
+    """Where a process starts: a number, as arithmetic too (1/2000); else what was typed.
+
+    So is a number with more digits than a double has.
+    """
+    plain = re.fullmatch(r"(?=pi|[-+.\d(])[-+.\d*/() eEpi]*", text) and not Path(text).exists()
+    if not plain or sum(map(str.isdigit, text)) > sys.float_info.dig:
+        return text
+    try:
+        return number(text)
+    except click.BadParameter:
+        if re.search("[*/()p]", text):
+            return text  # no arithmetic either
+        raise
+
+
 def temperatures(value: Any) -> float | tuple[float, ...]:
     """A number, or several as for the axis of a sweep."""
     with contextlib.suppress(click.BadParameter):
@@ -256,6 +272,8 @@ def source_of(path: Path | None, given: dict[str, Any]) -> Any:
 def changes_from(settings: tuple[str, ...] = (), **given: Any) -> dict[str, Any]:
     """What replaces values of a file: the options that were given, and its parameters."""
     changes = {k: v for k, v in given.items() if v is not None}
+    if "initial" in changes:
+        changes["initial"] = start_of(changes["initial"])
     if "," in changes.get("boundaries", ""):
         changes["boundaries"] = tuple(w.strip() for w in changes["boundaries"].split(","))
     if settings:

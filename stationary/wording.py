@@ -199,11 +199,11 @@ def told_digits(error: Any, of_sample: float, most: int) -> int:
 
 
 def relative_error_text(error: Any, log_value: Any) -> str:
-    """The relative error of exp(log_value); where that says nothing, the one of the logarithm."""
-    if error < 0.1 or not log_value:
-        return error_text(error)
+    """The relative error of exp(log_value); where that says little, the one of the logarithm."""
     if not is_known(error, log_value):
         return "not known"
+    if error < 0.1 or abs(log_value) < 1:
+        return error_text(error)
     return f"{error_text(error / abs(log_value))} of log"
 
 

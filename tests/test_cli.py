@@ -108,6 +108,7 @@ def test_csv_and_plot_are_written(run, tmp_path):
         (["--domain", "2", "3"], "holds no equilibrium"),
         (["--convention", "itto"], "is not known"),
         (["--plot", "figure.gif"], ".png"),
+        (["--html", "page.png"], "a page is written as .html, .htm or .xhtml, not as .png"),
         (["--plot", "nowhere/figure.png"], "nowhere"),
         (["--csv", "nowhere/density.csv"], "nowhere"),
     ],
@@ -139,6 +140,14 @@ def test_wrong_usage_is_code_2(run, arguments):
     assert code == 2
     assert out == ""
     assert "Usage" in err
+
+
+def test_a_program_without_a_command_is_told_which_there_are(run):
+    code, out, err = run()
+    if not out:  # where click calls it wrong usage
+        assert (code, err.startswith("Usage: ")) == (2, True)
+    assert "analyze" in out + err
+    assert "Error" not in out + err
 
 
 def test_help_and_version(run):
@@ -192,6 +201,14 @@ def test_help_of_a_command_fits_80_columns_and_names_its_options(run, command):
     for option in ("--learning-rate", "--set", "--initial", "--domain", "--json", "--plot"):
         assert option in out
     assert "A FILE in Python is run: name only what you trust" in " ".join(out.split())
+
+
+def test_conventions_are_numbers_too(run):
+    process = ("--drift", "-x", "--variance", "1+x**2", "--domain", "-9", "9", "--json")
+    for number, name in (("0", "ito"), ("0.5", "stratonovich"), ("1", "klimontovich")):
+        found, known = (run("analyze", *process, "--convention", c) for c in (number, name))
+        assert found == known
+        assert found[0] == 0
 
 
 def test_help_says_what_exit_codes_mean(run):
@@ -303,11 +320,23 @@ def test_a_start_decides_between_traps(run, tmp_path):
     assert "at x = 0 or at x = 1: where it ends depends on where it starts" in " ".join(out.split())
     starts = tmp_path / "starts.txt"
     starts.write_text("0.2\n0.4\n0.6\n")
-    for initial, weight in (("0.3", 0.3), ("uniform:0.2,0.6", 0.4), (str(starts), 0.4)):
+    for initial, weight in (
+        ("0.3", 0.3),
+        ("3/10", 0.3),
+        ("uniform:0.2,0.6", 0.4),
+        (str(starts), 0.4),
+    ):
         code, out, _ = run("analyze", genes, "--initial", initial, "--json")
         assert code == 0
         atoms = [c for c in json.loads(out)["classes"] if c["kind"] == "atom"]
         assert [a["weight"] for a in atoms] == pytest.approx([1 - weight, weight], abs=1e-13)
+    starts = ("3/10", "(pi-3)/(2*pi)", "0.1,0.2")
+    rows = [
+        run("passage", genes, "--from", s, "--to", "0", "--to", "1", "--csv", "-")[1]
+        for s in starts
+    ]
+    assert [len(r.splitlines()) for r in rows] == [3, 3, 5]
+    assert rows[0].splitlines()[1].startswith("0.3,0.0,0.7")
     code, _, err = run("analyze", genes, "--initial", "2")
     assert code == 1
     assert "outside" in err

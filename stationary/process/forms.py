@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.functions.given import number
+from stationary.functions.given import number, typed
 from stationary.functions.written import Written, probe_points
 from stationary.process.corners import turns_of
 from stationary.process.potential import LANGEVIN, NOISES, downhill
@@ -29,8 +29,9 @@ class Convention(Enum):
     def of(cls, name: str | float | Convention, where: str) -> Convention:
         if isinstance(name, cls):
             return name
-        if number(name) in {c.value for c in cls}:
-            return cls(number(name))
+        value = typed(name) if isinstance(name, str) else number(name)
+        if value in {c.value for c in cls}:
+            return cls(value)
         plain = str(name).lower().replace("ä", "ae").replace("ô", "o").replace("_", "-")
         for suffix in ("stratonovich", "klimontovich", "ito"):
             if plain == suffix or plain.endswith("-" + suffix):

@@ -27,8 +27,8 @@ LONGEST = 2**17  # between the first value of a discrete distribution and its la
 LAWS = {"normal": '"normal:0.5,0.175"', "uniform": '"uniform:0,1"'}
 ALSO_NORMAL = ("gauss", "gaussian", "norm")
 FORMS = (
-    'a point (0.3), a law ("normal:0.5,0.175", "uniform:0,1", scipy.stats.beta(2, 3)) or samples '
-    '(a list of numbers, or a file such as "starts.txt")'
+    'a point (0.3), a law ("normal:0.5,0.175", "uniform:0,1"; in Python scipy.stats.beta(2, 3)) '
+    'or samples (a list of numbers, or a file such as "starts.txt")'
 )
 FORM = "Write one number per line, or several with commas between them; # starts a comment."
 
