@@ -28,6 +28,7 @@ from stationary.options import (
     PROCESS,
     REPLACED,
     RUN,
+    SAMPLE,
     SOURCES,
     Commands,
     changes_from,
@@ -66,7 +67,7 @@ def app() -> None:
 @output(table="Write the density as a table to this file.", minima=True)
 @option("--log", "Logarithmic density in the figure.")
 @to_file("influence", "Write what each datapoint does to the answer to this .csv file.")
-@option("--sample", "The datapoints are a sample of many more: give standard errors.", default=None)
+@SAMPLE
 def analyze(path: Path, to: Output, log: bool, influence: Path | None, **given: Any) -> None:
     """Say where FILE ends up: its end state, its minima and how they share it."""
     from stationary.analysis import analyze as run
@@ -114,6 +115,7 @@ def fit(path: Path, to: Output, dt: float | None) -> None:
     "With two weights, along what it is stretched: both (the default), first or second.",
     shell_complete=words(("both", "first", "second")),
 )
+@SAMPLE
 @output(table="Write the table to this file.")
 def bias(
     path: Path,
@@ -179,6 +181,7 @@ def check(path: Path, to: Output, **given: Any) -> None:
 @option("--every DT", "Between times; by default a twentieth of T.", number)
 @option("--cells N", "How many cells; by default as many as it takes.", whole)
 @option("--tolerance P", "The error of a probability that is aimed at.", number)
+@SAMPLE
 @output(table="Write the density, or the shares of the minima, over time.")
 def evolve(
     path: Path,
@@ -222,6 +225,7 @@ def evolve(
 @option(
     "--eps FROM:TO:COUNT", "What to add to the variance, as in 1e-1:1e-8:8; by default by decades."
 )
+@SAMPLE
 @output(table="Write the masses at each amount of noise.")
 def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
     """Add ever less noise to FILE, and compare the limit with the exact end state."""
@@ -250,6 +254,7 @@ def regularise(path: Path, to: Output, eps: str | None, **given: Any) -> None:
     required=True,
 )
 @DIGITS
+@SAMPLE
 @output(table="Write probabilities and times.")
 def passage(path: Any, to: Output, start: str, targets: tuple[float, ...], **given: Any) -> None:
     """Say which target the process of FILE reaches first, and after how long."""
@@ -322,6 +327,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     "Tell how exit times grow over 1 / learning rate or temperature, and draw it.",
 )
 @option("--resume", "Go on from the points in the table that --csv names, or beside it if killed.")
+@SAMPLE
 @output(table="Write all points as a table.")
 def sweep(
     path: Path,

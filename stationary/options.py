@@ -223,6 +223,9 @@ PROCESS = together(
     SETTINGS,
 )
 DIGITS = option("--digits N", "Significant digits of every number; doubles if left out.", whole)
+SAMPLE = option(
+    "--sample", "The datapoints are a sample of many more: give standard errors.", default=None
+)
 MIN_BARRIER = option(
     "--min-barrier I",
     "Minima separated by less in the exponent are one basin; 1 if left out.",

@@ -203,6 +203,21 @@ def test_help_of_a_command_fits_80_columns_and_names_its_options(run, command):
     assert "A FILE in Python is run: name only what you trust" in " ".join(out.split())
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["analyze", "bias", "sweep", "regularise --eps 1e-1:1e-2:2", "passage --from -1 --to 1",
+     "evolve --initial 0 --until 20 --every 10"],
+)  # fmt: skip
+def test_datapoints_are_a_sample_wherever_standard_errors_are_known(run, command):
+    name, *more = command.split()
+    losses = "(w**2-1)**2/4 + 0.2*w, (w**2-1)**2/4 - 0.3*w, (w**2-1)**2/5 + 0.15*w"
+    source = ["--losses", losses, "-T", "0.2,0.3" if name == "sweep" else "0.2", "--domain", -2, 2]
+    plain, found = (run(name, *more, *source, *s) for s in ((), ("--sample",)))
+    assert plain[0] == found[0] == 0
+    assert "sample" not in plain[1]
+    assert "standard error" in " ".join(found[1].split())
+
+
 def test_conventions_are_numbers_too(run):
     process = ("--drift", "-x", "--variance", "1+x**2", "--domain", "-9", "9", "--json")
     for number, name in (("0", "ito"), ("0.5", "stratonovich"), ("1", "klimontovich")):

@@ -196,6 +196,26 @@ def test_an_outlier_is_the_first_datapoint_and_its_share_is_told(far, heavy):
     assert ("(of normal ones 44 %): with such heavy tails" in " ".join(str(found).split())) == heavy
 
 
+def test_minima_that_were_merged_have_standard_errors_of_their_own():
+    """As the minima have where they are kept apart (min_barrier=0)."""
+    rng = np.random.default_rng(1)
+    shift = rng.normal(0.05, 1.0, 200)[:, None]
+    made = Landscape(gradients=lambda w: w**3 - w + shift, learning_rate=0.9, sample=True,
+                     domain=(-2, 2))  # fmt: skip
+    merged, apart = (analyze(made, min_barrier=m, chain=False) for m in (2.0, 0.0))
+    parts = merged.to_dict()["basins"][0]["parts"]
+    names = ("mass_standard_error", "position_standard_error", "log_mass_standard_error")
+    assert [[p[n] for n in names] for p in parts] == [
+        pytest.approx([b[n] for n in names], rel=1e-6) for b in apart.to_dict()["basins"]
+    ]
+    mass, error = parts[0]["mass"], parts[0]["mass_standard_error"]
+    assert error > 0.01
+    for rows in (str(merged).split("Basins")[1], str(merged).split("How sure")[1]):
+        row = re.search(r"of which -\S+ .*", rows)[0]
+        assert f"{mass:.2g}" in row
+    assert f"{mass:.6g}" not in str(merged)
+
+
 def test_errors_of_a_table_are_errors_of_its_answer():
     """The mean of a quadratic is where the line of the gradient crosses zero."""
     w = np.linspace(-2, 2, 41)

@@ -61,19 +61,18 @@ def _shares(
         whole.append((-float(b.log_mass), len(rows)))
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
             at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
-            texts = mass_texts(x, sample if x is b else None)
+            own = sample if x is b else sample.parts
+            texts = mass_texts(x, own)
             borders = zip((x.lower, x.upper), x.border_errors, strict=True)
             rows.append([at, *(place(*border) for border in borders), *texts])
             bounds.note("minimum", x.position_error)
             bounds.note("borders", max(x.border_errors))
             if sample:
-                of_position = sample.of("position", b.position)
-                known = standard_error_text(of_position) if x is b else "-"
-                rows[-1].insert(1, known)
+                rows[-1].insert(1, standard_error_text(own.of("position", x.position)))
             if sgd is not None:
                 near = 1e-9 * (1 + abs(float(x.position)))
-                own = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
-                rows[-1].append(chain_text(own[0], sample) if own else "-")
+                near_it = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
+                rows[-1].append(chain_text(near_it[0], sample) if near_it else "-")
     return tabulated(header, rows, [i for _, i in sorted(whole)])
 
 

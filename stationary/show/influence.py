@@ -13,7 +13,7 @@ from stationary.questions.influence import SHARE, Influence
 from stationary.show.answer import mass_text, places
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
-from stationary.show.sample import OF_BASINS, OfSample, standard_error_text
+from stationary.show.sample import OfSample, standard_error_text
 from stationary.wording import LIGHT, MOST_NAMED, plain_text, sampled_text
 
 BENT = 0.5  # error of a logarithm from which exp() is bent
@@ -56,22 +56,23 @@ def errors_of(analysis: Analysis) -> list[Line]:
         ] * sample.taken
     place = places(analysis.end_state, sample.positions)
     basins, rows, more = analysis.rounded.basins, [], []
-    for k, b in enumerate(basins):
-        of_mass, of_log = found.masses[k], found.log_masses[k]
-        mass = mass_text(b, sample, 4)
+    named_parts = [("of which ", p, sample.parts) for b in basins for p in b.parts]
+    for said, b, known in [*(("", b, sample) for b in basins), *named_parts]:
+        of_mass, of_log = known.of("mass", b.position), known.of("log_mass", b.position)
+        mass = mass_text(b, known, 4)
         if b.log_mass > -of_mass:  # beside its error
             mass = sampled_text(math.exp(b.log_mass), max(of_mass, b.mass_error))
+        at = f"{said}{place(float(b.position))}"
         rows.append(
             (
-                place(float(b.position)),
+                at,
                 mass,
-                plain_text(of_mass) if float(b.log_mass) > LIGHT else "-",
-                plain_text(of_log),
-                standard_error_text(found.log_exit_times[k]),
+                standard_error_text(of_mass) if float(b.log_mass) > LIGHT else "-",
+                standard_error_text(of_log),
+                standard_error_text(known.of("log_exit_time", b.position)),
             )
         )
-        told = [standard_error_text(getattr(found, OF_BASINS[n])[k]) for n in SHOWN]
-        more.append((place(float(b.position)), *told))
+        more.append((at, *(standard_error_text(known.of(n, b.position)) for n in SHOWN)))
     header = ("minimum", "mass", "std. error", "of its log", "of log exit time")
     named = ("log P", "a", "barrier left", "right", "width", "loss", "sharpness")
     kept = [i for i in range(len(SHOWN) + 1) if any(row[i] != "-" for row in more)]

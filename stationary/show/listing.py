@@ -346,14 +346,14 @@ def basin(b: Basin) -> dict[str, Any]:
 
 
 def _with_parts(b: Basin) -> dict[str, Any]:
-    of_sample = {} if b.owner is None else errors_of_basin(b.owner.rounded, b)
-    return _basin(b) | of_sample | {"parts": [_basin(p) for p in b.parts]}
+    parts = [_basin(p) | errors_of_basin(b.owner, p, part=True) for p in b.parts]
+    return _basin(b) | errors_of_basin(b.owner, b) | {"parts": parts}
 
 
 def basin_table(basins: Basins) -> dict[str, Any]:
     """A row for each, with everything that is known of it."""
     rows = in_doubles(basins)
-    of_sample = [errors_of_basin(b.owner.rounded, b) if b.owner is not None else {} for b in rows]
+    of_sample = [errors_of_basin(b.owner, b) for b in rows]
     return {n: [getattr(b, n) for b in rows] for n in BASIN.split()} | {
         name: [errors[name] for errors in of_sample] for name in (*of_sample, {})[0]
     }

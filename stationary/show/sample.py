@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from copy import copy
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from stationary.analysis import Analysis
@@ -36,6 +38,7 @@ class OfSample:
 
     def __init__(self, analysis: Analysis) -> None:
         self.analysis, self.taken = analysis, analysis.diffusion.sample is not None
+        self.basins: tuple[Basin, ...] = analysis.basins
         self.known: StandardErrors | None = None
         self.why = refusal(analysis.rounded.end_state) or "there is no minimum"
         try:
@@ -50,12 +53,21 @@ class OfSample:
         """Of a basin, by its minimum; nan where it is not known, or there is no sample."""
         if self.known is None:
             return math.nan
-        for b, error in zip(
-            self.analysis.basins, getattr(self.known, OF_BASINS[name]), strict=True
-        ):
+        for b, error in zip(self.basins, getattr(self.known, OF_BASINS[name]), strict=True):
             if float(b.position) == float(position):
                 return float(error)
         return math.nan
+
+    @cached_property
+    def parts(self) -> OfSample:
+        """The same of the minima that were merged into basins."""
+        from stationary.questions.influence import standard_errors
+
+        found, plain = copy(self), self.analysis.rounded
+        found.basins = tuple(p for b in plain.basins for p in b.parts)
+        if self.known is not None:
+            found.known = standard_errors(plain.end_state, found.basins, plain.process)
+        return found
 
     def slope(self, position: float) -> float:
         """Of the slope of the drift at an equilibrium."""
@@ -79,8 +91,13 @@ def standard_error_text(error: float) -> str:
     return "-" if math.isnan(error) else plain_text(error, SECOND + 1)
 
 
-def errors_of_basin(analysis: Analysis, b: Basin) -> dict[str, float | None]:
-    """What a basin tells of a sample, by the name of its column; else nothing."""
-    found = OfSample(analysis)
+def errors_of_basin(
+    analysis: Analysis | None, b: Basin, part: bool = False
+) -> dict[str, float | None]:
+    """What a basin, or a part of one, tells of a sample, by the name of its column; or nothing."""
+    if analysis is None:
+        return {}
+    found = OfSample(analysis.rounded)
+    found = found.parts if part else found
     errors = {f"{n}{SUFFIX}": found.of(n, b.position) for n in OF_BASINS if found.taken}
     return {n: None if math.isnan(e) else e for n, e in errors.items()}
