@@ -858,6 +858,14 @@ def test_a_function_of_scipy_without_a_derivative_is_named():
         Landscape(losses, learning_rate=0.1, domain=(-4, 4)).diffusion()
 
 
+def test_losses_that_a_framework_makes_are_told_what_to_give_instead():
+    jnp = pytest.importorskip("jax.numpy")
+    with pytest.raises(LandscapeError) as told:
+        Landscape(lambda w: [jnp.exp(-w), (w - 1) ** 2], learning_rate=0.1)
+    assert "test_inputs.py, line" in str(told.value)  # not one of JAX's own
+    assert "JAX knows derivatives of its own arrays alone. Give gradients(w)" in str(told.value)
+
+
 def test_in_the_plane_a_noise_that_is_had_on_the_line_alone_names_its_way_out():
     """A matrix was a ValueError."""
     sigma = np.array([[1, 0.3], [0, 0.6]])

@@ -214,6 +214,10 @@ def changed(**columns):
             {"w": W, "gradients": np.tile(1.1 * W + 0.3, (5, 1))},
             r"variance is zero everywhere in the domain",
         ),
+        (
+            {k: np.ones(200_001) for k in student(W)},
+            r"200,001 values of w are more than the 200,000",
+        ),
         (changed(gradient=W * 1e120), r"largest of gradient is 3e\+120, and powers of more than"),
         (changed(w=W * 1e200), r"largest of w is 3e\+200, and .* larger units"),
         (changed(w=W * 1e-50), r"w = -2e-50 comes 2.5e-51 after the last .* smaller units"),

@@ -14,6 +14,7 @@ import math
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence, ValuesView
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,13 @@ from stationary.errors import (
 )
 from stationary.functions import taylor_arrays, taylor_special  # noqa: F401  (enter functions)
 from stationary.functions.series import ZERO
-from stationary.functions.source_lines import WAY_OUT, is_internal, source_place
+from stationary.functions.source_lines import (
+    FRAMEWORKS,
+    WAY_OUT,
+    is_internal,
+    library_of,
+    source_place,
+)
 from stationary.functions.taylor import Taylor, lift, operand
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.cost import IN_DIGITS
@@ -118,7 +125,7 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
     text = f"{name_of(function)} raised {type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):
         text = f"{name_of(function)} raised {type(error).__name__}: {error.msg}"
-    theirs = [step for step, _ in traceback.walk_tb(error.__traceback__) if not is_internal(step)]
+    theirs = [step for step in _frames(error) if not is_internal(step)]
     if theirs:
         step = error.__traceback__
         while step and step.tb_frame is not theirs[-1]:
@@ -126,7 +133,13 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
         assert step is not None
         where, _, line = source_place(step.tb_frame.f_code, step.tb_lasti, step.tb_lineno)
         text = f"{where}: {text}" + (f"\n{line}" if line else "")
-    if name := _of_scipy(error):
+    if (framework := _framework(error)) and "Taylor" in str(error):
+        text += (
+            f"\n{framework} knows derivatives of its own arrays alone. Give gradients(w) in place "
+            "of losses(w), made by it for all points and datapoints (jax.vmap of jax.grad, "
+            "torch.func); of networks, `network.line` does so."
+        )
+    elif name := _of_scipy(error):
         text += f"\n{name} of SciPy may have no derivative here. {WAY_OUT}"
         if "softmax" in name or name == "logsumexp":
             text += (
@@ -156,12 +169,20 @@ def explained(function: Callable[..., Any], error: BaseException) -> str:
     return text
 
 
+def _frames(error: BaseException) -> list[FrameType]:
+    return [step for step, _ in traceback.walk_tb(error.__traceback__)]
+
+
+def _framework(error: BaseException) -> str:
+    """JAX or PyTorch, where one of them raised it, with frames of its own or without."""
+    found = {FRAMEWORKS.get(library_of(step), "") for step in _frames(error)} - {""}
+    said = {"JAX type": "JAX", "must be Tensor": "PyTorch"}
+    return next(iter([*found, *(n for words, n in said.items() if words in str(error))]), "")
+
+
 def _of_scipy(error: BaseException) -> str:
     """The function of SciPy that raised it, or an empty string."""
-    steps = [step for step, _ in traceback.walk_tb(error.__traceback__)]
-    names = (
-        s.f_code.co_name for s in steps if str(s.f_globals.get("__name__")).startswith("scipy")
-    )
+    names = (s.f_code.co_name for s in _frames(error) if library_of(s) == "scipy")
     return next((name for name in names if not name.startswith("wrap")), "")
 
 

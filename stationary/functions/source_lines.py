@@ -9,6 +9,8 @@ from types import CodeType, FrameType
 
 from stationary.errors import NotDifferentiableError
 
+FRAMEWORKS = {"jax": "JAX", "torch": "PyTorch"}
+INTERNAL = {__name__.partition(".")[0], "numpy", "scipy", "mpmath", "functools", *FRAMEWORKS}
 WAY_OUT = (
     "Write it with NumPy's own functions, all points at once, with np.where in place of a Python "
     "`if`; or define gradients(w) instead of losses(w)."
@@ -31,8 +33,12 @@ def source_place(code: CodeType, instruction: int, line: int | None) -> tuple[st
 
 def is_internal(frame: FrameType) -> bool:
     """Is this frame's code not the user's?"""
-    module = str(frame.f_globals.get("__name__", "")).partition(".")[0]
-    return module in {__name__.partition(".")[0], "numpy", "scipy", "mpmath", "functools"}
+    return library_of(frame) in INTERNAL
+
+
+def library_of(frame: FrameType) -> str:
+    """The package that a frame's code is in."""
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
 
 
 def refusal(name: str | None, why: str) -> NotDifferentiableError:

@@ -40,6 +40,7 @@ NOISELESS = (
     "(N, n), or columns gradient and variance."
 )
 CLOSEST, HIGHEST = 1e-30, 1e70  # splines have ninth powers of steps, jumps fourth ones of gradients
+MOST = 200_000  # values of w, a panel or more between each two: 100,000 take 9 s and 0.8 GB
 UNITS = 3.0  # by which errors may differ from those that the number of samples gives
 
 
@@ -311,6 +312,11 @@ def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
     def at(i: int) -> str:
         return f"row {i}" if lines is None else f"line {lines[i]}"
 
+    if w.ndim == 1 and len(w) > MOST:
+        raise LandscapeError(
+            f"{where}: {len(w):,} values of {place} are more than the {MOST:,} between which "
+            "anything is followed. Average neighbouring rows: some hundred tell a smooth curve."
+        )
     if w.ndim != 1 or len(w) < 3:  # of two nothing tells what is between them
         raise LandscapeError(
             f"{where}: {place} has shape {w.shape}; a curve needs three places or more, shape "
