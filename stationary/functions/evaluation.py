@@ -102,6 +102,7 @@ def tabulated(
 
 def call_user_function(function: Function, argument: Any) -> Any:
     """``function(argument)`` with floating-point warnings off and exceptions explained."""
+    before, Taylor.singles = Taylor.singles, 0
     try:
         with np.errstate(all="ignore"):
             return collected(function(argument))
@@ -111,6 +112,8 @@ def call_user_function(function: Function, argument: Any) -> Any:
         if isinstance(argument, Taylor) and ("truth value" in str(error) or _of_scipy(error)):
             raise NotDifferentiableError(explained(function, error)) from error
         raise UserFunctionError(explained(function, error)) from error
+    finally:
+        Taylor.singles = before
 
 
 def collected(result: Any) -> Any:

@@ -128,12 +128,17 @@ class Written:
 
     @classmethod
     def derived(
-        cls, losses: Written, x: Array, count: int | None = None, plain: Array | None = None
+        cls,
+        losses: Written,
+        x: Array,
+        count: int | None = None,
+        plain: Array | None = None,
+        width: int = 1,
     ) -> Written:
         """The derivatives of losses, which run in any arithmetic.
 
         With a `count` of datapoints they have been recorded, and are not tried again; `plain` are
-        the losses at x, where these are known.
+        the losses at x, where these are known. Each may have arrays of some `width` on the way.
         """
         self = cls(derivative(losses), losses.name, losses.where, rows=True)
         if plain is None:
@@ -142,7 +147,7 @@ class Written:
         self.count = losses.count if count is None else count
         for i in (slice(3, 1, -1), slice(1)):
             losses._require_same(x[i], plain[..., i])
-        losses._require_same_of_many(x, plain)
+        losses._require_same_of_many(x, plain, width)
         if count is None:
             (values,) = evaluate(self.table, x)
             self._require_same(x[:1], values[..., :1])
@@ -202,9 +207,9 @@ class Written:
             )
         return values
 
-    def _require_same_of_many(self, x: Array, known: Array) -> None:
+    def _require_same_of_many(self, x: Array, known: Array, width: int = 1) -> None:
         """With as many points as panels have: what is recorded is not called with so many again."""
-        times = min(SEVERAL, SHARED // self.count) // len(x)
+        times = min(SEVERAL, SHARED // (self.count * width)) // len(x)
         if times > 1 and not self.pointwise:
             self._require_same(np.tile(x, times), np.tile(known, times))
 

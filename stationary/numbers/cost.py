@@ -9,3 +9,4 @@ LASTING = 2**23  # numbers of one that does: 64 MiB
 IN_DIGITS = 20_000  # numbers of many digits, each of which takes 3 to 20 us
 BY_LOOK = 2**22  # datapoints times points, where these are only looked at: below a second
 BY_WORK = 2 * 10**8  # the same, where they are the work
+SINGLES = 2**14  # series as objects of a call, each of which takes 5 us: panels make thousands

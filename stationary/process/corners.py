@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -185,7 +186,7 @@ def narrow_places(
     x, few = _scan(*domain), turning if len(turning) <= FEW else ()
     between = np.ravel(np.linspace(few[:-1], few[1:], BETWEEN)) if few else np.zeros(0)
     coarse, x = np.union1d(x[::COARSE], between), np.union1d(x, between)
-    groups = [(how, s) for how, some in found.items() for s in some if s.count <= most]
+    groups = [(how, s) for how, some in found.items() for s in some if s.count // s.size <= most]
     each = [_narrow(s, how, coarse, x) for how, s in groups]
     places, owners = np.concatenate([np.zeros((2, 0)), *each], axis=1)
     inside = (places > domain[0]) & (places < domain[1])
@@ -206,8 +207,7 @@ def _narrow(s: Switches, how: str, coarse: Array, x: Array) -> Array:
     steep = np.flatnonzero((np.abs(np.diff(rough, axis=1)) > STEEP).any(axis=1))
     parts = np.split(steep, range(MOST, len(steep), MOST))
     found = np.concatenate([_narrow_of(s, own, how, x) for own in parts], axis=1)
-    if not s.together:
-        found[1] = -1
+    found[1] = s.owners(found[1])
     return found
 
 
@@ -312,17 +312,29 @@ def turnings(losses: Sequence[Switches], domain: tuple[float, float]) -> tuple[A
     curved = sum(s.count for s in losses if not s.in_pieces or not (s.together or s.straight))
     if curved * len(x) > BY_WORK or sum(s.count for s in losses) > MOST_ROWS:
         return nowhere
-    for s in sorted(losses, key=lambda s: s.depth):
+    scanned = [s for s in losses if not (s.in_pieces and s.together) and not s.straight]
+    ordered = sorted((s for s in losses if s not in scanned), key=lambda s: s.depth)
+    for s in (*_joined(scanned), *ordered):
         ends, in_pieces = x[[0, -1]], s.in_pieces and s.together
         scan = ends if s.straight else x
         found = _in_pieces(s, places, owners, ends) if in_pieces else _scanned(s, scan)
         if found is None or len(places) + len(found[0]) > MOST_TURNS:
             return nowhere
-        own = found[1] if s.together else np.full(len(found[1]), -1)
-        places, owners = np.append(places, found[0]), np.append(owners, own)
+        places, owners = np.append(places, found[0]), np.append(owners, s.owners(found[1]))
     inside = (places > domain[0]) & (places < domain[1])
     order = np.argsort(places[inside], kind="stable")
     return places[inside][order], owners[inside][order]
+
+
+def _joined(losses: Sequence[Switches]) -> list[Switches]:
+    """Those that each datapoint has with the same units as one."""
+    alike: dict[Any, list[Switches]] = {}
+    for s in losses:
+        node = s.tape.nodes[s.nodes[0]]
+        shared = len(s.nodes) == 1 and (node.by_datapoint or node.units)
+        key = (id(s.tape), node.by_datapoint, node.units) if shared else id(s)
+        alike.setdefault(key, []).append(s)
+    return [first.beside(others) for first, *others in alike.values()]
 
 
 def _in_pieces(s: Switches, places: Array, owners: Array, ends: Array) -> tuple[Array, Array]:
@@ -330,18 +342,19 @@ def _in_pieces(s: Switches, places: Array, owners: Array, ends: Array) -> tuple[
     own, shared = owners >= 0, np.append(ends, places[owners < 0])
     order = np.lexsort([places[own], owners[own]])
     places, owners = places[own][order], owners[own][order]
-    counts = np.bincount(owners, minlength=s.count)
-    marks = np.full((s.count, len(shared) + counts.max(initial=0)), ends[1])
+    n = s.count // s.size
+    counts = np.bincount(owners, minlength=n)
+    marks = np.full((n, len(shared) + counts.max(initial=0)), ends[1])
     marks[:, : len(shared)] = shared
     starts = np.cumsum(counts) - counts
     marks[owners, len(shared) + np.arange(len(owners)) - starts[owners]] = places
     marks.sort(axis=1)
-    k = np.repeat(np.arange(s.count), marks.shape[1])
-    side = np.sign(s.each(k, marks.ravel())).reshape(marks.shape)
+    side = np.sign(s.along(marks))
     k, i = np.nonzero(side[:, :-1] * side[:, 1:] < 0)
-    roots = find_roots(lambda x: s.each(k, x), marks[k, i], marks[k, i + 1])
+    of = k // s.size
+    roots = find_roots(lambda x: s.each(k, x), marks[of, i], marks[of, i + 1])
     at, j = np.nonzero((side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] < 0))
-    return np.append(roots, marks[at, j + 1]), np.append(k, at)
+    return np.append(roots, marks[at // s.size, j + 1]), np.append(k, at)
 
 
 def _scanned(s: Switches, x: Array) -> tuple[Array, Array] | None:

@@ -17,6 +17,7 @@ from stationary.functions.tape.recording import (
     RecordingArithmetic,
     node_of,
     rows_in,
+    settle,
 )
 from stationary.functions.tape.rewriting import RULES
 from stationary.functions.tape.symbols import Rows, Symbol
@@ -66,17 +67,19 @@ class Directions:
         nodes = []
         for way in ways:
             slopes = [float(s) if s else ZERO for s in way]
-            rows = [Taylor((Symbol(tape, i, (WEIGHTS,), 1), s, *rest), arithmetic)
+            rows = [Taylor((Symbol.weights(tape, i, WEIGHTS), s, *rest), arithmetic)
                     for i, s in enumerate(slopes)]  # fmt: skip
             with np.errstate(all="ignore"):
                 shape, leaves = _taken_apart(function(_Weights(rows)))
             nodes.append([[node_of(tape, leaf, k) for leaf in leaves] for k in range(order + 1)])
-        if tape.datapoints is not None:
+        every = np.ravel(nodes).tolist()
+        if any(tape.nodes[i].units for i in every):
             raise UnknownOperationError("datapoints along the weights")
+        settle(tape, every)
         if np.size(nodes) * BLOCK > LASTING:
             raise UnknownOperationError("too many rows to pay")
         self.shape = (len(ways), order + 1, *shape)
-        self.plan = Plan(tape, np.ravel(nodes).tolist(), np.zeros((n, BLOCK)))
+        self.plan = Plan(tape, every, np.zeros((n, BLOCK)))
 
     @np.errstate(all="ignore")  # what is not finite is left to those who ask
     def __call__(self, x: Array) -> Array:
@@ -96,11 +99,12 @@ def recorded(function: Callable[[Any], Any], n: int) -> Recording:
     """A function of n weights, and what each row of it is; sums may be on the tape."""
     tape = Tape(RULES, n, sums=True)
     arithmetic: Any = RecordingArithmetic(tape)
-    rows = [Taylor((Symbol(tape, i, (WEIGHTS,), 1),), arithmetic) for i in range(n)]
+    rows = [Taylor((Symbol.weights(tape, i, WEIGHTS),), arithmetic) for i in range(n)]
     with np.errstate(all="ignore"):
         _, leaves = _taken_apart(function(_Weights(rows)))
     values = [leaf.value if isinstance(leaf, Taylor) else leaf for leaf in leaves]
     nodes = [v.index for v in values if isinstance(v, Symbol)]
+    settle(tape, nodes)
     return Recording(tape, (nodes,), len(nodes))
 
 

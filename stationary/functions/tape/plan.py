@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.tape.graph import Node, Tape
-from stationary.functions.tape.running import Program, applied
+from stationary.functions.tape.axes import ARRANGED, Node, arranged, size_of
+from stationary.functions.tape.graph import Tape
+from stationary.functions.tape.running import Program, applied, with_axes
 from stationary.numbers.arithmetic import DOUBLE
 
 
@@ -44,7 +45,10 @@ class Plan:
     ) -> None:
         self.tape, self.x, self.index = tape, x, index
         self.program = program = Program(tape, results)
-        self.rows = np.empty((len(results), x.shape[-1]) if index is None else index.shape)
+        units = {tape.nodes[i].units for i in results}
+        self.size = size_of(*units) if len(units) == 1 else 1
+        shape = (len(results) * self.size, x.shape[-1]) if index is None else index.shape
+        self.rows = np.empty(shape if index is None or self.size == 1 else (*shape, self.size))
         self.steps: list[Callable[[], Any]] = []
         self.free: dict[Any, list[Array]] = {}
         nodes = tape.nodes
@@ -54,9 +58,13 @@ class Plan:
         self.values |= weights
         order = [i for i in program.order if nodes[i].by_weight and i not in weights]
         last = {j: i for i in order for j in nodes[i].args}
-        target = {
-            i: self.rows if index is not None else self.rows[j] for j, i in enumerate(results)
-        }
+        target = (
+            {}
+            if self.size > 1
+            else {
+                i: self.rows if index is not None else self.rows[j] for j, i in enumerate(results)
+            }
+        )
         with np.errstate(all="ignore"):
             for i in order:
                 self._lay(i, nodes[i], target.get(i))
@@ -66,7 +74,9 @@ class Plan:
                         self._freed(self.values.pop(j))
         for j, i in enumerate(results):  # the weights themselves, constants, rows that are the same
             row = self.rows if index is not None else self.rows[j]
-            if target[i] is not row or i not in order:
+            if self.size > 1:
+                self.steps.append(partial(self._spread, i, self._value(i)))
+            elif target[i] is not row or i not in order:
                 self.steps.append(partial(np.copyto, row, self._value(i)))
 
     def run(self) -> Array:
@@ -75,8 +85,24 @@ class Plan:
             step()
         return self.rows
 
+    def _spread(self, i: int, value: Any) -> None:
+        """The rows, from a value with units."""
+        units = tuple(n for n, _ in self.tape.nodes[i].units)
+        before = self.x.shape[-1:] if self.index is None else self.index.shape
+        whole = np.broadcast_to(value, (*before, *units)).reshape(*before, self.size)
+        self.rows[...] = whole.T if self.index is None else whole
+
     def _lay(self, i: int, node: Node, out: Array | None) -> None:
         args = [self._value(j) for j in node.args]
+        if node.op in ARRANGED:
+            units = [self.tape.nodes[j].units for j in node.args]
+            tried = arranged(node, units, DOUBLE, args)
+            out = self._taken(tried.shape, tried.dtype)
+            self.steps.append(partial(arranged, node, units, DOUBLE, args, out))
+            self.values[i] = out
+            return
+        if node.units:
+            args = with_axes(self.tape, node, args)
         tried = applied(DOUBLE, node.op, [np.zeros(1, v.dtype) if np.ndim(v) else v for v in args])
         shape = np.broadcast_shapes(*(np.shape(v) for v in args))
         if out is None or np.asarray(tried).dtype != float or out.shape != shape:
@@ -97,8 +123,8 @@ class Plan:
         if self.index is None or not node.by_datapoint or node.by_weight:
             return value
         if ("of", j) not in self.values:
-            out = np.empty(self.index.shape, value.dtype)
-            self.steps.append(partial(np.take, value, self.index, None, out, "clip"))
+            out = np.empty((*self.index.shape, *value.shape[1:]), value.dtype)
+            self.steps.append(partial(np.take, value, self.index, 0, out, "clip"))
             self.values[("of", j)] = out
         return self.values[("of", j)]
 

@@ -8,29 +8,56 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from itertools import accumulate
+from string import ascii_letters
 from typing import Any
 
 import numpy as np
 
+from stationary.functions.tape.axes import WEIGHTS_AXIS, Label
 from stationary.functions.tape.graph import UnknownOperationError
 from stationary.functions.tape.symbols import (
     ARRAY_FUNCTIONS,
-    Block,
     Recorded,
     Rows,
     Symbol,
+    entered,
+    named,
     recorded,
+    together,
 )
 
 
 def _stacked(arrays: Any, axis: int = 0) -> Any:
     rows = list(arrays)
-    ndim = max(map(np.ndim, rows))
-    if ndim == 2 and all(isinstance(row, Symbol) and row.shape == rows[0].shape for row in rows):
-        return Block(rows, axis % 3)
-    if axis != 0 or any(np.ndim(row) != 1 for row in rows):
-        raise UnknownOperationError("rows stacked in another way")
-    return Rows(rows, (len(rows), *np.shape(rows[0])))
+    shape = np.broadcast_shapes(*map(np.shape, rows))
+    if len(shape) == 1 and axis == 0 and all(np.ndim(row) == 1 for row in rows):
+        return Rows(rows, (len(rows), *shape))
+    axis %= len(shape) + 1
+    around: list[int | None] = list(range(len(shape)))
+    around.insert(axis, None)
+    return _joined([together(x).spread(around) if isinstance(x, Recorded)
+                    else np.expand_dims(x, axis) for x in rows], axis)  # fmt: skip
+
+
+def _joined(arrays: Sequence[Any], axis: int = 0, **_: Any) -> Any:
+    """Arrays one behind the other along an axis."""
+    arrays = [together(x) for x in arrays]
+    rest = [np.delete(np.shape(x), axis).tolist() for x in arrays]
+    if rest != rest[:1] * len(rest):
+        raise UnknownOperationError("arrays joined")
+    first = next(x for x in arrays if isinstance(x, Symbol))
+    shape = list(first.shape)
+    shape[axis] = 1
+    names = named([x.taken(axis, 0) for x in arrays if isinstance(x, Symbol)],
+                  [range(len(shape) - 1)] * len(arrays), rest[0])  # fmt: skip
+    nodes = []
+    for x in arrays:
+        for k in range(np.shape(x)[axis]):
+            part = x.taken(axis, k) if isinstance(x, Symbol) else np.take(x, k, axis)
+            nodes.append(entered(first.tape, part, range(len(names)), names))
+    around = (*names[:axis], None, *names[axis:]) if axis >= 0 else None
+    assert around is not None
+    return Symbol(first.tape, nodes[0], tuple(shape), around).stacked(nodes, axis)
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
@@ -48,21 +75,15 @@ def _broadcast_to(x: Any, shape: Any, subok: bool = False) -> Any:
     shape = np.broadcast_shapes(x.shape, tuple(np.atleast_1d(shape).tolist()))
     if shape == x.shape:
         return x
-    if len(shape) > 2 or not isinstance(x, Symbol):
-        raise UnknownOperationError("an array with three axes")
-    return Symbol(x.tape, x.index, shape, x.axis)
+    x = together(x)
+    names = named((x,), (range(len(shape) - x.ndim, len(shape)),), shape)
+    return Symbol(x.tape, x.index, shape, names)
 
 
 def _moved(x: Any, axes: Sequence[int]) -> Any:
     """The axes in another order."""
     axes = [a % x.ndim for a in axes]
-    if axes == list(range(x.ndim)):
-        return x
-    if isinstance(x, Block):
-        return x.moved(axes)
-    if not isinstance(x, Symbol):
-        raise UnknownOperationError("axes moved")
-    return Symbol(x.tape, x.index, x.shape[::-1], 3 - x.axis if x.axis else 0)
+    return x if axes == list(range(x.ndim)) else together(x).spread(axes)
 
 
 def _transposed(x: Any, axes: Any = None) -> Any:
@@ -91,41 +112,36 @@ def _reshaped(x: Any, shape: Any, **_: Any) -> Any:
         shape = tuple(x.size // known if n < 0 else n for n in shape)
     if shape == x.shape:
         return x
-    if isinstance(x, Block) and len(x.parts) == 1 and shape == x.parts[0].shape:
-        return x.parts[0]
-    long = tuple(n for n in shape if n != 1)
-    if isinstance(x, Symbol) and x.ndim == 1 and long == x.shape:
-        return x.spread([None if n == 1 else 0 for n in shape])
-    if isinstance(x, Symbol) and x.ndim == 2 and len(shape) == 3:
-        for i in range(3):
-            if shape[i] == 1 and shape[:i] + shape[i + 1 :] == x.shape:
-                return x.spread([None if j == i else j - (j > i) for j in range(3)])
-    raise UnknownOperationError("an array reshaped")
+    x = together(x)
+    long = [a for a, n in enumerate(x.shape) if n != 1]
+    if [n for n in shape if n != 1] != [x.shape[a] for a in long]:
+        raise UnknownOperationError("an array reshaped")
+    return x.spread([None if n == 1 else long.pop(0) for n in shape])
 
 
-def _itself(x: Any, axis: Any = None, **_: Any) -> Any:
-    if isinstance(x, Block) and len(x.parts) == 1 and axis in (x.apart, x.apart - 3):
-        return x.parts[0]
-    if x.ndim != 1:
-        raise UnknownOperationError("fewer dimensions")
-    return x
+def _squeezed(x: Any, axis: Any = None) -> Any:
+    axes = [a % x.ndim for a in np.ravel(axis)] if axis is not None else range(x.ndim)
+    gone = [a for a in axes if x.shape[a] == 1]
+    return _reshaped(x, [n for a, n in enumerate(x.shape) if a not in gone]) if gone else x
+
+
+def _raveled(x: Any, **_: Any) -> Any:
+    return _reshaped(x, (-1,))
 
 
 def _tiled(x: Any, times: Any) -> Any:
-    if (
-        x.ndim > 2
-        or np.shape(times) != (2,)
-        or times[1] != 1
-        or len(x[None] if x.ndim < 2 else x) != 1
-    ):
+    times = np.ravel(times).tolist()
+    shape = (1,) * (len(times) - x.ndim) + x.shape
+    times = [1] * (len(shape) - len(times)) + times
+    if any(n > 1 and t != 1 for n, t in zip(shape, times, strict=True)):
         raise UnknownOperationError("an array repeated")
-    return _broadcast_to(x, (times[0], x.shape[-1]))
+    return _broadcast_to(x, tuple(n * t for n, t in zip(shape, times, strict=True)))
 
 
 def _repeated(x: Any, times: Any, axis: Any = None) -> Any:
     """A row, or a column, as often as it is wanted."""
-    own = isinstance(x, Symbol) and x.ndim == 2 and axis is not None and np.ndim(times) == 0
-    if not own or x.shape[axis] != 1 or axis % 2 == 2 - x.axis:
+    x = together(x)
+    if axis is None or np.ndim(times) or x.shape[axis] != 1:
         raise UnknownOperationError("an array repeated")
     shape = list(x.shape)
     shape[axis] = int(times)
@@ -133,30 +149,31 @@ def _repeated(x: Any, times: Any, axis: Any = None) -> Any:
 
 
 def _concatenated(arrays: Any, axis: int = 0, **_: Any) -> Any:
-    """Rows that were stacked, and single ones, one below the other."""
+    """Rows that were stacked, and single ones, one below the other; or other arrays."""
     rows: list[Any] = []
     for x in arrays:
-        single = isinstance(x, Symbol) and x.ndim == 2 and x.axis == 1 and len(x) == 1
+        single = isinstance(x, Symbol) and x.ndim == 2 and len(x) == 1 and axis == 0
         if single:
-            rows.append(Symbol(x.tape, x.index, x.shape[1:], 1))
-        elif isinstance(x, Rows):
+            rows.append(x.spread([1]))
+        elif isinstance(x, Rows) and axis == 0:
             rows += x.rows
         else:
-            raise UnknownOperationError("arrays joined")
+            return _joined(arrays, axis)
     return _stacked(rows, axis)
 
 
 def _summed_up(x: Any, axis: Any = None, **_: Any) -> Any:
-    """Sums of the first symbols of an array that is apart along the axis."""
-    if not isinstance(x, Block) or axis not in (x.apart, x.apart - 3):
+    """Sums of the first entries along an axis."""
+    if not isinstance(x, Symbol) or axis is None:
         raise UnknownOperationError("cumsum")
-    every = accumulate(x.parts, lambda a, b: recorded(x.tape, "add", (a, b)))
-    return Block(list(every), x.apart)
+    every = accumulate(x.parts(axis), lambda a, b: x.tape.operation("add", a, b))
+    return x.stacked(list(every), axis)
 
 
 def _expanded(x: Any, axis: Any) -> Any:
-    if np.ndim(axis) or not isinstance(x, Symbol):
+    if np.ndim(axis):
         raise UnknownOperationError("more dimensions")
+    x = together(x)
     axes: list[int | None] = list(range(x.ndim))
     axes.insert(axis % (x.ndim + 1), None)
     return x.spread(axes)
@@ -174,117 +191,97 @@ def _outer(a: Any, b: Any) -> Any:
     return recorded(tape, "multiply", _crossed(a, b))
 
 
+def _matmul(a: Any, b: Any) -> Any:
+    """Sums of products along the last axis and the last but one, as NumPy has them."""
+    n, m = np.ndim(a), np.ndim(b)
+    letters = ascii_letters[3 : max(n, m) + 1]  # of axes that both have, counted from the last
+    first = "c" if n == 1 else letters[len(letters) - n + 2 :] + "ac"
+    second = "c" if m == 1 else letters[len(letters) - m + 2 :] + "cb"
+    result = letters[min(len(letters), max(0, len(letters) - max(n, m) + 2)) :]
+    result += "a" * (n > 1) + "b" * (m > 1)
+    return _einsum(f"{first},{second}->{result}", a, b)
+
+
 def _dot(a: Any, b: Any) -> Any:
-    """Of a column and a row, as X[:, None] @ w[None, :]: a sum over one index alone.
-
-    Or of a constant for each row of a table, or each column, and the table; or of an array with
-    three axes along one of these.
-    """
-    if isinstance(a, Block) and np.ndim(b) in (1, 2) and a.apart == 2:
-        return _contracted(a, np.asarray(b), 2)
-    if isinstance(b, Block) and np.ndim(a) in (1, 2) and b.apart == 1:
-        return _contracted(b, np.asarray(a).T, 1)
-    if isinstance(b, Symbol) and (np.ndim(a), b.ndim, b.axis) == (1, 2, 1):
-        return _summed(recorded(b.tape, "multiply", (np.asarray(a)[:, None], b)), 0)
-    if isinstance(a, Symbol) and (a.ndim, a.axis, np.ndim(b)) == (2, 2, 1):
-        return _summed(recorded(a.tape, "multiply", (a, np.asarray(b))), 1)
-    if np.ndim(a) != 2 or np.ndim(b) != 2 or np.shape(a)[1] != 1 or np.shape(b)[0] != 1:
-        raise UnknownOperationError("a sum of products")
-    tape = next(x.tape for x in (a, b) if isinstance(x, Symbol))
-    return recorded(tape, "multiply", (a, b))
-
-
-def _contracted(x: Block, factors: Any, apart: int) -> Any:
-    """Sums of symbols times factors: one for each symbol, or a column of them for each sum."""
-    if isinstance(factors, Recorded) or len(factors) != len(x.parts):
-        raise UnknownOperationError("a sum of products")
-    if np.ndim(factors) == 1:
-        pairs = zip(x.parts, factors.tolist(), strict=True)
-        return Block([recorded(x.tape, "multiply", p) for p in pairs], apart).folded("add")
-    return Block([_contracted(x, column, apart) for column in factors.T], apart)
-
-
-def _einsum(subscripts: str, *operands: Any) -> Any:
-    text = subscripts.replace(" ", "")
-    blocks = [x for x in operands if isinstance(x, Block)]
-    if len(blocks) == 1 and len(operands) < 3 and "->" in text and "." not in text:
-        return _einsum_of_block(text, operands, blocks[0])
-    names = dict(zip(dict.fromkeys(filter(str.isalpha, text)), "ijklm", strict=False))
-    rules = {"i,j->ij": _outer, "i,ij->j": _dot, "ij,j->i": _dot}
-    rule = rules.get("".join(names.get(c, c) for c in text))
-    if rule is None:
-        raise UnknownOperationError("np.einsum")
-    return rule(*operands)
-
-
-def _einsum_of_block(text: str, operands: Sequence[Any], x: Block) -> Any:
-    """A sum over the axis of an array that is apart, times constants, which may have a new one."""
-    before, after = text.split("->")
-    own, *others = sorted(
-        zip(before.split(","), operands, strict=True), key=lambda p: p[1] is not x
-    )
-    names, along = own[0], own[0][x.apart]
-    rest = names.replace(along, "")
-    letters, table = others[0] if others else (along, np.ones(len(x.parts)))
-    table = np.asarray(table)
-    new = "".join(c for c in letters if c not in names)
-    wanted = rest if not new else rest[: x.apart] + new + rest[x.apart :]
-    known = along in letters and len(set(names)) == 3 and len(set(letters)) == len(letters)
-    if not known or len(new) > 1 or after != wanted or along in after:
-        raise UnknownOperationError("np.einsum")
-    # The factors of each symbol, as constants beside its two axes, one set for each new entry.
-    kept = [c for c in rest if c in letters]
-    table = np.transpose(table, [letters.index(c) for c in (*new, along, *kept)])
-    lengths = zip(rest, x.parts[0].shape, strict=True)
-    sizes = [n if c in letters else 1 for c, n in lengths]
-    made = []
-    for factors in table if new else [table]:
-        columns = factors.reshape(len(x.parts), *sizes)
-        pairs = zip(x.parts, columns, strict=True)
-        made.append(Block([recorded(x.tape, "multiply", p) for p in pairs], x.apart).folded("add"))
-    return Block(made, x.apart) if new else made[0]
+    if np.ndim(a) == 0 or np.ndim(b) == 0:
+        tape = next(x.tape for x in (a, b) if isinstance(x, Recorded))
+        return recorded(tape, "multiply", (a, b))
+    return _tensordot(a, b, (-1, max(-2, -np.ndim(b))))
 
 
 def _tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
-    """Of an array apart along one axis and a constant that is summed with it along that alone."""
-    if np.ndim(axes) == 0 and axes == 1:
-        axes = (-1, 0)
-    if np.ndim(axes) == 0 or not isinstance(a, Block) or isinstance(b, Recorded):
-        raise UnknownOperationError("np.tensordot")
-    one, other = (int(np.reshape(i, -1)[0]) if np.size(i) == 1 else 9 for i in axes)
-    b = np.moveaxis(np.asarray(b), other, 0) if -4 < other < np.ndim(b) else np.ones(())
-    if one not in (a.apart, a.apart - 3) or b.ndim not in (1, 2):
-        raise UnknownOperationError("np.tensordot")
-    return _contracted(a, b, 2)
+    n, m = np.ndim(a), np.ndim(b)
+    if np.ndim(axes) == 0:
+        axes = range(n - axes, n), range(axes)
+    first, second = list(ascii_letters[:n]), list(ascii_letters[n : n + m])
+    for i, j in zip(np.ravel(axes[0]), np.ravel(axes[1]), strict=True):
+        second[j] = first[i]
+    shared = {*first} & {*second}
+    result = [c for c in (*first, *second) if c not in shared]
+    return _einsum(f"{''.join(first)},{''.join(second)}->{''.join(result)}", a, b)
+
+
+def _einsum(subscripts: str, *operands: Any) -> Any:
+    """Sums of products along any axes, but that of the weights."""
+    before, arrow, after = subscripts.replace(" ", "").partition("->")
+    lists = before.split(",")
+    if not arrow:
+        after = "".join(sorted(c for c in {*before} - {","} if before.count(c) == 1))
+    operands = tuple(together(x) if isinstance(x, Recorded) else np.asarray(x) for x in operands)
+    once = all(len({*letters}) == len(letters) for letters in (*lists, after))
+    if "." in subscripts or not once or len(operands) > 2:
+        raise UnknownOperationError("np.einsum")
+    tape = next(x.tape for x in operands if isinstance(x, Symbol))
+    every = "".join(dict.fromkeys(before.replace(",", "")))
+    places = [[every.index(c) for c in letters] for letters in lists]
+    lengths = [
+        max(np.shape(x)[p.index(i)] for x, p in zip(operands, places, strict=True) if i in p)
+        for i in range(len(every))
+    ]
+    names = named(operands, places, lengths)
+    nodes = [entered(tape, x, p, names) for x, p in zip(operands, places, strict=True)]
+    along = tuple(n for c, n in zip(every, names, strict=True) if c not in after and n)
+    if WEIGHTS_AXIS in along:
+        raise UnknownOperationError("a sum over weights")
+    one = tape.constant(1.0)
+    index = tape.contracted(nodes[0], nodes[1] if len(nodes) > 1 else one, along)
+    kept = [every.index(c) for c in after]
+    return Symbol(tape, index, tuple(lengths[i] for i in kept), tuple(names[i] for i in kept))
 
 
 def _summed(x: Any, axis: Any = None, keepdims: bool = False, **_: Any) -> Any:
-    if isinstance(x, Block) and axis in (x.apart, x.apart - 3):
-        return x.folded("add", keepdims)
-    known = isinstance(x, Symbol) and x.ndim == 2
-    if not known or not x.axis or axis not in (x.axis - 1, x.axis - 3) or keepdims:
-        raise UnknownOperationError("sum")
-    return Symbol(x.tape, x.tape.total(x.index), (x.shape[2 - x.axis],), 1)
+    """Along axes, but that of the weights."""
+    x = together(x)
+    axes = range(x.ndim) if axis is None else [a % x.ndim for a in np.ravel(axis)]
+    for a in sorted(axes, reverse=True):
+        name: Label | None = x.names[a]
+        if name == WEIGHTS_AXIS or x.mask is not None:
+            raise UnknownOperationError("a sum over weights")
+        index = x.index if name is None else x.tape.summed(x.index, name)
+        x = x.with_node(index, a, keepdims)
+    return x
 
 
 def _taken(x: Any, index: Any, axis: int) -> Any:
-    """For each datapoint the entry of one symbol, whose number is given."""
-    own = isinstance(x, Block) and axis in (x.apart, x.apart - 3) and np.ndim(index) == 3
+    """For each place along an axis the entry of some number along another one."""
     long = [i for i, n in enumerate(np.shape(index)) if n > 1]
-    if not own or long not in ([0], [1], [2]) or long[0] == x.apart:
+    if not isinstance(x, Symbol) or len(long) != 1 or long[0] == axis % x.ndim:
         raise UnknownOperationError("a part of an array")
-    return Block([x.chosen(np.ravel(index), long[0] - (long[0] > x.apart))], x.apart)
+    if np.ndim(index) != x.ndim or np.shape(index)[long[0]] != x.shape[long[0]]:
+        raise UnknownOperationError("a part of an array")
+    return x.chosen(np.ravel(index), long[0], axis % x.ndim, keepdims=True)
 
 
 ARRAY_FUNCTIONS.update(
     {
         "outer": _crossed,
-        np.matmul: _dot,
+        np.matmul: _matmul,
         np.sum: _summed,
         np.where: _where,
         np.select: _select,
         np.outer: _outer,
         np.dot: _dot,
+        np.inner: lambda a, b: _tensordot(a, b, (-1, -1)),
         np.einsum: _einsum,
         np.tensordot: _tensordot,
         np.take_along_axis: _taken,
@@ -292,8 +289,8 @@ ARRAY_FUNCTIONS.update(
         np.transpose: _transposed,
         np.moveaxis: _moveaxis,
         np.swapaxes: _swapaxes,
-        np.ravel: _itself,
-        np.squeeze: _itself,
+        np.ravel: _raveled,
+        np.squeeze: _squeezed,
         np.tile: _tiled,
         np.reshape: _reshaped,
         np.expand_dims: _expanded,

@@ -11,7 +11,7 @@ weights with each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -21,21 +21,25 @@ import numpy as np
 from stationary.functions.evaluation import collected
 from stationary.functions.series import ZERO
 from stationary.functions.tape import rearranging  # noqa: F401  (enters functions)
+from stationary.functions.tape.axes import WEIGHTS_AXIS
 from stationary.functions.tape.graph import Tape, UnknownOperationError
 from stationary.functions.tape.rewriting import RULES
 from stationary.functions.tape.symbols import (
     FUNCTIONS,
     KNOWN,
     Entries,
+    Name,
     Recorded,
     Rows,
     Symbol,
+    entered,
+    named,
     recorded,
+    together,
 )
 from stationary.functions.taylor import Taylor, operand
 
 WEIGHTS = 7  # that a function is recorded with; a check with another number follows
-APART = (-2, -3, -1)  # axes of arrays with three along which these are taken apart, as tried
 
 
 class RecordingArithmetic:
@@ -53,7 +57,7 @@ class RecordingArithmetic:
 
     @property
     def pi(self) -> Symbol:
-        return Symbol(self.tape, self.tape.operation("pi"), (), 0)
+        return Symbol(self.tape, self.tape.operation("pi"), (), ())
 
     def array(self, values: Any) -> Any:
         if isinstance(values, list) and any(isinstance(x, Recorded) for x in values):
@@ -86,19 +90,8 @@ def record(function: Callable[[Any], Any], order: int, sums: bool = False) -> Re
     With `sums` one that sums over another axis, of which what is summed can be evaluated alone.
     Raises whatever the function, or an operation that a tape does not know, does.
     """
-    *first, last = APART
-    for apart in first:
-        tape = Tape(RULES, sums=sums, apart=apart)
-        try:
-            return _recorded(tape, function, order)
-        except UnknownOperationError:
-            if not tape.three_axes:
-                raise
-    return _recorded(Tape(RULES, sums=sums, apart=last), function, order)
-
-
-def _recorded(tape: Tape, function: Callable[[Any], Any], order: int) -> Recording:
-    w = Symbol(tape, 0, (WEIGHTS,), 1)
+    tape = Tape(RULES, sums=sums)
+    w = Symbol.weights(tape, 0, WEIGHTS)
     arithmetic: Any = RecordingArithmetic(tape)
     rest = (1.0, *[ZERO] * (order - 1)) if order else ()
     with np.errstate(all="ignore"):
@@ -107,17 +100,28 @@ def _recorded(tape: Tape, function: Callable[[Any], Any], order: int) -> Recordi
     rows = list(result) if several else rows_in(operand(result))
     flat = [ZERO] * order  # where conditions choose between constants
     rows = [Taylor((r, *flat), arithmetic) if isinstance(r, Symbol) else r for r in rows]
-    shape: tuple[int, ...] = (WEIGHTS,)
     whole = not several and isinstance(rows[0], Taylor) and rows[0].ndim == 2
     if whole:
-        shape = rows[0].shape[0], WEIGHTS
-        tape.has_datapoints(shape[0])
-    nodes = [[_derivative(tape, row, k, shape) for row in rows] for k in range(order + 1)]
-    if whole:
-        return Recording(tape, tuple(index for (index,) in nodes), shape[0])
-    if any(tape.nodes[i].by_datapoint for row in nodes for i in row):
+        n = rows[0].shape[0]
+        own = [c for c in rows[0].coefficients if isinstance(c, Symbol) and c.ndim == 2]
+        label = named(own, [(0, 1)] * len(own), (n, WEIGHTS))[0]
+        order_of = [_derivative(tape, rows[0], k, (label, WEIGHTS_AXIS)) for k in range(order + 1)]
+        tape.settle(label, order_of, n)
+        return Recording(tape, tuple(order_of), n)
+    nodes = [[_derivative(tape, row, k) for row in rows] for k in range(order + 1)]
+    every = [i for row in nodes for i in row]
+    if any(tape.nodes[i].units for i in every):
         raise UnknownOperationError("datapoints along the weights")
+    settle(tape, every)
     return Recording(tape, tuple(nodes), len(rows))
+
+
+def settle(tape: Tape, results: Sequence[int]) -> None:
+    """The datapoints are the axis that results have, or that sums go over, not evaluated."""
+    labels = tape.summed_over.union(*(tape.nodes[i].units for i in results))
+    if len(labels) == 1:
+        (label,) = labels
+        tape.settle(label, results, label[0])
 
 
 def rows_in(row: Any) -> list[Any]:
@@ -129,24 +133,21 @@ def rows_in(row: Any) -> list[Any]:
     return [Taylor(tuple(c), row.arithmetic) for c in zip(*parts, strict=True)]
 
 
-def node_of(tape: Tape, row: Any, k: int, shape: tuple[int, ...] = (WEIGHTS,)) -> int:
-    """The node of the k-th coefficient of what was returned."""
+def node_of(tape: Tape, row: Any, k: int, names: tuple[Name, ...] = (WEIGHTS_AXIS,)) -> int:
+    """The node of the k-th coefficient of what was returned, with axes of these names."""
     row = operand(row)
     if isinstance(row, Taylor):
-        if row.shape != shape:
+        if row.ndim != len(names) or row.shape[-1] != WEIGHTS:
             raise UnknownOperationError("a result of another shape")
         row, k = row.coefficients[k], 0
     elif not isinstance(row, (int, float, np.floating, np.integer)):
         raise UnknownOperationError("a constant array")
-    if isinstance(row, Symbol):
-        if row.axis > 1:
-            raise UnknownOperationError("datapoints along the last axis")
-        return row.index
-    return tape.captured(ZERO if k else row, 1)
+    row = ZERO if k else together(row)
+    return entered(tape, row, range(len(names) - np.ndim(row), len(names)), names)
 
 
-def _derivative(tape: Tape, row: Any, k: int, shape: tuple[int, ...]) -> int:
-    index = node_of(tape, row, k, shape)
+def _derivative(tape: Tape, row: Any, k: int, names: tuple[Name, ...] = (WEIGHTS_AXIS,)) -> int:
+    index = node_of(tape, row, k, names)
     if k < 2:
         return index
     return tape.operation("multiply", index, tape.constant(Fraction(math.factorial(k))))

@@ -42,6 +42,9 @@ def _log_of_sum(tape: Tape, index: int) -> int | None:
             return tape.operation("multiply", power, tape.operation("log", base))
         log = _log_of_sum(tape, base)
         return None if log is None else tape.operation("multiply", log, power)
+    if node.op == "sum":
+        log = _log_of_sum(tape, node.args[0])
+        return None if log is None else tape.log_of_sum(log, node.how)
     if node.op not in _OF_LOGS:
         return None
     logs = [log for i in node.args if (log := _log_of_sum(tape, i)) is not None]
@@ -69,10 +72,10 @@ def _shares(tape: Tape, below: int) -> tuple[dict[int, int], int | None]:
         rest = tape.operation("multiply", tape.constant(4.0), rest)
         halves = (half, tape.operation("negative", half))
         return {below: one, **{tape.operation("squared_sech", u): rest for u in halves}}, None
-    if node.op != "add" or (whole := _log_of_sum(tape, below)) is None:
+    if node.op not in ("add", "sum") or (whole := _log_of_sum(tape, below)) is None:
         return {}, None
     logs = {i: log for i in node.args if (log := _log_of_sum(tape, i)) is not None}
-    if len(logs) < 2 or any(tape.nodes[i].op == "add" for i in logs):
+    if node.op == "sum" or len(logs) < 2 or any(tape.nodes[i].op == "add" for i in logs):
         return {}, whole
     others = reversed(logs.values())
     return {
@@ -278,7 +281,7 @@ def _from_limit(tape: Tape, index: int, constant: int, sign: float) -> int | Non
         side = 1 - 2 * y if node.op == "logistic" else -2 * y
         if (np.abs(side) != (1 if node.op == "logistic" else 2)).any():
             return None
-        factor = tape.constant(side if side.ndim else side.item())
+        factor = tape.like(constant, side) if side.ndim else tape.constant(side.item())
         z = tape.operation("multiply", *node.args, factor)
         found = tape.operation("logistic", z)
     found = tape.operation("multiply", found, factor)
@@ -295,7 +298,7 @@ def _divide(tape: Tape, above: int, below: int) -> int | None:
         half = 1 / float(tape.number(below))
         many = tape.constants.get(above)
         if isinstance(many, np.ndarray) and many.dtype.kind == "f":
-            return tape.constant(many * half)
+            return tape.like(above, many * half)
         if many is None:
             return tape.operation("multiply", above, tape.constant(half))
     shares, whole = _shares(tape, below)
@@ -349,6 +352,9 @@ def _share(
     node = tape.nodes[above]
     if whole is not None and node.op == "exp":
         return tape.operation("exp", _apart(tape, node.args[0], whole))
+    if node.op == "sum" and whole is not None:
+        inside = _share(tape, node.args[0], shares, whole, depth)
+        return None if inside is None else tape.summed(inside, node.how)
     if not depth or node.op not in ("add", "subtract", "multiply", "divide", "negative"):
         return None
     first = _share(tape, node.args[0], shares, whole, depth - 1)

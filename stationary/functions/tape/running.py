@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.functions.tape.axes import ARRANGED, Node, aligned, arranged, size_of
 from stationary.functions.tape.graph import Tape
 from stationary.functions.tape.recording import Recording
 from stationary.functions.tape.sharing import Factors, factors_of, without_shared
 from stationary.functions.tape.statistics import Moments, Statistics
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import CACHE
+from stationary.numbers.threads import one_thread
 
 ROWS = 4 * CACHE  # numbers in a table of rows
 IN_TURN = 8  # datapoints: fewer are added in turn, which is fast where each has a row to itself
@@ -36,13 +39,29 @@ class Program:
                     needed.add(i)
                     waiting.append(i)
         self.order = sorted(needed)
-        self.own = [i for i in self.order if tape.nodes[i].by_datapoint and tape.nodes[i].by_weight]
-        own = set(self.own)
+        own = set[int]()
+        for i in self.order:
+            node = tape.nodes[i]
+            large = node.by_datapoint or node.units or not own.isdisjoint(node.args)
+            if node.by_weight and large:
+                own.add(i)
+        self.own = sorted(own)
         self.before = [i for i in self.order if i not in own]
         last = {i: index for index in self.order for i in tape.nodes[index].args}
         self.done: dict[int, list[int]] = {index: [] for index in self.order}  # once it is known
         for i in own - self.results:
             self.done[last[i]].append(i)
+        sizes: dict[bool, int] = {True: 1, False: 1}  # of what changes with the datapoint, or not
+        for i in own:
+            known = sizes[tape.nodes[i].by_datapoint]
+            sizes[tape.nodes[i].by_datapoint] = max(known, size_of(tape.nodes[i].units))
+        self.width, self.beside = sizes[True], sizes[False]
+        self.wide = max(sizes.values()) > 1
+
+    def blocks(self, count: int, most: int = CACHE) -> tuple[int, int]:
+        """How many weights and datapoints at a time have arrays that fit the cache."""
+        strip = max(1, min(count, most, CACHE // self.width))
+        return max(1, min(CACHE // (strip * self.width), CACHE // self.beside)), strip
 
     def prepared(self, x: Array | None, arithmetic: Arithmetic) -> dict[int, Any]:
         """The values of the nodes that do not depend on weight and datapoint both; without x,
@@ -57,40 +76,64 @@ class Program:
             elif node.op == "pi":
                 values[index] = arithmetic.pi
             elif node.args:
-                values[index] = applied(arithmetic, node.op, [values[i] for i in node.args])
+                values[index] = made(tape, node, arithmetic, [values[i] for i in node.args])
         return values
 
-    def run(self, values: dict[int, Any], arithmetic: Arithmetic, buffers: _Buffers) -> None:
+    def run(
+        self, values: dict[int, Any], arithmetic: Arithmetic, buffers: _Buffers | None = None
+    ) -> None:
         """The values of the other nodes, added to those that are known."""
-        nodes = self.tape.nodes
+        with one_thread if self.wide else nullcontext():
+            self._run(values, arithmetic, buffers)
+
+    def _run(
+        self, values: dict[int, Any], arithmetic: Arithmetic, buffers: _Buffers | None
+    ) -> None:
         for index in self.own:
-            node = nodes[index]
+            node = self.tape.nodes[index]
             args = [values[i] for i in node.args]
+            if buffers is None:
+                values[index] = made(self.tape, node, arithmetic, args)
+                continue
             if arithmetic is DOUBLE:
-                out = buffers.taken()
-                values[index] = _applied_to(node.op, args, out)
+                out = buffers.taken(node)
+                values[index] = made(self.tape, node, arithmetic, args, out)
                 if values[index] is not out:
                     buffers.free(out)
             else:
-                values[index] = applied(arithmetic, node.op, args)
+                values[index] = made(self.tape, node, arithmetic, args)
             for i in self.done[index]:
                 buffers.free(values.pop(i))
 
+    def buffers(self, height: int, strip: int) -> _Buffers:
+        return _Buffers(height * max(strip * self.width, self.beside))
+
+    def rows(self, values: dict[int, Any], row: int, lead: tuple[int, int]) -> Array:
+        """The value of a node, one row for each weight: of all datapoints, and all its units."""
+        units = self.tape.nodes[row].units
+        if not units:
+            return np.broadcast_to(values[row], lead)
+        before = lead if self.tape.nodes[row].by_datapoint else (lead[0], 1)
+        whole = np.broadcast_to(values[row], (*before, *(n for n, _ in units)))
+        return whole.reshape(lead[0], -1)
+
 
 class _Buffers:
-    """Work arrays of one shape, handed out again once they are free."""
+    """Work arrays for weights and datapoints, handed out again once they are free."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.shape: tuple[int, ...] = (size,)
+        self.shape: tuple[int, int] = (0, 0)
         self.flat: list[Array] = []
         self.ours: dict[int, Array] = {}  # held, so that nothing else can have their id
 
-    def taken(self) -> Array:
+    def taken(self, node: Node) -> Array:
+        lead = self.shape if node.by_datapoint else (self.shape[0], 1)
+        shape = (*lead, *(n for n, _ in node.units)) if node.units else lead
         if not self.flat:
             self.flat.append(np.empty(self.size))
             self.ours[id(self.flat[-1])] = self.flat[-1]
-        return self.flat.pop()[: math.prod(self.shape)].reshape(self.shape)
+        return self.flat.pop()[: math.prod(shape)].reshape(shape)
 
     def free(self, buffer: Any) -> None:
         """Take an array back, if it is one that was handed out."""
@@ -114,6 +157,25 @@ _OPERATORS: dict[str, Callable[..., Any]] = {
     "negative": operator.neg,
     "where": np.where,
 }
+
+
+def made(
+    tape: Tape, node: Node, arithmetic: Arithmetic, args: Sequence[Any], out: Array | None = None
+) -> Any:
+    """What a node is of its arguments."""
+    if node.op in ARRANGED:
+        return arranged(node, [tape.nodes[i].units for i in node.args], arithmetic, args, out)
+    if node.units:
+        args = with_axes(tape, node, args)
+    if out is None:
+        return applied(arithmetic, node.op, args)
+    return _applied_to(node.op, args, out)
+
+
+def with_axes(tape: Tape, node: Node, args: Sequence[Any]) -> list[Any]:
+    """The arguments of an operation, each with all axes that it has."""
+    units = [tape.nodes[i].units for i in node.args]
+    return [aligned(v, own, node.units) for v, own in zip(args, units, strict=True)]
 
 
 def applied(arithmetic: Arithmetic, op: str, args: Sequence[Any]) -> Any:
@@ -150,27 +212,37 @@ def rows_at(
     program: Program, rows: Sequence[int], n: int, x: Array, chosen: Array | None = None
 ) -> Array:
     """All n rows at weights x, shape (N, M), or the `chosen` of them."""
-    count = n if chosen is None else len(chosen)
-    made = np.empty((count, len(x)))
-    if len(rows) == n:
-        values = program.prepared(x, DOUBLE)
-        for j, index in enumerate(rows if chosen is None else np.array(rows)[chosen]):
-            made[j] = values[index]
-        return made
     nodes = program.tape.nodes
+    row = rows[0] if len(rows) else 0
+    if len(rows) == n and not (n == 1 and (nodes[row].by_datapoint or nodes[row].units)):
+        values = program.prepared(x, DOUBLE)
+        program.run(values, DOUBLE)
+        found = np.empty((n if chosen is None else len(chosen), len(x)))
+        for j, index in enumerate(rows if chosen is None else np.array(rows)[chosen]):
+            found[j] = values[index]
+        return found
+    size = size_of(nodes[row].units)
+    k = np.arange(n) if chosen is None else chosen
+    data, of = np.unique(k // size, return_inverse=True)
+    order = np.argsort(of, kind="stable")
+    height, strip = program.blocks(len(data))
+    buffers, found = program.buffers(height, strip), np.empty((len(k), len(x)))
     prepared = program.prepared(x[:, None], DOUBLE)
     if chosen is not None:
-        prepared = {k: v[chosen] if nodes[k].by_datapoint else v for k, v in prepared.items()}
-    strip = max(1, CACHE // max(len(x), 1))
-    buffers = _Buffers(strip * len(x))
-    for j in range(0, count, strip):
-        some = slice(j, min(j + strip, count))
-        buffers.shape = len(x), some.stop - j
-        values = {k: v[some] if nodes[k].by_datapoint else v for k, v in prepared.items()}
-        program.run(values, DOUBLE, buffers)
-        made[some] = np.broadcast_to(values[rows[0]], buffers.shape).T
-        buffers.free(values[rows[0]])
-    return made
+        prepared = {i: v[data] if nodes[i].by_datapoint else v for i, v in prepared.items()}
+    for i in range(0, len(x), height):
+        here = slice(i, min(i + height, len(x)))
+        at = {j: v[here] if nodes[j].by_weight else v for j, v in prepared.items()}
+        for j in range(0, len(data), strip):
+            some = slice(j, min(j + strip, len(data)))
+            own = order[slice(*np.searchsorted(of[order], [j, some.stop]))]
+            buffers.shape = here.stop - i, some.stop - j
+            values = {i: v[some] if nodes[i].by_datapoint else v for i, v in at.items()}
+            program.run(values, DOUBLE, buffers)
+            table = program.rows(values, row, buffers.shape)
+            found[own, here] = table[:, (of[own] - j) * size + k[own] % size].T
+            buffers.free(values[row])
+    return found
 
 
 class TapeMoments:
@@ -179,11 +251,13 @@ class TapeMoments:
     def __init__(self, recording: Recording, first: int) -> None:
         self.tape, self.n = recording.tape, recording.datapoints
         rows = recording.results[first:]
-        self.single = isinstance(rows[0], int)
+        self.together = isinstance(rows[0], int)  # on one node for all datapoints
         self.rows: list[list[int]] = [[r] if isinstance(r, int) else r for r in rows]
         self.own: list[list[int | None]] = [without_shared(self.tape, r) for r in self.rows]
         results = [i for r in self.own for i in r if i is not None]
         self.program = Program(self.tape, results + [i for r in self.rows for i in r])
+        mixed = any(self.tape.nodes[i].units for i in self.program.results)
+        self.single = self.together and not mixed  # so that each can be computed alone
 
     def rows_at(self, x: Array, order: int = 0) -> Array:
         """The rows themselves at weights x, or a derivative, in doubles, shape (N, M)."""
@@ -193,7 +267,7 @@ class TapeMoments:
         """The moments at weights x, shape (M,), numbers of the arithmetic."""
         if arithmetic is DOUBLE and self._factors is not None:
             return self._of_factors(x, self._factors)
-        if self.single:
+        if self.together:
             return self.statistics(x, arithmetic).moments()
         size = max(1, ROWS // self.n)
         starts = range(0, max(len(x), 1), size)
@@ -208,15 +282,15 @@ class TapeMoments:
         straight = np.full(len(x), self.in_steps)
         if slopes and straight.all():
             program, nodes = Program(self.tape, slopes), self.tape.nodes
-            values = program.prepared(x[:, None] if self.single else x, arithmetic)
+            values = program.prepared(x[:, None] if self.together else x, arithmetic)
             count = self.n if chosen is None else len(chosen)
             if chosen is not None:
                 values = {k: v[chosen] if nodes[k].by_datapoint else v for k, v in values.items()}
-            for index in program.own:
-                node = nodes[index]
-                values[index] = applied(arithmetic, node.op, [values[i] for i in node.args])
+            program.run(values, arithmetic)
             for i in slopes:
-                flat = np.broadcast_to(np.equal(values[i], 0), (len(x), count)[: 1 + self.single])
+                flat = np.equal(values[i], 0)
+                if not nodes[i].units:
+                    flat = np.broadcast_to(flat, (len(x), count)[: 1 + self.together])
                 straight &= flat.reshape(len(x), -1).all(axis=1)
         return straight
 
@@ -230,7 +304,9 @@ class TapeMoments:
         """The factors, where these cost less than a block of rows."""
         if not self.single or self.n <= CACHE or len(self.rows) > 1:
             return None
-        return factors_of(self.tape, self.rows[0][0])
+        found = factors_of(self.tape, self.rows[0][0])
+        alone = found and {*self.program.before}.issuperset({*found.functions} - {None})
+        return found if alone else None
 
     def _of_factors(self, x: Array, factors: Factors) -> Moments:
         values = self.program.prepared(x, DOUBLE)
@@ -243,6 +319,7 @@ class TapeMoments:
     def _of_rows(self, x: Array, arithmetic: Arithmetic) -> Moments:
         """Each datapoint has a node of its own."""
         values = self.program.prepared(x, arithmetic)
+        self.program.run(values, arithmetic)
 
         def table(rows: Sequence[int | None]) -> Array:
             made = np.zeros((len(x), self.n), order="F" if self.n < IN_TURN else "C")
@@ -262,12 +339,12 @@ class TapeMoments:
     ) -> Statistics:
         """Sums over datapoints of which one node holds all, or over the `chosen` of them."""
         nodes, count = self.tape.nodes, self.n if chosen is None else len(chosen)
-        strip = min(count, STRIP)
+        height, strip = self.program.blocks(count, STRIP if self.single else count)
+        strip = strip if self.single else count
         prepared = self.program.prepared(x[:, None], arithmetic)
         if chosen is not None:
             prepared = {k: v[chosen] if nodes[k].by_datapoint else v for k, v in prepared.items()}
-        height = max(1, CACHE // strip)
-        buffers = _Buffers(height * strip)
+        buffers = self.program.buffers(height, strip)
         parts = []
         for i in range(0, len(x), height):
             here = slice(i, min(i + height, len(x)))
@@ -279,8 +356,11 @@ class TapeMoments:
                 values = {k: v[some] if nodes[k].by_datapoint else v for k, v in at.items()}
                 self.program.run(values, arithmetic, buffers)
                 tables: dict[int | None, Array] = {
-                    k: np.broadcast_to(values[k], buffers.shape) for k in self.program.results
+                    k: self.program.rows(values, k, buffers.shape) for k in self.program.results
                 }
+                if chosen is not None and not self.single:
+                    units = [k for k in self.program.results if nodes[k].units]
+                    tables |= {k: tables[k][:, chosen] for k in units}
                 tables[None] = np.broadcast_to(arithmetic.zero, buffers.shape)
                 sums.append(
                     Statistics.of(

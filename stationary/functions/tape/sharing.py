@@ -33,7 +33,7 @@ def without_shared(tape: Tape, rows: list[int]) -> list[int | None]:
     while waiting:
         index = -heapq.heappop(waiting)  # all that leads to it has been followed
         mine = factors.pop(index)
-        alone = not tape.nodes[index].by_datapoint
+        alone = not (tape.nodes[index].by_datapoint or tape.nodes[index].units)
         if alone and len(mine) == everyone and len(set(mine.values())) == 1:
             shared.add(index)
             continue

@@ -12,10 +12,12 @@ from functools import cached_property
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.functions.tape.axes import fresh_label, size_of
 from stationary.functions.tape.graph import Tape
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.recording import Recording
 from stationary.functions.tape.running import Program, rows_at
+from stationary.numbers.cost import LASTING
 
 DOUBLED = {"tanh", "squared_sech"}  # logistic functions of twice their arguments
 PASSED = {"arctan", "erf", "erfc", "ndtr", "log_ndtr"}
@@ -32,14 +34,28 @@ class Switches:
     """
 
     def __init__(self, recording: Recording, nodes: list[int]) -> None:
-        self.tape, self.nodes = recording.tape, nodes
-        self.together = self.tape.nodes[nodes[0]].by_datapoint
-        self.count = (self.tape.datapoints or 1) if self.together else len(nodes)
+        self.recording, self.tape, self.nodes = recording, recording.tape, nodes
+        node = self.tape.nodes[nodes[0]]
+        self.size = size_of(node.units)  # how many each datapoint has
+        self.together = node.by_datapoint
+        self.count = (self.tape.datapoints or 1) * self.size if self.together else len(nodes)
+        if node.units and not self.together:
+            self.count = self.size
         self._program = Program(self.tape, nodes)
+
+    def beside(self, others: list[Switches]) -> Switches:
+        """All of them as one, where datapoints have them: what they are made of is run once."""
+        label = fresh_label(1 + len(others), self.tape.nodes[self.nodes[0]].units)
+        nodes = [s.nodes[0] for s in (self, *others)]
+        return Switches(self.recording, [self.tape.stacked(nodes, label)]) if others else self
 
     def __call__(self, x: Array) -> Array:
         """All of them at the weights x, shape (K, M)."""
         return rows_at(self._program, self.nodes, self.count, x)
+
+    def owners(self, k: Array) -> Array:
+        """The datapoints that some of them belong to; -1 for all."""
+        return k // self.size if self.together else np.full(len(k), -1)
 
     def at(self, x: Array) -> Array:
         """The same at points of several weights, (n, M)."""
@@ -66,10 +82,24 @@ class Switches:
         """The k-th at the weights x, shapes (M,)."""
         with np.errstate(all="ignore"):
             if self.together:
-                return Plan(self.tape, self.nodes, x, k).run()
+                rows = Plan(self.tape, self.nodes, x, k // self.size).run()
+                return rows if self.size == 1 else rows[np.arange(len(k)), k % self.size]
             if x.ndim > 1:  # of several weights
                 return np.asarray(Plan(self.tape, self.nodes, x).run()[k, np.arange(len(k))])
         return np.asarray(self(x)[k, np.arange(len(x))])
+
+    def along(self, x: Array) -> Array:
+        """Those of each datapoint at weights of its own, shape (N, M): shape (K, M)."""
+        n = max(1, LASTING // (x.shape[1] * self.size))
+        parts = []
+        for first in range(0, len(x), n):
+            some = x[first : first + n]
+            k = np.repeat(np.arange(first, first + len(some)), x.shape[1])
+            with np.errstate(all="ignore"):
+                rows = Plan(self.tape, self.nodes, some.ravel(), k).run()
+            rows = rows.reshape(*some.shape, self.size)
+            parts.append(np.moveaxis(rows, 2, 1).reshape(-1, x.shape[1]))
+        return np.concatenate(parts)
 
     @property
     def depth(self) -> int:
@@ -154,9 +184,10 @@ def _below(recording: Recording, orders: range) -> set[int]:
 def _grouped(recording: Recording, found: set[int]) -> list[Switches]:
     nodes, summed = recording.tape.nodes, set[int]()
     for i, node in enumerate(nodes):
-        if node.op == "sum" or not summed.isdisjoint(node.args):
+        over = node.op == "sum" and node.how in recording.tape.summed_over
+        if over or not summed.isdisjoint(node.args):
             summed.add(i)
     by_weight = sorted(i for i in found - summed if nodes[i].by_weight)
-    alike = [i for i in by_weight if not nodes[i].by_datapoint]
-    groups = [[i] for i in by_weight if nodes[i].by_datapoint] + ([alike] if alike else [])
+    alike = [i for i in by_weight if not nodes[i].by_datapoint and not nodes[i].units]
+    groups = [[i] for i in by_weight if i not in {*alike}] + ([alike] if alike else [])
     return [Switches(recording, group) for group in groups]

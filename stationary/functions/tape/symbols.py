@@ -1,24 +1,22 @@
-"""What a recorded function sees in place of arrays: symbols, each the result of a node.
-
-An array with three axes is taken apart along one of them, as that of the units of a network, or of
-classes: what is left of it are symbols with two.
-"""
+"""What a recorded function sees in place of arrays: symbols, each the result of a node."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from stationary.aliases import Array
+from stationary.functions.tape.axes import WEIGHTS_AXIS, Label, fresh_label
 from stationary.functions.tape.graph import Tape, UnknownOperationError
 from stationary.functions.taylor import Taylor
 from stationary.numbers.arithmetic import DOUBLE
 
-MOST_PARTS = 256  # of an array with three axes, each of which has nodes of its own
+MOST_PARTS = 256  # along an axis of which each entry has nodes of its own
 _OPERATORS = (
     "add subtract multiply negative greater greater_equal less less_equal equal not_equal "
     "logical_and logical_or logical_not bitwise_and bitwise_or invert"
@@ -26,6 +24,7 @@ _OPERATORS = (
 OPERATORS = _OPERATORS.split()
 FUNCTIONS = [name for name in DOUBLE.functions if name not in ("to_float", "absolute")]
 KNOWN = {"absolute": "abs", "true_divide": "divide"} | {n: n for n in (*OPERATORS, *FUNCTIONS)}
+Name = Label | None  # of an axis
 ARRAY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # entered by `rearranging`
 
 
@@ -84,21 +83,27 @@ class Recorded(NDArrayOperatorsMixin):
 
 
 class Symbol(Recorded):
-    """The result of a node in the function's own eyes: an array of one or two axes, or none."""
+    """The result of a node in the function's own eyes: an array, each axis of which has a name.
 
-    __slots__ = ("axis", "index", "mask", "shape", "tape")
+    That is the label of the axis that the node has for it, `WEIGHTS_AXIS`, or None (length 1).
+    """
+
+    __slots__ = ("index", "mask", "names", "shape", "tape")
 
     def __init__(
         self,
         tape: Tape,
         index: int,
         shape: tuple[int, ...],
-        axis: int,
+        names: tuple[Name, ...],
         mask: int | None = None,
     ) -> None:
-        self.tape, self.index, self.shape = tape, index, shape
-        self.axis = axis  # of the weights, counted from the last, which is 1; 0 for none
+        self.tape, self.index, self.shape, self.names = tape, index, shape, names
         self.mask = mask  # the condition under which it was taken out of an array, as x[x > 0] is
+
+    @classmethod
+    def weights(cls, tape: Tape, index: int, count: int) -> Symbol:
+        return cls(tape, index, (count,), (WEIGHTS_AXIS,))
 
     def copy(self) -> Symbol:
         return self
@@ -106,43 +111,123 @@ class Symbol(Recorded):
     @property
     def entry(self) -> Symbol:
         """What each weight has of it, where an array of objects is made."""
-        if self.ndim > 1 or self.mask is not None or (self.shape and self.axis != 1):
+        if self.ndim > 1 or self.mask is not None or self.names not in ((), (WEIGHTS_AXIS,)):
             raise UnknownOperationError("entries of an array")
-        return Symbol(self.tape, self.index, (), 0)
+        return Symbol(self.tape, self.index, (), ())
 
     __iter__ = Recorded.__bool__
 
     def __getitem__(self, key: Any) -> Any:
-        """New axes around the others; parts of an array mix weights."""
-        axes, given = [], iter(range(self.ndim))
-        for entry in _spelled(key, self.ndim):
+        """Entries along axes, all of them, or for each datapoint another; and new axes."""
+        entries = _spelled(key, self.ndim)
+        lists = [e for e in entries if np.ndim(e) == 1]
+        if lists:
+            return self._chosen_by(entries)
+        found, axes, at = self, list[int | None](), 0
+        for entry in entries:
+            if isinstance(entry, (int, np.integer)):
+                found = found.taken(at, int(entry))
+                continue
             if entry is not None and not _is_everything(entry):
-                raise UnknownOperationError("a part of an array")
-            axes.append(None if entry is None else next(given))
-        if len(axes) == self.ndim:
-            return self
-        return self.spread(axes)
+                found = found.cut(at, entry)
+            axes.append(None if entry is None else at)
+            at += entry is not None
+        return found if axes == list(range(found.ndim)) else found.spread(axes)
 
-    def spread(self, axes: Sequence[int | None]) -> Any:
+    def part_at(self, axis: int) -> Any:
+        """From a number to the node of the entry of that number along an axis."""
+        name = self.names[axis]
+        if name == WEIGHTS_AXIS or self.mask is not None:
+            raise UnknownOperationError("a part of an array")
+        if name is None:
+            return lambda k: self.index
+        return partial(self.tape.part, self.index, name)
+
+    def parts(self, axis: int) -> list[int]:
+        """The nodes of all entries along an axis."""
+        if self.shape[axis] > MOST_PARTS:
+            raise UnknownOperationError("an axis that is long")
+        return [*map(self.part_at(axis), range(self.shape[axis]))]
+
+    def with_node(self, index: int, axis: int | None = None, keepdims: bool = False) -> Symbol:
+        """Another node with the same axes, or without one of them."""
+        axes: list[int | None] = [None if a == axis else a for a in range(self.ndim)]
+        kept = axes if keepdims else [a for a in axes if a is not None]
+        other = Symbol(self.tape, index, self.shape, self.names, self.mask)
+        return other.spread(kept)
+
+    def taken(self, axis: int, k: int) -> Symbol:
+        """One entry along an axis."""
+        if not -self.shape[axis] <= k < self.shape[axis]:
+            raise IndexError(f"index {k} is out of bounds for axis {axis}")
+        return self.with_node(self.part_at(axis)(k % self.shape[axis]), axis)
+
+    def cut(self, axis: int, entry: Any) -> Symbol:
+        """Several entries along an axis."""
+        if not isinstance(entry, slice):
+            raise UnknownOperationError("a part of an array")
+        part, places = self.part_at(axis), range(self.shape[axis])[entry]
+        if not 0 < len(places) <= MOST_PARTS:
+            raise UnknownOperationError("an axis that is long")
+        return self.stacked([part(k) for k in places], axis)
+
+    def stacked(self, parts: list[int], axis: int) -> Symbol:
+        """The same axes, with these nodes along one of them."""
+        shape, names = list(self.shape), list(self.names)
+        shape[axis], names[axis] = len(parts), None
+        if len(parts) > 1:
+            names[axis] = label = fresh_label(len(parts), [n for n in names if n])
+            index = self.tape.stacked(parts, label)
+        else:
+            (index,) = parts
+        return Symbol(self.tape, index, tuple(shape), tuple(names))
+
+    def spread(self, axes: Sequence[int | None]) -> Symbol:
         """The same with its axes in these places, and new ones where there is none."""
         shape = tuple(1 if a is None else self.shape[a] for a in axes)
-        own = [len(axes) - i for i, a in enumerate(axes) if a == self.ndim - self.axis]
-        if len(axes) < 3:
-            return Symbol(self.tape, self.index, shape, own[0] if own else 0, self.mask)
-        apart = self.tape.apart_at(len(axes))
-        if shape[apart] != 1 or axes[apart] is not None:
-            raise UnknownOperationError("an array with three axes")
-        return Block([self.spread([a for i, a in enumerate(axes) if i != apart])], apart)
+        names = tuple(None if a is None else self.names[a] for a in axes)
+        return Symbol(self.tape, self.index, shape, names, self.mask)
+
+    def _chosen_by(self, entries: list[Any]) -> Symbol:
+        """For each place along one axis the entry of some number along another."""
+        lists = [i for i, entry in enumerate(entries) if np.ndim(entry) == 1]
+        others = [e for i, e in enumerate(entries) if i not in lists]
+        if len(entries) != self.ndim or len(lists) != 2 or not all(map(_is_everything, others)):
+            raise UnknownOperationError("a part of an array")
+        for axis, other in (lists, lists[::-1]):
+            n, m = np.asarray(entries[axis]), np.asarray(entries[other])
+            if n.dtype.kind in "iu" and np.array_equal(n, np.arange(self.shape[axis])):
+                if m.dtype.kind not in "iu":
+                    break
+                found = self.chosen(m, axis, other)
+                # As NumPy has it: in the place of the first, or in front if others are between.
+                own = axis - (axis > other)
+                place = lists[0] if lists[1] == lists[0] + 1 else 0
+                return _moved_to(found, own, place)
+        raise UnknownOperationError("a part of an array")
+
+    def chosen(self, number: Array, axis: int, other: int, keepdims: bool = False) -> Symbol:
+        """For each place along an axis, the entry of that number along another one."""
+        number = np.where(number < 0, number + self.shape[other], number)
+        part, name = self.part_at(other), self.names[axis]
+        if name == WEIGHTS_AXIS or not ((number >= 0) & (number < self.shape[other])).all():
+            raise UnknownOperationError("a part of an array")
+        found = part(int(number[0]))
+        for k in np.unique(number).tolist():
+            here = self.tape.captured(number == k, (name,))
+            found = self.tape.operation("where", here, part(k), found)
+        return self.with_node(found, other, keepdims)
 
     def part_of(self, whole: Any) -> Symbol:
         """What `whole[self]` is, where this is a condition."""
         if np.shape(whole) != self.shape or self.index not in self.tape.conditions:
             raise UnknownOperationError("a part of an array")
-        if isinstance(whole, Symbol):
-            index, axis = whole.index, whole.axis
-        else:
-            index, axis = self.tape.captured(whole, self.axis), 0
-        return Symbol(self.tape, index, self.shape, axis, self.index)
+        if isinstance(whole, Symbol) and not _differ(whole.names, self.names):
+            return Symbol(self.tape, whole.index, self.shape, whole.names, self.index)
+        if isinstance(whole, Recorded):
+            raise UnknownOperationError("a part of an array")
+        index = self.tape.captured(whole, self.names)
+        return Symbol(self.tape, index, self.shape, self.names, self.index)
 
     def put_into(self, whole: Any, part: Any) -> Any:
         """What `whole` is after `whole[self] = part`, where this is a condition."""
@@ -151,79 +236,18 @@ class Symbol(Recorded):
         ):
             raise UnknownOperationError("an assignment to a part of an array")
         if isinstance(part, Symbol):
-            part = Symbol(self.tape, part.index, part.shape, part.axis)
+            part = Symbol(self.tape, part.index, part.shape, part.names)
         return recorded(self.tape, "where", (self, part, whole))
 
 
-class Block(Recorded):
-    """An array with three axes, apart along one of them: symbols with the other two."""
-
-    __slots__ = ("apart", "parts", "shape", "tape")
-
-    def __init__(self, parts: list[Symbol], apart: int) -> None:
-        if not 0 < len(parts) <= MOST_PARTS:
-            raise UnknownOperationError("an array with three axes, all of them long")
-        self.parts, self.apart, self.tape = parts, apart, parts[0].tape
-        rest = parts[0].shape
-        self.shape = (*rest[:apart], len(parts), *rest[apart:])
-
-    def copy(self) -> Block:
-        return self
-
-    def __iter__(self) -> Iterator[Any]:
-        if self.apart:
-            raise UnknownOperationError("a part of an array")
-        return iter(self.parts)
-
-    def __getitem__(self, key: Any) -> Any:
-        """One of its symbols, or several of them; or for each datapoint the entry of one."""
-        entries = _spelled(key, 3)
-        others = [e for i, e in enumerate(entries) if i != self.apart]
-        if len(entries) == 3 and all(map(_is_everything, others)):
-            entry = entries[self.apart]
-            if isinstance(entry, slice):
-                return Block(self.parts[entry], self.apart)
-            if isinstance(entry, (int, np.integer)):
-                return self.parts[entry]
-        lists = [i for i, entry in enumerate(entries) if np.ndim(entry) == 1]
-        beside = [i for i in lists if i != self.apart]
-        if len(entries) != 3 or len(lists) != 2 or len(beside) != 1:
-            raise UnknownOperationError("a part of an array")
-        (axis,) = beside
-        if not np.array_equal(np.asarray(entries[axis]), np.arange(self.shape[axis])):
-            raise UnknownOperationError("a part of an array")
-        return self.chosen(np.asarray(entries[self.apart]), axis - (axis > self.apart))
-
-    def chosen(self, number: Array, axis: int) -> Symbol:
-        """For each place along an axis of the symbols, the entry of the symbol of that number."""
-        number = np.where(number < 0, number + len(self.parts), number)
-        number = number[:, None] if axis == 0 else number[None, :]
-        found = self.parts[0]
-        for k, part in enumerate(self.parts):
-            if k and (number == k).any():
-                found = recorded(self.tape, "where", (number == k, part, found))
-        return found
-
-    def moved(self, axes: Sequence[int]) -> Block:
-        """The same with its axes in another order."""
-        rest = [a for a in axes if a != self.apart]
-        parts = self.parts
-        if rest[0] > rest[1]:
-            parts = [_turned(p) for p in parts]
-        return Block(parts, list(axes).index(self.apart))
-
-    def folded(self, op: str, keepdims: bool = False) -> Any:
-        """All symbols joined by an operation, in pairs, then pairs of these."""
-        parts: list[Any] = list(self.parts)
-        while len(parts) > 1:
-            pairs = zip(parts[::2], parts[1::2], strict=False)
-            joined = [recorded(self.tape, op, pair) for pair in pairs]
-            parts = joined + parts[len(parts) - len(parts) % 2 :]
-        return Block(parts, self.apart) if keepdims else parts[0]
+def _differ(one: tuple[Name, ...], other: tuple[Name, ...]) -> bool:
+    return any(a != b for a, b in zip(one, other, strict=True) if a and b)
 
 
-def _turned(x: Symbol) -> Symbol:
-    return Symbol(x.tape, x.index, x.shape[::-1], 3 - x.axis if x.axis else 0)
+def _moved_to(x: Symbol, axis: int, place: int) -> Symbol:
+    axes: list[int | None] = [a for a in range(x.ndim) if a != axis]
+    axes.insert(place, axis)
+    return x.spread(axes)
 
 
 def _is_everything(entry: Any) -> bool:
@@ -242,46 +266,49 @@ def _spelled(key: Any, ndim: int) -> list[Any]:
 
 def recorded(tape: Tape, op: str, inputs: tuple[Any, ...]) -> Any:
     """An operation on symbols and constants, broadcast as NumPy would."""
-    if any(isinstance(x, Rows) for x in inputs):
-        return _row_by_row(tape, op, inputs)
     shape = np.broadcast_shapes(*(np.shape(x) for x in inputs))
-    if len(shape) > 2:
-        return _taken_apart(tape, op, inputs, shape)
-    axes = {x.axis for x in inputs if isinstance(x, Symbol) and x.axis}
-    if len(axes) > 1:
-        raise UnknownOperationError("weights along two axes")
+    if any(isinstance(x, Rows) for x in inputs):
+        if len(shape) < 3 and not any(isinstance(x, Symbol) and x.ndim > 1 for x in inputs):
+            return _row_by_row(tape, op, inputs)
+        inputs = tuple(map(together, inputs))
     masks = {x.mask if isinstance(x, Symbol) else None for x in inputs if np.ndim(x)}
     if len(masks) > 1:
         raise UnknownOperationError("parts of arrays that are not the same")
-    axis = axes.pop() if axes else 0
-    args = [x.index if isinstance(x, Symbol) else tape.captured(x, axis or 1) for x in inputs]
-    return Symbol(tape, tape.operation(op, *args), shape, axis, *masks)
+    places = [range(len(shape) - np.ndim(x), len(shape)) for x in inputs]
+    names = named(inputs, places, shape)
+    args = [entered(tape, x, p, names) for x, p in zip(inputs, places, strict=True)]
+    return Symbol(tape, tape.operation(op, *args), shape, names, *masks)
 
 
-def _taken_apart(tape: Tape, op: str, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> Block:
-    """The same for each symbol of arrays with three axes."""
-    blocks = {x.apart for x in inputs if isinstance(x, Block)}
-    apart = blocks.pop() if blocks else tape.apart_at(len(shape))
-    if blocks or shape[apart] > MOST_PARTS:
-        raise UnknownOperationError("an array with three axes, all of them long")
-    parts = range(shape[apart])
-    columns = [[_part(x, k, apart) for k in parts] for x in inputs]
-    return Block([recorded(tape, op, each) for each in zip(*columns, strict=True)], apart)
+def named(
+    inputs: Sequence[Any], places: Sequence[Sequence[int]], shape: Sequence[int]
+) -> tuple[Name, ...]:
+    """Names for axes of these lengths, in which those of the inputs have their `places`."""
+    names: list[Name] = [None] * len(shape)
+    for x, own in zip(inputs, places, strict=True):
+        if isinstance(x, Symbol):
+            for name, i in zip(x.names, own, strict=True):
+                if name == WEIGHTS_AXIS and name in (*names[:i], *names[i + 1 :]):
+                    raise UnknownOperationError("weights along two axes")
+                if name == WEIGHTS_AXIS or (name not in names and names[i] is None):
+                    names[i] = name
+    for i, n in enumerate(shape):
+        if n != 1 and names[i] is None:
+            names[i] = fresh_label(n, [name for name in names if name])
+    return tuple(names)
 
 
-def _part(x: Any, k: int, apart: int) -> Any:
-    """What of an input belongs to the k-th symbol."""
-    if isinstance(x, Block):
-        return x.parts[k if len(x.parts) > 1 else 0]
-    own = np.ndim(x) - 3 + apart  # the place of that axis among those it has
-    if own < 0:
-        return x
-    if isinstance(x, Symbol):
-        if x.shape[own] != 1 or x.axis == x.ndim - own:
-            raise UnknownOperationError("an array with three axes")
-        return x.spread([a for a in range(x.ndim) if a != own])
-    x = np.asarray(x)
-    return np.take(x, k if x.shape[own] > 1 else 0, axis=own)
+def entered(tape: Tape, x: Any, places: Sequence[int], names: tuple[Name, ...]) -> int:
+    """The node of an input whose axes have these places among axes with names."""
+    wanted = tuple(names[i] for i in places)
+    if not isinstance(x, Symbol):
+        return tape.captured(x, wanted)
+    node = tape.nodes[x.index]
+    renamed = {a: b for a, b in zip(x.names, wanted, strict=True) if a in node.units and b and a}
+    of_weights = WEIGHTS_AXIS in x.names and WEIGHTS_AXIS not in wanted and node.by_weight
+    if of_weights or WEIGHTS_AXIS in renamed.values():
+        raise UnknownOperationError("a constant for each weight")
+    return tape.renamed(x.index, renamed)
 
 
 class Rows(Recorded):
@@ -301,8 +328,17 @@ class Rows(Recorded):
 
     def __getitem__(self, key: Any) -> Any:
         if not isinstance(key, (int, np.integer)):
-            raise UnknownOperationError("a part of an array")
+            return together(self)[key]
         return self.rows[key]
+
+
+def together(x: Any) -> Any:
+    """Rows as one array."""
+    if not isinstance(x, Rows):
+        return x
+    row = next(row for row in x.rows if isinstance(row, Symbol))
+    nodes = [entered(x.tape, r, (0,), (WEIGHTS_AXIS,)) for r in x.rows]
+    return row.spread([None, 0]).stacked(nodes, 0)
 
 
 def _row_by_row(tape: Tape, op: str, inputs: tuple[Any, ...]) -> Rows:
@@ -334,6 +370,6 @@ class Entries(list[Any]):
             recorded = isinstance(first, Symbol)
             if any((x.index != first.index if recorded else x != first) for x in others):
                 raise UnknownOperationError("entries that differ from weight to weight")
-            row = Symbol(first.tape, first.index, (length,), 1) if recorded else None
+            row = Symbol.weights(first.tape, first.index, length) if recorded else None
             rows.append(np.full(length, float(first)) if row is None else row)
         return Rows(rows, shape) if count else rows[0]
