@@ -318,6 +318,11 @@ def analyze(
         if isinstance(process, PLANE):
             from stationary.plane.doors import end_state as in_the_plane
 
+            if min_barrier != MIN_BARRIER:
+                raise LandscapeError(
+                    f"{process.name}: min_barrier = {min_barrier!r:.40} is had for one weight "
+                    "only. Leave it out: basins of the plane are not merged."
+                )
             # A `PlaneState`, which answers and prints what an `Analysis` does.
             state: Any = in_the_plane(process, digits=digits, regularise=regularise)
             found: Analysis = state

@@ -103,7 +103,8 @@ def told_if_unfinished(found: Any, statuses: Iterable[str] = ()) -> None:
     """
     from stationary.errors import Status
 
-    why = [Status[s.upper()].value for s in sorted({"panel_limit", "not_decided"} & set(statuses))]
+    open_ = {"panel_limit", "unresolved", "not_decided"} & set(statuses)
+    why = [Status[s.upper()].value for s in sorted(open_)]
     if not getattr(found, "converged", True):
         why.append(f"the tolerance of {found.tolerance:g} was not reached: take more cells")
     if why:

@@ -68,6 +68,10 @@ class Status(Enum):
         "what is known between the given values limits the answer: trust it to the stated errors"
     )
     PANEL_LIMIT = "the panel limit was reached: name the kinks or jumps as breakpoints"
+    UNRESOLVED = (
+        "the density is not known to 1e-6 of its peak: raise the noise, shrink the domain, or "
+        "smooth what has kinks or jumps"
+    )
     NOT_NORMALISABLE = "there is no end state: the density cannot be normalised"
     NOT_DECIDED = (
         "whether the density can be normalised is not decided: give a finite domain, on which it "

@@ -27,6 +27,7 @@ from stationary import (
     check,
     end_state,
 )
+from stationary.delivery import told_if_unfinished
 from stationary.errors import ConvergenceError, Status
 from stationary.functions.jets import Jets, jet
 from stationary.plane.balance import balanced
@@ -1099,6 +1100,75 @@ def test_the_probability_of_any_region_has_an_error_that_holds(across):
     assert abs(far.log_probability(box) - stats.norm.logsf(1)) < error < 1e-8
     half = state.probability(lambda x: x[0] + 3 * x[1] > 0)
     assert half == pytest.approx(0.5, abs=1e-12)
+
+
+def test_means_of_functions_that_the_density_does_not_resolve_are_followed_or_claimed():
+    slope, a = np.array([[-1.0, 1.0], [-1.0, -1.0]]), np.array([[1.0, 0.3], [0.3, 0.5]])
+    state = end_state(Diffusion(lambda x: slope @ np.stack([x[0], x[1]]), a, weights=2))
+    (s, _), z = np.sqrt(np.diag(solve_continuous_lyapunov(slope, -a))), 0.3
+    law = stats.norm(0, s)
+    kink = 2 * s**2 * law.pdf(z) - z * (1 - 2 * law.cdf(z))
+    cases = (
+        (lambda x: x[0] > z, law.sf(z), 1e-9),
+        (lambda x: np.abs(x[0] - z), kink, 1e-9),
+        (lambda x: np.cos(10 * x[0]) ** 2, (1 + math.exp(-200 * s**2)) / 2, 1e-11),
+        (lambda x: np.where(x[0] > z, 1.0, 0.0), law.sf(z), 0.1),
+    )
+    for function, true, known in cases:
+        off = state.error_of(lambda s, of=function: s.expect(of))
+        assert abs(state.expect(function) - true) <= off < known
+    for function, words in (
+        (lambda x: x, "one number for each, not an array of shape \\(2, "),
+        (lambda x: np.log(x[0]), "must be finite, but at \\(-"),
+    ):
+        with pytest.raises(LandscapeError, match=words):
+            state.expect(function)
+
+
+def test_entropy_production_is_that_of_noise_which_varies_more_than_the_density():
+    """P = e^(-r^2 / 2), with the noise s(x) in all directions, and a current around 0."""
+
+    def s(x):
+        return 1 + 0.8 * np.sin(4 * x)
+
+    def drift(w):
+        x, y = w
+        return (3.2 * np.cos(4 * x) - s(x) * x) / 2 + y, -s(x) * y / 2 - x
+
+    state = end_state(Diffusion(drift, lambda w: s(w[0]), ((-9, 9), (-9, 9))))
+    x = np.linspace(-9, 9, 20_001)
+    law = stats.norm.pdf(x)
+    true = 2 * float((law * (x**2 + 1) / s(x)).sum() / law.sum())
+    off = state.error_of(lambda s: s.entropy_production)
+    assert abs(state.entropy_production - true) <= off < 1e-8
+    whole = true + float((law * s(x) * (x**2 + 1)).sum() / law.sum() / 2)
+    assert abs(state.curl.fraction - true / whole) <= state.curl.fraction_error < 1e-8
+
+
+def test_barriers_are_known_to_their_errors():
+    process, v = rotated(0.05, 0.7)
+    state = end_state(process)
+    for b in state.basins:
+        ((k, rise),), (off,) = b.barriers, b.barrier_errors
+        top, low = (v(*e.position) for e in (state.equilibria[k], b.attractor))
+        assert abs(rise - (top - low) / 0.05) <= off < 1e-5
+
+
+def test_what_is_not_resolved_in_the_plane_is_told_what_helps_there(capsys):
+    """Where drifts lead into walls with a current, corners leave P less than smooth."""
+    walls = Diffusion(
+        lambda x: (x[0] + x[1] / 2 - x[0] * x[1] / 5, x[1] - x[0] / 2 + 0.1),
+        0.3,
+        ((-1, 1), (-1, 1)),
+    )
+    state = analyze(walls)
+    assert state.status is Status.UNRESOLVED
+    with pytest.raises(SystemExit) as end:
+        told_if_unfinished(state, [state.status.name.lower()])
+    assert end.value.code == 3
+    assert "not known to 1e-6 of its peak: raise the noise" in capsys.readouterr().err
+    with pytest.raises(LandscapeError, match="min_barrier = 3 is had for one weight only"):
+        analyze(walls, min_barrier=3)
 
 
 def test_what_lies_beyond_a_box_without_walls_is_part_of_the_error():

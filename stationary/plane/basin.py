@@ -25,7 +25,7 @@ class PlaneBasin(Listed):
         The log of its probability, and the error of that.
     barriers
         For each saddle on its border: its number among the equilibria, and log P at the
-        attractor less log P there.
+        attractor less log P there; `barrier_errors` are the errors of these.
     index
         Its number, by which a state takes it for a region.
     walls
@@ -41,6 +41,7 @@ class PlaneBasin(Listed):
     index: int
     walls: tuple[tuple[int, float], ...] = ()
     turns: bool = False
+    barrier_errors: tuple[float, ...] = ()
 
     @property
     def at_wall(self) -> str:

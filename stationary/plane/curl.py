@@ -12,8 +12,10 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME, TINY
 from stationary.plane.boxes import lattice
 from stationary.plane.density import Density
+from stationary.plane.means import means_of
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 from stationary.result import Compared
+from stationary.wording import known_text
 
 GRID = 24  # points for each direction at which the curl and the noise are looked at
 SEEN = 15.0  # in -log P: beyond, no current is seen
@@ -21,7 +23,8 @@ POINTS = 6  # more zeros of the noise lie on a curve
 RISE = 10  # steps over which the root of what is least in a covariance may rise from a zero
 SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
 SMALL = 20.0  # in -log P: where P is P0, of which elements know half of the digits
-LEAST = -55.0  # log of what one point holds: a million with less hold 1e-18 together
+FOLLOWED = 1e-11  # of what flows: elements know the density to as much
+LEAST = -48.0  # in log P below its peak: what is lower holds 1e-19 on an area of a hundred peaks
 AROUND = 0.25  # of a box on each side: as near a law stays to a gate through which it came
 
 
@@ -62,10 +65,10 @@ class Curl(Compared):
     maximum, where
         The largest |d_1 A_2 - d_2 A_1| seen, and where; None where the noise is singular, and
         where it is the same everywhere (but for rounding).
-    fraction
+    fraction, fraction_error
         Entropy production over that of the driving alone, between 0 and 1: how much of what
-        drives the process goes into circulation. None before the end state is known, and where
-        the noise is singular.
+        drives the process goes into circulation; and the error of that. None before the end
+        state is known, and where the noise is singular.
     gibbs
         Whether log P is known to be that of position and velocity at one temperature.
     """
@@ -75,6 +78,7 @@ class Curl(Compared):
     where: tuple[float, ...] | None
     noise: Noise
     fraction: float | None = None
+    fraction_error: float = 0.0
     gibbs: bool = False
 
     @property
@@ -90,11 +94,14 @@ class Curl(Compared):
             why = "what drives it does not lie in the directions of the noise"
             why = "the noise has rank 1" if self.noise.in_range else why
             return f"There is no local energy, and probability circulates for ever: {why}."
-        share = "" if self.fraction is None else f": {100 * self.fraction:.3g} % of the driving"
+        share = ""
+        if self.fraction is not None:
+            known = known_text(100 * self.fraction, 100 * self.fraction_error, 3)
+            share = f": {known} % of the driving"
         said = f"Probability circulates for ever{share}."
         if self.where is not None:
-            at = point_text(self.where)
-            return f"{said} The curl is largest, {self.maximum:.4g}, at {at}."
+            at, seen = point_text(self.where), f"{GRID} x {GRID} places"
+            return f"{said} Of {seen} the curl is largest at {at}: {self.maximum:.4g}."
         even = "" if self.maximum is None else f" The curl is {self.maximum:.4g} everywhere."
         return said + even
 
@@ -292,12 +299,15 @@ class Circulation(Compared):
         anticlockwise.
     either_way
         int |(x - m) x J| dx, of which it is what is left.
+    unresolved
+        How far the rule of integration may be off in the first three.
     """
 
     entropy_production: float | None
     driving: float | None
     turning: float
     either_way: float
+    unresolved: tuple[float, float, float]
 
     @property
     def fraction(self) -> float | None:
@@ -305,29 +315,52 @@ class Circulation(Compared):
             return None
         return min(max(self.entropy_production / self.driving, 0.0), 1.0)
 
+    @property
+    def off(self) -> Circulation:
+        """The same, as it may be by the rule of integration."""
+        lost, whole, turned = self.unresolved
+        turning = self.turning + turned
+        if self.entropy_production is None or self.driving is None:
+            return replace(self, turning=turning)
+        return replace(
+            self, entropy_production=self.entropy_production + lost,
+            driving=self.driving - whole, turning=turning,
+        )  # fmt: skip
+
 
 def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Circulation:
-    """From the density, at those of its Gauss points that matter."""
-    x, log, u = density.quadrature
-    log = log - density.log_total
-    keep = (log + np.log(np.maximum(u, TINY)) > LEAST) & (u > 0)
-    x, mass = x[:, keep], np.exp(log[keep]) * u[keep]
-    fields = process.fields(x, 1)
-    slope = density.slopes[:, keep]
-    driving = fields.f - fields.div / 2
-    current = driving - np.einsum("ijm,jm->im", fields.a, slope) / 2
-    mean = x @ mass / mass.sum()
-    d = x - mean[:, None]
-    swept = (d[0] * current[1] - d[1] * current[0]) * mass
-    turning = float(swept.sum()), float(np.abs(swept).sum())
+    """From the density, at those of its Gauss points that matter, and at more where they are few
+    for what flows."""
+    first, log, u = density.quadrature
+    mass = np.exp(log - density.log_total) * np.maximum(u, 0)
+    mean = first @ mass / mass.sum()
+    turned: list[float] = []  # int |(x - m) x J| dx
+
+    def flows(x: Array, mass: Array) -> Array:
+        """Entropy production, driving and turning, per probability."""
+        height = density.log_at(x) + density.log_unit(x) - density.top
+        made, keep = np.zeros((3, len(mass))), height > LEAST
+        slope = (density.slope_at(x) if turned else density.slopes)[:, keep]
+        x = x[:, keep]
+        fields = process.fields(x, 1)
+        driving = fields.f - fields.div / 2
+        current = driving - np.einsum("ijm,jm->im", fields.a, slope) / 2
+        d = x - mean[:, None]
+        made[2, keep] = d[0] * current[1] - d[1] * current[0]
+        turned.append(float(np.abs(made[2] * mass).sum()))
+        if singular:
+            return made
+        # As int J . grad g = 0 for any g, with g = log(P + P0) of what is known of log P where P is
+        # next to nothing, as next to walls without noise, only what is to be weighed with P counts.
+        above = np.exp(SMALL + height[keep])
+        known = driving - np.einsum("ijm,jm->im", fields.a, slope * above / (1 + above)) / 2
+        a = np.moveaxis(fields.a, -1, 0)
+        pairs = np.linalg.solve(a, np.stack([current, driving], axis=-1).transpose(1, 0, 2))
+        made[0, keep] = 2 * (known * pairs[:, :, 0].T).sum(axis=0)
+        made[1, keep] = 2 * (driving * pairs[:, :, 1].T).sum(axis=0)
+        return made
+
+    (lost, whole, turning), off = map(np.ndarray.tolist, means_of(density, flows, FOLLOWED))
     if singular:
-        return Circulation(None, None, *turning)
-    # As int J . grad g = 0 for any g, with g = log(P + P0) of what is known of log P where P is
-    # next to nothing, as next to walls without noise, only what is to be weighed with P counts.
-    above = np.exp(SMALL + density.log_at(x) + density.log_unit(x) - density.top)
-    known = driving - np.einsum("ijm,jm->im", fields.a, slope * above / (1 + above)) / 2
-    a = np.moveaxis(fields.a, -1, 0)
-    pairs = np.linalg.solve(a, np.stack([current, driving], axis=-1).transpose(1, 0, 2))
-    lost = 2 * float(((known * pairs[:, :, 0].T).sum(axis=0) * mass).sum())
-    whole = 2 * float(((driving * pairs[:, :, 1].T).sum(axis=0) * mass).sum())
-    return Circulation(lost, whole, *turning)
+        return Circulation(None, None, turning, turned[0], tuple(off))
+    return Circulation(lost, whole, turning, turned[0], tuple(off))

@@ -54,7 +54,8 @@ class Law(Bare):
     log_at: Any  # log P at points (2, M); -inf outside, or where P is not positive
     slope_at: Any  # its gradient; nan outside
     height: Any  # -log P at places all over
-    quadrature: Any  # (points (2, K), logs of weights, factors): integrals are sums of products
+    panels: Any  # on which a rule of Gauss integrates P
+    within: Any  # (points (2, K), logs of weights, factors) on panels: integrals are their sums
     cut: Any  # a quadrature over the parts that labels tell
     rvs: Any  # draws, shape (2, size)
     _log_rectangle: Any
@@ -63,6 +64,12 @@ class Law(Bare):
     def missed_in(self, inside: Region, log_mass: float) -> float:
         """How much of its mass a region may miss next to walls that are never reached."""
         return 0.0
+
+    @cached_property
+    def quadrature(self) -> tuple[Array, Array, Array]:
+        """Points (2, K), logs of weights, and factors of these."""
+        made: tuple[Array, Array, Array] = self.within(self.panels)
+        return made
 
     @property
     def slopes(self) -> Array:
@@ -138,8 +145,12 @@ class Mapped(Law):
         return np.asarray(self.inner.height.ravel() + self.log_stretch(y))
 
     @property
-    def quadrature(self) -> tuple[Array, Array, Array]:
-        y, log, u = self.inner.quadrature
+    def panels(self) -> Panels:
+        made: Panels = self.inner.panels
+        return made
+
+    def within(self, panels: Panels) -> tuple[Array, Array, Array]:
+        y, log, u = self.inner.within(panels)
         return self.x(y), log, u
 
     def cut(self, labels: Labels, rough: bool = False, only: Any = ()) -> Nodes:
@@ -291,9 +302,8 @@ class Density(Law):
         half = self.mesh.size[:, panels.number] / 2
         return self.mesh.low[:, panels.number] + half * (1 + panels.low), half * panels.size
 
-    @cached_property
-    def quadrature(self) -> tuple[Array, Array, Array]:
-        x, weight, phi, u = self.nodes(self.panels)
+    def within(self, panels: Panels) -> tuple[Array, Array, Array]:
+        x, weight, phi, u = self.nodes(panels)
         return x, weight - phi, u
 
     def nodes(self, panels: Panels) -> tuple[Array, Array, Array, Array]:

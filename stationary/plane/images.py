@@ -26,7 +26,7 @@ from stationary.plane.fitted import adds_across
 from stationary.plane.inside import Labels
 from stationary.plane.local import Equilibrium, around, positions
 from stationary.plane.marginal import NODES, Marginal
-from stationary.plane.mesh import end_to_end
+from stationary.plane.mesh import Panels, end_to_end
 from stationary.plane.regions import Nodes
 from stationary.plane.spectral import CUT
 from stationary.plane.state import PlaneState
@@ -94,9 +94,12 @@ class Images(Law):
             made = np.where(np.isfinite(slope), slope, made)
         return made
 
-    @cached_property
-    def quadrature(self) -> tuple[Array, Array, Array]:
-        x, log, u = self.inner.quadrature
+    @property
+    def panels(self) -> Panels:
+        return self.inner.panels
+
+    def within(self, panels: Panels) -> tuple[Array, Array, Array]:
+        x, log, u = self.inner.within(panels)
         count = len(self.turns)
         return np.concatenate([*self._all(x)], axis=1), np.tile(log, count), np.tile(u, count)
 

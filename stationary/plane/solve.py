@@ -138,7 +138,7 @@ def _beside_walls(diffusion: PlaneDiffusion, chart: Chart) -> PlaneState | None:
 
 
 def _ended(state: PlaneState) -> PlaneState:
-    return state if state.error < RESOLVED else replace(state, status=Status.PANEL_LIMIT)
+    return state if state.error < RESOLVED else replace(state, status=Status.UNRESOLVED)
 
 
 def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> PlaneState:
@@ -257,11 +257,11 @@ def _solved(
             _require_held(diffusion, made.density)
             found.append((_error(diffusion, made, equilibria, tested), made))
         except StationaryError as error:
-            failed = error
+            failed = failed or error
     lost, best = min(found, key=lambda f: f[0], default=(math.inf, None))
     if best is not None and lost < WORST:
         return best
-    if failed is not None and not (thin and several):
+    if failed is not None and not (thin and several) and math.isinf(lost):
         raise failed
     raise ConvergenceError(_unresolved(diffusion.name, lost, thin and several)) from failed
 

@@ -14,44 +14,22 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number
 from stationary.plane.basin import PlaneBasin, PlaneBasins
-from stationary.plane.boxes import even
+from stationary.plane.boxes import even, lattice
 from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Bare, Region
 from stationary.plane.flow import PLACES, Borders, Flow
-from stationary.plane.local import Equilibrium, curvature
+from stationary.plane.local import Equilibrium, positions
+from stationary.plane.means import means_of, values_of
 from stationary.plane.mesh import log_sum
+from stationary.plane.metric import Metric, points_of
 from stationary.plane.regions import Nodes
 from stationary.points import drawing
 from stationary.process.plane import Box, PlaneDiffusion, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import at, each
-from stationary.result import Data, Result
+from stationary.result import Result
 
-
-@dataclass(frozen=True, eq=False)
-class Metric(Data):
-    """The metric a^-1, in which the noise is the same in all directions and everywhere."""
-
-    diffusion: PlaneDiffusion
-
-    def at(self, x: Any) -> Array:
-        """a^-1 at points (2, M), shape (2, 2, M)."""
-        a = np.moveaxis(self.diffusion.fields(points_of(x)).a, -1, 0)
-        return np.asarray(np.moveaxis(np.linalg.inv(a), 0, -1))
-
-    def curvature(self, x: Any) -> Any:
-        """The Gauss curvature at points (2, M): 0 where coordinates make the noise the same."""
-        made = curvature(self.diffusion, points_of(x))
-        return made.reshape(np.shape(x)[1:])[()]
-
-
-def points_of(x: Any) -> Array:
-    made = np.asarray(x, dtype=float)
-    if made.ndim == 0 or made.shape[0] != 2:
-        raise LandscapeError(
-            f"points must have shape (2,) or (2, M), x above y, not {made.shape}. Transpose them."
-        )
-    return made.reshape(2, -1)
+NEARBY = 1 / 64  # of the box: about half an element, over which what ways differ by changes sign
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -248,26 +226,36 @@ class PlaneState(Bare, Result):
         borders = self.borders[1]
         if borders is None:
             return PlaneBasins([PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0)])
-        saddles = [(k, e) for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
-        logs = self._log_masses
+        saddles = [k for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
+        logs, rises = self._log_masses, self._rises
+        seen = np.isfinite(rises) | np.isinf(rises[0])  # or at a side
+        off = np.nan_to_num(self.error_of(lambda s: s._rises), nan=np.inf)
+        rises, rises_off = rises[0], np.where(seen, off, 0.0).max(axis=0)
         exact, total = borders.exact, self.density.log_total
         missed = self._cut.missed(total) if exact else borders.misplaced(self.density, len(logs))
         errors = np.asarray(self.error_of(lambda s: s._log_masses)) + missed
         made = []
         for i, e in enumerate(self._attractors):
-            top = self.logpdf(e.position)
-            barriers = tuple(
-                (k, float(top - self.logpdf(s.position)))
-                for (k, s), both in zip(saddles, borders.beyond, strict=True)
-                if i in both
-            )
-            error = float(np.nan_to_num(errors[i], nan=np.inf))
-            made.append(PlaneBasin(e, float(logs[i]), error, barriers, i))
+            its = [j for j, both in enumerate(borders.beyond) if i in both]
+            barriers = tuple((saddles[j], float(rises[i, j])) for j in its)
+            error, own = float(np.nan_to_num(errors[i], nan=np.inf)), rises_off[i, its].tolist()
+            made.append(PlaneBasin(e, float(logs[i]), error, barriers, i, barrier_errors=(*own,)))
         rest = 1 - sum(b.mass for b in made)
         if rest > 1e-6 and -1 in borders.pixels:
             error = sum(b.mass * b.mass_error for b in made) / rest
             made.append(PlaneBasin(None, float(np.log(rest)), error, (), -1, *self._beyond))
         return PlaneBasins(made)
+
+    @property
+    def _rises(self) -> Array:
+        """(9, attractors, saddles): log P at those less log P at these, there and close by: at a
+        point alone ways of solving may agree by chance."""
+        reach = NEARBY * np.diff((self.main or self).box)[..., None]
+        near = reach * lattice(*2 * [np.array([0, 1, -1])])[:, None]
+        at = (positions(self.equilibria, kind) for kind in ("stable", "saddle"))
+        tops, passes = (self.logpdf(x[..., None] + near).T for x in at)
+        with np.errstate(invalid="ignore"):  # outside
+            return np.asarray(tops[:, :, None] - passes[:, None])
 
     @property
     def _beyond(self) -> tuple[tuple[tuple[int, float], ...], bool]:
@@ -318,9 +306,14 @@ class PlaneState(Bare, Result):
         return np.asarray(np.sqrt(np.diag(self.cov())))
 
     def expect(self, function: Callable[[Array], Any]) -> float:
-        """The mean of a NumPy function of points (2, M)."""
-        x, log, u = self.density.quadrature
-        return float((np.exp(log - self.density.log_total) * u * function(x)).sum())
+        """The mean of a NumPy function of points (2, M); of truth values, how likely they are."""
+        with np.errstate(all="ignore"):
+            kind = np.asarray(function(self.density.quadrature[0][:, :1])).dtype.kind
+        if kind == "b":
+            return float(np.exp(self.log_probability(function)))
+        name = self.diffusion.name
+        mean, error = means_of(self.density, lambda x, mass: values_of(function, x, mass, name))
+        return float((mean + error if self.rough else mean)[0])
 
     def marginal(self, axis: int) -> Any:
         """The law of x (0) or y (1) alone."""
@@ -359,8 +352,8 @@ class PlaneState(Bare, Result):
 
     @cached_property
     def circulates(self) -> Circulation:
-        if self.main is not None and self.rough:  # which is of its regions
-            return self.main.circulates
+        if self.main is not None and self.rough:
+            return self.main.circulates.off
         singular = self.tested.noise.singular != "nowhere"
         return circulation(self.diffusion, self.density, singular)
 
@@ -384,8 +377,9 @@ class PlaneState(Bare, Result):
     def curl(self) -> Curl:
         if self.tested.local:
             return replace(self.tested, fraction=0.0)
-        gibbs = self.road == "gibbs"
-        return replace(self.tested, fraction=self.circulates.fraction, gibbs=gibbs)
+        made = replace(self.tested, fraction=self.circulates.fraction, gibbs=self.road == "gibbs")
+        off = self.error_of(lambda s: s.circulates.fraction)
+        return made if off is None else replace(made, fraction_error=float(off))
 
     @property
     def metric(self) -> Metric:

@@ -128,15 +128,21 @@ def _curl(state: PlaneState) -> list[str]:
     if state.curl.local:
         return []
     unit, produced = state.diffusion.time_unit, state.entropy_production
-    lost = ""
-    if produced is not None:
-        known = float(state.error_of(lambda s: s.entropy_production, state.circulates.driving))
+    lost, known = "", _production_error(state)
+    if produced is not None and known is not None:
         lost = f"Entropy production: {measured(produced, known, 6)} per {unit}. "
     swept = measured(state.circulation / 2, state.circulation_error / 2, 6)
     return [
         f"{lost}Area is swept around the mean at {swept} per {unit} (anticlockwise counts as "
         "positive)."
     ]
+
+
+def _production_error(state: PlaneState) -> float | None:
+    if state.entropy_production is None:
+        return None
+    driving = 0.0 if state.curl.local else state.circulates.driving
+    return float(state.error_of(lambda s: s.entropy_production, driving))
 
 
 def _equilibria(state: PlaneState) -> list[str]:
@@ -203,7 +209,7 @@ def _trust(state: PlaneState) -> list[str]:
 
 
 def data(state: PlaneState) -> dict[str, Any]:
-    curl = picked(state.curl, "maximum where fraction words")
+    curl = picked(state.curl, "maximum where fraction fraction_error words")
     curl["local_energy"] = state.curl.local or state.curl.gibbs
     equilibria = [
         picked(e, "position kind jacobian covariance curl")
@@ -215,11 +221,14 @@ def data(state: PlaneState) -> dict[str, Any]:
         "kind": "plane",
         "curl": curl | {"noise": picked(state.curl.noise, "singular where gate")},
         "mean": state.mean(),
+        "mean_error": state.error_of(lambda s: s.mean(), state.std()),
         "covariance": state.cov(),
+        "covariance_error": state.error_of(lambda s: s.cov(), np.outer(state.std(), state.std())),
         "equilibria": equilibria,
         **plane_basins.data(state.basins),
         **picked(state.diffusion, "name equation domain parameters"),
         **picked(state, "status road error notes entropy_production circulation circulation_error"),
+        "entropy_production_error": _production_error(state),
     }
 
 

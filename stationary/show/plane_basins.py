@@ -9,7 +9,13 @@ import numpy as np
 
 from stationary.plane.basin import PlaneBasin, PlaneBasins
 from stationary.show.layout import Line, Report, picked, report, tabulated
-from stationary.wording import digits_left, probability_text, relative_error_text
+from stationary.wording import (
+    digits_left,
+    error_text,
+    known_text,
+    probability_text,
+    relative_error_text,
+)
 
 
 def text(basins: PlaneBasins) -> Report:
@@ -20,11 +26,15 @@ def basin_lines(basins: PlaneBasins) -> list[Line]:
     """What each holds, and what separates it from the others."""
     rows = []
     for b in basins:
-        saddle, lowest = min(b.barriers, key=lambda x: x[1], default=(None, None))
+        every = zip(b.barriers, b.barrier_errors, strict=True)
+        (saddle, rise), off = min(every, key=lambda x: x[0][1], default=((None, 0.0), math.nan))
+        lowest = None if saddle is None else known_text(rise, off, 6)
         known = not math.isnan(b.mass_error)
         error = relative_error_text(b.mass_error, b.log_mass) if known else None
-        rows.append((b.name, mass_text(b), error, lowest, saddle))
-    lines = tabulated(("basin of", "mass", "rel. error", "barrier", "saddle"), rows)
+        unsure = None if saddle is None else error_text(off)
+        rows.append((b.name, mass_text(b), error, lowest, unsure, saddle))
+    header = ("basin of", "mass", "rel. error", "barrier", "error", "saddle")
+    lines = tabulated(header, rows)
     if len(rows) > 1:
         lines.append(
             "Barrier: log P at the minimum less log P at the lowest saddle on the border of its "
@@ -44,7 +54,10 @@ def data(basins: PlaneBasins) -> dict[str, Any]:
 
 def plane_basin(b: PlaneBasin) -> dict[str, Any]:
     held = "mass log_mass log_mass_error=mass_error position=attractor.position walls"
-    barriers = [{"saddle": k, "log_ratio": rise} for k, rise in b.barriers]
+    barriers = [
+        {"saddle": k, "log_ratio": rise, "error": off}
+        for (k, rise), off in zip(b.barriers, b.barrier_errors, strict=True)
+    ]
     return picked(b, held) | {"barriers": barriers}
 
 

@@ -1,0 +1,79 @@
+"""Means of functions over a density in the plane: the rule that integrates the density may not
+resolve a function, and then panels are cut, as far as that is affordable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from stationary.aliases import Array
+from stationary.errors import LandscapeError
+from stationary.numbers.cost import MEMORY
+from stationary.plane.mesh import RULE, gauss, legendre_of
+from stationary.process.plane import point_text
+
+DEEPEST = 30  # times are panels cut: next to a pole all others are resolved long before
+ROUNDED = 1e-14  # of the mean size of a function: what a mean is not followed to
+
+
+def means_of(
+    density: Any, rows: Callable[[Array, Array], Array], least: float = ROUNDED
+) -> tuple[Array, Array]:
+    """Means of functions of points (2, M) and of what these hold, (M,), that return (K, M): to
+    some part of their size, if that is affordable; and how far they are known where P is."""
+    waiting, total, error, size, before = density.panels, 0.0, 0.0, 0.0, np.empty(0)
+    for depth in range(DEEPEST + 1):
+        x, log, u = density.within(waiting) if depth else density.quadrature
+        mass = np.exp(log - density.log_total) * u
+        part, count = mass * rows(x, mass), len(waiting.number)
+        size = size if depth else np.abs(part).sum(axis=1, keepdims=True)
+        # With all images of a panel.
+        off = _unresolved(part).reshape(len(part), -1, count).sum(axis=1)
+        found = part.reshape(len(part), -1, count, RULE**2).sum(axis=(1, 3))
+        order = np.argsort(off, axis=1)
+        small = np.cumsum(np.take_along_axis(off, order, axis=1), axis=1) <= least * size
+        rough = np.zeros(off.shape, dtype=bool)
+        np.put_along_axis(rough, order, ~small, axis=1)
+        cut = np.asarray(rough.any(axis=0))
+        if depth == DEEPEST or 4 * RULE**2 * np.count_nonzero(cut) > MEMORY:
+            cut[:] = False
+        total, error = total + found[:, ~cut].sum(axis=1), error + off[:, ~cut].sum(axis=1)
+        if not cut.any():
+            break
+        waiting, before = waiting.restricted(cut).halved(0).halved(1), found[:, cut]
+    if depth:  # by kinks more moves than last coefficients say
+        moved = np.abs(found.reshape(len(found), 4, -1).sum(axis=1) - before).sum(axis=1)
+        error = np.maximum(error, moved)
+    return np.asarray(total), np.asarray(error)
+
+
+def _unresolved(parts: Array) -> Array:
+    """How far a rule of Gauss may be off in each panel, from its weighted values in all of them,
+    (K, P RULE^2): such a rule squares what the last coefficients are in proportion."""
+    (_, w), last = gauss(RULE), legendre_of(RULE)[-2:]
+    values = parts.reshape(len(parts), -1, RULE, RULE) / np.outer(w, w)
+    size = np.abs(values).max(axis=(2, 3))
+    tail = np.maximum(*(np.abs(last @ v).max(axis=(2, 3)) for v in (values, values.swapaxes(2, 3))))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.where(size > 0, 4 * tail * (tail / size), 0.0))
+
+
+def values_of(function: Callable[[Array], Any], x: Array, mass: Array, name: str) -> Array:
+    """(1, M): what a user's function is at points that hold something."""
+    with np.errstate(all="ignore"):  # where there is no probability, nothing is asked for
+        made = np.asarray(function(x))
+    if made.shape not in ((), x.shape[1:]) or made.dtype.kind not in "biuf":
+        raise LandscapeError(
+            f"{name}: expect takes a function of points of shape (2, M) that returns one number "
+            f"for each, not an array of shape {made.shape} of {made.dtype}. Ask for one at a time."
+        )
+    made = np.where(mass == 0, 0.0, np.broadcast_to(made, x.shape[1:]).astype(float))
+    bad = ~np.isfinite(made)
+    if bad.any():
+        raise LandscapeError(
+            f"{name}: the function whose mean is asked for must be finite, but at "
+            f"{point_text(x[:, np.argmax(bad)])} it is {made[np.argmax(bad)]}. Mend it there."
+        )
+    return made[None]
