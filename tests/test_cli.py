@@ -256,6 +256,10 @@ def test_without_minima_there_is_no_table_of_them_and_the_report_is_printed(run)
     assert code == 0
     assert "There is no end state" in out
     assert err == "stationary: - was not written: there is nothing to list.\n"
+    lattice = ("--losses", "abs(w-1), abs(w+1)", "-T", "0.1", "--walkers", 10, "--steps", 10)
+    code, out, err = run("check", *lattice, "--csv", "-")
+    assert (code, "How far apart" in out) == (0, True)
+    assert err == "stationary: - was not written: there is nothing to list.\n"
 
 
 def test_what_a_file_writes_stays_out_of_the_output(run, tmp_path):

@@ -1061,6 +1061,21 @@ def test_what_is_no_table_to_go_on_from_is_refused(table):
         sweep(wells_of, {"k": [0.1, 0.2]}, resume=table)
 
 
+@pytest.mark.parametrize("sample", [True, False])
+def test_a_table_without_standard_errors_is_none_of_a_sample_to_go_on_from(sample):
+    """Its rows had none then, without a word."""
+    losses = np.linspace(-1, 1, 9)[:, None]
+    made, other = (
+        Landscape(lambda w: (w - losses) ** 2, learning_rate=0.1, sample=given)
+        for given in (sample, not sample)
+    )
+    rates = [0.05, 0.1]
+    before = sweep(made, learning_rate=rates)
+    assert sweep(made, learning_rate=rates, resume=before).data.keys() == before.data.keys()
+    with pytest.raises(LandscapeError, match=r"standard error of the mean is .*not known"):
+        sweep(other, learning_rate=rates, resume=before)
+
+
 @pytest.mark.parametrize("points", [13, 21, 31])
 def test_rates_of_a_table_of_gradients_know_what_interpolation_does_not(points):
     w, c = np.linspace(-2, 2, points), np.linspace(-1, 1, 40)[:, None]

@@ -16,6 +16,7 @@ import numpy as np
 from stationary.errors import LandscapeError, StationaryError
 from stationary.files import STANDARD
 from stationary.sweeps.answers import OF_MINIMA, SCALARS, TEXTS, Answer, Answers, Minimum, Points
+from stationary.sweeps.family import with_standard_errors
 from stationary.sweeps.quantities import QUANTITIES
 from stationary.sweeps.tasks import Grid
 from stationary.wording import SUFFIX
@@ -230,7 +231,8 @@ def _check(known: Mapping[int, Answer], grid: Grid) -> None:
     for n in {numbers[i] for i in (0, len(numbers) // 2, -1)} if numbers else ():
         parameters, step = grid.at(n)
         try:
-            now = grid.recipe.family(parameters, Points.along(step)).alone(step)
+            family = grid.recipe.family(parameters, Points.along(step))
+            now = with_standard_errors(family.alone(step))
         except StationaryError:
             continue
         apart = None if now.status == "failed" else _apart(known[n], now)
@@ -263,9 +265,13 @@ def _apart(then: Answer, now: Answer) -> tuple[str, Any, Any] | None:
             pairs.append((quantity, "not known", f"{value:.8g}", 0.0))
         elif old and quantity in QUANTITIES:  # others may be drawn at random
             pairs.append((quantity, old[at][0], value, old[at][1] + off))
+    old_sure, sure = (
+        e if math.isfinite(e := x.mean_standard_error) else "not known" for x in (then, now)
+    )
+    pairs.append(("the standard error of the mean", old_sure, sure, 0.0))
     spread = float(np.nan_to_num([then.std, now.std]).max())
     for name, a, b, error in pairs:
-        if isinstance(a, float) and math.isfinite(a) and math.isfinite(b):
+        if isinstance(a, float) and isinstance(b, float) and math.isfinite(a) and math.isfinite(b):
             room = CLOSE * max(abs(a), abs(b), spread)
             if abs(a - b) > room + (error if math.isfinite(error) else 0.0):
                 return name, f"{a:.8g}", f"{b:.8g}"
