@@ -53,11 +53,17 @@ def points_inside(domain: tuple[float, float], share: Array) -> Array:
     return np.asarray(upper - away[::-1] if math.isinf(lower) else lower + away)
 
 
+def is_no_number(x: Any) -> bool:
+    """Whether it is nothing, complex, a date or a duration, which NumPy would take for numbers."""
+    kind = getattr(getattr(x, "dtype", None), "kind", "")
+    return x is None or kind in ("m", "M") or bool(np.iscomplexobj(x))
+
+
 @contextmanager
 def numbers_only(x: Any) -> Iterator[None]:
     """Say of what was given that it is no number, if it cannot be taken as one."""
     try:
-        if x is None or np.iscomplexobj(x):
+        if is_no_number(x):
             raise TypeError
         yield
     except (TypeError, ValueError, AttributeError):

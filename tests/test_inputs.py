@@ -892,6 +892,20 @@ def test_a_chain_is_asked_for_where_there_is_one():
     assert analyze(WELLS, chain=False).basins
 
 
+@pytest.mark.parametrize("unit", ["m8[s]", "M8[D]", complex])
+def test_dates_durations_and_complex_numbers_are_no_numbers(unit):
+    """NumPy takes them for numbers in a unit of its own: seconds of pandas were millions."""
+    given = np.array([1, 2]).astype(unit)
+    for asked, words in (
+        (lambda: evolve(WELLS, 0.0, times=given), "times = .* must be finite numbers"),
+        (lambda: end_state(WELLS).cdf(given), "no array of numbers"),
+        (lambda: end_state(WELLS).cdf(given[0]), "is no number"),
+        (lambda: first_passage(WELLS, given, 1), "is no point of the domain"),
+    ):
+        with pytest.raises(LandscapeError, match=words):
+            asked()
+
+
 def test_basins_of_a_process_are_told_how_to_be_had():
     with pytest.raises(LandscapeError, match=r"basins_of\(end_state\(process\)\)"):
         stationary.basins_of(WELLS)

@@ -12,6 +12,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole, number
 from stationary.numbers.cost import LASTING
+from stationary.points import is_no_number
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -61,7 +62,7 @@ def times_until(until: float, every: float | None = None) -> Array:
 def checked_times(given: Any, name: str) -> Array:
     example = "times = np.arange(0, 401, 10)"
     try:
-        times = np.atleast_1d(np.asarray(given, dtype=float))
+        times = np.atleast_1d(np.asarray(math.nan if is_no_number(given) else given, dtype=float))
     except (TypeError, ValueError):
         times = np.array([math.nan])
     if times.ndim != 1 or not len(times) or not np.isfinite(times).all():

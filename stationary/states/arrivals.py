@@ -18,6 +18,7 @@ from stationary.line.partition import Partition, partition
 from stationary.line.reshape import unrolled
 from stationary.numbers.arithmetic import DOUBLE, ROUNDING, Arithmetic
 from stationary.numbers.elementary import converted, exp, number
+from stationary.points import is_no_number
 from stationary.process.initial import Initial
 from stationary.sources.loading import as_process
 from stationary.states.law import Estimate, Law, Value, rounding_of_exp
@@ -66,6 +67,8 @@ class Arrivals:
                 self.parts = finer
 
     def points(self, x: Any) -> Array:
+        if is_no_number(x):
+            raise TypeError
         if self.digits is None:
             return np.asarray(x, dtype=float)
         return np.asarray(self.arithmetic.array(np.asarray(x, dtype=object)))
@@ -73,7 +76,7 @@ class Arrivals:
     def inside(self, x: Any, what: str, *, one: bool = False) -> Array:
         try:
             at = self.points(x)
-            if x is None or (one and at.ndim):
+            if one and at.ndim:
                 raise TypeError
         except (TypeError, ValueError):
             raise LandscapeError(
