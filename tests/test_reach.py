@@ -138,9 +138,9 @@ INF = math.inf
         (1, 2000, (-1e6, INF)),
     ],
 )
-def test_wells_that_flatten_out_are_found_in_domains_of_any_width(unit, shift, domain):
+def test_wells_that_flatten_out_are_found_in_domains_of_any_width(unit, shift, domain, calls):
     """Scans of the domain in even steps passed by the wells and by the gate between them, and
-    panels ran out for half a minute on slopes that fall as e^(-w^2)."""
+    panels ran out for half a minute on slopes that fall as e^(-w^2): 5 million calls and more."""
 
     def losses(w):
         w = (w - shift) / unit
@@ -150,10 +150,27 @@ def test_wells_that_flatten_out_are_found_in_domains_of_any_width(unit, shift, d
 
     ends = sorted(shift + unit * end for end in domain)
     rate = 0.02 * unit**2
-    state = end_state(Landscape(losses=losses, learning_rate=rate, domain=ends))
+    with calls:
+        state = end_state(Landscape(losses=losses, learning_rate=rate, domain=ends))
+    assert calls.count < 2_000_000
     assert state.status is Status.CONVERGED
     assert state.mean() == pytest.approx(shift + unit, rel=1e-15)
     assert state.std() == pytest.approx(abs(unit) * 3.065779941748685e-140, rel=1e-13)
     (gate,) = state.anatomy.points
     assert gate.position == pytest.approx(shift + 0.4 * unit, rel=1e-15)
     assert state.cdf(shift + 1.4 * unit) == (1 if unit > 0 else 0)
+
+
+def test_slopes_of_thousands_of_digits_take_few_panels(calls):
+    """Noise of one narrow well, 72 of its widths from where all datapoints share a bump: 2 f / a
+    grows by e^10000 on the way, and panels hold thirty e-folds of it each."""
+
+    def losses(w):
+        bump, well = np.exp(-(((w + 1.9) / 0.35) ** 2)), np.exp(-(((w - 2.7) / 0.064) ** 2))
+        return 0.5 * bump - 0.3 * well, 0.5 * bump - 0.9 * well
+
+    with calls:
+        state = end_state(Landscape(losses=losses, learning_rate=0.2, domain=(-40, 2.7)))
+    assert calls.count < 1_500_000
+    assert state.status is Status.CONVERGED
+    assert [(a.position, a.weight) for a in state.atoms] == [(2.7, 1)]

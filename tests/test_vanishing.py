@@ -981,3 +981,16 @@ def test_gradients_that_are_all_clipped_far_out_are_a_gate_there():
     given = {"losses": losses, "learning_rate": 0.1, "clip": 0.5, "domain": (-14, 14)}
     zeros = zeros_of_variance(Landscape(**given).diffusion())
     assert [(z.lower, z.upper) for z in (zeros[0], zeros[-1])] == [(-14, -12.5), (12.5, 14)]
+
+
+def test_zeros_apart_from_wells_by_less_than_hundreds_of_digits_tell_are_found():
+    """Next to the middle of each well, in which both losses rest, the other well moves the zero of
+    the variance by 1e-417 and 1e-1159 of itself: 300 digits took these for dips with a floor."""
+
+    def losses(w):
+        a, b = np.exp(-(((w + 0.02) / 0.012) ** 2)), np.exp(-(((w - 0.6) / 0.02) ** 2))
+        return -a - 0.3 * b, -0.4 * a - 0.7 * b
+
+    state = end_state(Landscape(losses=losses, learning_rate=1e-5, domain=(-2, 2)), initial=0.1)
+    assert [(p.position, p.role) for p in state.anatomy.points] == [(-0.02, "trap"), (0.6, "trap")]
+    assert [a.weight for a in state.atoms] == [1, pytest.approx(0, abs=1e-300)]

@@ -24,6 +24,7 @@ from stationary.process.ends import BESIDE
 CLOSEST = 1e-13  # of the domain: zeros that are closer to each other are one
 BLURRED = 2.0**20  # roundings of a position, across which doubles do not follow a dip to 1e-10
 BLURRED_TO = 5  # of the distances at which a dip is looked at: a rounding of its position
+DEPTH = 0.68  # sixteenths a digit: down to 247 decades below what doubles blur, in 300 digits
 SHARP = 1e-9  # of a variance, by which it rises from a double to the next where these do not do
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
 ROUNDED = 2  # spacings of doubles, by which an end may be off that somebody added up
@@ -58,6 +59,7 @@ class Dip:
 
 
 Found = Zero | Dip | None
+Bottom = tuple[Found, bool]
 FarOut = TypeVar("FarOut", Zero, Dip)
 
 
@@ -154,12 +156,21 @@ class Look:
 
     def in_digits(self, low: float, best: float, high: float, room: float) -> Search[Found]:
         """The zero next to `best`, or the dip if it has a floor after all."""
-        look, many = self.variance, many_digits(DIGITS[1], ENOUGH)
+        look, found = self.variance, None
         # Most zeros sit where somebody put them: at a number with few decimals.
         for nice in roundest(low, best):
             if (yield from look.vanishes(nice)):
                 return Zero(nice, nice, True)
         wide = max(high - low, 1e-9 * room, 1e6 * float(np.spacing(abs(best))))
+        for digits in DIGITS[1:]:
+            found, narrower = yield from self._bottom_near(best, wide, many_digits(digits, ENOUGH))
+            if not narrower:  # else it may be the side of a zero that is nearer by than was seen
+                break
+        return found
+
+    def _bottom_near(self, best: float, wide: float, many: Arithmetic) -> Search[Bottom]:
+        """The zero or dip next to `best`, and whether the dip is narrower than these digits see."""
+        look = self.variance
         at = yield from look.pinned(many.array([best])[0], wide)
         if at is None:
             first, at, last, falling = yield from look.zoom(
@@ -175,13 +186,13 @@ class Look:
             return (yield from self.dip(nearest, many))
         if (yield from look.falls_to_zero(at, many)):
             exact = float(at) if at == nearest else at
-            return Zero(exact, exact, True)
+            return Zero(exact, exact, True), False
         return (yield from self.dip(at, many))
 
-    def dip(self, at: Any, many: Arithmetic) -> Search[Dip | None]:
+    def dip(self, at: Any, many: Arithmetic) -> Search[Bottom]:
         """The dip there, if it is too narrow for doubles: panels of these end in it."""
         gap = BLURRED * many.array([float(np.spacing(abs(float(at))))])[0]
-        r = gap * many.array(2.0 ** -np.arange(0.0, 820.0, 4))
+        r = gap * np.cumprod(many.array(np.full(int(DEPTH * many.digits), 1 / 16)))
         a = yield from self.variance.at(np.concatenate([[at], at + r, at - r]), many)
         floor, sides = a[0], a[1:].reshape(2, -1).min(axis=0)
         risen = np.asarray(sides > 2 * floor, dtype=bool)
@@ -189,9 +200,9 @@ class Look:
             width = r[np.flatnonzero(risen)[-1]]
             size = max(abs(float(at)), float(gap))
             decades = math.log10(size) - float(many.log10(np.array([width]))[0])
-            return Dip(float(at), math.ceil(decades), at)
+            return Dip(float(at), math.ceil(decades), at), bool(risen.all())
         next_to_it = np.asarray(sides > (1 + SHARP) * floor, dtype=bool)[BLURRED_TO]
-        return Dip(float(at), ENOUGH, at) if next_to_it else None
+        return (Dip(float(at), ENOUGH, at) if next_to_it else None), False
 
     # -- what hides next to a zero -------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from stationary.process.diffusion import Diffusion
 ACCURACY = 18  # digits to which shapes are resolved where doubles do not do
 MARGIN = 14  # digits beyond position and accuracy
 FEWEST, MOST = 1, 1000  # digits that may be asked for
+FARTHEST = 3000  # digits of a position: a number takes a millisecond, and a peak some thousands
 CLOSE = 1e-150  # a last step of Newton's method, relative, by which they lie beside a peak
 PROBE = 400  # digits in which the width of a minimum is found
 NARROW = 6  # digits that all points of a domain have in common, from which doubles will not do
@@ -112,7 +113,7 @@ def arithmetic_for(
     """
     accuracy = ACCURACY if digits is None else digits + GUARD_DIGITS
     position = max(position, _position_digits(diffusion), _digits_of_width(diffusion))
-    return many_digits(accuracy + MARGIN + position, accuracy)
+    return many_digits(accuracy + MARGIN + min(position, FARTHEST), accuracy)
 
 
 def _digits_of_width(diffusion: Diffusion) -> int:

@@ -14,6 +14,7 @@ from stationary.line.sampled import (
     VanishingVarianceError,
     coefficients_at,
     is_essential,
+    nodes_between,
     sampled,
     usable,
 )
@@ -65,7 +66,7 @@ def grown(
     if not outward and end != 0:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
         least = math.sqrt(diffusion.grain) if arithmetic is DOUBLE else sqrt(arithmetic.grain)
-        octaves = max(2, math.floor(math.log2(chart.distance(here) / (least * abs(end)))))
+        octaves = max(2, math.floor(log(chart.distance(here) / (least * abs(end))) / math.log(2)))
     done, batch = 0, BATCH // 4
     while True:
         log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
@@ -85,7 +86,7 @@ def grown(
             count = 0
         if known < 2:
             return pieces, False
-        if not outward:
+        if not outward or arithmetic is not DOUBLE:
             # (Doubles have few octaves, and exponents may have to be read from them.)
             essential = is_essential(diffusion, x[: 2 if arithmetic is DOUBLE else known], anchor)
             if essential[0]:
@@ -136,9 +137,12 @@ def _is_lost_from(diffusion: Diffusion, chart: Chart, near: float) -> bool:
 
 def _falls_on(diffusion: Diffusion, here: Any, chart: Chart, end: Any) -> bool:
     """Whether the drift points away from the end everywhere beyond `here` that doubles reach."""
-    if any(min(here, end) < b < max(here, end) for b in diffusion.breakpoints):
-        return False
-    f, a = coefficients_at(diffusion, chart.onwards(here, np.arange(1, 4 * OCTAVES) / 4))
+    x = chart.onwards(here, np.arange(1, 4 * OCTAVES) / 4)
+    marks = [b for b in diffusion.breakpoints if min(here, end) < b < max(here, end)]
+    if marks:
+        between = nodes_between(np.sort(np.append(marks, float(here))))
+        x = np.concatenate([x, arithmetic_of(x).array(between)])
+    f, a = coefficients_at(diffusion, x)
     towards_end = f * chart.sign * (1 if chart.outward else -1)
     known = finite(f) & finite(a) & (a > 0)
     return not (towards_end[known] > 0).any()

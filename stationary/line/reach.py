@@ -12,14 +12,22 @@ from stationary.errors import StationaryError
 from stationary.functions.given import Boundary
 from stationary.line.chart import CORE, OCTAVES, Chart, middle_of
 from stationary.line.octaves import FALLEN, MARGIN, depth_to_nothing
-from stationary.line.sampled import DIGITS, NODES, coefficients_at, open_ends, sampled
+from stationary.line.sampled import (
+    DIGITS,
+    NODES,
+    coefficients_at,
+    nodes_between,
+    open_ends,
+    sampled,
+)
 from stationary.numbers.arithmetic import Arithmetic, many_digits
-from stationary.numbers.elementary import finite, log
+from stationary.numbers.elementary import finite, log, to_float
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
 OVERFLOWS = 1e60  # an octave before an exponential does: others have no values there at all
 SMALLER = 4.0  # times, by which a scan leaves less than there was if another one is to see more
+STEEP = 1e3  # e-folds of 2 f / a, some 30 panels, to be resolved on the way to where all gathers
 ROOM = 1.5  # times the way to where panels that are too coarse last see anything
 FREE = (None, Boundary.REFLECTING, Boundary.NATURAL)  # ends that nothing needs to be known of
 
@@ -124,13 +132,15 @@ def core_in_reach(
 
     Where gradients vanish like e^(-x^2), 2 f / a has thousands of e-folds on its way to a wall.
     Each scan sees on its own length; what it leaves is scanned again until it leaves no less.
+    Where all gathers at an end scans never arrive, and go on only while 2 f / a is too steep.
     """
     core, fallen = _with_turns(diffusion, core, arithmetic), [False, False]
     endless = _gathers_at_an_end(diffusion, opened, core, arithmetic)
     while True:
-        nearer, cut = _scanned(diffusion, opened, core, arithmetic, strength)
+        nearer, cut, folds = _scanned(diffusion, opened, core, arithmetic, strength)
         fallen = [fallen[0] or cut[0], fallen[1] or cut[1]]
-        if endless or SMALLER * (nearer[1] - nearer[0]) > core[1] - core[0]:
+        arrived = SMALLER * (nearer[1] - nearer[0]) > core[1] - core[0]
+        if arrived or (endless and not folds > STEEP):
             return (nearer[0], nearer[1]), fallen
         for side, end in enumerate(diffusion.domain):
             if opened[side] and math.isfinite(end):  # approached in proportion to the rest
@@ -181,20 +191,25 @@ def _scanned(
     core: tuple[float, float],
     arithmetic: Arithmetic,
     strength: float,
-) -> tuple[list[float], list[bool]]:
+) -> tuple[list[float], list[bool], float]:
     """The core as far as one scan of it sees anything, and at which walls it then ends short.
 
     Nothing is left where the density has fallen by what is followed at most, by the least that the
-    drift ratio at both ends of each step says, and the drift points inwards from there on.
+    drift ratio at both ends of each step says, and the drift points inwards from there on. Also the
+    e-folds that the drift ratio varies by in what is left.
     """
     ends, fallen = list(core), [False, False]
-    x = np.linspace(*core, diffusion.scan_panels + 1)
+    even = np.linspace(*core, diffusion.scan_panels + 1)
+    room = len(even) ** 2 * np.spacing(np.abs(even).max())  # one step is cut again
+    coarse = np.diff(even).min() <= room
+    step = np.spacing(np.abs(even).max())
+    sides = np.array([b + side for b in diffusion.breakpoints for side in (-step, step)])
+    x = np.union1d(even, sides[(sides > core[0]) & (sides < core[1])])
     inner = x[1:-1]
     f, a = diffusion.coefficients(arithmetic.array(inner), arithmetic)
-    coarse = np.diff(x).min() <= len(x) ** 2 * np.spacing(np.abs(x).max())  # one step is cut again
     if coarse or not (finite(f).all() and finite(a).all() and (a > 0).all()):
-        return ends, fallen
-    fine = np.linspace(*core, diffusion.scan_panels * NODES + 1)
+        return ends, fallen, 0.0
+    fine = nodes_between(x)
     drift = diffusion.coefficients(fine)[0]
     h, log_a = 2 * strength * f / a, log(a)
     enough = depth_to_nothing(arithmetic)
@@ -204,13 +219,14 @@ def _scanned(
             continue
         sign = (-1, 1)[side]
         outward = slice(None, None, sign)
-        marks = [sign * b for b in diffusion.breakpoints]
+        outer = even[outward]
+        turns = []
         for points, values in ((fine, drift), (inner, f)):
             back = np.flatnonzero(~np.asarray(sign * values[outward] <= 0, dtype=bool))
-            marks += [sign * x for x in points[outward][back[-1:]]]
+            turns += [sign * x for x in points[outward][back[-1:]]]
         if opened[side]:
-            marks.append(sign * float(Chart.of(diffusion, side).anchor))
-        seen = np.flatnonzero(sign * inner[outward] > max(marks, default=-math.inf))
+            turns.append(sign * float(Chart.of(diffusion, side).anchor))
+        seen = np.flatnonzero(sign * inner[outward] > max(turns, default=-math.inf))
         pull, level, at = -sign * h[outward][seen], log_a[outward][seen], inner[outward][seen]
         if len(seen) < 2 or not (pull > 0).all():
             continue
@@ -219,5 +235,8 @@ def _scanned(
         low = np.asarray(log_density < -enough, dtype=bool)
         if low[-1] and low.any():
             first = len(low) - int(np.argmin(low[::-1])) if not low.all() else 0
-            ends[side], fallen[side] = float(at[1:][first]), not opened[side]
-    return ends, fallen
+            ends[side] = float(outer[sign * outer >= sign * at[1 + first]][0])
+            fallen[side] = not opened[side]
+    left = h[(inner >= ends[0]) & (inner <= ends[1]) & np.asarray(h != 0, dtype=bool)]
+    folds = float(to_float(np.ptp(log(abs(left))))) if len(left) else 0.0
+    return ends, fallen, folds

@@ -13,13 +13,17 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.rounding import Rounding
+from stationary.line.unfelt import with_means
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
-from stationary.numbers.elementary import arithmetic_of, finite, log, to_float
+from stationary.numbers.chebyshev import nodes_of, rule
+from stationary.numbers.elementary import arithmetic_of, as_array, finite, log, to_float
 from stationary.panels.pieces import Samples, sample
 from stationary.process.diffusion import Diffusion
 
 NODES = 20  # of a panel of doubles
 NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
+MANY = 256  # panels of a hundred digits, from which on it is asked which of them matter
+FEW = 16  # the same, of very many digits
 ESSENTIAL = 300.0  # e-folds of r 2 f / a within an octave, or half of one
 HEADROOM = 2.0**40  # times 2 f x / a: sums over all panels of a sampling stay doubles
 DISTANCE_DIGITS = (
@@ -45,6 +49,11 @@ def nodes_in(arithmetic: Arithmetic) -> int:
     if arithmetic is DOUBLE:
         return NODES
     return 2 * max(NODES, math.ceil(NODES_PER_DIGIT / 2 * arithmetic.accuracy))
+
+
+def nodes_between(x: Array) -> Array:
+    """The nodes of panels of doubles between points, ascending."""
+    return as_array(nodes_of(x[:-1], x[1:], rule(NODES))[0].ravel(order="F"))
 
 
 def coefficients_at(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
@@ -86,19 +95,33 @@ def sampled(
         with np.errstate(over="ignore"):
             return 2 * f / a, log(a)
 
-    # Next to a zero of the variance that is not known yet, 2 f / a leaves the range of doubles.
-    with np.errstate(over="ignore", invalid="ignore"):
-        return sample(
-            logarithms,
-            lower,
-            upper,
-            weights=(True, False),
-            n=nodes_in(arithmetic),
-            arithmetic=arithmetic,
-            max_panels=max_panels,
-            floor=_floor(*diffusion.rounding) if diffusion.is_rounded else None,
-            begun=begun,
-        )
+    def on_panels(lower: Array, upper: Array, most: int, begun: Samples | None) -> Samples:
+        # Next to a zero of the variance that is not known yet, 2 f / a leaves the range of doubles.
+        with np.errstate(over="ignore", invalid="ignore"):
+            return sample(
+                logarithms,
+                lower,
+                upper,
+                weights=(True, False),
+                n=nodes_in(arithmetic),
+                arithmetic=arithmetic,
+                max_panels=most,
+                floor=_floor(*diffusion.rounding) if diffusion.is_rounded else None,
+                begun=begun,
+            )
+
+    if arithmetic is DOUBLE:
+        return on_panels(lower, upper, max_panels, begun)
+    many = max(FEW, MANY * 100 // arithmetic.digits)
+    found = on_panels(lower, upper, min(max_panels, len(lower) + many), begun)
+    while len(found.lower) < max_panels and not found.resolved.all():
+        found = with_means(found)
+        count = len(found.lower)
+        more = max(many, count - int(np.count_nonzero(found.resolved)))
+        found = on_panels(found.lower, found.upper, min(max_panels, count + more), found)
+        if len(found.lower) == count:
+            break
+    return found
 
 
 def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:

@@ -22,6 +22,7 @@ from stationary.line.chart import CORE
 from stationary.line.sampled import DIGITS
 from stationary.line.side_by_side import CANNOT, Ask, Search
 from stationary.numbers.arithmetic import DOUBLE, ROUNDING, TINY, Arithmetic, many_digits
+from stationary.numbers.elementary import arithmetic_of
 from stationary.process.diffusion import Diffusion
 
 ENOUGH = DOUBLE.digits  # of a variance, to tell whether it is zero
@@ -161,18 +162,18 @@ class Variance:
         return low, best, high, short or math.isinf(a2) or falling
 
     def pinned(self, x: Any, width: Any) -> Search[Any]:
-        """The zero near x to `POSITION_DIGITS` digits, or None if it is not found.
+        """The zero near x to `POSITION_DIGITS` digits, or so many of more; None if not found.
 
         With a = (x - z)^m times something smooth, a / a' = (x - z) / m + ... has a simple zero at z
         whatever m is: the secant method finds it where the functions have a derivative. It comes
         from above, or from below if `width` is negative. Parts that cancel, as in 1 - sin(x)^2,
         hide it below a part of the digits: then it is looked for in more, and comes in these.
         """
-        goal = many_digits(DIGITS[1]).array([f"1e-{POSITION_DIGITS}"])[0]
-        goal = goal * max(abs(float(x)), self.whole)
-        for digits in DIGITS[1:]:
+        known = arithmetic_of(x).digits
+        for digits in (d for d in DIGITS[1:] if d >= known):
             many = many_digits(digits, ENOUGH)
-            here, gap, near = many.array([x, width, goal])
+            here, gap, near = many.array([x, width, f"1e-{POSITION_DIGITS * known // DIGITS[1]}"])
+            near = near * max(abs(float(x)), self.whole)
             zero, hidden = yield from self._by_secants(here, gap, near, many)
             if not hidden:
                 return zero
