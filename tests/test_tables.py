@@ -362,6 +362,24 @@ def test_words_and_truths_in_an_archive_are_told_as_such(tmp_path):
             load(tmp_path / "t.npz", learning_rate=0.1)
 
 
+def test_a_series_may_be_an_array_of_numpy_in_a_file(tmp_path):
+    walk = np.random.default_rng(0).normal(size=300).cumsum()
+    np.save(tmp_path / "x.npy", walk)
+    (values,) = stationary.fit(tmp_path / "x.npy", dt=0.1).runs.values
+    assert values.tolist() == walk.tolist()
+    np.save(tmp_path / "o.npy", np.array([1, "a"], dtype=object))
+    (tmp_path / "e.npy").write_bytes(b"")
+    for name, why in (
+        ("o", "no NPY file of plain"),
+        ("e", "no NPY file"),
+        ("gone", "cannot be read"),
+    ):
+        with pytest.raises(LandscapeError, match=why):
+            stationary.fit(tmp_path / f"{name}.npy", dt=0.1)
+    with pytest.raises(LandscapeError, match="is not a table"):
+        table(tmp_path / "x.npy")
+
+
 def test_what_r_leaves_out_is_missing(tmp_path):
     walk = np.random.default_rng(0).normal(size=300).cumsum().tolist()
     rows = ["NA" if i % 7 == 5 else repr(x) for i, x in enumerate(walk)]

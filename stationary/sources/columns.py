@@ -63,8 +63,8 @@ def columns_of(
 
     The table is the path of a CSV (packed by gzip, or not), NPZ or Parquet file, a mapping, a data
     frame (whose index may be what is needed), or a structured array. `only` is the name of the one
-    column of a CSV file without names, if that may be. Columns that are `needed` hold numbers;
-    others may hold words, and are left out then.
+    column of a CSV file without names, or of an NPY file, if that may be. Columns that are
+    `needed` hold numbers; others may hold words, and are left out then.
     """
     if isinstance(source, Inline):
         columns, lines = _csv(source, source.text, only, needed)
@@ -72,6 +72,8 @@ def columns_of(
     if isinstance(source, (str, os.PathLike)):
         path = Path(os.path.expanduser(source))
         suffix = _suffix(path)
+        if only and suffix == ".npy":
+            return _numbers({only: _npy(path)}, path.name, needed), path.name, None
         if suffix not in SUFFIXES:
             raise LandscapeError(
                 f"{path} is not a table: its name ends in none of {', '.join(SUFFIXES)}. Save it "
@@ -162,6 +164,20 @@ def _npz(path: Path) -> dict[str, Array]:
         f"{path}: this is no NPZ file of plain numbers: {why}. Save it with "
         "numpy.savez(path, w=w, gradients=gradients)."
     ) from reason
+
+
+def _npy(path: Path) -> Array:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except OSError as error:
+        raise LandscapeError(
+            f"{path}: the array cannot be read: {error.strerror or error}. Check its name and "
+            "permissions."
+        ) from error
+    except (ValueError, EOFError) as error:
+        raise LandscapeError(
+            f"{path}: this is no NPY file of plain numbers. Save it with numpy.save(path, x)."
+        ) from error
 
 
 def _parquet(path: Path) -> dict[str, Any]:
