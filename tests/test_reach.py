@@ -174,3 +174,19 @@ def test_slopes_of_thousands_of_digits_take_few_panels(calls):
     assert calls.count < 1_500_000
     assert state.status is Status.CONVERGED
     assert [(a.position, a.weight) for a in state.atoms] == [(2.7, 1)]
+
+
+def test_what_is_not_known_of_a_wall_is_no_error_of_arithmetic():
+    """At the wall 2 f / a is e^57000: logarithms of masses are beyond 2^1024."""
+
+    def losses(w):
+        wells = np.exp(-(((w + 2.8) / 0.3) ** 2)) + np.exp(-(((w - 1.9) / 0.2) ** 2))
+        bump = np.exp(-(((w + 1.4) / 1.25) ** 2))
+        return 0.2 * bump - 0.5 * wells, 0.1 * bump - 0.5 * wells
+
+    state = end_state(Landscape(losses=losses, learning_rate=0.3, domain=(-300, 300)), initial=-2)
+    assert state.status is not Status.CONVERGED
+    wall, well = basins_of(state)
+    assert math.isinf(wall.mass_error)
+    assert math.isinf(well.mass_error)
+    assert math.isinf(state.mean_error)

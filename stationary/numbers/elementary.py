@@ -128,7 +128,8 @@ def logcumsumexp(x: Array) -> Array:
             return as_array(np.logaddexp.accumulate(x))
         # Beside a large exponent each of many small parts would lose its rounding.
         return as_array(top + np.logaddexp.accumulate(x - top))
-    return as_array(log(np.cumsum(exp(x))))  # the exponents of many digits have no limit
+    top = x.max() if len(x) and to_float(x).max() > HUGE else 0  # else exponents have no limit
+    return as_array(log(np.cumsum(exp(x - top))) + top)
 
 
 def logaddexp_at(x: Array, where: Array, y: Array) -> None:

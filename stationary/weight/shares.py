@@ -132,14 +132,14 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
         weights = np.append(c.panel_errors[panel[inside]], [error for _, error in extra])
         log_mass[i] = logsumexp(logs)
         own[i] = exp(logs - log_mass[i]) @ weights if log_mass[i] > -math.inf else 0.0
+    if not c.is_known:
+        return np.minimum(log_mass, 0), np.full(len(own), math.inf)
     # Of what is light the mesh has what its own peaks hold, but not what lies beyond its troughs.
     ends = [c.interval[0], *borders, c.interval[1]]
     for i in np.flatnonzero(np.asarray(log_mass < DEEP, dtype=bool)).tolist():
         low, high = ends[i : i + 2]
         log_mass[i] = c.log_probability(low, high)
         own[i] = max(own[i], log_probability_error(c, low, high, log_mass[i]))
-    if not c.is_known:
-        return np.minimum(log_mass, 0), np.full(len(own), math.inf)
     some = np.asarray(own > 0, dtype=bool)
     growth = 0 * own
     growth[some] = possible_growth(log_mass[some], own[some])
