@@ -25,6 +25,7 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import (
     NEXT_TO_AN_END,
+    SPACINGS,
     Rule,
     chebyshev_sum,
     ends_of,
@@ -302,7 +303,7 @@ def sample(
         x, offset = nodes_of(lower, upper, r)
         half = (upper - lower) / 2
         size = np.maximum(np.abs(lower), np.abs(upper))
-        inner = np.maximum(4 * spacing(size), NEXT_TO_AN_END * epsilon * half)
+        inner = np.maximum(SPACINGS * spacing(size), NEXT_TO_AN_END * epsilon * half)
         inner = np.minimum(inner, half / 8)
         near = np.stack([lower + inner, upper - inner])
         shift = ((near - lower) - (upper - near)) / (upper - lower) - np.array([[-1], [1]])

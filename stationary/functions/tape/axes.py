@@ -16,6 +16,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 
+ROWS = 4  # of a matrix: kernels of OpenBLAS take so many, and add up what is left in another order
 ARRANGED = {"sum", "contract", "logsumexp", "part", "stacked", "renamed"}  # what axes are for
 Label = tuple[int, int]  # of an axis: its length, and a number that tells it from others so long
 WEIGHTS_AXIS: Label = (0, 0)
@@ -73,7 +74,7 @@ def arranged(
 ) -> Any:
     """What such a node is of its arguments, which have these units."""
     if node.op == "contract":
-        made = _contracted(node, units, arithmetic, args, out)
+        made = _contracted(node, units, arithmetic, args)
     elif node.op == "stacked":
         made = _stacked(node, units, arithmetic, args)
     else:
@@ -136,7 +137,6 @@ def _contracted(
     units: Sequence[Units],
     arithmetic: Arithmetic,
     args: Sequence[Any],
-    out: Array | None,
 ) -> Any:
     """A product of matrices: rows and columns are what one of both has alone."""
     (a, b), (ua, ub), along = args, units, node.how
@@ -156,18 +156,21 @@ def _contracted(
         for i in range(1, k):
             made = made + a[..., :, i : i + 1] * b[..., i : i + 1, :]
     elif b.ndim == 2:
-        flat = a.reshape(-1, k)
-        whole = out is not None and out.shape == (*before, m) and not rows
-        made = np.matmul(flat, b, out=out.reshape(-1, m) if whole and out is not None else None)
-        if whole:
-            return out
+        made = _product(a.reshape(-1, k), b)
     elif b.ndim == 4 and b.shape[1] == 1 and not both:  # the same for all datapoints
-        flat = a.reshape(*a.shape[: a.ndim - 3], -1, k)
-        made = np.matmul(flat, b[:, 0])
+        made = _product(a.reshape(*a.shape[: a.ndim - 3], -1, k), b[:, 0])
     else:
-        made = np.matmul(a, b)
+        made = _product(a, b)
     made = made.reshape(*before, *(u[0] for u in (*rows, *columns)))
     return _ordered(made, [*both, *rows, *columns], node.units)
+
+
+def _product(a: Array, b: Array) -> Array:
+    """Of matrices, of which a row is the same to the last bit whatever rows are beside it."""
+    n, more = a.shape[-2], -a.shape[-2] % ROWS
+    if more:
+        a = np.concatenate([a, np.zeros((*a.shape[:-2], more, a.shape[-1]))], axis=-2)
+    return np.asarray(np.matmul(a, b)[..., :n, :])
 
 
 def _spread(v: Any, own: Units) -> tuple[bool, int]:

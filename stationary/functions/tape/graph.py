@@ -275,7 +275,7 @@ class Tape:
                 value = np.moveaxis(self.constants[i], node.units.index(own), 0)
                 self.constants[i] = np.ascontiguousarray(value)
             how = (
-                tuple(pair for pair in node.how if own not in pair)
+                tuple(pair for pair in node.how if pair[1] != own)
                 if node.op == "renamed"
                 else node.how
             )
