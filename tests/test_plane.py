@@ -658,6 +658,11 @@ def test_a_stretched_basin_holds_what_it_does_on_the_line_and_what_the_law_says(
     assert np.allclose(found.law_density, density, atol=1e-5)
     assert "stretched along the first direction" in found.summary()
     assert found.to_dict()["dilation"]["log_mass"][1] == found.log_mass[1]
+    ends = [e.position[0] for e in state.equilibria][1:]
+    exponent = quad(lambda x: 2 * (x - x**3 + 0.1) / (0.25 + 0.1 * x**2), *ends, epsabs=1e-13)[0]
+    assert abs(found.exponents[0] - exponent) <= found.exponent_errors[0] < 1e-4
+    for m in found.to_dict()["minima"]:
+        assert 0 < m["log_density_error"] < 1e-9
     # What is wider along y, too, is so for all of it.
     both = stationary.width_bias(state, minimum=1, dilate=[1.4])
     assert both.log_mass[0] == pytest.approx(mass[1], abs=1e-7)
@@ -947,6 +952,14 @@ def product(w):
                 lambda x: (-x[0], -x[1]), lambda x: ((x[0], 1), (1, 1)), ((-2, 2), (-1, 3))
             ),
             r"not be negative in any direction, but at x = \(.*eigenvalue",
+        ),
+        (
+            lambda: Diffusion(
+                lambda x: (0.5 - x[0], 0.4 - x[1]),
+                lambda x: ((x[0] - x[0] ** 2, -x[0] * x[1]), (-x[0] * x[1], x[1] - x[1] ** 2)),
+                ((0, 1), (0, 1)),
+            ),
+            r"Shares whose sum is below 1 fill no box: take x and y / \(1 - x\)",
         ),
         (
             lambda: Diffusion(

@@ -39,9 +39,10 @@ class PlaneWidthBias(Result):
         what they were, the rest being as it was; with errors.
     law_density, law_mass
         The same by the law: along both directions lambda^2 e^((lambda^2 - 1) I), with I the
-        integral of 2 a^-1 f along the drift's way from the saddle to the minimum; for one
-        direction only its part of I grows. The mass is that of a deep basin, Laplace's.
-    exponents
+        integral of grad log P + a^-1 div a (2 a^-1 f, where no current flows) along the drift's way
+        from the saddle to the minimum; for one direction only its part of I grows. The mass is
+        that of a deep basin, Laplace's.
+    exponents, exponent_errors
         I by its parts along the two directions.
     """
 
@@ -56,6 +57,7 @@ class PlaneWidthBias(Result):
     law_density: Array | None = None
     law_mass: Array | None = None
     exponents: tuple[float, float] | None = None
+    exponent_errors: tuple[float, float] | None = None
 
     @property
     def diffusion(self) -> PlaneDiffusion:
@@ -112,7 +114,11 @@ def plane_width_bias(
         return np.asarray(np.array(both) - s.logpdf(saddle.position))
 
     own, errors = heights(state), np.asarray(state.error_of(heights))
-    exponents = _exponents(state, centre, saddle)
+    way = _way(state, centre, saddle)
+    exponents = _exponents(state, way)
+    known = state.error_of(lambda s: _exponents(s, way)) + abs(
+        _exponents(state, way[:, ::2]) - exponents
+    )
     normal = saddle.ways[1][::-1] * (-1, 1)  # to the border of the basin
     a = state.diffusion.fields(saddle.position[:, None]).a[..., 0]
     rows = np.zeros((len(values), 6))
@@ -125,11 +131,12 @@ def plane_width_bias(
         wide = plane_end_state(state.diffusion.rescaled(1 / d**2, 1 / np.outer(d, d) ** 2))
         row[[0, 2]] = heights(wide) - own + jump + (0.0, np.log(d).sum())
         row[[1, 3]] = wide.error_of(heights) + errors
-        row[4] = jump + float((d**2 - 1) @ np.array(exponents))
+        row[4] = jump + float((d**2 - 1) @ exponents)
         row[5] = row[4] + _volume(centre, d) - _volume(centre, np.ones(2))
     names = ("log_density", "density_error", "log_mass", "mass_error", "law_density", "law_mass")
     made: Any = dict(zip(names, rows.T, strict=True))
-    return PlaneWidthBias(state, basin.index, direction, values, **made, exponents=exponents)
+    made |= {"exponents": tuple(exponents.tolist()), "exponent_errors": tuple(known.tolist())}
+    return PlaneWidthBias(state, basin.index, direction, values, **made)
 
 
 def _volume(e: Equilibrium, d: Array) -> float:
@@ -139,9 +146,8 @@ def _volume(e: Equilibrium, d: Array) -> float:
     return float(np.linalg.slogdet(covariance_of(jacobian, a))[1] / 2)
 
 
-def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> tuple[float, float]:
-    """The part of log P at a minimum over that at a saddle that comes from the drift over the
-    noise, by directions: what is left of it when the noise's own slope is taken away."""
+def _way(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> Array:
+    """Points (2, K) of the drift's way from a saddle to a minimum, both ends among them."""
     process, gap = state.diffusion, float(np.linalg.norm(centre.position - saddle.position))
     attractors = np.array([e.position for e in state.equilibria if e.attracts])
 
@@ -159,11 +165,15 @@ def _exponents(state: PlaneState, centre: Equilibrium, saddle: Equilibrium) -> t
             f"{process.name}: the drift does not lead from the saddle to the minimum: the basin is "
             "not one that can be stretched."
         )
-    t = np.linspace(0, run.t[-1], 2000)
-    x = np.concatenate([saddle.position[:, None], run.sol(t), centre.position[:, None]], axis=1)
+    t = np.linspace(0, run.t[-1], 1999)
+    return np.concatenate([saddle.position[:, None], run.sol(t), centre.position[:, None]], axis=1)
+
+
+def _exponents(state: PlaneState, x: Array) -> Array:
+    """The part of log P at a minimum over that at a saddle that comes from the drift over the
+    noise, by directions: what is left of it when the noise's own slope is taken away."""
     slope = state.density.slope_at(x)
-    fields = process.fields(x, 1)
+    fields = state.diffusion.fields(x, 1)
     inverse = np.linalg.pinv(np.moveaxis(fields.a, -1, 0))
     slope = slope + np.einsum("mij,jm->im", inverse, fields.div)
-    parts = (np.diff(x, axis=1) * (slope[:, 1:] + slope[:, :-1]) / 2).sum(axis=1)
-    return float(parts[0]), float(parts[1])
+    return np.asarray((np.diff(x, axis=1) * (slope[:, 1:] + slope[:, :-1]) / 2).sum(axis=1))

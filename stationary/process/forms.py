@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import number, typed
 from stationary.functions.written import Written, probe_points
@@ -120,3 +121,15 @@ def slow_note(names: Sequence[str]) -> str:
 def _variance_from(kind: str, noise: Any) -> Any:
     with np.errstate(all="ignore"):
         return noise if kind == "variance" else noise**2 if kind == "sigma" else 2 * noise
+
+
+def mended(x: Array, bad: Array) -> str:
+    """What to do about a covariance that is negative at some of points (n, M)."""
+    total = x.sum(axis=0)
+    shares = x.min() >= 0 and x.max() <= 1 and not bad.all()
+    if not shares or total[bad].min() <= total[~bad].max():
+        return "Return sigma sigma^T, or shrink the domain."
+    return (
+        "Return sigma sigma^T. Shares whose sum is below 1 fill no box: take x and y / (1 - x) as "
+        "coordinates, on (0, 1) each."
+    )

@@ -22,7 +22,7 @@ from stationary.functions.jets import Differentiated, Jet, jet
 from stationary.functions.parameters import handed_over
 from stationary.functions.written import CONTRACT, agree, probe_points
 from stationary.numbers.arithmetic import SAME
-from stationary.process.forms import Convention, not_its_own
+from stationary.process.forms import Convention, mended, not_its_own
 from stationary.process.minibatches import Stepper
 from stationary.process.narrow import Narrow
 from stationary.result import Data
@@ -234,12 +234,12 @@ class PlaneDiffusion(Data):
                 f"{point_text(x[:, i])} it is {matrix_text(a[i])}. Return sigma sigma^T."
             )
         least = np.linalg.eigvalsh(a)[:, 0]
-        if (least < -1e-9 * size).any():
+        if (bad := least < -1e-9 * size).any():
             i = int(np.argmin(least + 1e-9 * size))
             raise LandscapeError(
                 f"{self.name}: variance({v}) must not be negative in any direction, but at {v} = "
                 f"{point_text(x[:, i])} it is {matrix_text(a[i])}, with the eigenvalue "
-                f"{least[i]:.3g}. Return sigma sigma^T, or shrink the domain."
+                f"{least[i]:.3g}. {mended(x, bad)}"
             )
 
     def rescaled(self, drift: Any, noise: Any) -> PlaneDiffusion:

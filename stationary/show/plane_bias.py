@@ -6,12 +6,22 @@ from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
+from stationary.plane.state import PlaneState
 from stationary.plane.width import PlaneWidthBias
 from stationary.process.plane import point_text
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.plane import figure as draw_state
-from stationary.wording import LN10, error_text, probability_text, times_text
+from stationary.wording import (
+    LN10,
+    error_text,
+    known_text,
+    measured,
+    probability_text,
+    relative_error_text,
+    times_text,
+)
 
 COLUMNS = "log_density density_error law_density log_mass mass_error law_mass"
 ALONG = {
@@ -21,9 +31,10 @@ ALONG = {
 }
 LAW = (
     "The law: along both directions the density at the minimum grows by lambda^2 e^((lambda^2 - 1) "
-    "I), where I is the integral of 2 a^-1 f on the drift's way from the saddle; along one, only "
-    "its part of I grows. The mass by the law is that of a deep basin. Measured: the end state of "
-    "the stretched process, joined to the rest at the lowest saddle, where n.a.n P goes on."
+    "I), where I is the integral of grad log P + a^-1 div a (2 a^-1 f, where no current flows) on "
+    "the drift's way from the saddle; along one, only its part of I grows. The mass by the law is "
+    "that of a deep basin. Measured: the end state of the stretched process, joined to the rest at "
+    "the lowest saddle, where n.a.n P goes on."
 )
 
 
@@ -41,27 +52,35 @@ def text(bias: PlaneWidthBias) -> Report:
 
 def _answer(bias: PlaneWidthBias) -> str:
     basins = sorted(bias.state.basins, key=lambda b: -b.log_mass)
-    if bias.factors is not None and bias.log_mass is not None:
+    if bias.factors is not None and bias.log_mass is not None and bias.mass_error is not None:
         k = int(np.argmax(np.abs(np.log(bias.factors))))
+        ratio = times_text(float(bias.log_mass[k]), float(bias.mass_error[k]))
         return (
             f"Were minimum {bias.minimum} {bias.factors[k]:.4g} times as wide, it would hold "
-            f"{times_text(float(bias.log_mass[k]))} times the mass against the others."
+            f"{ratio} times the mass against the others."
         )
     if len(basins) < 2:
         return "There is one minimum, and nothing to compare it with."
-    ratio = times_text(basins[0].log_mass - basins[1].log_mass)
+    off = basins[0].mass_error + basins[1].mass_error
+    ratio = times_text(basins[0].log_mass - basins[1].log_mass, off)
     places = [b.name for b in basins[:2]]
     return f"{places[0]} holds {ratio} times as much as {places[1]}."
 
 
 def _minima(bias: PlaneWidthBias) -> list[Line]:
-    rows = [
-        (m["index"], point_text(m["position"]), probability_text(m["log_mass"]), m["log_density"],
-         m["log_width"])
-        for m in data(bias)["minima"]
-    ]  # fmt: skip
-    words = "log width: of the Gaussian's volume, half the log determinant of its covariance."
-    return [*tabulated(("", "at", "mass", "log density", "log width"), rows), words]
+    rows = []
+    for m in data(bias)["minima"]:
+        mass = probability_text(m["log_mass"], error=m["log_mass_error"])
+        off, height = m["log_density_error"], m["log_density"]
+        errors = relative_error_text(m["log_mass_error"], m["log_mass"]), error_text(off)
+        told = (mass, errors[0], known_text(height, off, 6), errors[1])
+        rows.append((m["index"], point_text(m["position"]), *told, m["log_width"]))
+    words = (
+        "log width: of the Gaussian's volume, half the log determinant of its covariance, to "
+        "rounding."
+    )
+    header = ("", "at", "mass", "rel. error", "log density", "error", "log width")
+    return [*tabulated(header, rows), words]
 
 
 def _stretched(bias: PlaneWidthBias) -> list[Line]:
@@ -71,30 +90,38 @@ def _stretched(bias: PlaneWidthBias) -> list[Line]:
         (f"{factor:.4g}", density, error_text(off), law, mass, error_text(unsure), deep)
         for factor, density, off, law, mass, unsure, deep in zip(*columns, strict=True)
     ]
-    first, second = bias.exponents
+    assert bias.exponent_errors is not None
+    pairs = zip(bias.exponents, bias.exponent_errors, strict=True)
+    first, second = (measured(value, off, 6) for value, off in pairs)
+    whole = measured(sum(bias.exponents), sum(bias.exponent_errors), 6)
     return [
         *tabulated(("factor", "log density", "error", "law", "log mass", "error", "law"), rows),
-        f"I is {first + second:.6g}: {first:.6g} along the first direction, {second:.6g} along the "
-        "second.",
+        f"I is {whole}: {first} along the first direction, {second} along the second.",
         LAW,
     ]
 
 
 def data(bias: PlaneWidthBias) -> dict[str, Any]:
     """Plain numbers, strings and lists."""
-    asked = f"minimum direction exponents factors {COLUMNS}"
+    asked = f"minimum direction exponents exponent_errors factors {COLUMNS}"
+    minima: list[Any] = [b for b in bias.state.basins if b.attractor is not None]
+
+    def heights(state: PlaneState) -> Array:
+        return np.array([state.logpdf(b.attractor.position) for b in minima])
+
+    offs = np.nan_to_num(bias.state.error_of(heights), nan=np.inf)
     return {
         "schema": 1,
         "kind": "plane bias",
         "name": bias.diffusion.name,
         "minima": [
-            picked(b, "index mass log_mass position=attractor.position")
+            picked(b, "index mass log_mass log_mass_error=mass_error position=attractor.position")
             | {
-                "log_density": float(bias.state.logpdf(b.attractor.position)),
+                "log_density": float(height),
+                "log_density_error": float(off),
                 "log_width": b.attractor.log_determinant / 2,
             }
-            for b in bias.state.basins
-            if b.attractor is not None
+            for b, height, off in zip(minima, heights(bias.state), offs, strict=True)
         ],
         "dilation": None if bias.factors is None else picked(bias, asked),
         "notes": list(bias.state.notes),
