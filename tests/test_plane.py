@@ -46,7 +46,7 @@ from stationary.plane.rough import found_on_grid
 from stationary.plane.solve import _require_held, _unresolved
 from stationary.plane.spectral import CUT
 from stationary.plane.steps import kept_in
-from stationary.plane.tails import FARTHEST, around, power_of
+from stationary.plane.tails import FARTHEST, around, power_of, with_heavy_tails
 from stationary.plane.walls import chart_of
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -2278,6 +2278,14 @@ def test_a_density_that_is_not_resolved_is_no_inf_of_its_peak():
     assert "as large as its peak" in _unresolved("p", math.inf, False)
     assert "0.3 of its peak" in _unresolved("p", 0.31, False)
     assert "p: the noise has nearly rank 1" in _unresolved("p", math.inf, True)
+
+
+def test_a_law_far_from_all_that_was_known_is_refused_and_not_divided_by_nothing(monkeypatch):
+    process = Diffusion(lambda x: (-x[0] + x[1] ** 3, -x[1] - x[0]), 0.5, weights=2)
+    far = SimpleNamespace(box=((5.0, 9.0), (3.0, 8.0)))
+    monkeypatch.setattr("stationary.plane.tails.found_on_grid", lambda *_: far)
+    with pytest.raises(LandscapeError, match="why"):
+        with_heavy_tails(process, everywhere(process), LandscapeError("why"))
 
 
 def test_halves_of_a_heavy_tailed_law_off_the_diagonal_hold_one_half_each():

@@ -197,6 +197,8 @@ def with_heavy_tails(
         inner = chart.process(diffusion)
         rough = found_on_grid(inner, (), CUT, FARTHEST, any(e.attracts for e in equilibria))
         near = np.clip(np.array(rough.box), -NEAR, NEAR)
+        if (near[:, 0] == near[:, 1]).any():
+            raise error  # what is held is far from all that was known
         tested = curl_test(diffusion, box_of(*chart.x(near).T))
         solved = spectral(inner, rough)
         found = (solved.density, *(d for _, d in solved.others))
