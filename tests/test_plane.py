@@ -1153,9 +1153,9 @@ def test_entropy_production_is_that_of_noise_which_varies_more_than_the_density(
     law = stats.norm.pdf(x)
     true = 2 * float((law * (x**2 + 1) / s(x)).sum() / law.sum())
     off = state.error_of(lambda s: s.entropy_production)
-    assert abs(state.entropy_production - true) <= off < 1e-8
+    assert abs(state.entropy_production - true) <= off < 1e-7
     whole = true + float((law * s(x) * (x**2 + 1)).sum() / law.sum() / 2)
-    assert abs(state.curl.fraction - true / whole) <= state.curl.fraction_error < 1e-8
+    assert abs(state.curl.fraction - true / whole) <= state.curl.fraction_error < 1e-7
 
 
 def test_barriers_are_known_to_their_errors():
@@ -2286,6 +2286,25 @@ def test_a_law_far_from_all_that_was_known_is_refused_and_not_divided_by_nothing
     monkeypatch.setattr("stationary.plane.tails.found_on_grid", lambda *_: far)
     with pytest.raises(LandscapeError, match="why"):
         with_heavy_tails(process, everywhere(process), LandscapeError("why"))
+
+
+def test_momentum_overshoots_where_its_own_steps_do_and_is_told_as_the_limit_of_small_steps():
+    """v <- 0.9 v - T h w, w <- w + v settles up to T h = 3.8, far beyond T h = 1 - 0.9."""
+
+    def losses(w):
+        return [(w[0] - c) ** 2 / 2 + (w[1] - c * c) ** 2 / 2 for c in (-1, 0.2, 1, 1.5)]
+
+    for rate, leaves in ((0.3, False), (3.7, False), (3.9, True)):
+        process = Landscape(losses=losses, weights=2, learning_rate=rate, momentum=0.9)
+        said = " ".join(end_state(process).summary().split())
+        assert said.startswith("unnamed In the long run SGD is around")
+        assert "That is the limit of small steps" in said
+        assert ("overshoots" in said) == leaves
+        assert "Momentum 0.9 stands for a learning rate of T / (1 - beta)" in said
+    line = Landscape(
+        losses=lambda w: [(w - c) ** 2 / 2 for c in (-1, 1)], learning_rate=0.3, momentum=0.9
+    )
+    assert "overshoots" not in end_state(stationary.phase_space(line)).summary()
 
 
 def test_halves_of_a_heavy_tailed_law_off_the_diagonal_hold_one_half_each():

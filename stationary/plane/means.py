@@ -19,10 +19,11 @@ ROUNDED = 1e-14  # of the mean size of a function: what a mean is not followed t
 
 
 def means_of(
-    density: Any, rows: Callable[[Array, Array], Array], least: float = ROUNDED
+    density: Any, rows: Callable[[Array, Array], Array], least: float = ROUNDED, most: int = MEMORY
 ) -> tuple[Array, Array]:
     """Means of functions of points (2, M) and of what these hold, (M,), that return (K, M): to
-    some part of their size, if that is affordable; and how far they are known where P is."""
+    some part of their size, if no cut takes more points than `most`; and how far they are known
+    where P is."""
     waiting, total, error, size, before = density.panels, 0.0, 0.0, 0.0, np.empty(0)
     for depth in range(DEEPEST + 1):
         x, log, u = density.within(waiting) if depth else density.quadrature
@@ -37,7 +38,7 @@ def means_of(
         rough = np.zeros(off.shape, dtype=bool)
         np.put_along_axis(rough, order, ~small, axis=1)
         cut = np.asarray(rough.any(axis=0))
-        if depth == DEEPEST or 4 * RULE**2 * np.count_nonzero(cut) > MEMORY:
+        if depth == DEEPEST or 4 * RULE**2 * np.count_nonzero(cut) > most:
             cut[:] = False
         total, error = total + found[:, ~cut].sum(axis=1), error + off[:, ~cut].sum(axis=1)
         if not cut.any():

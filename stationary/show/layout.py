@@ -25,6 +25,11 @@ FIRST = (
     "minimum",
     "basin of",
 )  # of a table that ten lines hold: what was asked for
+MOMENTUM = (
+    "Momentum {beta:g} stands for a learning rate of T / (1 - beta), which it is for small steps "
+    "only: on a parabola of curvature h the variance is 1 / (1 - T h / (2 (1 + beta))) times as "
+    "large, and barriers are crossed at another rate unless T h is far below (1 - beta)^2."
+)
 LEVELS = (0.025, 0.5, 0.975)  # of quantiles that are told
 
 

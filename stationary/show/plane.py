@@ -11,12 +11,13 @@ from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.plane.basin import PlaneBasin
 from stationary.plane.boxes import lattice
+from stationary.plane.local import Equilibrium
 from stationary.plane.state import PlaneState
 from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.show import plane_basins
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, shades
-from stationary.show.layout import LEVELS, Report, picked, report, tabulated
+from stationary.show.layout import LEVELS, MOMENTUM, Report, picked, report, tabulated
 from stationary.show.plane_basins import basin_lines, mass_text
 from stationary.weight.component import VISIBLE
 from stationary.wording import (
@@ -66,7 +67,7 @@ def text(state: PlaneState) -> Report:
 
 
 def _headline(state: PlaneState) -> str:
-    who = "the process" if state.diffusion.stepper is None else "SGD"
+    who = "SGD" if _is_sgd(state) else "the process"
     v = state.diffusion.variable
     basins = sorted(state.basins, key=lambda b: -b.log_mass)
     shown = basins[:MOST_NAMED]
@@ -85,21 +86,34 @@ def _headline(state: PlaneState) -> str:
     return f"In the long run {who} is {said}.{turns}{_overshooting(state)}"
 
 
+def _is_sgd(state: PlaneState) -> bool:
+    return state.diffusion.stepper is not None or isinstance(state.process, PlaneLandscape)
+
+
 def _overshooting(state: PlaneState) -> str:
     """A word where the step that SGD takes on average leads away from a minimum."""
-    if state.diffusion.stepper is None:
+    if not _is_sgd(state):
         return ""
-    found = " and ".join(
-        f"{state.diffusion.variable} = {point_text(e.position)}"
-        for e in state.equilibria
-        if e.kind == "stable" and float(np.abs(1 + e.eigenvalues).max()) >= 1
-    )
-    if not found:
-        return ""
-    return (
-        f" That is the limit of small steps: with this one SGD overshoots {found} and does not "
-        "settle there; see `stationary check`."
-    )
+    v, known = state.diffusion.variable, state.diffusion.stepper is not None
+    stable = (e for e in state.equilibria if e.kind == "stable")
+    found = " and ".join(f"{v} = {point_text(e.position)}" for e in stable if _leaves(state, e))
+    if found:
+        see = "; see `stationary check`" if known else ""
+        return (
+            f" That is the limit of small steps: with this one SGD overshoots {found} and does not "
+            f"settle there{see}."
+        )
+    return "" if known else " That is the limit of small steps."
+
+
+def _leaves(state: PlaneState, e: Equilibrium) -> bool:
+    """Whether v <- beta v - T h x, x <- x + v does not go to 0: for small steps the drift is
+    -T h x / (1 - beta), or has the determinant T h and the trace beta - 1 with a velocity."""
+    beta = getattr(state.process, "momentum", 0.0)
+    pairs = [(beta, -v * (1 - beta)) for v in e.eigenvalues.astype(complex)]
+    if state.diffusion.variable == "(w, v)":
+        pairs = [(1 + e.eigenvalues.sum().real, e.eigenvalues.prod().real)]
+    return any(float(np.abs(np.roots([1, th - 1 - b, b])).max()) >= 1 for b, th in pairs)
 
 
 def _place(basin: PlaneBasin, v: str) -> str:
@@ -200,11 +214,14 @@ def _trust(state: PlaneState) -> list[str]:
         )
     if state.peak > 300:
         lines.append(f"The density is largest at {power_text(state.peak)}.")
-    if state.diffusion.stepper is not None:
+    if _is_sgd(state):
+        far = "says `stationary check`" if state.diffusion.stepper else "is not known here"
         lines.append(
             "This is the diffusion that SGD is for small steps; how far the steps that it takes "
-            "are from that says `stationary check`."
+            f"are from that {far}."
         )
+    if beta := getattr(state.process, "momentum", 0.0):
+        lines.append(MOMENTUM.format(beta=beta))
     return [*lines, *state.notes]
 
 

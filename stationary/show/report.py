@@ -17,7 +17,16 @@ from stationary.process.landscape import Landscape
 from stationary.show.answer import distance_text, interval_text, places
 from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
-from stationary.show.layout import LEVELS, WIDTH, Line, Report, first_of, report, tabulated
+from stationary.show.layout import (
+    LEVELS,
+    MOMENTUM,
+    WIDTH,
+    Line,
+    Report,
+    first_of,
+    report,
+    tabulated,
+)
 from stationary.show.listing import UNKNOWN, classes_of, hitting, in_full, law_errors, moments
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.distribution import EndState
@@ -164,12 +173,7 @@ def _optimiser(landscape: Landscape) -> list[Line]:
             "square over the datapoints."
         )
     if landscape.momentum:
-        said.append(
-            f"Momentum {landscape.momentum:g} stands for a learning rate of T / (1 - beta), which "
-            "it is for small steps only: on a parabola of curvature h the variance is 1 / (1 - T h "
-            "/ (2 (1 + beta))) times as large, and barriers are crossed at another rate unless T h "
-            "is far below (1 - beta)^2."
-        )
+        said.append(MOMENTUM.format(beta=landscape.momentum))
     return said
 
 
