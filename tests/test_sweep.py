@@ -1061,6 +1061,22 @@ def test_what_is_no_table_to_go_on_from_is_refused(table):
         sweep(wells_of, {"k": [0.1, 0.2]}, resume=table)
 
 
+def test_activations_of_a_sample_have_the_standard_error_of_their_barrier():
+    c = np.random.default_rng(0).normal(0, 0.3, 40)[:, None]
+    made = Landscape(lambda w: w**4 / 4 - w**2 / 2 + c * w, learning_rate=0.1, sample=True,
+                     domain=(-2, 2))  # fmt: skip
+    rates = np.geomspace(0.02, 0.1, 4)
+    found = sweep(made, learning_rate=rates, quantities="log_exit_time")
+    known = analyze(made, chain=False).standard_errors
+    for a, barrier in zip(
+        found.activations, (known.barriers_right[0], known.barriers_left[1]), strict=True
+    ):
+        assert a.standard_error == pytest.approx(0.1 * barrier, rel=1e-9)
+    rows = str(found).split("noise falls")[1].splitlines()
+    row = next(x.split() for x in rows if x.startswith("        0"))
+    assert len(row[1].replace(".", "").strip("0")) <= 3  # digits stop at it
+
+
 @pytest.mark.parametrize("sample", [True, False])
 def test_a_table_without_standard_errors_is_none_of_a_sample_to_go_on_from(sample):
     """Its rows had none then, without a word."""

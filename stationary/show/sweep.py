@@ -23,7 +23,6 @@ from stationary.wording import (
     error_text,
     estimate_text,
     joined,
-    known_text,
     probability_text,
     sampled_share_text,
 )
@@ -261,17 +260,19 @@ def _activations(sweep: Sweep) -> list[Line]:
     found, more = first_of(sweep.activations, "{n} more are in the JSON (--json).")
     if not found:
         return []
-    names = list(found[0].fixed)
+    names, sampled = list(found[0].fixed), from_sample(sweep.process)
     rows = [
         (
             *(value_text(a.fixed[n]) for n in names),
             str(a.label),
-            known_text(a.slope, a.error),
+            estimate_text(a.slope, a.error, np.nan_to_num(a.standard_error)),
             error_text(a.error),
+            *[_largest(np.array([a.standard_error]))] * sampled,
         )
         for a in found
     ]
-    lines = tabulated((*names, "minimum", "activation", "error"), rows)
+    header = (*names, "minimum", "activation", "error", *["std. error"] * sampled)
+    lines = tabulated(header, rows)
     lines += more
     rate = rate_of(sweep.swept).replace("_", " ")
     steps = f" / {rate}" if rate == "learning rate" else ""
@@ -365,7 +366,8 @@ def _of_sample(sweep: Sweep) -> str:
         if np.isfinite(columns[n]).any()
     ]
     told = "where they are not known, as of several classes or around rings, they are empty"
-    told += "; activations have none" * bool(sweep.activations)
+    lacking = any(math.isnan(a.standard_error) for a in sweep.activations)
+    told += "; some activations have none" * lacking
     said = f"that of ln mass is at most {joined(known)}; " if known else ""
     return (
         "Drift and variance were estimated from a sample: what that leaves unsure is in none of "

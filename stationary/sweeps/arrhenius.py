@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.result import Listed
+from stationary.wording import SUFFIX
 
 RATES = ("learning_rate", "temperature")  # what noise falls with
 ROUNDING = 2.0**-50  # of a product of two doubles, and of a rate as it came from text
@@ -39,6 +41,7 @@ class Activation(Listed):
     error: float  # absolute
     fixed: Mapping[str, Any]  # the values of what else was swept
     rows: tuple[int, ...]  # of the sweep, noise falling
+    standard_error: float = math.nan  # of a sample, where barriers tell the slope
 
 
 def activations(
@@ -67,17 +70,19 @@ def activations(
             known = np.array([row for row in group if np.isfinite(times[row])], dtype=int)
             known = known[np.argsort(-swept[rate][known], kind="stable")]
             if len(known) >= FEWEST:
-                error = np.nan_to_num(columns[f"log_exit_time_{label}_error"][known])
+                by = np.nan_to_num(columns[f"log_exit_time_{label}_error"][known])
                 rates, y = swept[rate][known], times[known]
                 # Steps of SGD are as long as the learning rate.
                 y = y + np.log(rates) if rate == RATES[0] else y
-                slope, by = _by_barriers(rates, known, label, columns) or _led_to(rates, y, error)
+                told = _by_barriers(rates, known, label, columns) or _led_to(rates, y, by)
                 fixed = dict(zip(others, key, strict=True))
+                slope, error, sure = told
                 found.append(
                     Activation(
-                        label=label, slope=slope, error=by, fixed=fixed, rows=tuple(known.tolist())
+                        label=label, slope=slope, error=error, fixed=fixed,
+                        rows=tuple(known.tolist()), standard_error=sure,
                     )
-                )
+                )  # fmt: skip
     return tuple(found)
 
 
@@ -88,8 +93,8 @@ def rate_of(swept: Iterable[str]) -> str:
 
 def _by_barriers(
     rates: Array, rows: Array, label: int, columns: Mapping[str, Array]
-) -> tuple[float, float] | None:
-    """The barrier times the rate, at the lowest one, with its error; None where it is not that."""
+) -> tuple[float, float, float] | None:
+    """The barrier times the rate, at the lowest one, with its errors; None where it is not that."""
     barriers = columns.get(f"barrier_{label}")
     if barriers is None:
         return None
@@ -97,10 +102,11 @@ def _by_barriers(
     before, last = barriers[rows[-2:]] * rates[-2:]
     if not abs(last - before) <= errors.sum() + ROUNDING * abs(last):
         return None
-    return float(last), float(errors[1] + ROUNDING * last)
+    sure = columns.get(f"barrier_{label}{SUFFIX}", np.full(len(barriers), math.nan))[rows[-1]]
+    return float(last), float(errors[1] + ROUNDING * last), float(sure * rates[-1])
 
 
-def _led_to(rates: Array, log_times: Array, errors: Array) -> tuple[float, float]:
+def _led_to(rates: Array, log_times: Array, errors: Array) -> tuple[float, float, float]:
     """Where the last two secants lead as the learning rate falls to 0, and how far that may be off.
 
     What that changes by from one learning rate to the next falls at least as the learning rate.
@@ -113,4 +119,4 @@ def _led_to(rates: Array, log_times: Array, errors: Array) -> tuple[float, float
     led = secants[1:] + gain * np.diff(secants)
     rest = rates[-1] / (rates[-2] - rates[-1])
     off = 2 * max(abs(led[-1] - secants[-1]), 1.5 * rest * abs(led[-1] - led[-2]))
-    return float(led[-1]), float(off + rough[-1] + gain[-1] * (rough[-1] + rough[-2]))
+    return float(led[-1]), float(off + rough[-1] + gain[-1] * (rough[-1] + rough[-2])), math.nan

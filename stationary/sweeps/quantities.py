@@ -97,12 +97,17 @@ def _of_basins(name: str, error: str, analysis: Any) -> list[Any]:
 
 def _barriers(analysis: Any) -> list[Any]:
     """The lower of the two around each minimum; None of several in one basin, which have more."""
+    known = known_errors(analysis)
 
-    def of(b: Any) -> Any:
-        sides = [x for x in (b.barrier_left, b.barrier_right) if x is not None]
-        return None if b.parts or not sides else (min(sides), b.barrier_error)
+    def of(k: int, b: Any) -> Any:
+        sides = [(x, n) for n in ("left", "right") if (x := getattr(b, f"barrier_{n}")) is not None]
+        if b.parts or not sides:
+            return None
+        lower, side = min(sides)
+        sure = math.nan if known is None else getattr(known, f"barriers_{side}")[k]
+        return lower, b.barrier_error, sure
 
-    return [of(b) for b in analysis.basins]
+    return [of(k, b) for k, b in enumerate(analysis.basins)]
 
 
 def _median(analysis: Any) -> tuple[float, float]:
