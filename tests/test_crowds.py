@@ -562,7 +562,9 @@ def test_as_many_datapoints_as_units_are_told_apart(act, features):
     sgd, w, h = Landscape(losses, domain=(-1, 1), **SGD), np.linspace(-0.9, 0.9, 7), 1e-3
     weights = np.array([1, -8, 0, 8, -1]) / 12 / h
     slopes = sum(k * losses(w + j * h) for k, j in zip(weights, range(-2, 3), strict=True))
-    assert np.allclose(sgd.moments(w), [slopes.mean(axis=0), slopes.var(axis=0)], rtol=1e-6, atol=1e-8)
+    assert np.allclose(
+        sgd.moments(w), [slopes.mean(axis=0), slopes.var(axis=0)], rtol=1e-6, atol=1e-8
+    )
     assert sgd.tapes(0).single
 
 
