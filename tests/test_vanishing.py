@@ -994,3 +994,18 @@ def test_zeros_apart_from_wells_by_less_than_hundreds_of_digits_tell_are_found()
     state = end_state(Landscape(losses=losses, learning_rate=1e-5, domain=(-2, 2)), initial=0.1)
     assert [(p.position, p.role) for p in state.anatomy.points] == [(-0.02, "trap"), (0.6, "trap")]
     assert [a.weight for a in state.atoms] == [1, pytest.approx(0, abs=1e-300)]
+
+
+def test_a_floor_too_deep_for_many_digits_is_told_as_a_zero_that_may_be_none():
+    """Four losses meet in the middle of one well, but for what the other one adds there (1e-21000
+    of the gradients, as a floor): its sides were approached in panels of 1200 digits, for minutes.
+    """
+
+    def losses(w):
+        a, b = np.exp(-(((w - 0.3) / 0.4) ** 2)), np.exp(-(((w - 2.8) / 0.0114) ** 2))
+        return -a - 0.3 * b, -0.9 * a - 0.4 * b, -1.3 * a - 0.1 * b, -0.4 * a - 0.2 * b
+
+    state = end_state(Landscape(losses=losses, learning_rate=0.04, domain=(-40, 25)))
+    (point,) = state.anatomy.points
+    assert (point.position, point.role, point.decided) == (0.3, "trap", False)
+    assert "or too small" in point.describe("w")

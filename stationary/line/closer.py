@@ -155,7 +155,7 @@ class Look:
         return Zero(seen, seen, False)
 
     def in_digits(self, low: float, best: float, high: float, room: float) -> Search[Found]:
-        """The zero next to `best`, or the dip if it has a floor after all."""
+        """The zero next to `best`, or the dip if it has a floor that 1200 digits tell from one."""
         look, found = self.variance, None
         # Most zeros sit where somebody put them: at a number with few decimals.
         for nice in roundest(low, best):
@@ -165,8 +165,8 @@ class Look:
         for digits in DIGITS[1:]:
             found, narrower = yield from self._bottom_near(best, wide, many_digits(digits, ENOUGH))
             if not narrower:  # else it may be the side of a zero that is nearer by than was seen
-                break
-        return found
+                return found
+        return Zero(found.place, found.place, False) if isinstance(found, Dip) else found
 
     def _bottom_near(self, best: float, wide: float, many: Arithmetic) -> Search[Bottom]:
         """The zero or dip next to `best`, and whether the dip is narrower than these digits see."""
