@@ -25,7 +25,7 @@ from stationary import (
     table,
     width_bias,
 )
-from stationary.wording import plain_text, sampled_text
+from stationary.wording import plain_text, relative_error_text, sampled_text
 
 RNG = np.random.default_rng(2)
 N = 300
@@ -802,6 +802,19 @@ def test_ten_lines_of_an_evolution_hold_its_last_time():
     process = Diffusion(lambda x: -x, 1.0, initial=1.0)
     brief = evolve(process, times=np.arange(0, 101, 5)).summary(brief=True)
     assert [line.split()[0] for line in brief.splitlines()[-3:]] == ["0", "50", "100"]
+
+
+@pytest.mark.parametrize(
+    ("mass", "error", "told"),
+    [
+        (0.8, 0.13, "1e-01"),
+        (0.2, 0.48, "3e-01 of log"),
+        (1.0, 3e6, "not known"),
+        (1.0, 0.2, "2e-01"),
+    ],
+)
+def test_the_error_of_a_mass_is_its_own_unless_its_logarithm_says_more(mass, error, told):
+    assert relative_error_text(error, math.log(mass)) == told
 
 
 def test_a_share_of_all_is_a_hundred_percent():
