@@ -12,7 +12,6 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import FLOAT, arithmetic_of, as_array
 
-SPACINGS = 64  # of doubles, at least as far: where a corner is, rounding decides within some 20
 NEXT_TO_AN_END = 450.0  # roundings; 1e-13 of a panel of doubles
 FEW_POINTS = 90  # below this, cos(k arccos t) costs fewer NumPy calls than Clenshaw's loop
 

@@ -25,7 +25,6 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import (
     NEXT_TO_AN_END,
-    SPACINGS,
     Rule,
     chebyshev_sum,
     ends_of,
@@ -263,6 +262,7 @@ def sample(
     max_panels: int = MOST_PANELS,
     floor: Floor | None = None,
     scatter: float = 0.0,
+    apart: int = 4,
     begun: Samples | None = None,
 ) -> Samples:
     """Sample `function` on panels [lower, upper], halving them until it is resolved.
@@ -286,6 +286,8 @@ def sample(
         values and the slopes there. What is finer is not looked for, and no tail is below it.
     scatter
         Noise up to this is taken for noise at once.
+    apart
+        How many doubles from their ends panels are looked at, at least.
     begun
         What was sampled on just these panels.
     """
@@ -303,7 +305,7 @@ def sample(
         x, offset = nodes_of(lower, upper, r)
         half = (upper - lower) / 2
         size = np.maximum(np.abs(lower), np.abs(upper))
-        inner = np.maximum(SPACINGS * spacing(size), NEXT_TO_AN_END * epsilon * half)
+        inner = np.maximum(apart * spacing(size), NEXT_TO_AN_END * epsilon * half)
         inner = np.minimum(inner, half / 8)
         near = np.stack([lower + inner, upper - inner])
         shift = ((near - lower) - (upper - near)) / (upper - lower) - np.array([[-1], [1]])
