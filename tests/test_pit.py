@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from stationary import analyze, end_state, load, log_mean_first_passage_time
+from stationary import Landscape, analyze, basins_of, end_state, load, log_mean_first_passage_time
 
 PIT = Path(__file__).parent.parent / "examples" / "pit.py"
 EXACT = mpmath.MPContext()
@@ -195,3 +195,17 @@ def test_exit_times_have_many_digits():
         exact = mpmath.mpf("3.08401181371242765213885291926068526979080597")
         assert abs(known.log_exit_time - exact) < 1e-29
     assert known.exit_time_error < 1e-29
+
+
+def test_minima_that_are_one_basin_in_many_digits_have_its_error():
+    """A pit half as wide, parted from the wide minimum by less than one: errors of many digits
+    beside others that are doubles ended in NumPy's own error."""
+
+    def losses(w):
+        shared = -np.exp(-((w - 2) ** 2))
+        return shared, shared - np.exp(-400 * (w - 1) ** 2)
+
+    (basin,) = basins_of(end_state(Landscape(losses, learning_rate=0.05, domain=(-3, 6))))
+    assert basin.mass == 1
+    assert 0 < basin.mass_error < 1e-12
+    assert len(basin.parts) == 2

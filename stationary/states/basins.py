@@ -325,7 +325,7 @@ def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, perio
 
     def growth(basins: list[Basin]) -> float:
         shares = [min(float(b.log_mass - log_mass), 700.0) for b in basins]
-        errors = [max(b.mass_error - weight, 0.0) for b in basins]
+        errors = [max(float(b.mass_error - weight), 0.0) for b in basins]
         return float(possible_growth(np.array(shares), np.array(errors)).sum())
 
     # What they hold together is what the others lack, too: the smaller error counts.
