@@ -171,14 +171,20 @@ def test_means_of_slopes_that_are_not_felt_move_no_mass(monkeypatch):
         depths = ((0.5, 0.13), (0.2, 0.66), (0.47, 0.16), (1.39, 0.34))
         return tuple(-a * wide - b * narrow for a, b in depths)
 
+    x = np.concatenate([np.linspace(-8, 8, 65), np.linspace(-0.84, -0.82, 21)])
     found = []
     for least in (256, 1):
         monkeypatch.setattr(sampled, "MANY", least)
         monkeypatch.setattr(sampled, "FEW", min(16, least))
         state = end_state(Landscape(losses=losses, learning_rate=0.022, domain=(-20, math.inf)))
-        found.append(basins_of(state))
-    for one, other in zip(*found, strict=True):
-        assert abs(one.log_mass - other.log_mass) <= one.mass_error + other.mass_error
+        (component,) = state.components
+        masses = [(b.log_mass, b.mass_error, b.log_exit_time) for b in basins_of(state)]
+        found.append((masses, state.logpdf(x), component.errors_at(x).astype(float)))
+    (masses, logs, errors), (others, coarse, lost) = found
+    for one, other in zip(masses, others, strict=True):
+        assert abs(one[0] - other[0]) <= one[1] + other[1]
+        assert one[2] == pytest.approx(other[2], rel=1e-12)
+    assert (np.abs(logs - coarse) <= errors + lost).all()
 
 
 def test_what_is_not_known_of_a_wall_is_no_error_of_arithmetic():

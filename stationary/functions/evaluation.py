@@ -36,6 +36,7 @@ from stationary.functions.source_lines import (
     source_place,
 )
 from stationary.functions.taylor import Taylor, lift, operand
+from stationary.functions.taylor_calls import singles
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.cost import IN_DIGITS
 
@@ -102,7 +103,7 @@ def tabulated(
 
 def call_user_function(function: Function, argument: Any) -> Any:
     """``function(argument)`` with floating-point warnings off and exceptions explained."""
-    before, Taylor.singles = Taylor.singles, 0
+    before, singles.count = singles.count, 0
     try:
         with np.errstate(all="ignore"):
             return collected(function(argument))
@@ -113,7 +114,7 @@ def call_user_function(function: Function, argument: Any) -> Any:
             raise NotDifferentiableError(explained(function, error)) from error
         raise UserFunctionError(explained(function, error)) from error
     finally:
-        Taylor.singles = before
+        singles.count = before
 
 
 def collected(result: Any) -> Any:

@@ -21,9 +21,8 @@ import numpy as np
 from stationary.errors import LandscapeError
 from stationary.functions.series import ZERO, convolved, divided, minus, plus
 from stationary.functions.source_lines import refusal
-from stationary.functions.taylor_calls import METHODS, UFUNCS, Called, Rule
+from stationary.functions.taylor_calls import METHODS, UFUNCS, Called, Rule, taken_apart
 from stationary.numbers.arithmetic import Arithmetic
-from stationary.numbers.cost import SINGLES
 
 MOVES = {np.sum, np.reshape, np.ravel, np.squeeze, np.expand_dims, np.transpose, np.swapaxes}
 MOVES |= {np.moveaxis, np.take}  # what keeps its size is as it was, in other places
@@ -59,7 +58,6 @@ class Taylor(Called):
     __slots__ = ("arithmetic", "coefficients", "root")
     __array_priority__ = 1000.0
     decisions = 0  # between branches, of all series so far: whether a function may have any
-    singles = 0  # entries that were taken out of arrays, in the call that is running
 
     def __init__(
         self, coefficients: tuple[Any, ...], arithmetic: Arithmetic, root: Taylor | None = None
@@ -174,14 +172,7 @@ class Taylor(Called):
             each_one = tuple([getattr(c, "entry", c) for c in self.coefficients])
             box[()] = Taylor(each_one, self.arithmetic)
             return np.array(np.broadcast_to(box, self.shape))
-        Taylor.singles += self.size
-        if Taylor.singles > SINGLES:
-            raise refusal(
-                None,
-                "becomes an array of objects, each entry of which would be calculated by itself, "
-                "for minutes. Join arrays with np.stack before anything else is done to them, as "
-                "in np.max(np.stack(rows), axis=0), and use no np.vectorize",
-            )
+        taken_apart(self.size)
         parts = [c if c is ZERO else self.full(k) for k, c in enumerate(self.coefficients)]
 
         def single(*c: Any) -> Taylor:

@@ -7,6 +7,7 @@ can. `np.round` is none: what is rounded has no slope to tell.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from stationary.errors import NotDifferentiableError
 from stationary.functions.source_lines import refusal
+from stationary.numbers.cost import SINGLES
 
 Rule = Callable[..., Any]
 UFUNCS: dict[Any, Rule] = {}  # np.exp, ...; those of other packages by name
@@ -79,3 +81,24 @@ def _singles(given: Any) -> Any:
     if isinstance(given, (list, tuple)):
         return type(given)(map(_singles, given)) if type(given) in (list, tuple) else given
     return np.asarray(given) if isinstance(given, Called) else given
+
+
+class _Singles(threading.local):
+    """How many entries were taken out of arrays, in the call that this thread runs."""
+
+    count = 0
+
+
+singles = _Singles()
+
+
+def taken_apart(size: int) -> None:
+    """Refuses arrays of objects where their entries are too many to be followed one by one."""
+    singles.count += size
+    if singles.count > SINGLES:
+        raise refusal(
+            None,
+            "becomes an array of objects, each entry of which would be calculated by itself, for "
+            "minutes. Join arrays with np.stack before anything else is done to them, as in "
+            "np.max(np.stack(rows), axis=0), and use no np.vectorize",
+        )

@@ -21,10 +21,8 @@ from stationary.panels.pieces import Samples, sample
 from stationary.process.diffusion import Diffusion
 
 NODES = 20  # of a panel of doubles
-CROWD = 64  # corners: of so many some are crossed so slowly that rounding decides where, by doubles
-BLURRED = (
-    64  # of them; of a few corners, and next to dips, panels are looked at closer to their ends
-)
+CROWD = 64  # corners: of so many some are crossed so slowly that rounding decides where
+CLOSE, BLURRED = 4, 64  # doubles from their ends panels are looked at, and then: a dip needs less
 NODES_PER_DIGIT = 1.5  # of many: 2 f / a ~ 1 / r is then resolved on a whole octave
 MANY = 256  # panels of a hundred digits, from which on it is asked which of them matter
 FEW = 16  # the same, of very many digits
@@ -111,7 +109,7 @@ def sampled(
                 arithmetic=arithmetic,
                 max_panels=most,
                 floor=_floor(*diffusion.rounding) if diffusion.is_rounded else None,
-                apart=BLURRED if len(diffusion.breakpoints) > CROWD else 4,
+                apart=BLURRED if len(diffusion.breakpoints) > CROWD else CLOSE,
                 begun=begun,
             )
 

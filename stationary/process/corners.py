@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -328,7 +327,7 @@ def turnings(losses: Sequence[Switches], domain: tuple[float, float]) -> tuple[A
 
 def _joined(losses: Sequence[Switches]) -> list[Switches]:
     """Those that each datapoint has with the same units as one."""
-    alike: dict[Any, list[Switches]] = {}
+    alike: dict[object, list[Switches]] = {}
     for s in losses:
         node = s.tape.nodes[s.nodes[0]]
         shared = len(s.nodes) == 1 and (node.by_datapoint or node.units)
