@@ -309,6 +309,27 @@ def test_many_digits_of_steps_and_of_what_all_share():
         assert abs(mp.mpf(str(spread)) - 1 + (mp.mpf(steps) / 300) ** 2) < mp.mpf(10) ** -37
 
 
+def test_many_digits_among_many_corners_are_those_of_all_rows():
+    """Sums over rows that turn nowhere near are kept: with curved parts, ties, corners of all."""
+    c = np.round(np.random.default_rng(9).normal(size=(300, 1)), 2)
+    sgd = Landscape(
+        lambda w: np.where(np.abs(w - c) < 0.5, (w - c) ** 2, np.abs(w - c)) + np.abs(w - 0.105),
+        domain=(-3, 3),
+        **SGD,
+    )
+    beside = [k * 2.0**-53 for k in (-90, -20, 0, 20, 90)]
+    x = np.concatenate([np.linspace(-2.9, 2.9, 60), *(c[:20, 0] + 0.5 + k for k in beside)])
+    many = many_digits(40)
+    z = many.array(x) - many.array(c)
+    rows = np.where(np.abs(many.to_float(z)) < 0.5, 2 * z, many.array(np.sign(x - c)))
+    rows = rows + many.array(np.sign(x - 0.105))
+    mean, spread = rows.sum(axis=0) / 300, (rows * rows).sum(axis=0) / 300
+    for found, known in zip(
+        sgd.moments(many.array(x), many), (mean, spread - mean**2), strict=True
+    ):
+        assert np.abs(many.to_float(found - known)).max() < 1e-38
+
+
 def test_many_datapoints_are_asked_for_at_few_weights():
     centres, asked = np.random.default_rng(1).normal(size=(3000, 1)), []
 

@@ -63,16 +63,20 @@ class Program:
         strip = max(1, min(count, most, CACHE // self.width))
         return max(1, min(CACHE // (strip * self.width), CACHE // self.beside)), strip
 
-    def prepared(self, x: Array | None, arithmetic: Arithmetic) -> dict[int, Any]:
+    def prepared(
+        self, x: Array | None, arithmetic: Arithmetic, chosen: Array | None = None
+    ) -> dict[int, Any]:
         """The values of the nodes that do not depend on weight and datapoint both; without x,
-        of those that do not depend on the weight."""
+        of those that do not depend on the weight. For all datapoints, or the `chosen` of them."""
         tape, values = self.tape, {} if x is None else {0: x}
         for index in self.before:
             node = tape.nodes[index]
             if x is None and node.by_weight:
                 continue
             if index in tape.constants:
-                values[index] = _constant(tape.constants[index], arithmetic)
+                value = tape.constants[index]
+                some = value if chosen is None or not node.by_datapoint else value[chosen]
+                values[index] = _constant(some, arithmetic)
             elif node.op == "pi":
                 values[index] = arithmetic.pi
             elif node.args:
@@ -227,9 +231,7 @@ def rows_at(
     order = np.argsort(of, kind="stable")
     height, strip = program.blocks(len(data))
     buffers, found = program.buffers(height, strip), np.empty((len(k), len(x)))
-    prepared = program.prepared(x[:, None], DOUBLE)
-    if chosen is not None:
-        prepared = {i: v[data] if nodes[i].by_datapoint else v for i, v in prepared.items()}
+    prepared = program.prepared(x[:, None], DOUBLE, None if chosen is None else data)
     for i in range(0, len(x), height):
         here = slice(i, min(i + height, len(x)))
         at = {j: v[here] if nodes[j].by_weight else v for j, v in prepared.items()}
@@ -282,10 +284,8 @@ class TapeMoments:
         straight = np.full(len(x), self.in_steps)
         if slopes and straight.all():
             program, nodes = Program(self.tape, slopes), self.tape.nodes
-            values = program.prepared(x[:, None] if self.together else x, arithmetic)
+            values = program.prepared(x[:, None] if self.together else x, arithmetic, chosen)
             count = self.n if chosen is None else len(chosen)
-            if chosen is not None:
-                values = {k: v[chosen] if nodes[k].by_datapoint else v for k, v in values.items()}
             program.run(values, arithmetic)
             for i in slopes:
                 flat = np.equal(values[i], 0)
@@ -341,9 +341,7 @@ class TapeMoments:
         nodes, count = self.tape.nodes, self.n if chosen is None else len(chosen)
         height, strip = self.program.blocks(count, STRIP if self.single else count)
         strip = strip if self.single else count
-        prepared = self.program.prepared(x[:, None], arithmetic)
-        if chosen is not None:
-            prepared = {k: v[chosen] if nodes[k].by_datapoint else v for k, v in prepared.items()}
+        prepared = self.program.prepared(x[:, None], arithmetic, chosen)
         buffers = self.program.buffers(height, strip)
         parts = []
         for i in range(0, len(x), height):
