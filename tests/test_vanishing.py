@@ -624,6 +624,31 @@ def test_what_rests_on_a_stretch_has_the_law_that_it_started_with(law):
     assert "at rest where it started" in " ".join(str(state).split())
 
 
+@pytest.mark.parametrize("left", [-1, 1])
+@pytest.mark.parametrize("right", [-1, 1])
+def test_of_a_stretch_without_noise_that_rests_in_part_what_moves_goes_where_it_is_taken(
+    left, right
+):
+    """From -1 to 1 there is no noise; it rests from -0.3 to 0.4. Refused before."""
+
+    def drift(x):
+        inside = left * np.maximum(-0.3 - x, 0) + right * np.maximum(x - 0.4, 0)
+        return np.where(np.abs(x) < 1, inside, 1.5 * np.sign(x) - x)
+
+    law = stats.norm(0.1, 0.8)
+    state = solve(drift, lambda x: np.maximum(np.abs(x) - 1, 0), (-3, 3), initial=law)
+    (still,) = (c for c in state.components if c.at_rest)
+    assert still.interval == pytest.approx((-0.3, 0.4), abs=1e-15)
+    assert still.weight == pytest.approx(state.initial.probability(-0.3, 0.4), abs=1e-14)
+    held = {round(a.position, 12): a.weight for a in state.atoms if a.weight}
+    inner = np.array([law.cdf(-0.3) - law.cdf(-1), law.cdf(1) - law.cdf(0.4)])
+    inner /= law.cdf(3) - law.cdf(-3)
+    expected = ({-0.3: inner[0]} if left > 0 else {}) | ({0.4: inner[1]} if right < 0 else {})
+    assert held == pytest.approx(expected, abs=1e-14)
+    assert "what starts from -0.3 to 0.4 stays there" in " ".join(str(state).split())
+    assert sum(c.weight for c in state.components) + sum(held.values()) == pytest.approx(1)
+
+
 @pytest.mark.parametrize("unit", [1.0, 1e-9])
 def test_a_start_over_several_traps_is_shared_between_them(unit):
     """Half-way between two of them it is as likely to come to either: 1/3 each, in any unit."""

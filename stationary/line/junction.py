@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from stationary.aliases import Array
 from stationary.line.closer import Zero
 from stationary.line.ends import End
 from stationary.line.feller import Feller
-from stationary.panels.roots import bisected
+from stationary.panels.roots import bisected, runs_of
 from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 
@@ -76,8 +76,10 @@ class SingularPoint:
     decided: bool  # whether zero was told from tiny
     attracts: bool | None  # whether the drift points here on both sides; None: on one only
     stops: tuple[float, ...] = ()  # of a stretch: where the drift alone comes to rest
+    turns: tuple[float, ...] = ()  # of a stretch: where the drift changes its sign
+    rests: tuple[tuple[float, float], ...] = ()  # of a stretch: where the drift vanishes, too
     carries: int | None = None  # of a stretch: +1 if the drift points to the right on all of it,
-    # -1 to the left, 0 if it vanishes, too; None if it does none of these
+    # -1 to the left; None if it does neither
     pole: bool = False  # whether the drift is singular there, not the variance
 
     def __repr__(self) -> str:
@@ -197,11 +199,15 @@ class SingularPoint:
         if self.interval is not None and self.role == "trap" and self.stops:
             rest = " and ".join(f"{variable} = {x:.6g}" for x in self.stops)
             words["trap"] = f"no noise; the drift alone takes the process to {rest}"
-            if self.carries == 0:
+            if self.rests == (self.interval,):
                 stays = f"what starts there stays, and so does what comes to {rest}"
                 words["trap"] = f"neither noise nor drift: {stays}"
+        still = [
+            f"{low:.9g} to {high:.9g}" for low, high in self.rests if self.interval != (low, high)
+        ]
+        stays = f"; what starts from {' or from '.join(still)} stays there" if still else ""
         doubt = "" if self.decided else " (zero, or too small for doubles to tell)"
-        return f"{at}{doubt}: {words[self.role]} ({'; '.join(classes)})."
+        return f"{at}{doubt}: {words[self.role]}{stays} ({'; '.join(classes)})."
 
     def _arrival(self) -> str:
         kinds = {s.behaviour for s in self.sides}
@@ -228,19 +234,18 @@ def at_zero(
     diffusion: Diffusion, z: Zero, left: End | None, right: End | None, attracts: bool | None
 ) -> SingularPoint:
     """A zero of the variance between the ends of the pieces on its left and on its right."""
-    stops: tuple[float, ...] = ()
-    carries, back = None, (False, False)
+    flow, back = _Flow(), (False, False)
     pair: list[Side | None] = []
     if z.is_stretch:
-        stops, carries, back = _drift_alone(diffusion, z)
+        flow, back = _drift_alone(diffusion, z)
         for end, edge, returns in ((left, z.lower, back[0]), (right, z.upper, back[1])):
-            ahead = stops[:1] if end is left else stops[-1:]
+            ahead = flow.stops[:1] if end is left else flow.stops[-1:]
             pair.append(None if end is None else _side_of_stretch(end, edge, ahead, returns))
     else:
         for end, other in ((left, right), (right, left)):
             pair.append(None if end is None else _side_of_point(z, end, other))
     first, last = pair
-    return SingularPoint(z.lower, z.upper, first, last, z.decided, attracts, stops, carries, z.pole)
+    return SingularPoint(z.lower, z.upper, first, last, z.decided, attracts, *flow, pole=z.pole)
 
 
 def _held(end: End) -> Behaviour:
@@ -275,35 +280,47 @@ def along(low: float, high: float) -> Array:
     return np.sort(edge + side * np.append(0.0, out))
 
 
-def _drift_alone(
-    diffusion: Diffusion, z: Zero
-) -> tuple[tuple[float, ...], int | None, tuple[bool, bool]]:
-    """Where the drift alone comes to rest on a stretch without noise, and which way it carries.
+class _Flow(NamedTuple):
+    """What the drift alone does on a stretch: see `SingularPoint`."""
+
+    stops: tuple[float, ...] = ()
+    turns: tuple[float, ...] = ()
+    rests: tuple[tuple[float, float], ...] = ()
+    carries: int | None = None
+
+
+def _drift_alone(diffusion: Diffusion, z: Zero) -> tuple[_Flow, tuple[bool, bool]]:
+    """What the drift alone does on a stretch without noise.
 
     And whether next to its lower, and its upper end it leads out again at that end.
 
-    An end of the domain against which the drift presses is such a place; so is a whole stretch
-    without drift, of which the ends are named.
+    An end of the domain against which the drift presses is a place where it comes to rest; so are
+    the ends of what has no drift, where it comes to them.
     """
     low, high = float(z.lower), float(z.upper)
     x = along(low, high)
     x[[0, -1]] += 2.0**-30 * (x[[1, -2]] - x[[0, -1]])  # at the edges limits from inside count
     sign = np.sign(diffusion.coefficients(x)[0])
     inner = sign[1:-1]
-    stops = []
-    if low == diffusion.domain[0] and inner[0] < 0:
-        stops.append(low)
-    for i in np.flatnonzero((sign[:-1] > 0) & (sign[1:] <= 0)):
-        stops.append(_root(diffusion, x[i], x[i + 1]))
-    for i in np.flatnonzero((sign[:-1] == 0) & (sign[1:] < 0)):
-        stops.append(_root(diffusion, x[i + 1], x[i]))
-    if high == diffusion.domain[1] and inner[-1] > 0:
-        stops.append(high)
-    edges = zip((low, high), sign[[0, -1]], inner[[0, -1]], strict=True)
-    stops += [e for e, *at in edges if not any(at) and e not in diffusion.domain]
-    same = (inner == inner[0]).all()
-    back = bool(inner[0] < 0), bool(inner[-1] > 0)
-    return tuple(sorted(set(stops))), int(inner[0]) if same else None, back
+    turns, stops = {}, set()
+    for i in np.flatnonzero(sign[:-1] != sign[1:]).tolist():
+        a, b = (i, i + 1) if sign[i] else (i + 1, i)
+        turns[i] = _root(diffusion, x[a], x[b])
+        if sign[i] >= 0 >= sign[i + 1]:
+            stops.add(turns[i])
+    for edge, of, pressed in ((low, 0, -1), (high, -1, 1)):
+        if edge in diffusion.domain:
+            stops |= {edge} if inner[of] == pressed else set()
+        elif sign[of] == inner[of] == 0:
+            stops.add(edge)
+    rests = tuple(
+        (turns.get(first - 1, low), turns.get(last - 1, high))
+        for first, last in runs_of(sign == 0)
+        if last - first > 1  # more than a zero of the drift
+    )
+    carries = int(inner[0]) if inner[0] and (inner == inner[0]).all() else None
+    flow = _Flow(tuple(sorted(stops)), tuple(sorted(turns.values())), rests, carries)
+    return flow, (bool(inner[0] < 0), bool(inner[-1] > 0))
 
 
 def _side_of_stretch(end: End, edge: Any, ahead: tuple[float, ...], returns: bool) -> Side:

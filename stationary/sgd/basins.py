@@ -154,7 +154,7 @@ def stretches_of(state: EndState, basins: Sequence[Basin]) -> list[Stretch]:
     minima = [tidy(float(e.position), e.error) for e in kept if e.stable]
     minima += [float(b.position) for b in basins if b.at_wall]
     found, atoms = [], {a.position for a in state.atoms}
-    stills = [p.interval for p in state.anatomy.points if p.interval and p.carries == 0]
+    stills = [rest for p in state.anatomy.points for rest in p.rests]
     rests = {_with_its_ends(*still, first, last): still for still in stills}
     exact = {x: own for pair in rests.items() for x, own in zip(*pair, strict=True)}
     for low, high in pairwise(sorted({first, *unstable, *exact, last})):

@@ -94,7 +94,7 @@ def ends_of(law: Any, v: str, digits: int = 6) -> list[str]:
         plain = f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}"
         found.append(at_rest_text(*c.interval) if getattr(c, "dead", False) else plain)
     if law.initial is None and isinstance(law, EndState):
-        stills = [p.interval for p in law.anatomy.points if p.interval and p.carries == 0]
+        stills = [rest for p in law.anatomy.points for rest in p.rests]
         found += [f"where it starts, from {interval_text(still)}" for still in stills]
     return found
 

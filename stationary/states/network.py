@@ -61,7 +61,7 @@ class Network(Data):
     def cuts(self) -> Array:
         """Where the probabilities may jump or have a kink, ascending."""
         points = [float(e) for p in self.partition.points for e in (p.lower, p.upper)]
-        points += [x for p in self.partition.points for x in p.stops]
+        points += [x for p in self.partition.points for x in p.turns]
         return np.unique(np.array([*points, *map(float, self.targets)]))
 
     def probabilities(self, x: Any) -> Array:

@@ -8,7 +8,6 @@ import numpy as np
 
 from stationary.errors import LandscapeError, StationaryError
 from stationary.line.ends import anatomy
-from stationary.line.junction import SingularPoint, along
 from stationary.line.sampling import sampling
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -18,11 +17,6 @@ from stationary.states.network import Network
 from stationary.weight.component import Component
 from stationary.weight.focus import component_on
 
-WITHOUT_DENSITY = (
-    ", but of the law of the start no density is known there. Give a normal or uniform one, or "
-    "samples."
-)
-PARTLY = " at some points, while the drift moves it at others. Start elsewhere, or at points."
 LEAST = 1e-290  # of a law, beyond which its density may be no double
 
 
@@ -39,15 +33,10 @@ def staying(classes: Network, start: Initial) -> tuple[list[Atom], list[Componen
             atoms += [Atom(float(x), float(share), p) for p in at[:1]]
         return atoms, []
     for p in points:
-        if p.interval is not None:
-            low, high = p.interval
-            stays = classes.probabilities(along(low, high)[1:-1:20]).sum(axis=0) < 0.5
-            held = start.between(low, high)
-            if stays.sum() > 1 and held > 0:  # more than an unstable zero of the drift
-                if not stays.all():
-                    raise _unknown(classes.partition.diffusion, held, p, PARTLY)
-                components.append(_as_it_was(classes.partition.diffusion, start.law, held, p))
-        elif p.is_rest:
+        for rest in p.rests:
+            if (held := start.between(*rest)) > 0:
+                components.append(_as_it_was(classes.partition.diffusion, start.law, held, rest))
+        if p.interval is None and p.is_rest:
             lost = 1 - classes.probabilities(np.array([p.position])).sum()
             mass = float(lost) * start.law.mass_at(p.position)
             if mass > 0:
@@ -55,23 +44,22 @@ def staying(classes: Network, start: Initial) -> tuple[list[Atom], list[Componen
     return atoms, components
 
 
-def _as_it_was(diffusion: Diffusion, start: Truncated, held: float, p: SingularPoint) -> Component:
+def _as_it_was(
+    diffusion: Diffusion, start: Truncated, held: float, rest: tuple[float, float]
+) -> Component:
     """The law of the start on a stretch: without drift the density is 1 / a, with Ito's noise."""
-    law = start.law
-    if isinstance(law, Given) and not hasattr(law.distribution, "pdf"):
-        raise _unknown(diffusion, held, p, WITHOUT_DENSITY)
-    first, last = (float(side(np.array([LEAST]))[0]) for side in (law.ppf, law.isf))
-    ends = max(p.lower, first), min(p.upper, last)
-    try:
-        still = Diffusion(lambda x: 0 * x, law.rarity, ends, name=diffusion.name)
-        _, found = component_on(anatomy(sampling(still)))
-    except StationaryError as error:  # a density with gaps or poles
-        raise _unknown(diffusion, held, p, WITHOUT_DENSITY) from error
-    return replace(found, weight=held, at_rest=True)
-
-
-def _unknown(diffusion: Diffusion, held: float, p: SingularPoint, why: str) -> LandscapeError:
-    return LandscapeError(
-        f"{diffusion.name}: {held:.3g} of the starts lie between {p.lower:.6g} and {p.upper:.6g}, "
-        f"where there is no noise and what starts there stays there{why}"
-    )
+    law, why = start.law, None
+    if not isinstance(law, Given) or hasattr(law.distribution, "pdf"):
+        first, last = (float(side(np.array([LEAST]))[0]) for side in (law.ppf, law.isf))
+        ends = max(rest[0], first), min(rest[1], last)
+        try:
+            still = Diffusion(lambda x: 0 * x, law.rarity, ends, name=diffusion.name)
+            _, found = component_on(anatomy(sampling(still)))
+            return replace(found, weight=held, at_rest=True)
+        except StationaryError as error:  # a density with gaps or poles
+            why = error
+    raise LandscapeError(
+        f"{diffusion.name}: {held:.3g} of the starts lie between {rest[0]:.6g} and {rest[1]:.6g}, "
+        "where there is no noise and what starts there stays there, but of the law of the start no "
+        "density is known there. Give a normal or uniform one, or samples."
+    ) from why
