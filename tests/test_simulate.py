@@ -588,6 +588,29 @@ def test_gradients_that_are_read_from_tables_take_the_same_steps(batch, replacem
     assert sigmas(with_tables.mean, without.mean, error) < 4.5
 
 
+@pytest.mark.parametrize("act", [np.tanh, lambda z: np.maximum(z, 0)], ids=["tanh", "relu"])
+def test_walkers_of_a_network_do_not_run_its_layers_in_each_step(act, monkeypatch):
+    """For each datapoint drawn all its units were computed: `check` gave nothing in minutes."""
+    rng = np.random.default_rng(4)
+    x, y, v = rng.normal(size=(12, 2)), rng.normal(size=12), rng.normal(size=8) / 3
+    a, b, c = rng.normal(size=(2, 8)), rng.normal(size=(2, 8)), rng.normal(size=(8, 8)) / 3
+
+    def losses(w):
+        hidden = act(act(x @ (a + w[:, None, None] * b)) @ c)
+        return ((hidden @ v).T - y[:, None]) ** 2 / 2
+
+    def walk():
+        p = Landscape(losses, domain=(-3, 3), batch_size=3, learning_rate=0.3)
+        return simulate(p, walkers=200, steps=100, burn_in=0, seed=3)
+
+    read = walk()
+    assert any("read from tables" in note for note in read.notes)
+    monkeypatch.setattr("stationary.simulation.sgd.WIDE", 10**6)
+    run = walk()
+    assert not any("read from tables" in note for note in run.notes)
+    assert np.abs(read.positions - run.positions).max() < 1e-6
+
+
 def test_progress_ends_at_the_total():
     calls = []
     simulate(

@@ -2,8 +2,9 @@
 
 Two ways to draw a minibatch: which datapoints are in it, with or without replacement; or, where it
 is larger than the data, how often each is. Gradients come from the tape laid out for the walkers
-(see `Plan`), so that none is evaluated that was not drawn; without one row for all of them, from
-tables (see `Table`) or, where these are not had, of all datapoints in each step.
+(see `Plan`), so that none is evaluated that was not drawn; without one row for all of them, or
+where it takes many numbers, as that of a network does, from tables (see `Table`). Where these are
+not had, from the tape, or of all datapoints in each step.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.evaluation import evaluate
+from stationary.functions.tape.axes import size_of
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.running import ROWS
 from stationary.numbers.cost import CACHE, LASTING, MEMORY, SHARED
@@ -34,8 +36,11 @@ COUNTED, ROW, SERIES, LOOK = 10, 2, 10, 4
 OFTEN = 8  # times the data, from which on a minibatch counts each datapoint instead of drawing it
 TOLERANCE = 1e-9  # of the largest gradient of each datapoint, far below what walkers can show
 FEWEST = 16  # datapoints, from which on all their gradients cost more than a look into a table
+WIDE = 64  # numbers that a gradient goes through, from which on it does so by itself
 CELLS = 64  # of a table at first
 MOST_ROUGH = 0.1  # of these, that may have a kink
+FEW_ROUGH = 0.01  # of them, which cost as much as the looks at all others
+ROUGH_AT_ONCE = 64  # gradients: the calls for so many cost as much as their numbers
 
 # From datapoints, (..., M), and weights, (M,), to their gradients, and where these are not had.
 Look = Callable[[Array, Array], tuple[Array, Array]]
@@ -52,9 +57,17 @@ def _counts(landscape: Landscape) -> bool:
     return bool(landscape.replacement) and landscape.batch_size > OFTEN * landscape.datapoints
 
 
+def _width(landscape: Landscape) -> int:
+    """How many numbers the gradient of a datapoint goes through on the tape."""
+    tape = landscape.tapes(0)
+    nodes = [] if tape is None else [tape.tape.nodes[i] for i in tape.program.own]
+    return sum(size_of(node.units) for node in nodes)
+
+
 def table_read(landscape: Landscape) -> Look | None:
     """The table that gradients come from, if they do."""
-    return None if _counts(landscape) or _is_single(landscape) else table_of(landscape)
+    pays = _width(landscape) >= WIDE if _is_single(landscape) else not _counts(landscape)
+    return table_of(landscape) if pays else None
 
 
 def _draws_alone(landscape: Landscape) -> bool:
@@ -78,10 +91,10 @@ def gradients_per_step(landscape: Landscape) -> int:
     n, b = landscape.datapoints, landscape.batch_size
     if _counts(landscape):
         return COUNTED * n
-    if _is_single(landscape):
-        return b
     if table_read(landscape) is not None:
         return LOOK * b
+    if _is_single(landscape):
+        return b * max(1, _width(landscape) // WIDE)
     return n * (ROW if landscape.tapes(0) is not None else SERIES) + b
 
 
@@ -105,17 +118,20 @@ class SgdStepper:
         self.velocity = velocity
         self.simple = landscape.rule == StepRule() and not landscape.label_noise
         self.simple &= self.velocity is None
-        self.counts, self.single = _counts(landscape), _is_single(landscape)
+        self.counts, self.alone = _counts(landscape), _is_single(landscape)
         self.table = table_read(landscape)
         tape = landscape.tapes(0) if self.table is None else None
         shape = (len(x),) if self.b == 1 else (self.b, len(x))
         self.index = np.zeros((0, len(x)) if self.counts else shape, dtype=np.intp)
         self.columns = np.arange(len(x))
-        wanted = self.index if self.single else None
-        if self.single and self.counts:
-            wanted = np.repeat(np.arange(self.n)[:, None], len(x), axis=1)
-        self.plan = None if tape is None else Plan(tape.tape, tape.rows[0], x, wanted)
-        self.single &= not self.counts
+        self.wanted = self.index if self.alone else None
+        if self.alone and self.counts:
+            self.wanted = np.repeat(np.arange(self.n)[:, None], len(x), axis=1)
+        self.plan = None if tape is None else Plan(tape.tape, tape.rows[0], x, self.wanted)
+        self.single = self.alone and not self.counts
+        # Of gradients that the table does not have, where each can be computed alone.
+        self.few = np.zeros(ROUGH_AT_ONCE), np.zeros(ROUGH_AT_ONCE, dtype=np.intp)
+        self.rest: Plan | None = None
         self.ahead: Array = self.index[:0]
         self.order: Array | None = None
 
@@ -146,11 +162,14 @@ class SgdStepper:
     def _mean(self, weights: Array) -> Array:
         """The mean gradient of each batch."""
         if self.table is not None:
-            rows, missed = self.table(weights, self.x)
-            found = rows if self.b == 1 else np.add.reduce(rows, axis=0)
+            index = weights if self.wanted is None else self.wanted
+            rows, missed = self.table(index, self.x)
             if missed.any():
-                some = weights[..., missed]
-                found[missed] = self._of_table(self._table(self.x[missed]), some)
+                self._complete(rows, missed, index)
+            if self.counts:
+                found = self._of_table(rows, weights)
+            else:
+                found = rows if self.b == 1 else np.add.reduce(rows, axis=0)
         elif self.single and self.plan is not None:
             rows = self.plan.run()
             found = rows if self.b == 1 else np.add.reduce(rows, axis=0)
@@ -159,10 +178,29 @@ class SgdStepper:
         if self.b > 1:
             found /= self.b
         lost = ~np.isfinite(found) if not math.isfinite(np.add.reduce(found)) else None
-        if lost is not None and self.plan is not None:  # what overflowed on the tape
-            weights = weights[..., lost]
-            found[lost] = self._of_table(self._table(self.x[lost]), weights) / self.b
+        if lost is not None and self.landscape.tapes(0) is not None:  # overflowed on the tape
+            found[lost] = self._of_table(self._table(self.x[lost]), weights[..., lost]) / self.b
         return found
+
+    def _complete(self, rows: Array, missed: Array, weights: Array) -> None:
+        """Put the gradients of drawn datapoints where the table missed them."""
+        if not self.alone:
+            some = missed if self.b == 1 else missed.any(axis=0)
+            rows[..., some] = self._picked(self._table(self.x[some]), weights[..., some])
+            return
+        at, of = self.few
+        if self.rest is None:
+            tape = self.landscape.tapes(0)
+            assert tape is not None
+            self.rest = Plan(tape.tape, tape.rows[0], at, of)
+        places = np.nonzero(missed)
+        x, k = self.x[places[-1]], weights[places]
+        made = np.empty(len(x))
+        for first in range(0, len(x), ROUGH_AT_ONCE):
+            n = min(ROUGH_AT_ONCE, len(x) - first)
+            at[:n], of[:n] = x[first : first + n], k[first : first + n]
+            made[first : first + n] = self.rest.run()[:n]
+        rows[places] = made
 
     def _table(self, x: Array) -> Array:
         """The gradients of all datapoints as the function gives them, (N, M)."""
@@ -172,11 +210,15 @@ class SgdStepper:
         """The sum over each batch, from the gradients of all."""
         if self.counts:
             return np.asarray(np.einsum("jm,jm->m", rows, weights))
-        columns = self.columns[: rows.shape[1]]
-        flat = weights * rows.shape[1]
-        flat += columns
-        picked = np.take(rows.ravel(), flat, mode="clip")
+        picked = self._picked(rows, weights)
         return picked if self.b == 1 else np.asarray(np.add.reduce(picked, axis=0))
+
+    def _picked(self, rows: Array, index: Array) -> Array:
+        """Those of the drawn datapoints, from the gradients of all."""
+        columns = self.columns[: rows.shape[1]]
+        flat = index * rows.shape[1]
+        flat += columns
+        return np.asarray(np.take(rows.ravel(), flat, mode="clip"))
 
     def _label_noise(self, weights: Array, rng: Generator) -> Array:
         """Normal noise with the variance that the labels of the batch give its gradient."""
@@ -254,14 +296,15 @@ class Table:
     width: float  # of a cell
     cells: int
     powers: Array  # (N * cells, 4): of the share of the cell
-    rough: Array  # (cells,): where they are not right to the tolerance
+    rough: Array  # (N * cells,): where they are not right to the tolerance
 
     def __call__(self, index: Array, x: Array) -> tuple[Array, Array]:
         at = (x - self.low) / self.width
         cell = np.clip(np.nan_to_num(at), 0, self.cells - 1).astype(np.intp)
         t = at - cell
-        lost = self.rough[cell] | ~((t >= 0) & (t <= 1))
-        c = self.powers.take(index * self.cells + cell, axis=0)
+        place = index * self.cells + cell
+        lost = self.rough.take(place) | ~((t >= 0) & (t <= 1))
+        c = self.powers.take(place, axis=0)
         return ((c[..., 3] * t + c[..., 2]) * t + c[..., 1]) * t + c[..., 0], lost
 
 
@@ -274,8 +317,8 @@ def table_of(landscape: Landscape) -> Look | None:
 
 
 def _tabulated(landscape: Landscape) -> Look | None:
-    n, known = landscape.datapoints, landscape.known
-    if n < FEWEST:
+    n, known, single = landscape.datapoints, landscape.known, _is_single(landscape)
+    if n < FEWEST and not single:
         return None
     low, high = survey_terrain(landscape).region
     if not all(math.isfinite(end) for end in landscape.domain):
@@ -295,10 +338,12 @@ def _tabulated(landscape: Landscape) -> Look | None:
         middle = (low + width * (np.arange(cells)[:, None] + between[:, 1])).ravel()
         exact = landscape.loss_gradient(middle).reshape(n, cells, 3)
         size = np.abs(values).max(axis=1)[:, None, None]
-        rough = (np.abs(powers @ between.T - exact) > TOLERANCE * size).any(axis=(0, 2))
-        if not rough.any() or (2 * cells > most and rough.mean() <= MOST_ROUGH):
-            return Table(low, width, cells, powers.reshape(-1, 4), rough)
+        rough = (np.abs(powers @ between.T - exact) > TOLERANCE * size).any(axis=2)
+        share = (rough if single else rough.any(axis=0)).mean()
+        enough = FEW_ROUGH if single else 0.0
+        if share <= (enough if 2 * cells <= most else MOST_ROUGH):
+            return Table(low, width, cells, powers.reshape(-1, 4), rough.ravel())
         cells *= 2
     if known is None or (drawn := known.drawn) is None:
         return None
-    return lambda index, x: (drawn(index, x), np.zeros(len(x), dtype=bool))
+    return lambda index, x: (drawn(index, x), np.zeros(index.shape, dtype=bool))
