@@ -12,6 +12,7 @@ from stationary.chain.indicators import StepIndicators as StepIndicators
 from stationary.chain.run import Run as Run
 from stationary.chain.state import ChainState as ChainState
 from stationary.chain.steps import step_indicators as step_indicators
+from stationary.checking.check import AdaptiveCheck as AdaptiveCheck
 from stationary.checking.check import check as check
 from stationary.checking.verdict import Check as Check
 from stationary.distance import Distance as Distance

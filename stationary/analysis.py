@@ -139,14 +139,15 @@ class Analysis(Result):
         """Every pair of minima compared, with what makes the difference; printed as a report."""
         from stationary.questions.width.ratios import WidthBias, ratios_of  # seldom asked for
 
+        self.end_state.require_plain("what makes one minimum heavier than another")
         pairs = ratios_of(self.process, self.end_state, self.basins, self.min_barrier)
         return WidthBias(self.process, self.end_state, self.basins, pairs)
 
     @cached_property
     def steps(self) -> StepIndicators | None:
-        """How large the steps of SGD are; None with momentum, or for no landscape."""
+        """How large the steps of SGD are; None with momentum, of Adam, or for no landscape."""
         landscape = self.landscape
-        if landscape is None or landscape.momentum:
+        if landscape is None or landscape.momentum or landscape.adaptive:
             return None
         return step_indicators(landscape, self.end_state)
 
@@ -202,6 +203,8 @@ class Analysis(Result):
         """
         if self.exact is not None:
             return tuple(None if p is None else p.rounded() for p in self.exact.exits)
+        if self.end_state.of_adam is not None:  # not known to a factor
+            return (None,) * len(self.basins)
         heavy = sorted(self.basins, key=lambda b: -b.log_mass)[:MOST_EXITS]
         times = {id(b): exit_of(b) for b in each(heavy, "basins")}
         return tuple(times.get(id(b)) for b in self.basins)
@@ -212,6 +215,7 @@ class Analysis(Result):
         from stationary.questions.influence import influence_of  # seldom asked for
 
         plain = self.rounded
+        plain.end_state.require_plain("to leave a datapoint out")
         return influence_of(self.process, plain.end_state, plain.basins)
 
     @cached_property
@@ -297,13 +301,15 @@ def analyze(
     process = any_process(source, "analyze", parameters=parameters, **changes)
     if chain not in (None, True, False):
         raise LandscapeError(f"{process.name}: chain = {chain!r:.40} must be True, False or None.")
-    walks = isinstance(process, Landscape) and process.has_datapoints and not process.momentum
+    walks = isinstance(process, Landscape) and process.has_datapoints
+    walks = walks and not (process.momentum or process.adaptive)
     for name, asked in (("steps", steps is not None), ("chain", chain)):
         if asked and not walks:
             value = {"steps": steps, "chain": chain}[name]
             other = "For a drift and a variance ask stationary.evolve"
-            if isinstance(process, Landscape) and process.momentum:
-                other = "With momentum ask stationary.simulate"
+            if isinstance(process, Landscape) and (process.momentum or process.adaptive):
+                how = process.who if process.adaptive else "momentum"
+                other = f"With {how} ask stationary.simulate"
             elif isinstance(process, PlaneLandscape):
                 other = f"With {process.dimensions} ask stationary.check, which takes SGD's steps"
             elif isinstance(process, PLANE):
@@ -332,6 +338,7 @@ def analyze(
         stages = {k: v for k, v in STAGES.items() if walks or "shown_sgd" not in v}
         with stage("end state", 1, len(stages) + 1):
             state = end_state(process, digits=digits, regularise=added)
+        process = state.of_adam or process
         made = Analysis(process, state, least, chain, steps)
         try:
             for k, (what, names) in enumerate(stages.items() if progress else (), 2):

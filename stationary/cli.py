@@ -172,8 +172,8 @@ def check(path: Path, to: Output, **given: Any) -> None:
     for name in ("walkers", "steps"):
         if given[name] is not None and not given["simulation"]:
             raise click.UsageError(f"--{name} does not go with --no-simulation.")
-    changes = changes_from(**given)
-    told_if_stopped(to.answer(lambda: run(path, **changes), has_table=lambda f: bool(f.basins)))
+    changes, has_table = changes_from(**given), lambda f: bool(getattr(f, "basins", True))
+    told_if_stopped(to.answer(lambda: run(path, **changes), has_table=has_table))
 
 
 @app.command(short_help="The probability over time, or what a schedule freezes in.")

@@ -67,6 +67,9 @@ class Status(Enum):
     INTERPOLATED = (
         "what is known between the given values limits the answer: trust it to the stated errors"
     )
+    APPROXIMATE = (
+        "steps of Adam are taken for those of SGD with one learning rate: `check` has their walkers"
+    )
     PANEL_LIMIT = "the panel limit was reached: name the kinks or jumps as breakpoints"
     UNRESOLVED = (
         "the density is not known to 1e-6 of its peak: raise the noise, shrink the domain, or "

@@ -202,8 +202,11 @@ OPTIMISER = together(
     option("--label-noise S", "Deviation of the noise in the labels.", number),
     option("--clip C", "Clips a minibatch's gradient to +-C.", number),
     option("--momentum B", "That of SGD, as in 0.9.", number),
+    option("--betas B1 B2", "Those of Adam, as in 0.9 0.999.", number, nargs=2),
     option(
-        "--optimiser NAME", '"sgd", or "sign" for signSGD.', shell_complete=words(("sgd", "sign"))
+        "--optimiser NAME",
+        '"sgd", "sign" for signSGD, or "adam", "adamw", "rmsprop": approximately.',
+        shell_complete=words(("sgd", "sign", "adam", "adamw", "rmsprop")),
     ),
 )
 SCHEDULE = option(

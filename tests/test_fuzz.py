@@ -94,6 +94,7 @@ SETTINGS = [
     "domain = {odd}", "learning_rate = {odd}", "batch_size = {odd}", "convention = {odd}",
     "boundaries = {odd}", "initial = {odd}", "breakpoints = {odd}", "parameters = {odd}",
     "weight_decay = {odd}", "clip = {odd}", "momentum = {odd}", "schedule = {odd}", "wrong = {odd}",
+    "optimiser = 'adam'; betas = {odd}",
 ]  # fmt: skip
 ODD = [
     "None", "'a'", "-1", "0", "(1, 0)", "(0, 1, 2)", "float('nan')", "float('inf')", "1e308", "[]",

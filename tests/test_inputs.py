@@ -636,7 +636,7 @@ def test_a_path_is_taken_wherever_a_process_is(write):
         ("decay", 1e-4, r"Did you mean weight_decay\?"),
         ("clip_norm", 1.0, r"Did you mean clip\?"),
         ("warmup", 100, "Write schedule = "),
-        ("betas", (0.9, 0.999), "are what is solved"),
+        ("beta2", 0.999, r"Did you mean betas = \(0.9, 0.999\)"),
     ],
 )
 def test_what_an_optimiser_has_and_sgd_has_not_is_refused_by_name(write, name, value, hint):

@@ -25,10 +25,15 @@ def told(make):
 
 
 # %%
-# More than two weights, and optimisers whose step is not a function of the gradient alone.
+# More than two weights, and how minima share an optimiser whose step hangs on all gradients before.
 three = Landscape(losses=lambda w: w**2, weights=3, learning_rate=0.1)
 print(told(lambda: stationary.end_state(three)))
-print(told(lambda: Landscape(losses=lambda w: [w**2, w], optimiser="adam", learning_rate=0.1)))
+wells = Landscape(
+    losses=lambda w: [3 * (w**2 - 1) ** 2 / 4 + c * w for c in (-1, 0, 1.3)],
+    optimiser="adam",
+    learning_rate=0.05,
+)
+print(told(lambda: stationary.end_state(wells)))
 
 # %%
 # A variance that is negative, and functions that cannot be differentiated: where, and what came.

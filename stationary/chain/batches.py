@@ -193,6 +193,11 @@ class Batches:
 
 def batches_of(landscape: Landscape, most: int = MOST_MAPS) -> Batches:
     """The distinct minibatches of a landscape; nodes of their law if there are more than `most`."""
+    if landscape.adaptive:
+        raise LandscapeError(
+            f"{landscape.name}: a step of {landscape.who} depends on all before, so that there is "
+            "no chain on w alone. `check` holds its walkers against the end state."
+        )
     if landscape.momentum:
         raise LandscapeError(
             f"{landscape.name}: with momentum = {landscape.momentum:g} a step depends on the one "

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 import os
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
+
+import numpy as np
 
 from stationary.analysis import Analysis, analyze, process_and_settings
 from stationary.chain.exact import exact_chain
 from stationary.chain.state import ChainState
 from stationary.chain.steps import step_indicators
-from stationary.checking.verdict import Check, Distances, Variation, compared
+from stationary.checking.verdict import HOLDS, ROUGHLY, Check, Distances, Variation, compared
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.functions.given import checked_whole
 from stationary.numbers.arithmetic import DOUBLE
@@ -24,6 +26,7 @@ from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
 from stationary.process.phase_space import phase_space
 from stationary.progress import Progress, is_watched, stage, watched
+from stationary.result import Result
 from stationary.sgd.basins import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
 from stationary.simulation.departure import WALKERS
 from stationary.simulation.result import Simulation
@@ -42,6 +45,63 @@ VELOCITY = (
     "With momentum the chain is that of the weight, 1, and its velocity, 2, in w per step. Their "
     "correlation is half the ratio of their deviations for whatever is stationary, and not judged."
 )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AdaptiveCheck(Result):
+    """The approximate law of Adam, and walkers with its real steps."""
+
+    analysis: Analysis
+    simulation: Simulation | None
+    notes: tuple[str, ...] = ()
+    interrupted: bool = False
+
+    @property
+    def who(self) -> str:
+        return "SGD" if self.analysis.landscape is None else self.analysis.landscape.who
+
+    @cached_property
+    def numbers(self) -> dict[str, tuple[float, float, float, float]]:
+        """Mean and deviation: of the law, with error, and of walkers, nan without any."""
+        state, sent, none = self.analysis.end_state, self.simulation, (math.nan, math.nan)
+        means = none if sent is None else (sent.mean, sent.mean_error)
+        stds = none if sent is None else (sent.std, sent.std_error)
+        return {
+            "mean": (state.mean(), state.mean_error, *means),
+            "standard deviation": (state.std(), state.std_error, *stds),
+        }
+
+    @property
+    def off(self) -> tuple[float, float]:
+        """The larger difference of the two, in deviations, and the error of the walkers' own."""
+        std = self.numbers["standard deviation"][0]
+        pairs = ((abs(x - y) / std, by / std) for x, _, y, by in self.numbers.values())
+        return max(pairs, key=lambda pair: pair[0])
+
+    @property
+    def outcome(self) -> str:
+        """As of a `Check`."""
+        sent, (apart, error) = self.simulation, self.off
+        if sent is None or sent.metastable or 2 * error > ROUGHLY or not apart >= 0:
+            return "not decided"
+        if sent.escaped or apart - 2 * error > ROUGHLY:
+            return "fails"
+        return "holds" if apart <= HOLDS else "roughly"
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        who, (apart, error) = self.who, self.off
+        if self.outcome == "not decided":
+            return f"Whether the approximate law is that of {who} is not decided."
+        how = {"holds": "that", "roughly": "roughly that", "fails": "not that"}[self.outcome]
+        by = f"{100 * apart:.2g} % of a deviation (+- {100 * error:.1g} %)"
+        return (
+            f"The approximate law is {how} of {who}: walkers differ in mean or deviation by {by}."
+        )
+
+    def __repr__(self) -> str:
+        return f"<AdaptiveCheck of {self.analysis.diffusion.name!r}: {self.outcome}>"
 
 
 def check(
@@ -82,7 +142,7 @@ def check(
     Returns
     -------
     Check
-        With two weights, or momentum, a `PlaneCheck`.
+        With two weights, or momentum, a `PlaneCheck`; of Adam an `AdaptiveCheck`.
 
     Raises
     ------
@@ -121,6 +181,9 @@ def _checked(
         )
     else:
         process.require_datapoints()
+        if process.adaptive:
+            held: Any = _of_adaptive(process, own, walkers, steps, seed, simulation)
+            return held  # type: ignore[no-any-return]
     momentum = isinstance(process, Landscape) and process.momentum
     if momentum:
         process, own = _with_velocity(process), {}
@@ -130,7 +193,7 @@ def _checked(
         from stationary.plane.finite import plane_check
 
         how: Any = {"walkers": walkers or WALKERS, "steps": steps, "simulation": simulation}
-        held: Any = plane_check(analysis, seed=seed, **how)
+        held = plane_check(analysis, seed=seed, **how)
         if momentum:
             held = replace(held, notes=(VELOCITY, *held.notes), given=("correlation",))
         return held  # type: ignore[no-any-return]
@@ -155,24 +218,8 @@ def _checked(
         chain = exact_chain(landscape, cells=cells)
     analysis = analysis.rounded
     stretches = stretches_of(analysis.end_state, analysis.basins)
-    sent, interrupted = None, False
-    if crew is not None:
-        try:
-            sent = simulate(
-                landscape,
-                start,
-                walkers=crew[0],
-                steps=crew[1],
-                seed=seed,
-                intervals=[part for s in stretches for part in s.parts],
-                progress=is_watched(),
-            )
-            interrupted = not sent.complete
-        except ConvergenceError as error:  # they ran away, which is an answer, too
-            notes.append(f"Simulation: {str(error).removeprefix(f'{landscape.name}: ')}")
-        except KeyboardInterrupt:
-            interrupted = True
-            notes.append("The walkers were stopped before they were observed.")
+    parts = [part for s in stretches for part in s.parts]
+    sent, interrupted = _sent(landscape, start, crew, seed, notes, intervals=parts)
     state = analysis.end_state
     solved, settled = state.kind in COMPARED, chain.kind in SETTLED
     kept = settled and not chain.lost  # walkers are averaged over those that stay
@@ -193,6 +240,47 @@ def _checked(
         notes=tuple(notes),
         interrupted=interrupted,
     )
+
+
+def _sent(
+    landscape: Landscape,
+    start: Any,
+    crew: tuple[int, int] | None,
+    seed: int,
+    notes: list[str],
+    **more: Any,
+) -> tuple[Simulation | None, bool]:
+    """What so many walkers with so many steps say, if any are; and whether they were stopped."""
+    if crew is None:
+        return None, False
+    how: Any = {"walkers": crew[0], "steps": crew[1], "seed": seed, "progress": is_watched()}
+    try:
+        sent = simulate(landscape, start, **how, **more)
+        return sent, not sent.complete
+    except ConvergenceError as error:  # they ran away, which is an answer, too
+        notes.append(f"Simulation: {str(error).removeprefix(f'{landscape.name}: ')}")
+        return None, False
+    except KeyboardInterrupt:
+        notes.append("The walkers were stopped before they were observed.")
+        return None, True
+
+
+def _of_adaptive(
+    landscape: Landscape,
+    own: dict[str, Any],
+    walkers: int | None,
+    steps: int | None,
+    seed: int,
+    simulation: bool,
+) -> AdaptiveCheck:
+    """The law of Adam held against walkers with its steps, which begin where it has them."""
+    with stage("end state", 1, 1 + simulation):
+        analysis = analyze(landscape, **own)
+    notes: list[str] = []
+    crew = _affordable(landscape, walkers, steps, notes) if simulation else None
+    share = (np.arange(crew[0]) + 0.5) / crew[0] if crew else np.empty(0)
+    sent, interrupted = _sent(landscape, analysis.end_state.ppf(share), crew, seed, notes)
+    return AdaptiveCheck(analysis, sent, tuple(notes), interrupted)
 
 
 def _with_velocity(landscape: Landscape) -> Any:

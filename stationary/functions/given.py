@@ -28,7 +28,7 @@ _MOMENTUM = (
     "momentum = 0.9."
 )
 _SCHEDULE = 'Write schedule = "cosine:0.1:0.001:20000", or its like, in place of learning_rate.'
-_PLAIN = 'optimiser = "sgd" and "sign" are what is solved. Leave it out, and take the answer so.'
+_BETAS = "Did you mean betas = (0.9, 0.999)?"
 OPTIMISERS = (
     dict.fromkeys(("nesterov", "dampening"), _MOMENTUM)
     | dict.fromkeys(("decay", "l2", "wd"), "Did you mean weight_decay?")
@@ -37,7 +37,8 @@ OPTIMISERS = (
         "Did you mean clip?",
     )
     | dict.fromkeys(("scheduler", "lr_schedule", "warmup", "annealing"), _SCHEDULE)
-    | dict.fromkeys(("betas", "beta1", "beta2", "amsgrad"), _PLAIN)
+    | dict.fromkeys(("beta1", "beta2"), _BETAS)
+    | {"amsgrad": "It is not modelled. Leave it out, and take the answer so."}
     | {"optimizer": "Did you mean optimiser?"}
 )
 

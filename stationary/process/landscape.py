@@ -7,7 +7,8 @@ D = S2 / B for batches drawn with replacement, D = (S2 / B) (N - B) / (N - 1) wi
 What the optimiser does beside: weight decay adds to G; noise of deviation sigma in the labels, on
 outputs with derivative phi_j, adds sigma^2 <phi_j^2> / B to D; where a step clips the gradient of a
 minibatch, or takes its sign, G and D are mean and variance of that, over all minibatches; momentum
-beta makes small steps those of the learning rate T / (1 - beta) [1]_.
+beta makes small steps those of the learning rate T / (1 - beta) [1]_. Adam divides by sqrt(v), v a
+mean of squares of gradients over many steps: where it is a number, T / sqrt(v) is its rate.
 
 References
 ----------
@@ -37,6 +38,7 @@ from stationary.functions.parameters import handed_over
 from stationary.functions.tape.windows import FEW
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.cost import BY_WORK
+from stationary.process.adaptive import checked_betas, root_of
 from stationary.process.corners import CROWDED, MOST, corners, few_of, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
@@ -79,7 +81,12 @@ class Landscape(Losses, metaclass=BySpace):
     momentum
         beta of v <- beta v + gradient, w <- w - T v.
     optimiser
-        "sgd", or "sign": every step is T times the sign of the gradient of a minibatch.
+        "sgd", or "sign": every step is T times the sign of the gradient of a minibatch; or "adam",
+        "adamw", "rmsprop", whose end states are approximate, and around one minimum only.
+    betas
+        Of Adam: what its averages of gradients and of their squares keep in each step.
+    held
+        What Adam is taken to divide by, as `end_state` finds it; else it has no `diffusion`.
     schedule
         Instead of `learning_rate`: a rate for each step, see `Schedule.of`. End states are those of
         the last rate, which `learning_rate` then is; `simulate` follows it, and `anneal` tells
@@ -145,9 +152,9 @@ class Landscape(Losses, metaclass=BySpace):
                 "or one for all."
             )
         if self.known is not None:
-            if not self.rule.linear:
+            if not self.rule.linear or self.adaptive:
                 raise LandscapeError(
-                    f"{where}: clipping and signs are taken of each minibatch, which needs the "
+                    f"{where}: clipping, signs and squares are taken of each minibatch, in need of "
                     f"gradients as a function; {self.known.name} knows them in between only. "
                     "Leave clip and optimiser out."
                 )
@@ -174,16 +181,22 @@ class Landscape(Losses, metaclass=BySpace):
                     "small ones."
                 )
         self.keep(optimiser=checked_optimiser(self.optimiser, where))
-        sign = self.optimiser == SIGN
+        self.keep(betas=checked_betas(self.betas, self.optimiser, where))
+        sign, adam = self.optimiser == SIGN, f'optimiser = "{self.optimiser}"' * self.adaptive
         for first, second, clash in (
+            ("momentum", f"{adam}, whose betas have it,", self.momentum and adam),
+            ("schedule", adam, self.schedule is not None and adam),
+            ("sample", adam, self.sample is True and adam),
             ("clip", 'optimiser = "sign"', self.clip and sign),
             ("momentum", 'optimiser = "sign"', self.momentum and sign),
             ("label_noise", 'optimiser = "sign"', self.label_noise and sign),
             ("label_noise", "clip", self.label_noise and self.clip),
         ):
             if clash:
+                value = getattr(self, first)
+                given = f"{value:g}" if isinstance(value, float) else value
                 raise LandscapeError(
-                    f"{where}: {first} = {getattr(self, first):g} beside {second} is not modelled. "
+                    f"{where}: {first} = {given} beside {second} is not modelled. "
                     "Leave one of the two out."
                 )
         if not isinstance(self.sample, (bool, np.bool_)):
@@ -201,11 +214,18 @@ class Landscape(Losses, metaclass=BySpace):
     def steps_text(self) -> str:
         """How it steps, in words: "T = 0.1, momentum 0.9, B = 1 of N = 4 drawn with ..."."""
         rate = f"T = {self.learning_rate:g}" if self.schedule is None else str(self.schedule)
+        rate += "" if self.betas is None else " and betas {:g} and {:g}".format(*self.betas)
         extras = {"weight decay": self.weight_decay, "label noise": self.label_noise}
         extras |= {"clip": self.clip or 0, "momentum": self.momentum}
         said = [f"{name} {value:g}" for name, value in extras.items() if value]
         parts = [rate, *(["by sign"] if self.rule.sign else []), *said]
         return f"{', '.join(parts)}, B = {self.batch_size} of N = {self.datapoints} {self.drawn}"
+
+    @property
+    def small_step_rate(self) -> float:
+        """T / (1 - momentum); of Adam T / (sqrt(v) + 1e-8), if v is known."""
+        rate = super().small_step_rate
+        return rate / root_of(self.held, self.name, self.who) if self.adaptive else rate
 
     @property
     def at_last_rate(self) -> Landscape:
@@ -272,6 +292,8 @@ class Landscape(Losses, metaclass=BySpace):
         rate_text = f"{rate:g}"
         if self.momentum:
             rate_text = f"{self.learning_rate:g} / (1 - {self.momentum:g}) = {rate_text}"
+        elif self.held is not None:
+            rate_text = f"{self.learning_rate:g} / sqrt({self.held.v:.4g}) = {rate:.4g}"
         return Diffusion(
             drift=drift,
             variance=variance,

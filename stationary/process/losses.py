@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from stationary.functions.rounding import ROUNDINGS, scatter
 from stationary.functions.written import Written, probe_points
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import SHARED
+from stationary.process.adaptive import ADAPTIVE, Held
 from stationary.process.known import KnownGradients, KnownMoments
 from stationary.process.minibatches import minibatches
 from stationary.process.moments import GradientMoments, Tapes
@@ -30,8 +31,45 @@ class Losses(Settings):
 
     clip: float | None = None
     optimiser: str = "sgd"
+    betas: Any = None
+    held: Held | None = None
     domain: tuple[float, float] = (-math.inf, math.inf)
     breakpoints: Sequence[float] = ()
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether steps are divided by the root of a mean square of gradients, as Adam's are."""
+        return self.optimiser in ADAPTIVE
+
+    @property
+    def who(self) -> str:
+        """What takes the steps."""
+        return ADAPTIVE[self.optimiser][0] if self.adaptive else "SGD"
+
+    @property
+    def approximation(self) -> dict[str, float] | None:
+        """Of Adam the SGD that is taken for it, and how far it may be off, as JSON has it."""
+        if self.held is None:
+            return None
+        rate = {"effective_learning_rate": self.small_step_rate, "doubt": self.held.doubt}
+        return rate | asdict(self.held)
+
+    def holding(self, held: Held) -> Self:
+        """The same with what Adam divides by held there."""
+        found: Self = self.changed(held=held)
+        known = ("tapes", "written", "datapoints")  # recorded once
+        found.__dict__.update({name: self.__dict__[name] for name in known if name in vars(self)})
+        return found
+
+    @property
+    def decay(self) -> float:
+        """What times w is part of G: AdamW adds it past its root, so that it is multiplied by it.
+
+        None of AdamW's is, as long as that is not known.
+        """
+        if self.optimiser != "adamw":
+            return self.weight_decay
+        return 0.0 if self.held is None else self.weight_decay * self.held.root
 
     @property
     def known(self) -> KnownGradients | None:
@@ -61,7 +99,7 @@ class Losses(Settings):
     @property
     def gradient(self) -> Function:
         """w -> the gradients of the datapoints with weight decay, before clipping, (N, M)."""
-        decay, table = self.weight_decay, self.loss_gradient
+        decay, table = self.decay, self.loss_gradient
         return table if not decay else lambda w: table(w) + decay * w
 
     def loss_table(self, w: Array) -> Array | None:
@@ -73,7 +111,7 @@ class Losses(Settings):
         wide = tape is not None and tape.program.wide  # so that it costs less on the tape
         found = self.tapes.values(w) if wide else None
         table = self._losses_at(w, evaluate(self.losses, w)[0] if found is None else found)
-        return np.atleast_2d(table) + self.weight_decay / 2 * w * w
+        return np.atleast_2d(table) + self.decay / 2 * w * w
 
     def _losses_at(self, w: Array, found: Array) -> Array:
         """The losses at w without weight decay, where `found` may have overflowed on the way."""
@@ -129,14 +167,14 @@ class Losses(Settings):
     @cached_property
     def rule(self) -> StepRule:
         """What a step makes of the gradient of a minibatch."""
-        return StepRule(self.weight_decay, self.clip, self.optimiser == SIGN)
+        return StepRule(self.decay, self.clip, self.optimiser == SIGN)
 
     def stepped(self, u: Array, w: Array) -> Array:
         """What a step makes of the mean `gradient` of a minibatch, and multiplies by T.
 
         `u` is that mean, with weight decay in it, shape (..., M), at the weights w, shape (M,).
         """
-        return u if self.rule.linear else self.rule(u - self.weight_decay * w, w)
+        return u if self.rule.linear else self.rule(u - self.decay * w, w)
 
     def moments(self, w: Array, arithmetic: Arithmetic = DOUBLE) -> tuple[Array, Array]:
         """G and S2 at the weights w, shape (M,) each, in memory that does not grow with N M.
@@ -145,6 +183,15 @@ class Losses(Settings):
         """
         found = self._moments(w, arithmetic)
         return found.mean[0], found.variance[0]
+
+    def squares(self, w: Array) -> Array:
+        """<u^2> = G^2 + D of the gradients u of minibatches that Adam averages, shape (M,)."""
+        if not len(w):
+            return np.zeros(0)
+        mean, spread = (self if self.held is None else self.changed(held=None)).moments(w)
+        noise = self.label_variance(w) if self.label_noise else 0.0
+        with np.errstate(all="ignore"):
+            return np.asarray(mean * mean + self.noise_factor * spread + noise)
 
     def label_rows(self, w: Any) -> Any:
         """What noise in the label of each datapoint adds to D, or of any: (N, M) or (M,).

@@ -3,7 +3,7 @@
 Plain SGD steps by v = u + weight_decay w; with clipping by v = clip(u, -c, c) + weight_decay w (the
 gradient is clipped before weight decay is added, as in the common libraries); signSGD [1]_ by
 v = sign(u + weight_decay w). Each grows with u, so that the least and the greatest gradient of a
-minibatch give the farthest steps.
+minibatch give the farthest steps. For Adam see `adaptive`.
 
 References
 ----------
@@ -22,17 +22,16 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import meant, number
+from stationary.process.adaptive import ADAPTIVE
 
 SIGN = "sign"
-SAME_THING = {"signsgd": SIGN, "sgd": "sgd", SIGN: SIGN}
+SAME_THING = {"signsgd": SIGN, "sgd": "sgd", SIGN: SIGN} | {name: name for name in ADAPTIVE}
 _ADAPTIVE = (
-    "its step depends on all gradients before. Near one minimum it is, to a first approximation, "
-    "SGD with learning_rate / sqrt(v), v being the mean square of the minibatch gradient there: "
-    "set that learning rate and call the answer approximate"
+    'its step depends on all gradients before. Take optimiser = "adam", the nearest that is '
+    "modelled, near one minimum and approximately"
 )
 _NOT_MODELLED = (
-    dict.fromkeys(("adam", "adamw", "adamax", "nadam", "amsgrad", "rmsprop", "lamb"), _ADAPTIVE)
-    | dict.fromkeys(("adagrad", "adadelta"), _ADAPTIVE)
+    dict.fromkeys(("adamax", "nadam", "amsgrad", "lamb", "adagrad", "adadelta"), _ADAPTIVE)
     | dict.fromkeys(
         ("nesterov", "nag"),
         "for small steps it ends as SGD with momentum does: set momentum, which is modelled",
@@ -47,7 +46,7 @@ _NOT_MODELLED = (
 
 
 def checked_optimiser(given: Any, where: str) -> str:
-    """ "sgd" or "sign"."""
+    """ "sgd", "sign", or one of those that are `ADAPTIVE`."""
     plain = "".join(c for c in given.lower() if c.isalnum()) if isinstance(given, str) else ""
     if plain in SAME_THING:
         return SAME_THING[plain]
@@ -55,7 +54,9 @@ def checked_optimiser(given: Any, where: str) -> str:
         raise LandscapeError(
             f"{where}: optimiser = {given!r} is not modelled: {_NOT_MODELLED[plain]}."
         )
-    hint = meant(plain, {k: f'"{v}"' for k, v in SAME_THING.items()}, 'Write "sgd" or "sign".')
+    hint = meant(
+        plain, {k: f'"{v}"' for k, v in SAME_THING.items()}, 'Write "sgd", "sign" or "adam".'
+    )
     raise LandscapeError(f"{where}: optimiser = {given!r:.60} is not known. {hint}")
 
 

@@ -112,7 +112,9 @@ def answer(analysis: Analysis, who: str = "") -> str:
     v = state.diffusion.variable
     if state.kind == "none":
         return capital(state.verdict)
-    said = f"{LONG}{who or ('SGD' if analysis.landscape is not None else 'the process')}"
+    said = (
+        f"{LONG}{who or ('the process' if analysis.landscape is None else analysis.landscape.who)}"
+    )
     if state.kind == "classes":
         return f"{said} is {' or '.join(ends_of(state, v))}: {state.reason}"
     if state.kind in ("atoms", "mixture"):

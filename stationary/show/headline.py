@@ -120,6 +120,9 @@ def _caution(analysis: Analysis) -> str:
     own = analysis.landscape
     if own is None:
         return ""
+    if own.held is not None:
+        told = f"{own.small_step_rate:.4g}, its deviation right to {100 * own.held.doubt:.1g} %"
+        return f" This is approximate: {own.who} as SGD at the learning rate {told}."
     if own.momentum:
         return " That is the limit of small steps; `stationary check` has the chain with momentum."
     if analysis.steps is not None and analysis.steps.warnings:

@@ -13,7 +13,7 @@ from stationary.states.distribution import EndState
 
 def text(law: EndState) -> Report:
     """The report of an analysis of its diffusion."""
-    return report.text(Analysis(law.diffusion, law))
+    return report.text(Analysis(law.of_adam or law.diffusion, law))
 
 
 def data(law: EndState) -> dict[str, Any]:

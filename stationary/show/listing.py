@@ -87,8 +87,8 @@ def _content(analysis: Analysis) -> dict[str, Any]:
     if landscape is not None:
         process |= picked(
             landscape,
-            "learning_rate batch_size datapoints optimiser weight_decay label_noise clip momentum "
-            "schedule=schedule.text",
+            "learning_rate batch_size datapoints optimiser betas weight_decay label_noise clip "
+            "momentum schedule=schedule.text adaptive=approximation",
         )
         process["replacement"] = bool(landscape.replacement)
     steps = picked(analysis.steps, "line warnings largest_curvature=largest")

@@ -21,6 +21,7 @@ Renderer = Callable[..., Any]
 ONE_AT_A_TIME = RLock()  # matplotlib's settings are shared by all threads while one of them draws
 
 KINDS = {  # the modules that show each kind of answer
+    "AdaptiveCheck": "adaptive_check",
     "Analysis": "report listing figure",
     "Annealing": "annealing",
     "Around": "around",

@@ -139,10 +139,10 @@ def _model(analysis: Analysis) -> list[Line]:
     else:
         lines.append(
             "G is the mean gradient of the datapoints and S2 the population variance of their "
-            "gradients; f = -T G, a = T^2 D; time is counted in SGD steps."
+            "gradients; f = -T G, a = T^2 D; time is counted in steps."
         )
     if analysis.landscape is not None:
-        lines += _optimiser(analysis.landscape)
+        lines += optimiser_lines(analysis.landscape)
     if analysis.steps is not None:
         lines.append(f"The step: {analysis.steps.line}")
     if diffusion.parameters:
@@ -157,7 +157,7 @@ def _model(analysis: Analysis) -> list[Line]:
     return lines
 
 
-def _optimiser(landscape: Landscape) -> list[Line]:
+def optimiser_lines(landscape: Landscape) -> list[Line]:
     """What the optimiser does beside plain SGD, and what that is in G and D."""
     said, n = [], "those of a minibatch"
     if landscape.optimiser == "sign":
@@ -165,12 +165,22 @@ def _optimiser(landscape: Landscape) -> list[Line]:
     if landscape.clip is not None:
         said.append(f"Clipping to +-{landscape.clip:g}: the gradients meant are {n}, clipped.")
     if landscape.weight_decay:
-        said.append(f"Weight decay: {landscape.weight_decay:g} w is part of G.")
+        said.append(f"Weight decay: {landscape.decay:g} w is part of G.")
     if landscape.label_noise:
         of = "1: no outputs are given" if landscape.outputs is None else "the slope of the output"
         said.append(
             f"Label noise of deviation {landscape.label_noise:g}; phi is {of}, <phi^2> its mean "
             "square over the datapoints."
+        )
+    if (held := landscape.held) is not None:
+        memory, percent = 1 / (1 - landscape.betas[1]), [100 * held.variation, 100 * held.chance]
+        said.append(
+            f"{landscape.who}: v, the mean square of a minibatch's gradient, is taken for its mean "
+            f"over the law, {held.v:.4g}: T = {landscape.learning_rate:g} / (sqrt(v) + 1e-8). G^2 "
+            f"+ D varies over the law by {plain_text(percent[0])} %, v for the {memory:,.4g} steps "
+            f"that it remembers by {plain_text(percent[1])} %; relaxation takes "
+            f"{plain_text(held.relaxation)}. With what finite steps do, that leaves the deviation "
+            f"unknown to {plain_text(100 * held.doubt)} %."
         )
     if landscape.momentum:
         said.append(MOMENTUM.format(beta=landscape.momentum))

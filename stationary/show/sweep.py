@@ -316,7 +316,9 @@ def _trust(sweep: Sweep) -> list[Line]:
             size = np.maximum(1.0, np.abs(log_mass))
             light.append(np.where(held, error, np.nan) / np.where(held, size, 1.0))
     lines = [_right("The densities are", columns["error"][None], "of themselves where the mass is")]
-    if "learning_rate" in sweep.axes:
+    if getattr(sweep.process, "adaptive", False):
+        lines.append("All this is approximate, of Adam as SGD at one learning rate: see `analyze`.")
+    elif "learning_rate" in sweep.axes:
         lines.append(
             "All this is the limit of small steps. What the steps of SGD make of one of these "
             "points says `stationary analyze`."

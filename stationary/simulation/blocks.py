@@ -39,11 +39,11 @@ class Block:
     fate: Array  # int8
     label: Array  # the basin in whose core each was last seen; -1 for none
     since: Array  # the step in which each met its fate, int64
-    velocity: Array | None = None  # with momentum; None at rest
+    velocity: Array | None = None  # with momentum, (M,), or Adam, (2, M); None at rest
 
     def part(self, some: Array) -> Block:
         """Some of the walkers, with the random numbers of all."""
-        v = None if self.velocity is None else self.velocity[some]
+        v = None if self.velocity is None else self.velocity[..., some]
         x, fate, label, since = self.x[some], self.fate[some], self.label[some], self.since[some]
         return Block(x, self.rng, fate, label, since, v)
 
@@ -100,7 +100,8 @@ def advance(process: Landscape | Diffusion, block: Block, plan: Plan) -> Outcome
         if bridges or not inside:
             if not inside:
                 if velocity is not None and not walls.periodic:  # walls turn it back
-                    np.negative(velocity, out=velocity, where=(x < walls.lower) | (x > walls.upper))
+                    beyond, mean = (x < walls.lower) | (x > walls.upper), np.atleast_2d(velocity)[0]
+                    np.negative(mean, out=mean, where=beyond)
                 walls.apply(x, fate)
             ends = np.flatnonzero(fate)
             if len(ends) != len(gone):

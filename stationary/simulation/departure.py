@@ -19,7 +19,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
-from stationary.simulation.terrain import RELATIVE_STEP, Terrain
+from stationary.simulation.terrain import RELATIVE_STEP, Terrain, shape_of
 from stationary.simulation.walkers import RootEnd
 
 Process = Landscape | Diffusion
@@ -69,7 +69,7 @@ def ends_of(
 
     With the ends where the noise vanishes in proportion to the distance, and what is to be said.
     """
-    diffusion, v = process.diffusion(), process.variable
+    diffusion, v = shape_of(process), process.variable
     kinds, notes, roots = list(diffusion.boundaries), [], []
     for side, end in enumerate(process.domain):
         given = kinds[side]

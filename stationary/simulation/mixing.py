@@ -12,6 +12,7 @@ from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.simulation.streams import Record, Watch, total
+from stationary.simulation.terrain import shape_of
 from stationary.wording import MOST_NAMED, plain_text
 
 LARGEST_R_HAT = 1.05  # of walkers that have mixed: 5 per cent in a deviation
@@ -187,7 +188,7 @@ class Rests:
     """Which walkers stand still where nothing moves them."""
 
     def __init__(self, process: Landscape | Diffusion, walkers: int, scale: float) -> None:
-        self.process, self.diffusion = process, process.diffusion()
+        self.process, self.diffusion = process, shape_of(process)
         self.scale = scale
         self.still_for = np.zeros(walkers, dtype=np.int64)  # steps since each moved
         self.resting = np.zeros(walkers, dtype=bool)
@@ -224,13 +225,14 @@ class Rests:
         """
         if not self.resting.any() or not moving.any():
             return False
-        if not isinstance(self.process, Landscape) or self.process.momentum:
+        sgd = self.process
+        if not isinstance(sgd, Landscape) or sgd.momentum or sgd.adaptive:
             return True
         from stationary.chain.reach import closure  # for the few runs that come to rest in part
 
         places, going = np.unique(x[self.resting]), x[moving]
         between = np.searchsorted(places, going)
-        lower, upper = self.process.domain
+        lower, upper = sgd.domain
         for k in np.unique(between):
             part = going[between == k]
             low, high = float(part.min()), float(part.max())
@@ -238,7 +240,7 @@ class Rests:
             first = places[k - 1] if k else max(lower, low - far)
             last = places[k] if k < len(places) else min(upper, high + far)
             w = np.linspace(first, last, SCAN)
-            if closure(self.process, low, high, w) is None:
+            if closure(sgd, low, high, w) is None:
                 return True
         return False
 

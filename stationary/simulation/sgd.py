@@ -22,6 +22,7 @@ from stationary.functions.tape.axes import size_of
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.running import ROWS
 from stationary.numbers.cost import CACHE, LASTING, MEMORY, SHARED
+from stationary.process.adaptive import ADDED
 from stationary.process.landscape import Landscape
 from stationary.process.optimiser import StepRule
 from stationary.simulation.terrain import survey_terrain
@@ -106,15 +107,17 @@ class SgdStepper:
     x
         The walkers, changed in place by each step.
     velocity
-        With momentum the average over steps, which belongs to the walkers, too; None at rest.
+        With momentum the average over steps, which belongs to the walkers, too; with Adam both of
+        its averages, (2, M). None at rest.
     """
 
     def __init__(self, landscape: Landscape, x: Array, velocity: Array | None = None) -> None:
         self.landscape, self.x = landscape, x
         self.n, self.b = landscape.datapoints, landscape.batch_size
         self.rate = float(landscape.learning_rate or 0.0)
-        if landscape.momentum:
-            velocity = np.zeros(len(x)) if velocity is None else velocity.copy()
+        if landscape.momentum or landscape.adaptive:
+            rows = 1 + landscape.adaptive
+            velocity = np.zeros((rows, len(x))[-rows:]) if velocity is None else velocity.copy()
         self.velocity = velocity
         self.simple = landscape.rule == StepRule() and not landscape.label_noise
         self.simple &= self.velocity is None
@@ -140,11 +143,11 @@ class SgdStepper:
         if self.landscape.schedule is not None:
             self.rate = self.landscape.schedule[t - 1]
         with np.errstate(all="ignore"):
-            change = self._update(rng)
+            change = self._update(rng, t)
             change *= self.rate
             self.x -= change
 
-    def _update(self, rng: Generator) -> Array:
+    def _update(self, rng: Generator, t: int) -> Array:
         """What the optimiser makes of the gradient of a batch."""
         weights = self._times(rng) if self.counts else self._drawn(rng)
         v = self._mean(weights)
@@ -155,9 +158,23 @@ class SgdStepper:
         v = self.landscape.rule(v, self.x)
         if self.velocity is None:
             return np.array(v)
+        if self.landscape.adaptive:
+            return self._normalised(v, t)
         self.velocity *= self.landscape.momentum
         self.velocity += v
         return self.velocity.copy()
+
+    def _normalised(self, gradient: Array, t: int) -> Array:
+        """An average of gradients over the root of one of squares; at first both are of few."""
+        assert self.velocity is not None
+        (first, second), sgd = self.landscape.betas, self.landscape
+        self.velocity *= [[first], [second]]
+        self.velocity += [(1 - first) * gradient, (1 - second) * gradient**2]
+        mean, square = self.velocity
+        if sgd.optimiser != "rmsprop":
+            mean, square = mean / (1 - first**t), square / (1 - second**t)
+        found = mean / (np.sqrt(square) + ADDED)
+        return np.asarray(found + sgd.weight_decay * self.x * (sgd.optimiser == "adamw"))
 
     def _mean(self, weights: Array) -> Array:
         """The mean gradient of each batch."""

@@ -126,6 +126,8 @@ def simulate(
     """
     changes = {name: value for name, value in changes.items() if value is not None}
     given = as_process(process, "simulate", **changes)
+    if isinstance(given, Landscape) and given.held is not None:
+        given = replace(given, held=None)  # which walkers find by themselves
     schedule = getattr(given, "schedule", None)
     if schedule is not None:  # where it ends is what is asked for
         burn_in = max(len(schedule) - 1, 0) if burn_in is None else burn_in
@@ -329,6 +331,6 @@ def _notes(run: Run, e: Estimate, escaped: int) -> list[str]:
 def _method(run: Run) -> str:
     p, plan = run.process, run.plan
     if isinstance(p, Landscape):
-        return f"SGD, {p.steps_text}"
+        return f"{p.who}, {p.steps_text}"
     name = "Milstein" if plan.milstein else "Euler-Maruyama"
     return f"{name}, dt = {plan.dt:.4g}, {p.convention.title}"

@@ -15,6 +15,7 @@ from stationary.aliases import Array
 from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_LOOK
 from stationary.panels.roots import bisected
+from stationary.process.adaptive import Held
 from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -85,9 +86,23 @@ class Terrain:
         return step if 0 < step < math.inf else RELATIVE_STEP
 
 
+def shape_of(process: Landscape | Diffusion) -> Diffusion:
+    """Its diffusion; that of Adam but for what it divides by."""
+    if isinstance(process, Landscape) and process.adaptive and process.held is None:
+        return process.holding(Held(1.0)).diffusion()
+    return process.diffusion()
+
+
 def survey_terrain(process: Landscape | Diffusion) -> Terrain:
     """Scan the process where it may live."""
-    diffusion = process.diffusion()
+    found = _surveyed(shape_of(process))
+    if isinstance(process, Landscape) and process.adaptive and len(found.stable):
+        v = float(np.mean(process.squares(found.stable)))
+        return _surveyed(process.holding(Held(v)).diffusion())
+    return found
+
+
+def _surveyed(diffusion: Diffusion) -> Terrain:
     lower, upper = diffusion.domain
     points = min(SCAN, max(FEWEST, BY_LOOK // diffusion.cost))
     x = _grid(lower, upper, np.array(diffusion.breakpoints), points)

@@ -17,7 +17,7 @@ from stationary.process.potential import LANGEVIN, NOISES
 LOSSES = ("losses", "gradients")
 SGD = (
     "learning_rate", "batch_size", "replacement", "weight_decay", "label_noise", "outputs", "clip",
-    "momentum", "optimiser", "schedule", "sample",
+    "momentum", "optimiser", "betas", "schedule", "sample",
 )  # fmt: skip
 COMMON = ("domain", "weights", "boundaries", "convention", "breakpoints", "initial")
 KNOWN = (*LOSSES, "drift", *NOISES, *LANGEVIN, *SGD, *COMMON, "parameters")

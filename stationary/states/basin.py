@@ -92,7 +92,7 @@ class Basin(Listed):
             return None
         parts = ((self.curvature_error, self.curvature), (self.variance_error, self.variance))
         relative = sum(float(error) / float(value) for error, value in parts if value)
-        return float(width * (relative / 2 + 2 * DOUBLE.epsilon))
+        return float(width * (relative / 2 + 2 * DOUBLE.epsilon + self.state.doubt))
 
     @cached_property
     def border_errors(self) -> tuple[float, float]:
@@ -121,7 +121,7 @@ class Basin(Listed):
     def log_density_error(self) -> float:
         """The absolute error of `log_density`."""
         at = np.array([self.places[1]])
-        return float(self.weight_error + self.component.errors_at(at)[0])
+        return float(self.weight_error + self.component.errors_at(at)[0]) + 2 * self.state.doubt
 
     @property
     def sharpness_error(self) -> Any:

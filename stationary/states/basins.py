@@ -151,6 +151,7 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
         slope = None if e is None else e.in_digits().slope
         mass = exp(number(log_mass[i]))
         of_mass = state.lost(mass) / mass if mass > 0 else 0.0
+        of_mass += 3 * state.doubt * abs(to_float(number(log_mass[i]))) if state.doubt else 0.0
         sides = ((has_left, left, doubts[n, 0]), (has_right, right, doubts[n, 1]))
         result.append(
             Basin(

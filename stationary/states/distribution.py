@@ -22,6 +22,7 @@ from stationary.numbers.elementary import compact, exp, finite, infinite, sqrt, 
 from stationary.points import pointwise
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
+from stationary.process.landscape import Landscape
 from stationary.states.mixture import Atom, Escape, Mixture, in_full
 from stationary.states.network import Network
 from stationary.states.numbers import Numbers
@@ -78,6 +79,7 @@ class EndState(Numbers, Distribution):
     weight_error: float = 0.0  # of the weights of the classes, relative
     digits: int | None = None
     flow: Current | None = None  # on a periodic domain
+    of_adam: Landscape | None = None  # with what it divides by
 
     @cached_property
     def rounded(self) -> EndState:
@@ -164,7 +166,7 @@ class EndState(Numbers, Distribution):
         Far out in a tail it may be many times `error`, which is that of where the probability is.
         """
         rounding = 0.0 if self.digits is not None else 4 * DOUBLE.epsilon  # of the exponent
-        whole = self._log_probability(lower, upper)
+        whole, rounding = self._log_probability(lower, upper), rounding + 2 * self.doubt
         error = self._parts.log_between_error(self._number(lower), self._number(upper))
         return compact(error if infinite(whole) else error + rounding * (1 + abs(whole)))
 
@@ -228,7 +230,7 @@ class EndState(Numbers, Distribution):
         """The estimated absolute error of `entropy()`."""
         value, error = self.entropy(), self._parts.entropy[1]
         rounded = self.digits is None and math.isfinite(value)
-        return float(error) + (float(np.spacing(abs(value))) / 2 if rounded else 0.0)
+        return float(error) + (float(np.spacing(abs(value))) / 2 if rounded else 0.0) + self.doubt
 
     def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> Any:
         """E[function(X)], for a NumPy function of an array of points (None: the mean).
@@ -252,7 +254,7 @@ class EndState(Numbers, Distribution):
     def mean_error(self) -> Any:
         """The estimated absolute error of `mean()`; where that is nan inf, if it is not known."""
         mean, error = self._parts.mean
-        return compact(error + self.unplaced(mean))
+        return compact(error + self.unplaced(mean)) + 2 * self.off
 
     @property
     def std_error(self) -> Any:
@@ -261,7 +263,7 @@ class EndState(Numbers, Distribution):
         if not 0 < variance < math.inf:
             return 0.0 if variance >= 0 else compact(error)
         std = sqrt(variance)
-        return compact(min(error / (2 * std), sqrt(error)) + self.lost(std))
+        return compact(min(error / (2 * std), sqrt(error)) + self.lost(std)) + self.off
 
     def _moment(self, order: int, centre: Any) -> Any:
         if order == 1:
@@ -274,6 +276,7 @@ class EndState(Numbers, Distribution):
         if not finite(centre):
             return math.nan
         value, error = self._parts.moment(k, centre)
+        error += self.doubt and 3 * k * self.doubt * sqrt(self._parts.moment(2 * k, centre)[0])
         return compact(error + self.lost(value)) if finite(value) else math.nan
 
     def support(self) -> tuple[float, float]:
@@ -357,9 +360,8 @@ class EndState(Numbers, Distribution):
     @cached_property
     def modes(self) -> tuple[Mode, ...]:
         """The local maxima of the density, left to right."""
-        return tuple(
-            self.shown(mode) for c in self.components if not c.at_rest for mode in modes_of(c)
-        )
+        found = (m for c in self.components if not c.at_rest for m in modes_of(c))
+        return tuple(self.shown(replace(m, error=m.error + 2 * self.off)) for m in found)
 
     def shown(self, mode: Mode) -> Mode:
         """A mode of one of the components, in the numbers that this state hands out."""

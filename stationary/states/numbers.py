@@ -12,12 +12,37 @@ from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.elementary import apart, finite, number, to_float
 from stationary.points import numbers_only
+from stationary.process.landscape import Landscape
 
 
 class Numbers(ABC):
     """What is computed in an `arithmetic`, and handed out in so many `digits`; None: as doubles."""
 
     digits: int | None
+    of_adam: Landscape | None
+
+    @property
+    def doubt(self) -> float:
+        """The relative error of the deviation, of Adam: by what was taken for a number."""
+        held = None if self.of_adam is None else self.of_adam.held
+        return 0.0 if held is None else held.doubt
+
+    @property
+    def off(self) -> float:
+        """The same of that deviation, absolute."""
+        return self.doubt and self.doubt * float(self.std())
+
+    @abstractmethod
+    def std(self) -> float: ...
+
+    def require_plain(self, what: str) -> None:
+        """Raise for what is asked of a law of Adam, which would move what it divides by."""
+        if self.of_adam is not None:
+            raise LandscapeError(
+                f"{self.of_adam.name}: {what} changes what {self.of_adam.who} divides by, and is "
+                'not had. Take optimiser = "sgd" at the learning rate that `analyze` tells: '
+                f"{self.of_adam.small_step_rate:.4g}."
+            )
 
     @property
     @abstractmethod

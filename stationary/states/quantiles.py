@@ -31,6 +31,8 @@ def quantiles(state: EndState, levels: tuple[float, ...]) -> dict[str, dict[str,
     with np.errstate(all="ignore"):
         reach = to_float(np.maximum(x - low, high - x))
         error = np.fmax(to_float(doubt) / to_float(exact.pdf(x)) + 2 * to_float(spacing(x)), reach)
+    if state.doubt:  # of all distances from the mean, and of that
+        error += state.doubt * (np.abs(to_float(x) - float(state.mean())) + 2 * float(state.std()))
     at = to_float(x)
     on_atom = np.isin(at, [a.position for a in state.atoms])
     error = np.where(on_atom, np.spacing(np.abs(at)), error)

@@ -22,6 +22,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.sources.loading import ProcessLike, as_process
+from stationary.states.adaptive import settled
 from stationary.states.distribution import EndState
 from stationary.states.mixture import Atom, Escape, log_shares
 from stationary.states.network import Network, network_of
@@ -90,6 +91,23 @@ def end_state(
     process = as_process(process, "end_state")
     if not isinstance(max_panels, int) or max_panels < 1:
         raise LandscapeError(f"max_panels = {max_panels!r} must be a whole number, at least 1.")
+    if isinstance(process, Landscape) and process.adaptive:
+        if digits is not None:
+            raise LandscapeError(
+                f"{process.name}: digits = {digits!r:.40}: the law of {process.who} is known "
+                "approximately, with no digits beyond those of doubles. Leave digits out."
+            )
+        return settled(process, lambda p: _solved(p, initial, None, regularise, max_panels))
+    return _solved(process, initial, digits, regularise, max_panels)
+
+
+def _solved(
+    process: Landscape | Diffusion,
+    initial: Any,
+    digits: int | None,
+    regularise: float,
+    max_panels: int,
+) -> EndState:
     diffusion = process.diffusion()
     digits = checked(digits, diffusion.name, diffusion)
     diffusion = _regularised(diffusion, regularise)

@@ -229,7 +229,7 @@ class Family:
             process = self._made(point)
             state = end_state(process, digits=self.digits)
             answer = answer_of(state, self.min_barrier)
-            analysis = Analysis(process, state, self.min_barrier)
+            analysis = Analysis(state.of_adam or process, state, self.min_barrier)
             if state.diffusion.sample is not None:
                 answer = replace(answer, analysis=analysis)
             if not (self.quantities and asked):
@@ -255,8 +255,8 @@ class Family:
         """Answers at many inverse temperatures at once, and which of them hold; None if none do."""
         if self.digits is not None or self.quantities or not isinstance(self.process, Landscape):
             return None
-        if self.process.from_sample:  # standard errors are of each point by itself
-            return None
+        if self.process.from_sample or self.process.adaptive:
+            return None  # standard errors, and what Adam divides by, are of each point by itself
         if len(self.lines) > 1 and not self.process.noise_scales:
             return None
         betas, _ = self._inverse_temperatures

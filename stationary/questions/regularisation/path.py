@@ -127,6 +127,7 @@ def regularisation_path(
     """
     process = as_process(process, "regularisation_path")
     exact = end_state(process, initial)
+    exact.require_plain("another noise")
     diffusion = exact.diffusion
     if diffusion.is_periodic:
         raise LandscapeError(

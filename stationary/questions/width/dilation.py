@@ -218,6 +218,7 @@ def _changed(
 ) -> BasinBias:
     """The copy has q times the exponent, factor^a times 1 / a^(1-c), factor^b times the length."""
     state = solved(given, f"{kind}_bias")
+    state.require_plain(f"another {'width' if kind == 'dilation' else 'noise'} of a minimum")
     name = "lambda" if kind == "dilation" else "kappa"
     factors = _checked(factors, name, state.diffusion.name)
     index, one = picked(state, basin, min_barrier)
