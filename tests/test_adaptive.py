@@ -73,7 +73,7 @@ def test_on_a_parabola_what_adam_divides_by_has_a_closed_form(rate, h, batch, de
 def test_walkers_take_the_steps_of_adam(optimiser, given):
     """Equal datapoints make no noise: what is left is the recursion of the paper."""
     sgd = adam(lambda w: [w**4 / 4] * 2, 0.1, optimiser, **given)
-    b1, b2 = sgd.betas
+    b1, b2 = sgd.averaging
     decay = given.get("weight_decay", 0)
     found = simulate(sgd, [2.0, -1.0], burn_in=0, steps=40, every=1, snapshots=True).snapshots
     w, m, v = np.array([2.0, -1.0]), 0.0, 0.0
@@ -96,14 +96,15 @@ def corners(w):
     [
         (lambda w: [w**4 / 4 + c * w for c in (-1, 0.2, 0.8)], 0.1, "adam", {"batch_size": 4}),
         (lambda w: [h * (w - c) ** 2 / 2 for h, c in ((0.5, 1), (2, -1))], 0.2, "rmsprop", {}),
+        (parabolas, 0.3, "adamw", {"weight_decay": 0.3}),
         (corners, 0.003, "adamw", {"weight_decay": 0.05, "betas": (0, 0.999)}),
     ],
 )
 def test_walkers_are_within_what_the_law_claims(losses, rate, optimiser, given):
-    held = check(adam(losses, rate, optimiser, **given), walkers=200, steps=2000)
+    held = check(adam(losses, rate, optimiser, **given), walkers=200, steps=1200)
     for value, error, walked, by in held.numbers.values():
         assert abs(value - walked) < error + 3 * by
-    assert held.outcome in ("holds", "roughly")
+    assert held.outcome != "not decided"
 
 
 def test_gradients_that_are_large_to_one_side_move_the_mean():
@@ -150,6 +151,18 @@ def test_a_sweep_finds_what_adam_divides_by_at_each_point():
     assert "All this is approximate, of Adam" in str(found)
 
 
+def test_what_is_known_of_one_optimiser_is_not_of_another():
+    """A landscape that was solved keeps what was found, unless anything of it changes."""
+    given = adam(rate=0.3)
+    found = analyze(given)
+    assert end_state(found.process).std_error == found.end_state.std_error
+    for changes in ({"learning_rate": 0.1}, {"optimiser": "rmsprop"}, {"optimiser": "sgd"}):
+        assert end_state(given.changed(**changes)).std() == pytest.approx(
+            analyze(found.process, **changes).end_state.std(), rel=1e-9
+        )
+    assert given.changed(optimiser="rmsprop").averaging == (0, 0.99)
+
+
 def test_what_several_minima_hold_is_refused_with_what_is_known_of_each():
     with pytest.raises(LandscapeError, match="what each of 2 minima holds") as refused:
         end_state(adam(wells, 0.05))
@@ -163,6 +176,8 @@ def test_what_several_minima_hold_is_refused_with_what_is_known_of_each():
     assert alone.std() == pytest.approx(deviation, rel=0.05)
     with pytest.raises(LandscapeError, match=r"steps overshoot\. Lower the learning rate"):
         end_state(adam(rate=30.0, batch_size=8, betas=(0, 0.99)))
+    with pytest.raises(LandscapeError, match="averaged for longer than squares"):
+        end_state(adam(betas=(0.99, 0.9)))
     with pytest.raises(LandscapeError, match="kind 'classes'"):
         end_state(adam(domain=(-1, 1), boundaries="absorbing"))
 

@@ -85,8 +85,6 @@ class Landscape(Losses, metaclass=BySpace):
         "adamw", "rmsprop", whose end states are approximate, and around one minimum only.
     betas
         Of Adam: what its averages of gradients and of their squares keep in each step.
-    held
-        What Adam is taken to divide by, as `end_state` finds it; else it has no `diffusion`.
     schedule
         Instead of `learning_rate`: a rate for each step, see `Schedule.of`. End states are those of
         the last rate, which `learning_rate` then is; `simulate` follows it, and `anneal` tells
@@ -214,7 +212,7 @@ class Landscape(Losses, metaclass=BySpace):
     def steps_text(self) -> str:
         """How it steps, in words: "T = 0.1, momentum 0.9, B = 1 of N = 4 drawn with ..."."""
         rate = f"T = {self.learning_rate:g}" if self.schedule is None else str(self.schedule)
-        rate += "" if self.betas is None else " and betas {:g} and {:g}".format(*self.betas)
+        rate += " and betas {:g} and {:g}".format(*self.averaging) if self.adaptive else ""
         extras = {"weight decay": self.weight_decay, "label noise": self.label_noise}
         extras |= {"clip": self.clip or 0, "momentum": self.momentum}
         said = [f"{name} {value:g}" for name, value in extras.items() if value]

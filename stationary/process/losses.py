@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
@@ -32,7 +32,9 @@ class Losses(Settings):
     clip: float | None = None
     optimiser: str = "sgd"
     betas: Any = None
-    held: Held | None = None
+    # What Adam is taken to divide by, as its end state has it; of one that is changed in anything
+    # it is not known, and without it there is no diffusion.
+    held: Held | None = field(default=None, init=False)
     domain: tuple[float, float] = (-math.inf, math.inf)
     breakpoints: Sequence[float] = ()
 
@@ -40,6 +42,12 @@ class Losses(Settings):
     def adaptive(self) -> bool:
         """Whether steps are divided by the root of a mean square of gradients, as Adam's are."""
         return self.optimiser in ADAPTIVE
+
+    @property
+    def averaging(self) -> tuple[float, float]:
+        """`betas`, or those that are usual."""
+        found: tuple[float, float] = self.betas or ADAPTIVE[self.optimiser][1]
+        return found
 
     @property
     def who(self) -> str:
@@ -54,11 +62,19 @@ class Losses(Settings):
         rate = {"effective_learning_rate": self.small_step_rate, "doubt": self.held.doubt}
         return rate | asdict(self.held)
 
+    @cached_property
+    def alone(self) -> Self:
+        """The same without what Adam divides by."""
+        return replace(self)
+
     def holding(self, held: Held) -> Self:
         """The same with what Adam divides by held there."""
-        found: Self = self.changed(held=held)
+        found = replace(self)
         known = ("tapes", "written", "datapoints")  # recorded once
         found.__dict__.update({name: self.__dict__[name] for name in known if name in vars(self)})
+        for name in ("rule", "_moments"):  # of which AdamW's decay is part
+            found.__dict__.pop(name, None)
+        found.keep(held=held)
         return found
 
     @property
@@ -188,7 +204,7 @@ class Losses(Settings):
         """<u^2> = G^2 + D of the gradients u of minibatches that Adam averages, shape (M,)."""
         if not len(w):
             return np.zeros(0)
-        mean, spread = (self if self.held is None else self.changed(held=None)).moments(w)
+        mean, spread = (self if self.held is None else self.alone).moments(w)
         noise = self.label_variance(w) if self.label_noise else 0.0
         with np.errstate(all="ignore"):
             return np.asarray(mean * mean + self.noise_factor * spread + noise)

@@ -173,7 +173,10 @@ def optimiser_lines(landscape: Landscape) -> list[Line]:
             "square over the datapoints."
         )
     if (held := landscape.held) is not None:
-        memory, percent = 1 / (1 - landscape.betas[1]), [100 * held.variation, 100 * held.chance]
+        memory, percent = (
+            1 / (1 - landscape.averaging[1]),
+            [100 * held.variation, 100 * held.chance],
+        )
         said.append(
             f"{landscape.who}: v, the mean square of a minibatch's gradient, is taken for its mean "
             f"over the law, {held.v:.4g}: T = {landscape.learning_rate:g} / (sqrt(v) + 1e-8). G^2 "

@@ -167,7 +167,7 @@ class SgdStepper:
     def _normalised(self, gradient: Array, t: int) -> Array:
         """An average of gradients over the root of one of squares; at first both are of few."""
         assert self.velocity is not None
-        (first, second), sgd = self.landscape.betas, self.landscape
+        (first, second), sgd = self.landscape.averaging, self.landscape
         self.velocity *= [[first], [second]]
         self.velocity += [(1 - first) * gradient, (1 - second) * gradient**2]
         mean, square = self.velocity

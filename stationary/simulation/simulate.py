@@ -127,7 +127,7 @@ def simulate(
     changes = {name: value for name, value in changes.items() if value is not None}
     given = as_process(process, "simulate", **changes)
     if isinstance(given, Landscape) and given.held is not None:
-        given = replace(given, held=None)  # which walkers find by themselves
+        given = given.alone  # which walkers find by themselves
     schedule = getattr(given, "schedule", None)
     if schedule is not None:  # where it ends is what is asked for
         burn_in = max(len(schedule) - 1, 0) if burn_in is None else burn_in

@@ -31,6 +31,7 @@ from stationary.wording import MOST_NAMED, joined, more_text, plain_text
 Solve = Callable[[Landscape], EndState]
 
 ALIKE = 1e-5  # of v: far below what its being a number leaves open
+CROSSED = 1e-3  # of v: as close the points of a law may be on both sides of a jump
 MILD = 0.2  # of a slope that is -1 where v does not change with the law
 ROUNDS = 20  # of secants, or of halving: three to five are usual
 STEEP = 0.5  # of v that is G^2: from there on steps overshoot the law that they are to make
@@ -51,6 +52,8 @@ def settled(landscape: Landscape, solve: Solve) -> EndState:
     """
     if landscape.held is not None:
         return _told(landscape, solve(landscape))
+    if landscape.averaging[0] > landscape.averaging[1]:
+        raise _refused(landscape, "with these betas gradients are averaged for longer than squares")
     x = landscape.squares(probe_points(*landscape.domain))
     x = x[(x > 0) & np.isfinite(x)]
     log_v = math.log(np.median(x)) if len(x) else 0.0
@@ -69,11 +72,11 @@ def settled(landscape: Landscape, solve: Solve) -> EndState:
         if state.kind == "density":
             w, weights = _nodes(state, MANY)
             off = math.log(weights @ landscape.squares(w)) - log_v
-        if abs(off) < ALIKE:
+        low, high = (log_v, high) if off > 0 else (low, log_v)
+        if abs(off) < ALIKE or (high - low < CROSSED and off < math.inf):
             if len(basins := basins_of(state)) > 1:
                 raise _several(landscape, basins, solve)
             return _told(landscape.holding(_held(held, state)), state)
-        low, high = (log_v, high) if off > 0 else (low, log_v)
         if before is not None and math.isfinite(off + before[1]):
             slope = min((off - before[1]) / (log_v - before[0]), -MILD)
         before, log_v = (log_v, off), log_v - off / slope if off < math.inf else math.inf
@@ -106,8 +109,8 @@ def _nodes(state: EndState, count: int) -> tuple[Array, Array]:
 def _held(landscape: Landscape, state: EndState) -> Held:
     """With how far it may be off that v is a number."""
     assert landscape.held is not None
-    v, (b1, b2) = landscape.held.v, landscape.betas
-    plain, root, std = landscape.changed(held=None), math.sqrt(landscape.held.v), float(state.std())
+    v, (b1, b2) = landscape.held.v, landscape.averaging
+    plain, root, std = landscape.alone, math.sqrt(landscape.held.v), float(state.std())
     w, p = _nodes(state, FEW)
     g = plain.moments(w)[0] / root  # all in units of v
     squares = landscape.squares(w) / v
@@ -136,11 +139,13 @@ def _held(landscape: Landscape, state: EndState) -> Held:
     jump = float(np.abs(jumps).max(initial=0.0)) / root
     if any(low < p.upper and p.lower < high for p in state.anatomy.points):
         jump = 1.0  # beyond a point without noise the law may be another
+    # On a parabola: AdamW's decay is there at once, what else pulls by the average of gradients.
+    decay = landscape.optimiser == "adamw" and (plain.learning_rate or 0.0) * plain.weight_decay
     found = Held(
         v,
         variation=math.sqrt(p @ (squares - 1) ** 2),
         chance=math.sqrt((1 - b2) / (1 + b2) * fourth),
-        overshoot=(1 - b1) / (1 + b1) * share / (1 - share) / 2,
+        overshoot=(1 - b1) / (1 + b1) * share / (1 - share) / 2 + decay * (b1 / (1 - b1) + 0.5) / 2,
         kink=min(jump, 1.0) * step / std,
         lean=(1 - b2) * abs(third) * math.sqrt(relaxation / 2),
         relaxation=relaxation,
