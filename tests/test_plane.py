@@ -124,6 +124,24 @@ def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
     assert np.abs(draws.mean(axis=1) - state.mean()).max() < 5 * state.std().max() / 141
 
 
+def test_errors_of_densities_hold_at_every_place_although_ways_agree_there_by_chance():
+    noise = 0.4
+    state = end_state(rotated(noise, 0.7)[0])
+
+    def along(x):  # what is left of P once y, normal around -0.3 x, is integrated
+        return np.exp(-((x**2 - 1) ** 2 / 4 + 0.3 * x - 0.045 * x**2) / noise)
+
+    total = quad(along, -6, 6, epsabs=0, epsrel=1e-13)[0]
+    x = np.linspace(*state.marginal(0).interval(0.998), 400)
+    claimed = state.error_of(lambda s: s.marginal(0).pdf(x))
+    assert (np.abs(state.marginal(0).pdf(x) - along(x) / total) < claimed).all()
+    x = state.rvs(400, random_state=1)
+    exact = along(x[0]) / total * stats.norm.pdf(x[1], -0.3 * x[0], math.sqrt(noise))
+    claimed = state.error_of(lambda s: s.pdf(x))
+    assert (np.abs(state.pdf(x) - exact) < claimed).all()
+    assert claimed.max() < 1e-7
+
+
 @pytest.mark.parametrize(("scale", "shift"), [(1e6, 0.0), (0.01, 30.0)])
 def test_what_is_large_or_far_away_is_found_on_the_whole_plane(scale, shift):
     process, v = rotated(0.1, 0.7)

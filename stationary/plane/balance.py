@@ -8,6 +8,8 @@ multiplied by 1 and a combination of cosines, so that the means of as many such 
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 from stationary.aliases import Array
@@ -42,8 +44,10 @@ def balanced(process: PlaneDiffusion, density: Density, chart: Chart = STRAIGHT)
 
     def cosines(x: Array) -> tuple[Array, Array, Array]:
         """Of either coordinate, with first and second derivatives: (axis, ORDER, M) each."""
-        t = waves * (x - low[:, None])[:, None]
-        return np.cos(t), -waves * np.sin(t), -(waves**2) * np.cos(t)
+        z = np.exp(1j * waves[:, 1] * (x - low[:, None]))
+        powers = np.stack([np.ones_like(z), *itertools.accumulate([z] * (ORDER - 1), np.multiply)])
+        cos, sin = (np.ascontiguousarray(np.swapaxes(v, 0, 1)) for v in (powers.real, powers.imag))
+        return cos, -waves * sin, -(waves**2) * cos
 
     def pairs(p: Array, q: Array) -> Array:
         return np.concatenate([row * q[: ORDER - i] for i, row in enumerate(p)])

@@ -76,9 +76,11 @@ def _laid(start: Fitted) -> Mesh:
     counts = np.clip(np.rint(FIRST * np.sqrt(np.array(steep) / np.mean(steep))), 4, 4 * FIRST)
     mesh = Mesh.over(start.box, (int(counts[0]), int(counts[1])))
     while True:
-        mesh = mesh.restricted(_least(start, mesh) < 0)
         x = mesh.points(basis(DEGREE).nodes)
-        phi, kept = start.at(x), start.needed(x) < 0
+        kept = start.needed(x) < 0
+        some = np.asarray(kept.any(axis=(1, 2)))
+        mesh, kept = mesh.restricted(some), kept[some]
+        phi = start.at(x[:, some])
         high, low = (np.where(kept, phi, end) for end in (-np.inf, np.inf))
         steep = high.max(axis=(1, 2)) - low.min(axis=(1, 2)) > FALLS
         if mesh.count > MOST or not steep.any():

@@ -258,8 +258,11 @@ def parts_of(
             raise ConvergenceError(_singular(coefficients.process)) from error
     made = Parts(*(np.concatenate(tables) for tables in zip(*several, strict=True)))
     if last is not None:
-        place[new] = last[0].mesh.count + np.arange(len(new))
-        made = Parts(*(np.concatenate(t)[place] for t in zip(last[1], made, strict=True)))
+        old = place >= 0
+        whole = Parts(*(np.empty((len(place), *t.shape[1:])) for t in made))
+        for table, before, now in zip(whole, last[1], made, strict=True):
+            table[old], table[new] = before[place[old]], now
+        made = whole
     coefficients.last[degree] = guess, made
     return made
 

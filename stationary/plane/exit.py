@@ -189,38 +189,40 @@ def _reached(labels: Labels, box: Box, most: Box, x: Array) -> Box:
         return np.asarray(held & np.asarray(labels(w), dtype=bool))
 
     def lengths(p: Array, angles: Array) -> Array:
-        """Of the straight ways from p at these angles, in sizes of the box."""
-        way = size[:, None] * np.array([np.cos(angles), np.sin(angles)])
-        w = p[:, None, None] + way[:, :, None] * r
+        """Of the straight ways from points (2, K) at these angles, (K, R), in sizes of the box."""
+        p, way = p[:, :, None], size[:, None, None] * np.array([np.cos(angles), np.sin(angles)])
+        w = p[..., None] + way[..., None] * r
         out = ~inside(w.reshape(2, -1)).reshape(w.shape[1:])
-        first = np.where(out.any(axis=1), out.argmax(axis=1), len(r) - 1)
+        first = np.where(out.any(axis=2), out.argmax(axis=2), len(r) - 1)
         a, b = np.append(0.0, r)[first], r[first]
         for _ in range(HALVINGS):
-            fine = inside(p[:, None] + way * (a + b) / 2)
+            fine = inside((p + way * (a + b) / 2).reshape(2, -1)).reshape(a.shape)
             a, b = np.where(fine, (a + b) / 2, a), np.where(fine, b, (a + b) / 2)
-        to = p[:, None] + way * a
-        ends[:] = np.minimum(ends[0], to.min(axis=1)), np.maximum(ends[1], to.max(axis=1))
+        to = p + way * a
+        ends[:] = np.minimum(ends[0], to.min(axis=(1, 2))), np.maximum(ends[1], to.max(axis=(1, 2)))
         return np.asarray(a)
 
-    def longest(p: Array, before: float, turn: float) -> tuple[float, float]:
-        """The angle and length of the longest way that turns no more from the one before."""
-        middle, reach = before, turn
+    def longest(p: Array, before: Array, turn: Any) -> tuple[Array, Array]:
+        """The angles and lengths of the longest ways that turn no more from those before."""
+        middle, reach, every = before, turn, np.arange(len(before))
         for _ in range(ZOOMS):
-            angles = middle + reach * np.linspace(-1, 1, RAYS)
+            angles = middle[:, None] + np.multiply.outer(reach, np.linspace(-1, 1, RAYS))
             far = lengths(p, angles)
-            k = int(np.argmax(far))
-            middle, reach = float(angles[k]), 2 * reach / RAYS
-        return middle, float(far[k])
+            k = far.argmax(axis=1)
+            middle, reach = angles[every, k], 2 * reach / RAYS
+        return middle, far[every, k]
 
-    for k in {int(f(c)) for c in x for f in (np.argmin, np.argmax)}:
-        first, _ = longest(x[:, k], 0.0, np.pi)
-        for angle, turn in ((first, 0.0), (first + np.pi, np.pi / 2)):
-            p = x[:, k]
-            for _ in range(WAYS):
-                angle, far = longest(p, angle, turn)
-                if far < ENOUGH:
-                    break
-                p, turn = p + SHORT * far * size * [np.cos(angle), np.sin(angle)], TURN
+    p = x[:, sorted({int(f(c)) for c in x for f in (np.argmin, np.argmax)})]
+    turn = np.repeat([0.0, np.pi / 2], p.shape[1])
+    first, _ = longest(p, np.zeros(p.shape[1]), np.full(p.shape[1], np.pi))
+    p, angle = np.tile(p, 2), np.concatenate([first, first + np.pi])
+    for _ in range(WAYS):
+        angle, far = longest(p, angle, turn)
+        on = far >= ENOUGH
+        if not on.any():
+            break
+        p = (p + SHORT * far * size[:, None] * [np.cos(angle), np.sin(angle)])[:, on]
+        angle, turn = angle[on], np.full(int(on.sum()), TURN)
     return box_of(*ends)
 
 

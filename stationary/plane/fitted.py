@@ -23,7 +23,7 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.apart import balanced
-from stationary.plane.boxes import box_of, clipped, lattice
+from stationary.plane.boxes import box_of, clipped, ends_of, lattice
 from stationary.plane.local import Equilibrium, around, positions
 from stationary.process.plane import Box, PlaneDiffusion
 
@@ -50,18 +50,23 @@ class Fitted:
         return tuple((float(x[0]), float(x[-1])) for x in self.axes)
 
     @cached_property
-    def _smooth(self) -> tuple[Any, Any]:
+    def _smooth(self) -> Any:
         x, y = self.axes
-        smooth = RectBivariateSpline(x, y, self.phi)
-        return smooth, RectBivariateSpline(x, y, self.above, kx=1, ky=1)
+        return RectBivariateSpline(x, y, self.phi)
 
     def at(self, x: Array) -> Array:
         """-log P at points (2, ...)."""
-        return np.asarray(self._smooth[0].ev(*x))
+        return np.asarray(self._smooth.ev(*x))
 
     def needed(self, x: Array) -> Array:
-        """How far points (2, ...) are above what has to be known."""
-        return np.asarray(self._smooth[1].ev(*x))
+        """How far points (2, ...) are above what has to be known, in proportion between four."""
+        n, table = self.above.shape[1], self.above.ravel()
+        low, high = (v.reshape(2, *[1] * (x.ndim - 1)) for v in ends_of(self.box))
+        place = np.clip((x - low) / (high - low) * (n - 1), 0, n - 1)
+        cell = np.minimum(place.astype(int), n - 2)
+        (s, t), k = place - cell, cell[0] * n + cell[1]
+        below, above = (table[k + j] * (1 - t) + table[k + j + 1] * t for j in (0, n))
+        return np.asarray(below * (1 - s) + above * s)
 
 
 def adds_across(process: PlaneDiffusion, box: Box, *points: Array) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -135,6 +135,27 @@ def _slope(y: Array, log: Array, above: float, below: float) -> float:
     """Of log P, where -log P is between both; inf where it is at too few points."""
     some = (log < -above) & (log > -below)
     return abs(float(np.polyfit(y[some], log[some], 1)[0])) if some.sum() > 5 else math.inf
+
+
+def beside(own: Any, law: Any, by: float) -> Any:
+    """A law with what another one has more than it so far aside; that one, where either is no
+    `Marginal`."""
+    if not (isinstance(own, Marginal) and isinstance(law, Marginal)):
+        return law
+    x = own.edges[:-1] + np.diff(own.edges) * (1 + rule(NODES).nodes[:, None]) / 2
+    return Marginal.of(own.edges, own.pdf(x) + law.pdf(x + by) - own.pdf(x + by))
+
+
+def known_by(
+    laws: tuple[Any, ...], others: Sequence[tuple[Any, ...]], surely: Sequence[float]
+) -> tuple[Any, ...]:
+    """Laws that know how far their cumulated ones are from others, each so many times."""
+    made = []
+    for k, law in enumerate(laws):
+        x = law.ppf(np.linspace(0.002, 0.998, 200))
+        apart = [np.abs(other[k].cdf(x) - law.cdf(x)).max() for other in others]
+        made.append(law.known_to(float(np.dot(surely, apart)) + 1e-12) if others else law)
+    return tuple(made)
 
 
 def normal(mean: float, deviation: float) -> Marginal:

@@ -78,3 +78,23 @@ def values_of(function: Callable[[Array], Any], x: Array, mass: Array, name: str
             f"{point_text(x[:, np.argmax(bad)])} it is {made[np.argmax(bad)]}. Mend it there."
         )
     return made[None]
+
+
+def aside(value: Callable[[Any, Array], Any], own: Any, other: Any, by: Array) -> Any:
+    """A logarithm that a density has at places, moved by (2,), and how much more another one has
+    some way aside, as a part of P here, where that is larger."""
+    here, mine, there = value(own, 0 * by), value(own, by), value(other, by)
+    with np.errstate(all="ignore"):
+        more = np.log1p(np.expm1(there - mine) * np.exp(np.minimum(mine - here, 0.0)))
+    return here + np.where(np.isfinite(more), more, 0.0)
+
+
+def truth_of(region: Callable[[Array], Any], x: Array, name: str) -> Array:
+    """(M,): which points a user's region holds."""
+    made = np.asarray(region(x))
+    if made.shape != x.shape[1:] or made.dtype != bool:
+        raise LandscapeError(
+            f"{name}: a region is a function of points of shape (2, M) that returns a truth value "
+            f"for each, not an array of shape {made.shape} of {made.dtype}."
+        )
+    return made

@@ -28,6 +28,7 @@ FACTOR = 0.8
 MOST, THIN = 1500, 6000  # rectangles, and where noise is singular, so that P may have thin ridges
 RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
 FAIR = 3e-3  # the same, from which on no more than `MOST` are used
+GROWN = 8  # times as many rectangles should leave half of what is missing, or more are in vain
 SPREADS = 1e-2  # of the peak: as much missing in a rectangle is seen in others, and is cut first
 SEEN = 6.0  # widths of a narrow place are the sides of a rectangle whose nodes show it
 WORSE = 10  # so many meshes that resolve less than one before: where noise is singular they may
@@ -72,7 +73,9 @@ def spectral(
         if not worst < SPREADS:  # its peak may be anywhere
             kept[:] = True
         tolerated = RESOLVED if worst < SPREADS and most == MOST else max(RESOLVED, worst / 30)
-        room = MOST if worst < FAIR else most
+        few = [v for v, d in zip(left, made, strict=True) if GROWN * d.mesh.count <= mesh.count]
+        helps = left[best] < min(few, default=np.inf) / 2
+        room = most if helps and worst >= FAIR else MOST
         finer = closer(mesh.restricted(kept), missing[kept], tolerated, room)
         if finer is None:
             break

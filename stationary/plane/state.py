@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,12 +14,13 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number
 from stationary.plane.basin import PlaneBasin, PlaneBasins
-from stationary.plane.boxes import even, lattice
+from stationary.plane.boxes import box_of, even
 from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Bare, Region
 from stationary.plane.flow import PLACES, Borders, Flow
 from stationary.plane.local import Equilibrium, positions
-from stationary.plane.means import means_of, values_of
+from stationary.plane.marginal import beside, known_by
+from stationary.plane.means import aside, means_of, truth_of, values_of
 from stationary.plane.mesh import log_sum
 from stationary.plane.metric import Metric, points_of
 from stationary.plane.regions import Nodes
@@ -29,7 +30,8 @@ from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import at, each
 from stationary.result import Result
 
-NEARBY = 1 / 64  # of the box: about half an element, over which what ways differ by changes sign
+NEARBY = 1 / 32  # of the box: a third of a first element, over which ways change places
+ASIDE = ((1.0, 0.6), (-0.6, 1.0), (-1.0, -0.6), (0.6, -1.0))  # times that is looked
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +61,8 @@ class PlaneState(Bare, Result):
     notes: tuple[str, ...] = ()
     main: PlaneState | None = None  # whose basins these are, where this one tells its error
     rough: bool = False  # parts of the plane are integrated less closely
+    shift: Any = None  # (2,): so far aside this one is compared with `main`
+    placed: list[bool] = field(default_factory=list, init=False)  # asked what it is at places
 
     kind = "density"
 
@@ -75,8 +79,17 @@ class PlaneState(Bare, Result):
     def logpdf(self, x: Any) -> Any:
         points = points_of(x)
         with np.errstate(all="ignore"):
-            made = self.density.log_at(points) - self.density.log_total
+            made = self._aside(lambda d, by: d.log_at(points + by[:, None]) - d.log_total)
         return np.where(np.isinf(points).any(axis=0), -np.inf, made).reshape(np.shape(x)[1:])[()]
+
+    def _aside(self, value: Callable[[Any, Any], Any]) -> Any:
+        """What a density has at places moved by (2,); or the main one, and this one more than it
+        some way aside: at a place alone both may agree by chance."""
+        if self.main is not None:
+            self.placed.append(True)
+            if self.shift is not None:
+                return aside(value, self.main.density, self.density, self.shift)
+        return value(self.density, np.zeros(2))
 
     def pdf(self, x: Any) -> Any:
         return np.exp(self.logpdf(x))
@@ -118,7 +131,7 @@ class PlaneState(Bare, Result):
         if region is None:
             return None
         if callable(region):
-            return lambda x: self._truth(region, x)
+            return lambda x: truth_of(region, x, self.diffusion.name)
         if isinstance(region, PlaneBasin):
             region = region.index
         if isinstance(region, (int, np.integer)) and not isinstance(region, bool):
@@ -130,16 +143,6 @@ class PlaneState(Bare, Result):
             return lambda x: self.basin_of(x) == index
         return rectangle(region, self.diffusion.name)
 
-    def _truth(self, region: Callable[[Array], Any], x: Array) -> Array:
-        made = np.asarray(region(x))
-        if made.shape != x.shape[1:] or made.dtype != bool:
-            raise LandscapeError(
-                f"{self.diffusion.name}: a region is a function of points of shape (2, M) that "
-                f"returns a truth value for each, not an array of shape {made.shape} of "
-                f"{made.dtype}."
-            )
-        return made
-
     def log_probability(self, region: Any) -> float:
         """log of the probability of a region: a rectangle, a basin or its number, or a function
         of points (2, M), of which what is narrower than 1/16 of a panel of P may be missed."""
@@ -147,7 +150,10 @@ class PlaneState(Bare, Result):
         if isinstance(region, PlaneBasin) or number(region) is not None:
             index = region.index if isinstance(region, PlaneBasin) else int(region)
             return float(self._log_masses[index])
-        return float(self.density.log_mass(inside, self.rough))
+        if inside is None or callable(inside) or self.rough:
+            return float(self.density.log_mass(inside, self.rough))
+        ends = np.array(inside)
+        return float(self._aside(lambda d, by: d.log_mass(box_of(*(ends.T + by)))))
 
     def probability(self, region: Any) -> float:
         return float(np.exp(self.log_probability(region)))
@@ -159,9 +165,8 @@ class PlaneState(Bare, Result):
     def log_ratio_error(self, a: Any, b: Any) -> float:
         """inf where nothing is known of a region, as beyond what the box cuts off."""
         off = self.error_of(lambda s: s.log_ratio(a, b))
-        for r in (a, b):
-            if not isinstance(r, PlaneBasin) and number(r) is None:
-                off += self.density.missed_in(self.inside(r), self.log_probability(r))
+        for r in (r for r in (a, b) if not isinstance(r, PlaneBasin) and number(r) is None):
+            off += self.density.missed_in(self.inside(r), self.log_probability(r))
         return float(np.nan_to_num(off, nan=np.inf))
 
     def error_of(self, quantity: Callable[[PlaneState], Any], unit: Any = 1.0) -> Any:
@@ -170,16 +175,24 @@ class PlaneState(Bare, Result):
         if (found := quantity(self)) is None:
             return None
         own = np.asarray(found)
-        with np.errstate(invalid="ignore"):  # what is infinite has no error
-            both = zip(self._surely, self._siblings, strict=True)
-            moved = [by * np.abs(np.asarray(quantity(s)) - own) for by, s in both]
-            moved.append(np.abs(np.asarray(quantity(self._rough)) - own))
+        with np.errstate(invalid="ignore", over="ignore"):  # what is infinite has no error
+            moved = [np.abs(np.asarray(quantity(self._rough)) - own)]
+            for by, sibling in zip(self._surely, self._siblings, strict=True):
+                sibling.placed.clear()
+                ways = [quantity(sibling)]
+                ways += [quantity(s) for s in sibling._beside] if sibling.placed else []
+                moved.append(by * np.max([np.abs(np.asarray(w) - own) for w in ways], axis=0))
         size = np.fmax(np.where(np.isfinite(unit), unit, 1.0), np.abs(own))
         return np.asarray(sum(moved, self.density.known * size))[()]
 
     @cached_property
     def _siblings(self) -> tuple[PlaneState, ...]:
         return tuple(replace(self, density=d, others=(), main=self) for _, d in self.others)
+
+    @cached_property
+    def _beside(self) -> tuple[PlaneState, ...]:
+        size = NEARBY * np.ptp(np.array(self.box), axis=1)
+        return tuple(replace(self, shift=size * way) for way in ASIDE)
 
     @cached_property
     def _rough(self) -> PlaneState:
@@ -228,9 +241,7 @@ class PlaneState(Bare, Result):
             return PlaneBasins([PlaneBasin(self._attractors[0], 0.0, 0.0, (), 0)])
         saddles = [k for k, e in enumerate(self.equilibria) if e.kind == "saddle"]
         logs, rises = self._log_masses, self._rises
-        seen = np.isfinite(rises) | np.isinf(rises[0])  # or at a side
-        off = np.nan_to_num(self.error_of(lambda s: s._rises), nan=np.inf)
-        rises, rises_off = rises[0], np.where(seen, off, 0.0).max(axis=0)
+        rises_off = np.nan_to_num(self.error_of(lambda s: s._rises), nan=np.inf)
         exact, total = borders.exact, self.density.log_total
         missed = self._cut.missed(total) if exact else borders.misplaced(self.density, len(logs))
         errors = np.asarray(self.error_of(lambda s: s._log_masses)) + missed
@@ -248,14 +259,10 @@ class PlaneState(Bare, Result):
 
     @property
     def _rises(self) -> Array:
-        """(9, attractors, saddles): log P at those less log P at these, there and close by: at a
-        point alone ways of solving may agree by chance."""
-        reach = NEARBY * np.diff((self.main or self).box)[..., None]
-        near = reach * lattice(*2 * [np.array([0, 1, -1])])[:, None]
-        at = (positions(self.equilibria, kind) for kind in ("stable", "saddle"))
-        tops, passes = (self.logpdf(x[..., None] + near).T for x in at)
+        """(attractors, saddles): log P at those less log P at these."""
+        tops, passes = (self.logpdf(positions(self.equilibria, k)) for k in ("stable", "saddle"))
         with np.errstate(invalid="ignore"):  # outside
-            return np.asarray(tops[:, :, None] - passes[:, None])
+            return np.asarray(tops[:, None] - passes)
 
     @property
     def _beyond(self) -> tuple[tuple[tuple[int, float], ...], bool]:
@@ -319,19 +326,17 @@ class PlaneState(Bare, Result):
         """The law of x (0) or y (1) alone."""
         if axis not in (0, 1):
             raise LandscapeError(f"marginal: axis = {axis!r} must be 0 for x or 1 for y.")
+        if self.main is not None:
+            self.placed.append(True)
         return self._marginals[axis]
 
     @cached_property
     def _marginals(self) -> tuple[Any, ...]:
         laws: tuple[Any, ...] = self.density.marginals
-        if not self.others:
-            return laws
-        made = []
-        for k, law in enumerate(laws):
-            x = law.ppf(np.linspace(0.002, 0.998, 200))
-            apart = [np.abs(d.marginals[k].cdf(x) - law.cdf(x)).max() for _, d in self.others]
-            made.append(law.known_to(float(np.dot(self._surely, apart)) + 1e-12))
-        return tuple(made)
+        if self.shift is not None and self.main is not None:
+            own = self.main.density.marginals
+            return tuple(map(beside, own, laws, self.shift))
+        return known_by(laws, [d.marginals for _, d in self.others], self._surely)
 
     def rvs(self, size: int = 1, rng: Any = None, *, random_state: Any = None) -> Array:
         """Draws, shape (2, size); see `Distribution.rvs`."""
