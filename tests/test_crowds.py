@@ -354,6 +354,25 @@ def test_losses_with_branches_are_looked_at_for_jumps():
     )
 
 
+@pytest.mark.parametrize(
+    ("losses", "jumps"),
+    [
+        (lambda w, c: np.maximum(w, c) + np.abs(w - c), False),
+        (lambda w, c: np.clip(w, c, 2) + np.where(w < c, w, c) ** 2, False),
+        (lambda w, c: np.where(w - c > 0, w - c, 0.1 * (w - c)) ** 2, False),
+        (lambda w, c: np.where(w - c > 0.1, w - c, 0.1 * (w - c)) ** 2, True),
+        (lambda w, c: np.where(w - c > 0, w - c, 0.1), True),
+        (lambda w, c: np.where(w > c, c, w - 1) + w**2 * c, True),
+        (lambda w, c: np.maximum(w, c) + (w > 0.3), True),
+        (lambda w, c: c * np.sign(w) + w**2, True),
+    ],
+)
+def test_the_larger_of_two_numbers_is_not_looked_at_for_jumps(losses, jumps):
+    """Of 64 ReLUs the mean loss, of all datapoints beside each corner, took most of the time."""
+    c = np.linspace(-1, 1, 5)[:, None]
+    assert Landscape(lambda w: losses(w, c), domain=(-2, 2), **SGD).may_jump == jumps
+
+
 def slowest_of_gaps(c, rate, batch, ends, parts):
     """log of the relaxation time of |w - c_j|, on cells within the gaps between the c_j.
 
@@ -544,6 +563,41 @@ def test_two_layers_are_recorded_as_products_of_matrices(form, act):
     assert np.allclose(exact, plain.moments(x[:3]), rtol=1e-12, atol=1e-15)
     tape = sgd.tapes(0).tape
     assert len(tape.nodes) < len(plain.tapes(0).tape.nodes) / 4
+
+
+def test_the_density_among_all_corners_of_a_network_is_known():
+    """Where a unit crosses 0 slowly rounding decided on its branch: "known to 0.88"."""
+    rng = np.random.default_rng(5)
+    x, y, a, b = rng.normal(size=(130, 3)), rng.normal(size=130), *rng.normal(size=(2, 3, 12))
+    c, v = rng.normal(size=(12, 12)) / 12**0.5, rng.normal(size=12) / 12**0.5
+    shift = rng.normal(size=12)
+
+    def layers(w, slope=False):
+        """The outputs, or their slopes."""
+        z = (x @ a)[:, None] + w[None, :, None] * (x @ b)[:, None] + shift
+        then = np.maximum(z, 0) @ c
+        steps = ((z > 0) * (x @ b)[:, None]) @ c
+        return ((then > 0) * (steps if slope else then)) @ v
+
+    def losses(w):
+        z = np.maximum((x @ a)[:, None] + w[None, :, None] * (x @ b)[:, None] + shift, 0)
+        return (np.maximum(z @ c, 0) @ v - y[:, None]) ** 2 / 2
+
+    sgd = Landscape(losses, domain=(-1.5, 1.5), learning_rate=0.05, batch_size=8)
+    state = end_state(sgd)
+    assert state.error < 1e-12
+    edges = np.array([k for k in sgd.corners if -0.7 < k < -0.5])
+    at = edges[:-1] + 0.3 * np.diff(edges)  # a point of each gap, where the density is compared
+    t, weights = np.polynomial.legendre.leggauss(6)
+    low, high = np.tile(edges[:-1], 2), np.concatenate([edges[1:], at])
+    w = np.concatenate([*(low + (high - low) * (1 + k) / 2 for k in t), at])
+    gradients = (layers(w) - y[:, None]) * layers(w, slope=True)
+    mean, spread = gradients.mean(axis=0), gradients.var(axis=0)
+    steep = (-2 * 8 / 0.05 * mean / spread)[: -len(at)].reshape(len(t), -1)
+    whole, part = np.split((high - low) / 2 * (weights @ steep), 2)
+    exact = np.cumsum(whole) - whole + part - np.log(spread[-len(at) :])
+    assert len(at) > 100
+    assert np.ptp(state.logpdf(at) - exact) < 1e-11
 
 
 def test_datapoints_that_are_compared_with_each_other_are_recorded():

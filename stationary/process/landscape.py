@@ -35,7 +35,6 @@ from stationary.functions.given import (
     named,
 )
 from stationary.functions.parameters import handed_over
-from stationary.functions.tape.windows import FEW
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.cost import BY_WORK
 from stationary.process.adaptive import checked_betas, root_of
@@ -48,6 +47,7 @@ from stationary.process.losses import Losses
 from stationary.process.moments import GradientMoments
 from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
 from stationary.process.plane_landscape import BySpace
+from stationary.process.windows import FEW
 
 PANEL = 20  # points between two corners of losses at which all datapoints are looked at
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable

@@ -152,8 +152,8 @@ class Losses(Settings):
 
     @property
     def may_jump(self) -> bool:
-        """Whether losses may jump where no gradient shows it: not where they take no branches."""
-        return self.losses is not None and (self.tapes(0) is None or bool(self.tapes.switches))
+        """Whether losses may jump where no gradient shows it."""
+        return self.losses is not None and self.tapes.may_jump
 
     def loss_rounding(self, w: Array, reach: Array) -> Array | None:
         """The error of the mean loss at w by its rounding, as it shows `reach` around these."""

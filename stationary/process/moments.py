@@ -22,8 +22,7 @@ from stationary.functions.tape.recording import Recording, record
 from stationary.functions.tape.running import TapeMoments, rows_of
 from stationary.functions.tape.statistics import Moments, Statistics, product
 from stationary.functions.tape.steps import Steps
-from stationary.functions.tape.switching import Switches, changes, switches
-from stationary.functions.tape.windows import WORTH, Windows
+from stationary.functions.tape.switching import Switches, changes, may_jump, switches
 from stationary.functions.taylor import Taylor
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
@@ -38,6 +37,7 @@ from stationary.process.corners import (
 )
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
+from stationary.process.windows import WORTH, Windows
 
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
 DIGIT_STEP = 128  # digits are added by as many, so that few arithmetics are made
@@ -86,6 +86,16 @@ class Tapes:
         return switches(self._recorded) if self(0) and self._recorded else []
 
     @cached_property
+    def complete(self) -> bool:
+        """Whether none of the places where it takes another branch can have been missed."""
+        return all(s.in_pieces and (s.together or s.straight) for s in self.switches)
+
+    @cached_property
+    def may_jump(self) -> bool:
+        """Whether the function may jump where it takes another branch."""
+        return self(0) is None or self._recorded is None or may_jump(self._recorded)
+
+    @cached_property
     def narrow(self) -> tuple[Array, Array]:
         """Where it changes smoothly within very little, and for which of the datapoints."""
         turning = turns(self.turnings[0], self.named) if self.changes else ()
@@ -109,7 +119,8 @@ class Tapes:
                 named = turns(np.array(self.named), self.turnings[0])
                 any_of = np.array(named), np.full(len(named), -1)
                 found = zip(self.turnings, self.narrow, any_of, strict=True)
-                made = Windows(tape, *(np.concatenate(parts) for parts in found))
+                known = self.complete and not any(s.may_jump for s in self.switches)
+                made = Windows(tape, known, *map(np.concatenate, found))
             self._windows[order] = made
         return self._windows[order]
 
@@ -118,8 +129,7 @@ class Tapes:
         if order not in self._steps:
             tape, made = self(order), None
             slopes = self(1) if tape is not None and tape.single and tape.n > MANY_ROWS else None
-            known = all(s.in_pieces and (s.together or s.straight) for s in self.switches)
-            if tape and slopes and slopes.in_steps and known:
+            if tape and slopes and slopes.in_steps and self.complete:
                 made = Steps(tape, slopes, *self.turnings)
             self._steps[order] = made
         return self._steps[order]

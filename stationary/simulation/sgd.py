@@ -18,9 +18,8 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.functions.evaluation import evaluate
-from stationary.functions.tape.axes import size_of
 from stationary.functions.tape.plan import Plan
-from stationary.functions.tape.running import ROWS
+from stationary.functions.tape.running import ROWS, WIDE
 from stationary.numbers.cost import CACHE, LASTING, MEMORY, SHARED
 from stationary.process.adaptive import ADDED
 from stationary.process.landscape import Landscape
@@ -37,7 +36,6 @@ COUNTED, ROW, SERIES, LOOK = 10, 2, 10, 4
 OFTEN = 8  # times the data, from which on a minibatch counts each datapoint instead of drawing it
 TOLERANCE = 1e-9  # of the largest gradient of each datapoint, far below what walkers can show
 FEWEST = 16  # datapoints, from which on all their gradients cost more than a look into a table
-WIDE = 64  # numbers that a gradient goes through, from which on it does so by itself
 CELLS = 64  # of a table at first
 MOST_ROUGH = 0.1  # of these, that may have a kink
 FEW_ROUGH = 0.01  # of them, which cost as much as the looks at all others
@@ -58,16 +56,11 @@ def _counts(landscape: Landscape) -> bool:
     return bool(landscape.replacement) and landscape.batch_size > OFTEN * landscape.datapoints
 
 
-def _width(landscape: Landscape) -> int:
-    """How many numbers the gradient of a datapoint goes through on the tape."""
-    tape = landscape.tapes(0)
-    nodes = [] if tape is None else [tape.tape.nodes[i] for i in tape.program.own]
-    return sum(size_of(node.units) for node in nodes)
-
-
 def table_read(landscape: Landscape) -> Look | None:
     """The table that gradients come from, if they do."""
-    pays = _width(landscape) >= WIDE if _is_single(landscape) else not _counts(landscape)
+    tape = landscape.tapes(0)
+    wide = tape is not None and tape.program.numbers >= WIDE
+    pays = wide if _is_single(landscape) else not _counts(landscape)
     return table_of(landscape) if pays else None
 
 
@@ -95,7 +88,8 @@ def gradients_per_step(landscape: Landscape) -> int:
     if table_read(landscape) is not None:
         return LOOK * b
     if _is_single(landscape):
-        return b * max(1, _width(landscape) // WIDE)
+        tape = landscape.tapes(0)
+        return b * max(1, tape.program.numbers // WIDE if tape else 1)
     return n * (ROW if landscape.tapes(0) is not None else SERIES) + b
 
 

@@ -5,6 +5,6 @@
 `rearranging` (what stands for arrays, and what is done to them), `recording` (the function run,
 with derivatives by the rules of series), `sharing` (what all datapoints have in common, found among
 them), `statistics` and `running` (sums over datapoints, in blocks, in doubles or many digits),
-`switching` (where branches are taken), `windows` and `steps` (sums over very many datapoints that
-take them).
+`switching` (where branches are taken) and `steps` (sums over very many datapoints that take them,
+in many digits).
 """

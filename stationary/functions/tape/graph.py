@@ -315,14 +315,19 @@ class Tape:
         value = self.constants.get(index)
         return None if value is None or isinstance(value, np.ndarray) else value
 
-    def is_stepwise(self, index: int) -> bool:
-        """Whether a node changes in jumps alone, if it changes with the weight."""
+    def is_stepwise(self, index: int, polynomial: bool = False) -> bool:
+        """Whether a node changes in jumps alone, if it changes with the weight.
+
+        Or whether it is a `polynomial` of the weight between these.
+        """
         waiting, seen = [index], {index}
         while waiting:
             node = self.nodes[waiting.pop()]
-            if not node.by_weight or node.op in STEPS:
+            if not node.by_weight or node.op in STEPS or (polynomial and node.op == "weight"):
                 continue
             if node.op not in (*COMBINED, "where", *ARRANGED - {"logsumexp"}):
+                return False
+            if polynomial and node.op == "divide" and self.nodes[node.args[1]].by_weight:
                 return False
             parts = {*node.args[node.op == "where" :]} - seen  # a condition is a step
             waiting += parts

@@ -23,6 +23,7 @@ from stationary.numbers.threads import one_thread
 
 ROWS = 4 * CACHE  # numbers in a table of rows
 IN_TURN = 8  # datapoints: fewer are added in turn, which is fast where each has a row to itself
+WIDE = 64  # numbers that a row goes through, from which on it is looked up where it can be
 STRIP = CACHE // 8  # datapoints in a block of many: sums over so many in pairs lose nothing
 
 
@@ -56,6 +57,7 @@ class Program:
             known = sizes[tape.nodes[i].by_datapoint]
             sizes[tape.nodes[i].by_datapoint] = max(known, size_of(tape.nodes[i].units))
         self.width, self.beside = sizes[True], sizes[False]
+        self.numbers = sum(size_of(tape.nodes[i].units) for i in self.own)  # a row goes through
         self.wide = max(sizes.values()) > 1
 
     def blocks(self, count: int, most: int = CACHE) -> tuple[int, int]:

@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.tape.axes import fresh_label, size_of
-from stationary.functions.tape.graph import Tape
+from stationary.functions.tape.axes import Node, fresh_label, size_of
+from stationary.functions.tape.graph import STEPS, Tape
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.recording import Recording
 from stationary.functions.tape.running import Program, rows_at
@@ -78,6 +78,11 @@ class Switches:
         """Whether they are so between places where other functions change their sign."""
         return all(self.tape.is_straight(i, pieces=True) for i in self.nodes)
 
+    @cached_property
+    def may_jump(self) -> bool:
+        """Whether they may jump where other functions change their sign."""
+        return _may_jump(self.tape, {*self.nodes})
+
     def each(self, k: Array, x: Array) -> Array:
         """The k-th at the weights x, shapes (M,)."""
         with np.errstate(all="ignore"):
@@ -110,7 +115,7 @@ class Switches:
 def switches(recording: Recording) -> list[Switches]:
     """What the results of a recording turn on."""
     tape, found = recording.tape, set()
-    for index in _below(recording, range(len(recording.results))):
+    for index in _below(tape, _results(recording, range(len(recording.results)))):
         node = tape.nodes[index]
         if node.op in DECIDE:
             one, *other = node.args
@@ -125,7 +130,7 @@ def changes(recording: Recording) -> dict[str, list[Switches]]:
     found: dict[str, set[int]] = {
         how: set() for how in ("crossed", "passed", "largest", "smallest")
     }
-    for index in _below(recording, range(1)):
+    for index in _below(tape, _results(recording, range(1))):
         node = tape.nodes[index]
         if node.op in DOUBLED:
             twice = tape.operation("multiply", node.args[0], tape.constant(2.0))
@@ -168,13 +173,54 @@ def _log_of(tape: Tape, index: int) -> int | None:
     return tape.constant(math.log(number)) if positive else None
 
 
-def _below(recording: Recording, orders: range) -> set[int]:
+def may_jump(recording: Recording) -> bool:
+    """Whether results may jump: |a| and the larger of a and b do not where they take a branch."""
+    return _may_jump(recording.tape, _results(recording, range(1)))
+
+
+def _may_jump(tape: Tape, results: set[int]) -> bool:
+    for index in _below(tape, results):
+        node = tape.nodes[index]
+        steps = {i for i in node.args if tape.nodes[i].op in STEPS}
+        if _is_larger(tape, node):
+            steps.remove(node.args[0])
+        if (node.op in STEPS and index in results) or (node.op not in STEPS and steps):
+            return True
+    return False
+
+
+def _is_larger(tape: Tape, node: Node) -> bool:
+    """Whether it is one of two numbers by which of them is larger, or is none; or z or a multiple
+    of z by its sign."""
+    if node.op != "where":
+        return False
+    wins = tape.nodes[node.args[0]]
+    if wins.op == "bitwise_or":
+        lost = tape.nodes[wins.args[1]]
+        same = lost.op == "not_equal" and len({*lost.args}) == 1
+        if same or not np.any(tape.constants.get(wins.args[1], True)):
+            wins = tape.nodes[wins.args[0]]
+    if wins.op not in DECIDE or len(wins.args) < 2:
+        return False
+    parts = set()
+    for i in node.args[1:]:
+        factors = [j for j in tape.nodes[i].args if tape.nodes[j].by_weight]
+        parts.add(factors[0] if tape.nodes[i].op == "multiply" and len(factors) == 1 else i)
+    by_sign = 0 in map(tape.number, wins.args) and parts <= {*wins.args}
+    return by_sign or {*wins.args} == {*node.args[1:]}
+
+
+def _results(recording: Recording, orders: range) -> set[int]:
+    """The nodes of results, or of their derivatives."""
+    results = [recording.results[k] for k in orders]
+    return {i for row in results for i in ([row] if isinstance(row, int) else row)}
+
+
+def _below(tape: Tape, results: set[int]) -> set[int]:
     """The nodes that results are computed from, but for how decisions come about."""
-    nodes, results = recording.tape.nodes, [recording.results[k] for k in orders]
-    waiting = [i for row in results for i in ([row] if isinstance(row, int) else row)]
-    seen = set(waiting)
+    waiting, seen = list(results), set(results)
     while waiting:
-        node = nodes[waiting.pop()]
+        node = tape.nodes[waiting.pop()]
         if node.op == "abs" or node.op not in DECIDE:
             waiting += {*node.args} - seen
             seen |= {*node.args}

@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.tape.running import TapeMoments
+from stationary.functions.tape.running import WIDE, TapeMoments
 from stationary.functions.tape.statistics import Moments, Statistics
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
+from stationary.process.row_pieces import RowPieces
 
 NODES = 20  # of a window, as of a panel: polynomials that need more are left to its halves
 FEW = 24  # datapoints that are run themselves: less than polynomials would cost
@@ -52,12 +53,14 @@ class Windows:
     ----------
     rows
         All datapoints on one node of a tape.
+    complete
+        Whether all places where they turn are known.
     places, owners
         Where datapoints turn, or change within very little, and which ones do (-1: any);
         shapes (K,).
     """
 
-    def __init__(self, rows: TapeMoments, places: Array, owners: Array) -> None:
+    def __init__(self, rows: TapeMoments, complete: bool, places: Array, owners: Array) -> None:
         order = np.argsort(places, kind="stable")
         self.rows, self.places, self.owners = rows, places[order], owners[order]
         places, self._of_any = self.places, np.unique(places[owners < 0])
@@ -65,6 +68,9 @@ class Windows:
         beyond = np.spacing(np.abs(places).max())
         self._all = _Window(places[0] - beyond, places[-1] + beyond, np.arange(rows.n), None)
         self._widest = (places[-1] - places[0]) / SCANNED
+        polynomials = all(rows.tape.is_stepwise(i, polynomial=True) for i in rows.program.results)
+        self._in_pieces = complete and polynomials and rows.program.numbers >= WIDE
+        self._pieces: RowPieces | None = None
 
     def __call__(self, x: Array) -> Moments:
         """The moments at weights x, shape (M,), in doubles."""
@@ -96,7 +102,7 @@ class Windows:
             return [*self._of(one, x[:at]), *self._of(other, x[at:])]
         parts = [] if window.far is None else [self._far(window, x)]
         if len(window.near):
-            parts.append(self.rows.statistics(x, chosen=window.near))
+            parts.append(self._sums(x, window.near))
         return [Statistics.together(parts)]
 
     def _halved(self, window: _Window) -> tuple[_Window, _Window]:
@@ -127,13 +133,23 @@ class Windows:
         turning = np.isin(window.near, self.owners[inside])
         smooth = window.near[~turning]
         if len(smooth):
-            sums = self.rows.statistics(x, chosen=smooth)
+            sums = self._sums(x, smooth)
             if _resolved(sums, to_coefficients[-3:], upper - lower):
                 parts.append(sums)
                 part.near = window.near[turning]
         if parts:
             part.far = Statistics.together(parts).mapped(lambda v: to_coefficients @ v)
         return part
+
+    def _sums(self, x: Array, chosen: Array) -> Statistics:
+        """Over some of the datapoints: run, or as the polynomials that they are, where that is
+        dear."""
+        if not self._in_pieces:
+            return self.rows.statistics(x, chosen=chosen)
+        if self._pieces is None:
+            ends = self._all.lower, self._all.upper
+            self._pieces = RowPieces(self.rows, *ends, self.places, self.owners)
+        return self._pieces.statistics(x, chosen)
 
     def _far(self, window: _Window, x: Array) -> Statistics:
         assert window.far is not None
