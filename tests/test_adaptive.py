@@ -176,6 +176,11 @@ def test_what_several_minima_hold_is_refused_with_what_is_known_of_each():
     assert alone.std() == pytest.approx(deviation, rel=0.05)
     with pytest.raises(LandscapeError, match=r"steps overshoot\. Lower the learning rate"):
         end_state(adam(rate=30.0, batch_size=8, betas=(0, 0.99)))
+    ring = {"domain": (0, 2 * np.pi), "boundaries": "periodic"}
+    with pytest.raises(LandscapeError, match="cut the ring around one"):
+        end_state(adam(lambda w: [np.cos(w + c) for c in (0, 1, 2)], **ring))
+    with pytest.raises(LandscapeError, match="here there is no end state"):
+        end_state(adam(lambda w: [w, -w], domain=(-np.inf, np.inf)))
     with pytest.raises(LandscapeError, match="averaged for longer than squares"):
         end_state(adam(betas=(0.99, 0.9)))
     with pytest.raises(LandscapeError, match="kind 'classes'"):

@@ -34,6 +34,7 @@ ALIKE = 1e-5  # of v: far below what its being a number leaves open
 CROSSED = 1e-3  # of v: as close the points of a law may be on both sides of a jump
 MILD = 0.2  # of a slope that is -1 where v does not change with the law
 ROUNDS = 20  # of secants, or of halving: three to five are usual
+APART, TRIED = 5.0, 6  # of log v, between tries where there is no law; and how many of them
 STEEP = 0.5  # of v that is G^2: from there on steps overshoot the law that they are to make
 FAR = 20.0  # log odds of where no walker comes: squares may grow for ever beyond
 SEEN = 0.01  # of a law to either side, of which what is at a corner moves no mean
@@ -67,6 +68,10 @@ def settled(landscape: Landscape, solve: Solve) -> EndState:
         zeros = {ZEROS: memory[ZEROS]} if ZEROS in memory else {}
         if state.kind not in ("density", "none") or len(state.components) > 1:
             raise _refused(landscape, f"here {state.verdict.removesuffix('.')}")
+        if state.diffusion.is_periodic:
+            raise _refused(landscape, 'cut the ring around one, with boundaries = "reflecting"')
+        if state.kind == "none" and k >= TRIED:
+            break
         # log <G^2 + D> - log v falls as v grows: smaller steps make a narrower law.
         off = math.inf
         if state.kind == "density":
@@ -81,7 +86,7 @@ def settled(landscape: Landscape, solve: Solve) -> EndState:
             slope = min((off - before[1]) / (log_v - before[0]), -MILD)
         before, log_v = (log_v, off), log_v - off / slope if off < math.inf else math.inf
         if not low < log_v < high:
-            log_v = (low + high) / 2 if math.isfinite(low + high) else low + 2.0**k
+            log_v = (low + high) / 2 if math.isfinite(low + high) else low + APART
     why = f"here {state.verdict.removesuffix('.')}" if state.kind == "none" else "no v has its law"
     raise _refused(landscape, why)
 
@@ -136,7 +141,9 @@ def _held(landscape: Landscape, state: EndState) -> Held:
     x = np.array([c for c in plain.corners if low < c < high])
     x = x[:: 1 + len(x) // FEW]
     jumps = [np.diff(plain.moments(np.array([c - NEXT * step, c + NEXT * step]))[0]) for c in x]
-    jump = float(np.abs(jumps).max(initial=0.0)) / root
+    # A wall turns steps back, of the pull towards it the part that this is of a step.
+    walls = [plain.moments(np.array([x]))[0] ** 2 / root for x in plain.domain if low < x < high]
+    jump = float(np.abs([*jumps, *walls]).max(initial=0.0)) / root
     if any(low < p.upper and p.lower < high for p in state.anatomy.points):
         jump = 1.0  # beyond a point without noise the law may be another
     # On a parabola: AdamW's decay is there at once, what else pulls by the average of gradients.
