@@ -15,6 +15,7 @@ import stationary.chain.batches
 from stationary import (
     Landscape,
     LandscapeError,
+    Status,
     analyze,
     check,
     end_state,
@@ -226,11 +227,91 @@ def test_one_datapoint_has_noise_if_its_label_has():
         ({"label_noise": 0.1, "outputs": 3}, "outputs must be a function of w, not 3"),
         ({"label_noise": 0.1, "outputs": lambda w: [w, w]}, "2 entries for 4 datapoints"),
         ({"clip": 1, "batch_size": 60}, "up to 4096 different minibatches; of 60 of 4"),
+        (
+            {"losses": lambda w: [(w - k) ** 2 for k in range(20)], "clip": 1}
+            | {"batch_size": 10, "replacement": False},
+            "drawn with replacement, has a smooth law.*Set replacement = True",
+        ),
     ],
 )
 def test_what_an_optimiser_cannot_be_is_told(given, message):
     with pytest.raises(LandscapeError, match=message):
         landscape(**given)
+
+
+def law_of_sums(values, unit, batch):
+    """The means of batches of multiples of a unit, and how likely each is: all convolutions."""
+    steps = np.rint((values - values.min()) / unit).astype(int)
+    size = batch * steps.max() + 1
+    chance = np.fft.rfft(np.bincount(steps) / len(steps), size) ** batch
+    means = values.min() + unit * np.arange(size) / batch
+    return means, np.maximum(np.fft.irfft(chance, size), 0)
+
+
+@pytest.mark.parametrize(
+    ("clip", "datapoints", "batch", "most"), [(0.08, 40, 64, 1e-8), (0.3, 30, 10, 1e-6)]
+)
+def test_of_batches_too_many_to_go_through_the_law_of_their_mean_is_clipped(
+    clip, datapoints, batch, most
+):
+    """Gradients w - c on a lattice so fine that it hardly shows, against convolutions of it."""
+    unit = 2.0**-9
+    c = unit * np.rint(np.random.default_rng(5).normal(size=datapoints) / unit)
+    sgd = landscape(
+        lambda w: [(w - k) ** 2 / 2 for k in c],
+        rate=1,
+        batch_size=batch,
+        domain=(-3, 3),
+        weight_decay=0.1,
+        clip=clip,
+    )
+    w = np.linspace(-0.7, 0.9, 5)
+    f, a = sgd.diffusion().coefficients(w)
+    off, of_square = sgd.lumps
+    assert off < most
+    for x, mean, variance in zip(w, -f, a, strict=True):
+        u, chance = law_of_sums(x - c, unit, batch)
+        step = np.clip(u, -clip, clip)
+        exact = chance @ step
+        assert abs(mean - exact - 0.1 * x) <= off + 1e-12
+        assert abs(variance - chance @ (step - exact) ** 2) <= of_square + sgd.quiet * clip**2
+
+
+def test_the_sign_of_batches_too_many_to_go_through_is_what_clipping_tends_to():
+    c = np.random.default_rng(5).normal(size=(60, 1))
+    w, given = np.linspace(-0.2, 0.6, 7), {"rate": 1, "batch_size": 64, "domain": (-3, 3)}
+    signs = landscape(lambda w: (w - c) ** 2 / 2, optimiser="sign", **given).diffusion()
+    clipped = landscape(lambda w: (w - c) ** 2 / 2, clip=1e-3, **given).diffusion()
+    assert signs.drift(w) == pytest.approx(1e3 * clipped.drift(w), abs=1e-5)
+    # Of a hundredth of all batches the mean is within the clip, and its square less than 1 there.
+    assert signs.variance(w) == pytest.approx(1e6 * clipped.variance(w), abs=8e-3)
+    assert (signs.variance(w) > 1e6 * clipped.variance(w)).all()
+
+
+@pytest.mark.parametrize("rule", [{"clip": 0.3}, {"optimiser": "sign", "weight_decay": 0.2}])
+def test_the_law_of_many_batches_has_exact_slopes_and_ends_alike_on_any_domain(rule):
+    c = np.random.default_rng(2).normal(size=(100, 1))
+
+    def losses(w):
+        return (w - c) ** 4 / 12 + (w - c) ** 2 / 2
+
+    landscapes = [
+        Landscape(losses, learning_rate=0.05, batch_size=64, domain=domain, **rule)
+        for domain in ((-2, 2), (-60, 30))
+    ]
+    near, far = map(end_state, landscapes)
+    for state in (near, far):
+        assert state.status is Status.CONVERGED
+        assert any("too many to go through" in note for note in state.notes)
+    assert far.mean() == pytest.approx(near.mean(), abs=near.mean_error + far.mean_error + 1e-12)
+    x = near.mean() + near.std() * np.linspace(-3, 3, 7)
+    assert far.pdf(x) == pytest.approx(near.pdf(x), rel=1e-10)
+    (rest,), drift, step = near.equilibria, near.diffusion.drift, 1e-3
+    ahead, back, further, behind = drift(rest.position + step * np.array([1.0, -1.0, 2.0, -2.0]))
+    slope = (8 * (ahead - back) - (further - behind)) / (12 * step)
+    assert rest.slope == pytest.approx(slope, rel=1e-8)
+    with pytest.raises(LandscapeError, match="in doubles only"):
+        end_state(landscapes[0], digits=30)
 
 
 def test_files_the_command_line_and_the_report_know_the_optimiser(tmp_path):

@@ -35,21 +35,28 @@ from stationary.functions.given import (
     named,
 )
 from stationary.functions.parameters import handed_over
-from stationary.numbers.arithmetic import Arithmetic
+from stationary.functions.rounding import Rounding
+from stationary.numbers.arithmetic import ROUNDING, Arithmetic
 from stationary.numbers.cost import BY_WORK
 from stationary.process.adaptive import checked_betas, root_of
 from stationary.process.corners import CROWDED, MOST, corners, few_of, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
-from stationary.process.known import GradientSample, KnownGradients, Shared, share_of
+from stationary.process.known import KnownGradients, Shared, share_of
 from stationary.process.losses import Losses
+from stationary.process.many_batches import ManyBatches
 from stationary.process.moments import GradientMoments
 from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
 from stationary.process.plane_landscape import BySpace
 from stationary.process.windows import FEW
 
 PANEL = 20  # points between two corners of losses at which all datapoints are looked at
+MANY_BATCHES = (
+    "The minibatches are too many to go through: G and S2 are those of the law of their mean. "
+    "Where nearly all are clipped alike, or have one sign, so that S2 is below {:.0e} of the "
+    "largest step squared, it stands at that: what has to cross there is rarer still than is told."
+)
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
 
@@ -115,7 +122,6 @@ class Landscape(Losses, metaclass=BySpace):
     boundaries: Any = None
     convention: Any = Convention.ITO
     initial: Any = None  # an `Initial` once this is made
-    sample: bool = False
 
     def __post_init__(self) -> None:
         where = self.name
@@ -276,6 +282,16 @@ class Landscape(Losses, metaclass=BySpace):
 
         notes: tuple[str, ...] = () if known is None else known.notes
         knots = () if known is None else known.knots.tolist()
+        rounding = (self.written.rounding, self.written.rounding)
+        off, of_square = self.lumps
+        if off > ROUNDING and rounding[0] is None:
+            name = f"the {'sign' if self.rule.sign else 'clipped mean'} of a batch"
+            rounding = (
+                Rounding(name, "float64", 0.0, rate * off),
+                Rounding(name, "float64", 0.0, rate * rate * of_square),
+            )
+        if self.has_many_batches:
+            notes = (*notes, MANY_BATCHES.format(self.quiet))
         narrow = few_of(self.tapes.narrow[0])
         if narrow is None:
             narrow, notes = (), (*notes, CROWDED)
@@ -315,7 +331,7 @@ class Landscape(Losses, metaclass=BySpace):
             cost_of_many=self._costs[1],
             scan_panels=self._scan_panels,
             notes=notes,
-            rounding=(self.written.rounding, self.written.rounding),
+            rounding=rounding,
             settled=True,
         )
 
@@ -346,12 +362,14 @@ class Landscape(Losses, metaclass=BySpace):
         """Where a step is not smooth in w: losses take another branch, a minibatch is clipped."""
         if self.known is not None:
             return ()
-        if self.rule.linear:
+        if self.rule.linear or self.has_many_batches:
             most = BY_WORK // (PANEL * self._costs[1])
             return turns(self.tapes.turnings[0], self.breakpoints, most)
         table = self.gradient if self.rule.sign else self.loss_gradient
-        assert isinstance(self._moments, GradientMoments)
-        batches = self._moments.batches
+        moments = self._moments
+        assert isinstance(moments, GradientMoments)
+        assert not isinstance(moments.batches, ManyBatches)
+        batches = moments.batches
 
         def rows(w: Array) -> Array:
             (g,) = evaluate(table, w)
@@ -359,36 +377,6 @@ class Landscape(Losses, metaclass=BySpace):
 
         c = self.clip
         return corners(rows, (0.0,) if c is None else (-c, c), self.domain) or ()
-
-    @property
-    def from_sample(self) -> bool:
-        """Whether mean and variance of the gradients were estimated from a sample."""
-        return bool(self.sample or (self.known is not None and self.known.sample is not None))
-
-    def as_sample(self) -> GradientSample:
-        """What the datapoints could just as well have been."""
-        mixed = not self.rule.linear and self.batch_size > 1
-        known = self.known
-        table = None if known is None else known.sample or known.each
-        own = self.outputs is not None and self.label_noise and self._output_slopes.count > 1
-
-        def labels(w: Array) -> Array:
-            return np.asarray(self.small_step_rate**2 * evaluate(self.label_rows, w)[0])
-
-        return GradientSample(
-            rows=lambda w: self.stepped(evaluate(self.gradient, w)[0], w),
-            moments=self.moments,
-            to_drift=-self.small_step_rate,
-            to_variance=self.small_step_rate**2 * self.noise_factor,
-            datapoints=self.datapoints,
-            refusal=f"{self.name}: minibatches that are clipped, or of which the sign is taken, "
-            "belong to no single datapoint. Influence is known for batch_size = 1, or plain "
-            "gradients."
-            if mixed
-            else "",
-            table=table,
-            labels=labels if own and (known is None or known.sample is None) else None,
-        )
 
     def __repr__(self) -> str:
         lower, upper = self.domain

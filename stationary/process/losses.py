@@ -17,12 +17,24 @@ from stationary.functions.rounding import ROUNDINGS, scatter
 from stationary.functions.written import Written, probe_points
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import SHARED
+from stationary.panels.roots import bisected
+from stationary.points import points_inside
 from stationary.process.adaptive import ADAPTIVE, Held
-from stationary.process.known import KnownGradients, KnownMoments
-from stationary.process.minibatches import minibatches
+from stationary.process.known import GradientSample, KnownGradients, KnownMoments
+from stationary.process.many_batches import ManyBatches
+from stationary.process.minibatches import Minibatches, minibatches
 from stationary.process.moments import GradientMoments, Tapes
 from stationary.process.optimiser import SIGN, StepRule
 from stationary.process.settings import Settings
+
+LOOKED = 32  # parts of the domain, at which the law of a batch is looked at for lumps
+AROUND = 4.0 ** -np.arange(1, 6)  # of one of these, where the mean changes its sign
+LUMPY = 1e-5  # of what a step is at most, that may be missing: more is not worth an answer
+QUIET = (
+    1e-8  # of its square: where nearly all batches are clipped alike and lead inwards, less noise
+)
+# would change nothing but how steeply the density falls there, by more than doubles can follow
+LOUDER = 10.0  # times what may be missing, that noise is at least
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -37,6 +49,7 @@ class Losses(Settings):
     held: Held | None = field(default=None, init=False)
     domain: tuple[float, float] = (-math.inf, math.inf)
     breakpoints: Sequence[float] = ()
+    sample: bool = False
 
     @property
     def adaptive(self) -> bool:
@@ -209,6 +222,36 @@ class Losses(Settings):
         with np.errstate(all="ignore"):
             return np.asarray(mean * mean + self.noise_factor * spread + noise)
 
+    @property
+    def from_sample(self) -> bool:
+        """Whether mean and variance of the gradients were estimated from a sample."""
+        return bool(self.sample or (self.known is not None and self.known.sample is not None))
+
+    def as_sample(self) -> GradientSample:
+        """What the datapoints could just as well have been."""
+        mixed = not self.rule.linear and self.batch_size > 1
+        known = self.known
+        table = None if known is None else known.sample or known.each
+        own = self.outputs is not None and self.label_noise and self._output_slopes.count > 1
+
+        def labels(w: Array) -> Array:
+            return np.asarray(self.small_step_rate**2 * evaluate(self.label_rows, w)[0])
+
+        return GradientSample(
+            rows=lambda w: self.stepped(evaluate(self.gradient, w)[0], w),
+            moments=self.moments,
+            to_drift=-self.small_step_rate,
+            to_variance=self.small_step_rate**2 * self.noise_factor,
+            datapoints=self.datapoints,
+            refusal=f"{self.name}: minibatches that are clipped, or of which the sign is taken, "
+            "belong to no single datapoint. Influence is known for batch_size = 1, or plain "
+            "gradients."
+            if mixed
+            else "",
+            table=table,
+            labels=labels if own and (known is None or known.sample is None) else None,
+        )
+
     def label_rows(self, w: Any) -> Any:
         """What noise in the label of each datapoint adds to D, or of any: (N, M) or (M,).
 
@@ -251,9 +294,42 @@ class Losses(Settings):
         if self.known is not None:
             return KnownMoments(self.known, self.weight_decay)
         n, b = self.datapoints, self.batch_size
-        one_by_one = self.rule.linear or b == 1
-        batches = None if one_by_one else minibatches(n, b, bool(self.replacement))
+        batches: Minibatches | ManyBatches | None = None
+        if self.has_many_batches:
+            batches = ManyBatches(b, self.rule, self.quiet * (self.clip or 1.0) ** 2)
+        elif not (self.rule.linear or b == 1):
+            batches = minibatches(n, b, bool(self.replacement))
         return GradientMoments(self.tapes, self.loss_gradient, n, self.rule, batches)
+
+    @cached_property
+    def lumps(self) -> tuple[float, float]:
+        """How much may be missing of G and S2 where the law of many batches stands for these.
+
+        As seen all over the domain, and closely where the mean changes its sign.
+        """
+        if not self.has_many_batches:
+            return 0.0, 0.0
+        law = ManyBatches(self.batch_size, self.rule)
+
+        def rises(w: Array) -> Array:
+            drawn = 0.0 if self.rule.sign else self.weight_decay * w
+            return law.moments([self.loss_gradient(w)], w)[0].mean[0] + drawn > 0
+
+        w = points_inside(self.domain, np.arange(1, LOOKED) / LOOKED)
+        k = np.flatnonzero(np.diff(rises(w)))
+        high = bisected(lambda x: rises(x) == rises(w[k]), w[k], w[k + 1])[1]
+        near = np.multiply.outer(np.diff(w)[k], np.append(-AROUND, AROUND))
+        at = np.concatenate([w, (high[:, None] + near).ravel()])
+        missing = law.moments([self.loss_gradient(at)], at, bounded=True)[1]
+        of_mean, of_variance = (float(m.max()) for m in missing)
+        if not of_mean <= LUMPY * (self.clip or 1.0):
+            raise self.too_many_batches()
+        return of_mean, of_variance
+
+    @property
+    def quiet(self) -> float:
+        """The least S2 that the law of many batches is taken to have, in largest steps squared."""
+        return max(QUIET, LOUDER * self.lumps[1] / (self.clip or 1.0) ** 2)
 
     @cached_property
     def _output_slopes(self) -> Written:

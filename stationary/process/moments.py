@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array, Function
-from stationary.errors import StationaryError
+from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import composed, evaluate
 from stationary.functions.tape.graph import STEPS
 from stationary.functions.tape.recording import Recording, record
@@ -35,6 +35,7 @@ from stationary.process.corners import (
     turnings,
     turns,
 )
+from stationary.process.many_batches import ManyBatches
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
 from stationary.process.windows import WORTH, Windows
@@ -46,6 +47,10 @@ MORE_DIGITS = (40, 400)  # of a function as it is written, where doubles tell it
 BRANCHED = 21  # more points at which a function with branches is held against its recording
 MANY_ROWS = 128  # datapoints, and turnings, from which on windows and steps gain anything
 MOST_DIGITS = 4096  # gradients that agree to so many digits are taken as equal
+IN_DOUBLES = (
+    "what clips, or takes the sign of, minibatches that are too many to go through one by one is "
+    "worked out in doubles only. Leave digits out."
+)
 
 
 class Tapes:
@@ -151,7 +156,7 @@ class GradientMoments:
 
     By `tapes` of the gradients, or by series of `gradient`, shape (N, M), where there is none.
     Where the `rule` is not linear they are of what it makes of the gradient of each minibatch
-    (`batches`, None for those of one datapoint).
+    (`batches`, None for those of one datapoint), or of their law where these are too many.
     """
 
     def __init__(
@@ -160,7 +165,7 @@ class GradientMoments:
         gradient: Function,
         datapoints: int,
         rule: StepRule,
-        batches: Minibatches | None,
+        batches: Minibatches | ManyBatches | None,
     ) -> None:
         self.tapes, self.gradient, self.n = tapes, gradient, datapoints
         self.rule, self.batches = rule, batches
@@ -185,6 +190,8 @@ class GradientMoments:
     def _of_losses(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
         with np.errstate(all="ignore"):  # what overflows is found, and located, further on
             if arithmetic is not DOUBLE:
+                if isinstance(self.batches, ManyBatches):
+                    raise LandscapeError(IN_DOUBLES)
                 return self._in_digits(w, arithmetic, order)
             found = self._moments(w, arithmetic, order)
             lost = ~np.isfinite(np.sum([*found.mean, *found.variance], axis=0))
@@ -214,7 +221,8 @@ class GradientMoments:
                 return windows(w)
             steps = None if arithmetic is DOUBLE else self.tapes.steps(order)
             return tape(w, arithmetic) if steps is None else steps(w, arithmetic)
-        size = max(1, SHARED // (self.n if self.batches is None else len(self.batches.counts)))
+        count = len(self.batches.counts) if isinstance(self.batches, Minibatches) else self.n
+        size = max(1, SHARED // count)
         starts = range(0, max(len(w), 1), size)
         return Moments.joined([self._by_series(w[i : i + size], arithmetic, order) for i in starts])
 
@@ -231,6 +239,8 @@ class GradientMoments:
 
     def _of_batches(self, tables: Sequence[Array], w: Array, arithmetic: Arithmetic) -> Moments:
         """Moments of what the rule makes of the gradient of each minibatch."""
+        if isinstance(self.batches, ManyBatches):
+            return self.batches.moments(tables, w)[0]
         if self.batches is None:
             # An array: mpmath's numbers print those that they are to multiply.
             p = arithmetic.array([1]) / self.n

@@ -20,6 +20,7 @@ from stationary.process.schedules import Schedule
 from stationary.result import Data
 
 LARGEST = 1e150  # a setting whose square enters the noise
+FEWEST = 12  # datapoints, from which on the law of their mean has no lumps that show late
 MOST_BATCHES = 4096  # that are gone through one by one where a step is not linear in the gradients
 
 
@@ -54,6 +55,29 @@ class Settings(Data):
         """The minibatch, in words."""
         how = "with" if self.replacement else "without"
         return f"drawn {how} replacement"
+
+    @property
+    def has_many_batches(self) -> bool:
+        """Whether a step that is not linear has more minibatches than are gone through."""
+        n, b = self.datapoints, self.batch_size
+        return (
+            not self.rule.linear and b > 1 and how_many(n, b, bool(self.replacement)) > MOST_BATCHES
+        )
+
+    def too_many_batches(self) -> LandscapeError:
+        """What is said where the law of their mean does not stand for them."""
+        n, b = self.datapoints, self.batch_size
+        count = how_many(n, b, bool(self.replacement))
+        what = "the sign" if self.rule.sign else "clipping"
+        drawn = ", drawn with replacement," if not self.replacement and n >= FEWEST else ""
+        return LandscapeError(
+            f"{self.name}: {what} of the gradient of a minibatch is worked out for up to "
+            f"{MOST_BATCHES} different minibatches; of {b} of {n} datapoints there are "
+            f"{float(min(count, 10**300)):.3g}. It is for more where their mean{drawn} has a "
+            f"smooth law, as that of many draws of many datapoints has. "
+            + ("Set replacement = True" if drawn else "Lower batch_size, or take fewer datapoints")
+            + "."
+        )
 
     @property
     def small_step_rate(self) -> float:
@@ -167,11 +191,5 @@ class Settings(Data):
                 "SGD is plain gradient descent and ends in the minimum that it starts above. "
                 "Lower batch_size or set replacement = True."
             )
-        count = how_many(n, b, bool(self.replacement))
-        if not self.rule.linear and b > 1 and count > MOST_BATCHES:
-            what = "the sign" if self.rule.sign else "clipping"
-            raise LandscapeError(
-                f"{self.name}: {what} of the gradient of a minibatch is worked out for up to "
-                f"{MOST_BATCHES} different minibatches; of {b} of {n} datapoints there are "
-                f"{float(min(count, 10**300)):.3g}. Lower batch_size, or take fewer datapoints."
-            )
+        if self.has_many_batches and not (self.replacement and n >= FEWEST):
+            raise self.too_many_batches()
