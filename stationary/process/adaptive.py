@@ -27,7 +27,7 @@ ADAPTIVE = {  # by what they are called, with their usual betas
 }
 ADDED = 1e-8  # to the root, in all common libraries
 # Of the variation of G^2 + D over a law, the error of its deviation: where v follows the weight all
-# the way it is 1 / sqrt(8) of it on a parabola, and all doubts together were too few in 1 of 370 laws.
+# the way it is 1 / sqrt(8) of it on a parabola; all doubts together were too few in 1 of 370.
 FOLLOWED = 0.36
 
 
