@@ -218,13 +218,14 @@ def _started(
     equilibria: tuple[Equilibrium, ...],
     box: Box | None = None,
     edge: Array | None = None,
+    few: bool = False,
 ) -> _Start | None:
     fine = fitted(process, equilibria, FINE, box)
     if fine is not None and edge is not None:
         fine = replace(fine, above=fine.phi - float(fine.at(edge).min()) - MARGIN)
     if fine is None or (mesh := _laid(fine)).count > MOST:
         return None
-    coarse = fitted(process, equilibria, COARSE, fine.box)
+    coarse = fine if few else fitted(process, equilibria, COARSE, fine.box)
     return None if coarse is None else _Start(fine, coarse, mesh)
 
 

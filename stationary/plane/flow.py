@@ -76,7 +76,7 @@ class Flow:
         for step in range(STEPS):
             for k, (e, (p, most)) in enumerate(zip(self.attractors, self.traps, strict=True)):
                 d = y - e.position[:, None]
-                held = np.einsum("im,ij,jm->m", d, p, d) <= most
+                held = (d * (p @ d)).sum(axis=0) <= most
                 label[going[held]] = k
                 going, y = going[~held], y[:, ~held]
             if not len(going):

@@ -182,12 +182,12 @@ def on_box(
         both = np.stack([-spread * turns, spread * turns])  # (sign, direction, way, M)
         return np.asarray(np.clip((here + moved)[:, None] + both, 0, POINTS - 1))
 
-    spread, wide = np.zeros_like(values), np.sqrt(2 * time * values)
+    spread, wide, squares = np.zeros_like(values), np.sqrt(2 * time * values), turns**2
     for _ in range(HALVED):  # with what interpolation adds it makes the variance that is there
         wide = wide / 2
         part = landings(spread + wide) % 1
-        added = np.einsum("smkn,mjn->jn", part * (1 - part), turns**2) / 4  # along each way
-        spread += wide * ((spread + wide) ** 2 / 2 + added < time * values)
+        added = (part * (1 - part)).sum(axis=(0, 2))[:, None] * squares / 4  # along each way
+        spread += wide * ((spread + wide) ** 2 / 2 + added.sum(axis=0) < time * values)
     rows, weights = [], []
     to = landings(spread)
     for end in np.moveaxis(to, 1, 2).reshape(4, 2, n):
