@@ -171,12 +171,18 @@ def bisected(
 
 
 def find_roots(
-    function: Callable[[Array], Array], lower: Array, upper: Array, steps: int = 120
+    function: Callable[..., Array],
+    lower: Array,
+    upper: Array,
+    steps: int = 120,
+    *,
+    each: bool = False,
 ) -> Array:
     """The root in each bracket, to the last bit; the function changes sign in each.
 
     Chandrupatla's method (inverse quadratic interpolation where it is safe, else halving),
-    all brackets at once.
+    all brackets at once. Where the function knows `each` by itself, it takes the numbers of some of
+    them, too: those that are not done.
 
     References
     ----------
@@ -186,14 +192,22 @@ def find_roots(
     if not len(a):
         return a
     steps = max(steps, 4 * arithmetic_of(a).digits)
-    fa, fb = function(a), function(b)
+    root, left = a + 0, np.arange(len(a))
+
+    def values(x: Array) -> Array:
+        if each:
+            return function(x, left)
+        every = root + 0
+        every[left] = x
+        return as_array(function(every)[left])
+
+    fa, fb = values(a), values(b)
     c, fc = a, fa
     t = np.full(len(a), 0.5)
-    root, done = a, np.zeros(len(a), dtype=bool)
     with np.errstate(all="ignore"):
         for _ in range(steps):
             x = a + t * (b - a)
-            fx = function(x)
+            fx = values(x)
             same = np.sign(fx) == np.sign(fa)
             c, fc = np.where(same, a, b), np.where(same, fa, fb)
             b, fb = np.where(same, b, a), np.where(same, fb, fa)
@@ -201,10 +215,13 @@ def find_roots(
             best = np.where(np.abs(fa) < np.abs(fb), a, b)
             width = np.abs(b - a)
             close = 2 * spacing(best)
-            root = np.where(done, root, best)  # none depends on how long others take
-            done |= np.asarray((width <= close) | (fa == 0) | (fb == 0), dtype=bool)
-            if done.all():
+            root[left] = best
+            going = ~np.asarray((width <= close) | (fa == 0) | (fb == 0), dtype=bool)
+            if not going.any():
                 break
+            if not going.all():
+                left, width, close = left[going], width[going], close[going]
+                a, b, c, fa, fb, fc = (v[going] for v in (a, b, c, fa, fb, fc))
             xi, phi = _over(a - b, c - b), _over(fa - fb, fc - fb)
             safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
             t = _over(_over(fa, fb - fa) * fc, fb - fc)

@@ -101,7 +101,7 @@ def _crossings(
     if each is None:
         _, roots = bisected(lambda x: np.sign(one_of_each(own, x) - level) == before, low, high)
     else:
-        roots = find_roots(lambda x: each(own, x) - level, low, high)
+        roots = find_roots(lambda x, j: each(own[j], x) - level[j], low, high, each=True)
     return np.concatenate([*places, roots]), np.concatenate([*owners, own])
 
 
@@ -219,7 +219,7 @@ def _narrow_of(s: Switches, own: Array, how: str, x: Array) -> Array:
         also, on = np.nonzero((side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] < 0))
         k, j = own[np.concatenate([row, also])], np.concatenate([i + 1, on + 2])
         i = np.concatenate([i, on])
-        centre = find_roots(lambda x: s.each(k, x), x[i], x[j])
+        centre = find_roots(lambda x, j: s.each(k[j], x), x[i], x[j], each=True)
     else:
         table = -table if how == "largest" else np.abs(table)
         beside = np.pad(table, ((0, 0), (1, 1)), constant_values=math.inf)  # ends may be lowest
@@ -243,7 +243,7 @@ def _narrow_of(s: Switches, own: Array, how: str, x: Array) -> Array:
             return (np.abs(z) if crossed else fallen) - change
 
         found, j = high + 0, np.flatnonzero(less(high, some) > 0)
-        found[j] = find_roots(lambda r: less(r, some[j]), low[j], high[j])
+        found[j] = find_roots(lambda r, i: less(r, some[j[i]]), low[j], high[j], each=True)
         return found
 
     places = []
@@ -351,7 +351,7 @@ def _in_pieces(s: Switches, places: Array, owners: Array, ends: Array) -> tuple[
     side = np.sign(s.along(marks))
     k, i = np.nonzero(side[:, :-1] * side[:, 1:] < 0)
     of = k // s.size
-    roots = find_roots(lambda x: s.each(k, x), marks[of, i], marks[of, i + 1])
+    roots = find_roots(lambda x, j: s.each(k[j], x), marks[of, i], marks[of, i + 1], each=True)
     at, j = np.nonzero((side[:, 1:-1] == 0) & (side[:, :-2] * side[:, 2:] < 0))
     return np.append(roots, marks[at // s.size, j + 1]), np.append(k, at)
 
