@@ -18,6 +18,9 @@ KINDS = ("total variation", "kolmogorov", "wasserstein")
 LEAST = 1e-12  # error of a distance
 ATOM = 1e-4  # probability so near to the edge of a bin that rounding decides where a walker is put
 NARROWEST = 1e-6  # of all bins of walkers: less than that part only an atom could fill
+LUMP = (
+    10.0  # times the density beside it: what is more, as near to an atom as rounding, is one, too
+)
 CROSSINGS, FEW = 24, 256  # rounds in which crossings of densities are halved, and how many of them
 LEVELS = np.union1d(np.geomspace(1e-12, 1e-3, 46), np.linspace(0, 1, 1001)[1:-1])  # of a `Grid`
 SUPREMUM = 1.36 / 0.5  # of a Brownian bridge, in 95 of 100, to its deviation where that is largest
@@ -139,9 +142,10 @@ def distance_between(one: Law, other: Law, mine: Grid, theirs: Grid, kind: str) 
     edges, f, g = _crossed(one, other, edges, CROSSINGS if smooth else 0)
     p, q = np.diff(f), np.diff(g)
     # Of what is there at an atom, and next to nothing beside it, nothing is left to be seen.
-    atoms = np.sort(np.concatenate([mine.atoms, theirs.atoms]))
-    held = np.diff(np.searchsorted(atoms, edges, side="right")) > 0
-    wide = ~held | (np.diff(edges) > 3 * SAME * _scale(edges))
+    own, others = (
+        np.diff(np.searchsorted(np.sort(g.atoms), edges, side="right")) > 0 for g in (mine, theirs)
+    )
+    wide = ~(own | others) | (np.diff(edges) > 3 * SAME * _scale(edges))
     crossed = wide & _crossings(np.where(wide, p - q, 0.0)) if smooth else wide
     unseen = _unseen(edges, p, q, crossed) if smooth else p + q
     if kind == "kolmogorov":
@@ -161,8 +165,13 @@ def distance_between(one: Law, other: Law, mine: Grid, theirs: Grid, kind: str) 
     outside = abs(f[0] - g[0]) + abs((1 - f[-1]) - (1 - g[-1]))
     value = float(np.abs(p - q).sum() + outside) / 2
     unsure = mine.mass_error + theirs.mass_error + LEAST
-    if mine.sample or theirs.sample:  # a density next to a sample is not told from it
-        unsure += float(np.minimum(p, q)[~wide].sum())
+    # A density next to an atom is not told from it.
+    alone = ~wide
+    if not (mine.sample or theirs.sample):  # as narrow as that it may be one
+        rate = np.where(own, q, p) / np.maximum(np.diff(edges), TINY)
+        beside = np.maximum(np.append(rate[1:], 0.0), np.append(0.0, rate[:-1]))
+        alone = ~wide & (own != others) & (rate <= LUMP * beside)
+    unsure += float(np.minimum(p, q)[alone].sum())
     if noise is not None:
         # Together, bins where no walker was hold about as much as one of them might.
         held = p if mine.rank == 2 else q
