@@ -296,7 +296,7 @@ class Losses(Settings):
         n, b = self.datapoints, self.batch_size
         batches: Minibatches | ManyBatches | None = None
         if self.has_many_batches:
-            batches = ManyBatches(b, self.rule, self.quiet * (self.clip or 1.0) ** 2)
+            batches = ManyBatches(b, self.rule, self.quiet * (self.clip or 1.0) ** 2, self.name)
         elif not (self.rule.linear or b == 1):
             batches = minibatches(n, b, bool(self.replacement))
         return GradientMoments(self.tapes, self.loss_gradient, n, self.rule, batches)

@@ -55,6 +55,7 @@ class ManyBatches:
     batch: int
     rule: StepRule
     quiet: float = 0.0
+    name: str = "unnamed"  # of the landscape, for errors
 
     def moments(
         self, tables: Sequence[Array], w: Array, *, bounded: bool = False

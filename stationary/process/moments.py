@@ -191,7 +191,7 @@ class GradientMoments:
         with np.errstate(all="ignore"):  # what overflows is found, and located, further on
             if arithmetic is not DOUBLE:
                 if isinstance(self.batches, ManyBatches):
-                    raise LandscapeError(IN_DOUBLES)
+                    raise LandscapeError(f"{self.batches.name}: {IN_DOUBLES}")
                 return self._in_digits(w, arithmetic, order)
             found = self._moments(w, arithmetic, order)
             lost = ~np.isfinite(np.sum([*found.mean, *found.variance], axis=0))
