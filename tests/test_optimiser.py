@@ -310,7 +310,7 @@ def test_the_law_of_many_batches_has_exact_slopes_and_ends_alike_on_any_domain(r
     ahead, back, further, behind = drift(rest.position + step * np.array([1.0, -1.0, 2.0, -2.0]))
     slope = (8 * (ahead - back) - (further - behind)) / (12 * step)
     assert rest.slope == pytest.approx(slope, rel=1e-8)
-    with pytest.raises(LandscapeError, match="unnamed: what clips.*in doubles only"):
+    with pytest.raises(LandscapeError, match=r"unnamed: what clips.*in doubles only"):
         end_state(landscapes[0], digits=30)
 
 
