@@ -158,9 +158,9 @@ class Landscape(Losses, metaclass=BySpace):
         if self.known is not None:
             if not self.rule.linear or self.adaptive:
                 raise LandscapeError(
-                    f"{where}: clipping, signs and squares are taken of each minibatch, in need of "
-                    f"gradients as a function; {self.known.name} knows them in between only. "
-                    "Leave clip and optimiser out."
+                    f"{where}: clipping and signs (and Adam's squares) are taken of each batch, "
+                    f"which needs the gradients as a function; {self.known.name} knows them in "
+                    "between only. Leave clip and optimiser out."
                 )
             scale = 2 / (self.small_step_rate * self.noise_factor)
             known = self.known.bound(scale, self.weight_decay)

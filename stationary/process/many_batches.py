@@ -36,9 +36,7 @@ NEAR = 1e-3  # of itself, that the saddle may be off by: any line does
 POINTS = 512  # of the trapezoidal rule at most, for what is lumpy
 BLOCK = 16  # of these, after which it is seen where the rest is nothing
 FADED = 1e-17  # of the characteristic function at the saddle: less is rounding
-SAME_GAP = (
-    1e-12  # of the range of gradients, and of their number: rounding of multiples of one number
-)
+SAME_GAP = 1e-12  # of the range of gradients times their number: rounding of multiples
 MULTIPLE = 1e3  # of that, from which on gaps are no multiples of it by chance
 EUCLID = 12  # divisions that find what all gaps are multiples of
 
@@ -172,17 +170,19 @@ class ManyBatches:
                 slopes = [c[:, stays] for c in slopes]
                 if not stays.any():
                     break
+        scales = [math.factorial(m) / np.pi * np.exp(log_size) for m in powers]
+        parts = [[scale * h * c.real for c in of] for scale, of in zip(scales, sums, strict=True)]
+        if not bounded:
+            return parts, [np.zeros(len(s)) for _ in powers]
         # What was cut off: as large as it was, and as large as at the saddle again and again where
-        # all gradients are multiples of something.
+        # all gradients are multiples of something. All of it is not more than pi / s^m.
         end, again = POINTS * h, _spacing(y[0]) / (2 * np.pi)
         largest = np.where(largest < FADED, 0.0, largest)
-        parts, off = [], []
-        for of, m in zip(sums, powers, strict=True):
-            scale = math.factorial(m) / np.pi * np.exp(log_size)
+        off = []
+        for scale, m in zip(scales, powers, strict=True):
             rest = largest / (m * end**m) if m else largest
             rest = rest + 2 * np.sqrt(2 * np.pi / variance) * again ** (m + 1)
-            off.append(scale * np.minimum(rest, np.pi / s**m))  # all of it is not more
-            parts.append([scale * h * c.real for c in of])
+            off.append(scale * np.minimum(rest, np.pi / s**m))
         return parts, off
 
     def _saddle(self, y: Array, pole: int) -> tuple[Array, Array, Array, Array]:
