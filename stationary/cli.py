@@ -324,8 +324,7 @@ def simulate(path: Any, to: Output, **given: Any) -> None:
     shell_complete=words(quantities_known, several=True),
 )
 @option(
-    "--arrhenius",
-    "Tell how exit times grow over 1 / learning rate or temperature, and draw it.",
+    "--arrhenius", "Tell how exit times grow over 1 / learning rate or temperature, and draw it."
 )
 @option("--resume", "Go on from the points in the table that --csv names, or beside it if killed.")
 @SAMPLE
