@@ -249,13 +249,17 @@ def law_of_sums(values, unit, batch):
 
 
 @pytest.mark.parametrize(
-    ("clip", "datapoints", "batch", "most"), [(0.08, 40, 64, 1e-8), (0.3, 30, 10, 1e-6)]
+    ("clip", "datapoints", "batch", "bits", "most"),
+    [(0.08, 40, 64, 9, 1e-8), (0.3, 30, 10, 15, 1e-6)],
 )
 def test_of_batches_too_many_to_go_through_the_law_of_their_mean_is_clipped(
-    clip, datapoints, batch, most
+    clip, datapoints, batch, bits, most
 ):
-    """Gradients w - c on a lattice so fine that it hardly shows, against convolutions of it."""
-    unit = 2.0**-9
+    """Gradients w - c on a lattice so fine that it hardly shows, against convolutions of it.
+
+    That of the second does not show at all: what is missing are lumps of few draws.
+    """
+    unit = 2.0**-bits
     c = unit * np.rint(np.random.default_rng(5).normal(size=datapoints) / unit)
     sgd = landscape(
         lambda w: [(w - k) ** 2 / 2 for k in c],
@@ -265,7 +269,7 @@ def test_of_batches_too_many_to_go_through_the_law_of_their_mean_is_clipped(
         weight_decay=0.1,
         clip=clip,
     )
-    w = np.linspace(-0.7, 0.9, 5)
+    w = np.linspace(-0.7, 0.9, 3)
     f, a = sgd.diffusion().coefficients(w)
     off, of_square = sgd.lumps
     assert off < most
@@ -275,6 +279,20 @@ def test_of_batches_too_many_to_go_through_the_law_of_their_mean_is_clipped(
         exact = chance @ step
         assert abs(mean - exact - 0.1 * x) <= off + 1e-12
         assert abs(variance - chance @ (step - exact) ** 2) <= of_square + sgd.quiet * clip**2
+
+
+def test_where_no_datapoint_of_many_has_a_gradient_signs_have_no_noise():
+    c = np.random.default_rng(0).normal(size=(200, 1))
+    signs = landscape(
+        lambda w: np.maximum(0, c - w) ** 2 + np.maximum(0, w - c - 9) ** 2,
+        batch_size=64,
+        domain=(-8, 15),
+        optimiser="sign",
+    )
+    f, a = signs.diffusion().coefficients(np.array([-5.0, 4.0, 5.0, 14.0]))
+    assert f.tolist() == [0.1, 0, 0, -0.1]
+    assert (a[[1, 2]] == 0).all()
+    assert (a[[0, 3]] > 0).all()
 
 
 def test_the_sign_of_batches_too_many_to_go_through_is_what_clipping_tends_to():

@@ -122,24 +122,21 @@ class ManyBatches:
         columns = y[0].shape[1]
         found = [[np.zeros(columns) for _ in y] for _ in powers]
         missing = [np.zeros(columns) for _ in powers]
-        still = (y[0] == 0).mean(axis=0) ** self.batch
         live = y[0].min(axis=0) < 0
+        if powers[0] == 0:
+            found[0][0] = (y[0] == 0).mean(axis=0) ** self.batch / 2
         if live.any():
-            parts, off = self._along(
-                [c[:, live] / self.batch for c in y], powers, still[live], bounded
-            )
+            parts, off = self._along([c[:, live] / self.batch for c in y], powers, bounded)
             for i in range(len(powers)):
                 missing[i][live] = off[i]
                 for whole, part in zip(found[i], parts[i], strict=True):
                     whole[live] = part
-        if powers[0] == 0:
-            found[0][0] += still / 2
         return found, missing
 
     def _along(
-        self, y: Series, powers: tuple[int, ...], still: Array, bounded: bool
+        self, y: Series, powers: tuple[int, ...], bounded: bool
     ) -> tuple[list[Series], list[Array]]:
-        """The same of u = sum y over a batch, by the integral; `still` is P(u = 0) to be left out.
+        """The same of u = sum y over a batch, by the integral.
 
         Along s + i k h for k = 0, 1, ..., half a circle: the other half is the conjugate.
         """
@@ -147,7 +144,6 @@ class ManyBatches:
         h = np.minimum(2 * np.pi * s / CLOSE, 2 * np.pi / np.sqrt(2 * CLOSE * variance))
         turn, now = np.exp(-1j * h * y[0]), tilted.astype(complex)
         slopes: Series = [np.zeros_like(y[0]), *y[1:]]
-        atom = still * np.exp(-log_size) if powers[0] == 0 else np.zeros(len(s))
         sums = [[np.zeros(len(s), dtype=complex) for _ in y] for _ in powers]
         largest, going = np.zeros(len(s)), np.arange(len(s))
         for k in range(POINTS):
@@ -157,7 +153,6 @@ class ManyBatches:
             for j in range(1, len(y)):
                 moving.append(integrated([-z * c for c in slopes], moving, j))
             made = _power([(now * c).sum(axis=0) for c in moving], self.batch)
-            made[0] = made[0] - atom[going]
             for of, m in zip(sums, powers, strict=True):
                 for total, c in zip(of, made, strict=True):
                     total[going] += c * ((0.5 if not k else 1.0) / z ** (m + 1))
