@@ -17,7 +17,6 @@ from stationary.functions.rounding import ROUNDINGS, scatter
 from stationary.functions.written import Written, probe_points
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import SHARED
-from stationary.panels.roots import bisected
 from stationary.points import points_inside
 from stationary.process.adaptive import ADAPTIVE, Held
 from stationary.process.known import GradientSample, KnownGradients, KnownMoments
@@ -28,12 +27,11 @@ from stationary.process.optimiser import SIGN, StepRule
 from stationary.process.settings import Settings
 
 LOOKED = 32  # parts of the domain, at which the law of a batch is looked at for lumps
-AROUND = 4.0 ** -np.arange(1, 6)  # of one of these, where the mean changes its sign
+CLOSER = 2  # times that a part in which the mean changes its sign is looked at in as many
 LUMPY = 1e-5  # of what a step is at most, that may be missing: more is not worth an answer
-QUIET = (
-    1e-8  # of its square: where nearly all batches are clipped alike and lead inwards, less noise
-)
-# would change nothing but how steeply the density falls there, by more than doubles can follow
+# Of its square: where nearly all batches are clipped alike and lead inwards, less noise would change
+# nothing but how steeply the density falls there, by more than doubles can follow.
+QUIET = 1e-8
 LOUDER = 10.0  # times what may be missing, that noise is at least
 
 
@@ -310,17 +308,14 @@ class Losses(Settings):
         if not self.has_many_batches:
             return 0.0, 0.0
         law = ManyBatches(self.batch_size, self.rule)
-
-        def rises(w: Array) -> Array:
-            drawn = 0.0 if self.rule.sign else self.weight_decay * w
-            return law.moments([self.loss_gradient(w)], w)[0].mean[0] + drawn > 0
-
         w = points_inside(self.domain, np.arange(1, LOOKED) / LOOKED)
-        k = np.flatnonzero(np.diff(rises(w)))
-        high = bisected(lambda x: rises(x) == rises(w[k]), w[k], w[k + 1])[1]
-        near = np.multiply.outer(np.diff(w)[k], np.append(-AROUND, AROUND))
-        at = np.concatenate([w, (high[:, None] + near).ravel()])
-        missing = law.moments([self.loss_gradient(at)], at, bounded=True)[1]
+        for _ in range(CLOSER):
+            mean = law.moments([self.loss_gradient(w)], w)[0].mean[0]
+            mean = mean if self.rule.sign else mean + self.weight_decay * w
+            k = np.flatnonzero(np.diff(mean > 0))
+            inside = w[k] + np.diff(w)[k] * np.arange(1, LOOKED)[:, None] / LOOKED
+            w = np.sort(np.append(w, inside))
+        missing = law.moments([self.loss_gradient(w)], w, bounded=True)[1]
         of_mean, of_variance = (float(m.max()) for m in missing)
         if not of_mean <= LUMPY * (self.clip or 1.0):
             raise self.too_many_batches()
