@@ -29,8 +29,8 @@ from stationary.process.settings import Settings
 LOOKED = 32  # parts of the domain, at which the law of a batch is looked at for lumps
 CLOSER = 2  # times that a part in which the mean changes its sign is looked at in as many
 LUMPY = 1e-5  # of what a step is at most, that may be missing: more is not worth an answer
-# Of its square: where nearly all batches are clipped alike and lead inwards, less noise would change
-# nothing but how steeply the density falls there, by more than doubles can follow.
+# Of its square: where nearly all batches are clipped alike and lead inwards, less noise would
+# change nothing but how steeply the density falls there, by more than doubles can follow.
 QUIET = 1e-8
 LOUDER = 10.0  # times what may be missing, that noise is at least
 
