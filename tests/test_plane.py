@@ -1284,9 +1284,9 @@ def two_wells(w):
 
 
 def test_walkers_tell_masses_of_basins_by_their_changes_and_not_where_there_are_few():
-    box = ((-2.5, 2.5), (-2.5, 2.5))
+    box = ((-2.2, 2.2), (-2.2, 2.2))
     wells = Landscape(losses=two_wells, weights=2, learning_rate=0.2, domain=box)
-    found = stationary.check(wells, walkers=200, steps=1200)
+    found = stationary.check(wells, walkers=200, steps=800)
     assert (found.walkers.errors[5:] < 0.02).all()
     apart = np.abs(found.walkers.values - found.chain.values)
     assert (apart < 4 * (found.walkers.errors + found.chain.errors)).all()
@@ -1298,8 +1298,7 @@ def test_walkers_tell_masses_of_basins_by_their_changes_and_not_where_there_are_
     assert "do not tell the masses" in behind.summary()
 
 
-@pytest.mark.parametrize("unit", [1.0, 1e-6])
-@pytest.mark.parametrize("tilt", [0.05, 0.4])
+@pytest.mark.parametrize(("tilt", "unit"), [(0.05, 1e-6), (0.4, 1.0)])
 def test_masses_of_basins_are_not_told_where_the_grid_alone_joins_them(tilt, unit):
     """Steps are of bounded length: no minibatch leads from one well to the other."""
     ways = np.array([(1, 0.5), (-1, -0.5), (0.5, -1), (-0.5, 1)])
@@ -1451,8 +1450,7 @@ def test_sgd_on_few_datapoints_has_wells_beyond_any_barrier(rate):
     noise, did not converge, and the box of the domain is no mirror."""
     r = np.random.default_rng(4)
     c, d, b, e, m = (
-        r.uniform(*ends, 4)
-        for ends in ((0.7, 1.3), (0.7, 1.3), (0.5, 1.5), (-0.2, 0.2), (-0.3, 0.3))
+        r.uniform(*ends, 4) for ends in ((0.7, 1.3), (2, 3), (0.5, 1.5), (-0.2, 0.2), (-0.3, 0.3))
     )
 
     def losses(w):
@@ -1570,16 +1568,16 @@ def test_noise_that_is_oblique_to_a_wall_is_balanced_along_it():
 def test_a_network_of_two_weights_is_solved_where_its_noise_is_nearly_along_one_direction():
     """w1 tanh(w0 x) is the same where both weights change their signs."""
     rng = np.random.default_rng(2)
-    x, off = rng.normal(0, 1.2, (6, 1)), rng.normal(0, 0.4, (6, 1))
+    x, off = rng.normal(0, 1.2, (4, 1)), rng.normal(0, 0.4, (4, 1))
 
     def losses(w):
         return (w[1] * np.tanh(w[0] * x) - np.tanh(x) - off) ** 2 / 2
 
-    rate, domain = 0.6, ((-3, 3), (-3, 3))
+    rate, domain = 0.6, ((-2.5, 2.5), (-2.5, 2.5))
     state = end_state(
         Landscape(losses, weights=2, learning_rate=rate, weight_decay=0.03, domain=domain)
     )
-    assert state.error < 1e-2
+    assert state.error < 1e-4
     assert all(abs(b.log_mass + math.log(2)) <= b.mass_error < 1e-5 for b in state.basins)
 
 
@@ -1654,9 +1652,9 @@ def test_a_step_that_overshoots_is_said_first():
     assert "with this one SGD overshoots" in " ".join(analyze(large).summary().split())
 
 
-@pytest.mark.parametrize("unit", [1.0, 1e-9])
-def test_what_the_drift_leads_into_a_wall_is_no_cycle(unit):
-    """The second well is outside."""
+def test_what_the_drift_leads_into_a_wall_is_no_cycle():
+    """The second well is outside; and units are small."""
+    unit = 1e-9
 
     def drift(w):
         x, y = w[0] / unit, w[1] / unit
