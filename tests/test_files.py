@@ -402,6 +402,7 @@ def test_what_an_executor_says_is_no_death_of_a_worker(tilted, error, told):
 @pytest.mark.parametrize("how", ["no scheduler", "killed", "shut down", "silent"])
 def test_rows_that_are_done_stay_when_an_executor_fails(tilted, how, monkeypatch):
     monkeypatch.setattr("stationary.sweeps.tasks.SILENCE", 0.1)
+    monkeypatch.setattr("stationary.sweeps.tasks.PATIENCE", 0.1)
     found = sweep(tilted, parameters={"tilt": [0, 0.1, 0.2, 0.3]}, executor=Failing(how))
     assert not found.complete
     why = {"shut down": "the executor called off what was left", "killed": "a worker process ended"}
@@ -454,7 +455,11 @@ def test_input_without_end_or_reach_is_refused_within_seconds(tmp_path, argument
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     given = [str(pipe) if a == "PIPE" else a for a in arguments]
-    program = [sys.executable, "-m", "stationary", "analyze", TWO_MINIMA, *given]
+    impatient = (
+        "from stationary import files; from stationary.__main__ import main; "
+        "files.PATIENCE = 0.5; main()"
+    )
+    program = [sys.executable, "-c", impatient, "analyze", TWO_MINIMA, *given]
     done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode in (0, 1)
     assert "Traceback" not in done.stderr
