@@ -64,7 +64,7 @@ def test_the_end_state_is_narrower_than_doubles_can_tell(analysis, rate):
 
 @pytest.fixture(scope="module")
 def exact():
-    return analyze(PIT, digits=120)
+    return analyze(PIT, digits=100)
 
 
 @pytest.mark.parametrize("digits", [None, 40])
@@ -85,7 +85,7 @@ def test_errors_of_what_leaves_as_doubles_hold_their_rounding(digits, exact):
     ):
         assert 0 < abs(both(b, "position") - mpf(true.position)) <= b["position_error"] < 1e-30
         assert b == listed
-    for listed, own in zip(said["basins"], answer.basins, strict=True):  # in 120 digits: a minute
+    for listed, own in zip(said["basins"], answer.basins, strict=True):  # in 100 digits: a minute
         off = abs(listed["log_exit_time"] - mpf(own.log_exit_time))
         assert off <= listed["exit_time_error"] < 1e-13 * abs(off + listed["log_exit_time"])
     if digits is None:

@@ -176,7 +176,7 @@ def test_means_of_slopes_that_are_not_felt_move_no_mass(monkeypatch):
     for least in (256, 1):
         monkeypatch.setattr(sampled, "MANY", least)
         monkeypatch.setattr(sampled, "FEW", min(16, least))
-        state = end_state(Landscape(losses=losses, learning_rate=0.022, domain=(-20, math.inf)))
+        state = end_state(Landscape(losses=losses, learning_rate=0.1, domain=(-20, math.inf)))
         (component,) = state.components
         masses = [(b.log_mass, b.mass_error, b.log_exit_time) for b in basins_of(state)]
         found.append((masses, state.logpdf(x), component.errors_at(x).astype(float)))

@@ -35,8 +35,10 @@ def test_theory_and_walkers_agree_within_their_standard_errors(example, name, tm
         assert np.sqrt((score**2).mean()) < 2.5
 
 
-def test_the_pit_is_followed_and_sgd_parts_from_its_diffusion(example, tmp_path):
-    mean, deviation, sgd = example("pit").main(tmp_path / "figure.png")
+def test_the_pit_is_followed_and_sgd_parts_from_its_diffusion(example, tmp_path, monkeypatch):
+    pit = example("pit")
+    monkeypatch.setattr(pit, "UNTIL", 100)  # half of the way: SGD is 14 errors off by then
+    mean, deviation, sgd = pit.main(tmp_path / "figure.png")
     assert np.abs(mean).max() < 4
     assert np.abs(deviation).max() < 4
     assert np.abs(sgd).max() > 10
