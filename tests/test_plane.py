@@ -1284,9 +1284,9 @@ def two_wells(w):
 
 
 def test_walkers_tell_masses_of_basins_by_their_changes_and_not_where_there_are_few():
-    box = ((-2.2, 2.2), (-2.2, 2.2))
+    box = ((-2.5, 2.5), (-2.5, 2.5))
     wells = Landscape(losses=two_wells, weights=2, learning_rate=0.2, domain=box)
-    found = stationary.check(wells, walkers=200, steps=800)
+    found = stationary.check(wells, walkers=200, steps=1200)
     assert (found.walkers.errors[5:] < 0.02).all()
     apart = np.abs(found.walkers.values - found.chain.values)
     assert (apart < 4 * (found.walkers.errors + found.chain.errors)).all()
