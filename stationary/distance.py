@@ -18,9 +18,7 @@ KINDS = ("total variation", "kolmogorov", "wasserstein")
 LEAST = 1e-12  # error of a distance
 ATOM = 1e-4  # probability so near to the edge of a bin that rounding decides where a walker is put
 NARROWEST = 1e-6  # of all bins of walkers: less than that part only an atom could fill
-LUMP = (
-    10.0  # times the density beside it: what is more, as near to an atom as rounding, is one, too
-)
+LUMP = 10.0  # times the density beside it: more than that, within rounding of an atom, is one, too
 CROSSINGS, FEW = 24, 256  # rounds in which crossings of densities are halved, and how many of them
 LEVELS = np.union1d(np.geomspace(1e-12, 1e-3, 46), np.linspace(0, 1, 1001)[1:-1])  # of a `Grid`
 SUPREMUM = 1.36 / 0.5  # of a Brownian bridge, in 95 of 100, to its deviation where that is largest

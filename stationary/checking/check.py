@@ -182,8 +182,8 @@ def _checked(
     else:
         process.require_datapoints()
         if process.adaptive:
-            held: Any = _of_adaptive(process, own, walkers, steps, seed, simulation)
-            return held  # type: ignore[no-any-return]
+            found: Any = _of_adaptive(process, own, walkers, steps, seed, simulation)
+            return found  # type: ignore[no-any-return]
     momentum = isinstance(process, Landscape) and process.momentum
     if momentum:
         process, own = _with_velocity(process), {}
@@ -193,10 +193,10 @@ def _checked(
         from stationary.plane.finite import plane_check
 
         how: Any = {"walkers": walkers or WALKERS, "steps": steps, "simulation": simulation}
-        held = plane_check(analysis, seed=seed, **how)
+        found = plane_check(analysis, seed=seed, **how)
         if momentum:
-            held = replace(held, notes=(VELOCITY, *held.notes), given=("correlation",))
-        return held  # type: ignore[no-any-return]
+            found = replace(found, notes=(VELOCITY, *found.notes), given=("correlation",))
+        return found  # type: ignore[no-any-return]
     landscape = analysis.landscape.at_last_rate
     notes: list[str] = []
     crew = _affordable(landscape, walkers, steps, notes) if simulation else None

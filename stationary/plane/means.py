@@ -3,6 +3,7 @@ resolve a function, and then panels are cut, as far as that is affordable."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,15 @@ def values_of(function: Callable[[Array], Any], x: Array, mass: Array, name: str
             f"{point_text(x[:, np.argmax(bad)])} it is {made[np.argmax(bad)]}. Mend it there."
         )
     return made[None]
+
+
+class _Asked(threading.local):
+    """Whether a density was asked what it is at places, since it was last said that none was."""
+
+    at_places = False
+
+
+asked = _Asked()
 
 
 def aside(value: Callable[[Any, Array], Any], own: Any, other: Any, by: Array) -> Any:

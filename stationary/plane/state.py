@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +20,7 @@ from stationary.plane.density import Bare, Region
 from stationary.plane.flow import PLACES, Borders, Flow
 from stationary.plane.local import Equilibrium, positions
 from stationary.plane.marginal import beside, known_by
-from stationary.plane.means import aside, means_of, truth_of, values_of
+from stationary.plane.means import aside, asked, means_of, truth_of, values_of
 from stationary.plane.mesh import log_sum
 from stationary.plane.metric import Metric, points_of
 from stationary.plane.regions import Nodes
@@ -62,7 +62,6 @@ class PlaneState(Bare, Result):
     main: PlaneState | None = None  # whose basins these are, where this one tells its error
     rough: bool = False  # parts of the plane are integrated less closely
     shift: Any = None  # (2,): so far aside this one is compared with `main`
-    placed: list[bool] = field(default_factory=list, init=False)  # asked what it is at places
 
     kind = "density"
 
@@ -85,10 +84,9 @@ class PlaneState(Bare, Result):
     def _aside(self, value: Callable[[Any, Any], Any]) -> Any:
         """What a density has at places moved by (2,); or the main one, and this one more than it
         some way aside: at a place alone both may agree by chance."""
-        if self.main is not None:
-            self.placed.append(True)
-            if self.shift is not None:
-                return aside(value, self.main.density, self.density, self.shift)
+        asked.at_places = True
+        if self.main is not None and self.shift is not None:
+            return aside(value, self.main.density, self.density, self.shift)
         return value(self.density, np.zeros(2))
 
     def pdf(self, x: Any) -> Any:
@@ -178,9 +176,9 @@ class PlaneState(Bare, Result):
         with np.errstate(invalid="ignore", over="ignore"):  # what is infinite has no error
             moved = [np.abs(np.asarray(quantity(self._rough)) - own)]
             for by, sibling in zip(self._surely, self._siblings, strict=True):
-                sibling.placed.clear()
+                asked.at_places = False
                 ways = [quantity(sibling)]
-                ways += [quantity(s) for s in sibling._beside] if sibling.placed else []
+                ways += [quantity(s) for s in sibling._beside] if asked.at_places else []
                 moved.append(by * np.max([np.abs(np.asarray(w) - own) for w in ways], axis=0))
         size = np.fmax(np.where(np.isfinite(unit), unit, 1.0), np.abs(own))
         return np.asarray(sum(moved, self.density.known * size))[()]
@@ -326,8 +324,7 @@ class PlaneState(Bare, Result):
         """The law of x (0) or y (1) alone."""
         if axis not in (0, 1):
             raise LandscapeError(f"marginal: axis = {axis!r} must be 0 for x or 1 for y.")
-        if self.main is not None:
-            self.placed.append(True)
+        asked.at_places = True
         return self._marginals[axis]
 
     @cached_property

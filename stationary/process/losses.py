@@ -76,9 +76,9 @@ class Losses(Settings):
     @cached_property
     def alone(self) -> Self:
         """The same without what Adam divides by."""
-        return replace(self)
+        return self.holding(None)
 
-    def holding(self, held: Held) -> Self:
+    def holding(self, held: Held | None) -> Self:
         """The same with what Adam divides by held there."""
         found = replace(self)
         known = ("tapes", "written", "datapoints")  # recorded once
