@@ -279,7 +279,19 @@ def test_of_batches_too_many_to_go_through_the_law_of_their_mean_is_clipped(
         step = np.clip(u, -clip, clip)
         exact = chance @ step
         assert abs(mean - exact - 0.1 * x) <= off + 1e-12
-        assert abs(variance - chance @ (step - exact) ** 2) <= of_square + sgd.quiet * clip**2
+        kept = 10 * of_square + 1e-8 * clip**2  # where all batches are clipped
+        assert abs(variance - chance @ (step - exact) ** 2) <= of_square + kept
+
+
+@pytest.mark.parametrize(("batch", "clip"), [(40, 10.0), (40, 1e6), (10**6, 1e3)])
+def test_a_clip_that_cuts_next_to_nothing_of_many_batches_changes_nothing(batch, clip):
+    """Noise was kept that is small against the clip, and was large against that of batches."""
+    c = np.random.default_rng(0).normal(size=(60, 1))
+    given = {"rate": 0.02, "batch_size": batch, "domain": (-5, 5)}
+    plain = end_state(landscape(lambda w: (w - c) ** 4 / 12 + (w - c) ** 2 / 2, **given))
+    cut = end_state(landscape(lambda w: (w - c) ** 4 / 12 + (w - c) ** 2 / 2, clip=clip, **given))
+    assert abs(cut.std() - plain.std()) <= cut.std_error + plain.std_error < 1e-11 * plain.std()
+    assert abs(cut.mean() - plain.mean()) <= cut.mean_error + plain.mean_error
 
 
 def test_where_no_datapoint_of_many_has_a_gradient_signs_have_no_noise():
@@ -298,13 +310,17 @@ def test_where_no_datapoint_of_many_has_a_gradient_signs_have_no_noise():
 
 def test_the_sign_of_batches_too_many_to_go_through_is_what_clipping_tends_to():
     c = np.random.default_rng(5).normal(size=(60, 1))
-    w, given = np.linspace(-0.2, 0.6, 7), {"rate": 1, "batch_size": 64, "domain": (-3, 3)}
+    w, given = np.linspace(-0.2, 0.3, 6), {"rate": 1, "batch_size": 64, "domain": (-3, 3)}
     signs = landscape(lambda w: (w - c) ** 2 / 2, optimiser="sign", **given).diffusion()
     clipped = landscape(lambda w: (w - c) ** 2 / 2, clip=1e-3, **given).diffusion()
     assert signs.drift(w) == pytest.approx(1e3 * clipped.drift(w), abs=1e-5)
     # Of a hundredth of all batches the mean is within the clip, and its square less than 1 there.
     assert signs.variance(w) == pytest.approx(1e6 * clipped.variance(w), abs=8e-3)
     assert (signs.variance(w) > 1e6 * clipped.variance(w)).all()
+    # Far less than the noise: what is left are not differences of what is cut off.
+    closer = landscape(lambda w: (w - c) ** 2 / 2, clip=1e-9, **given).diffusion()
+    assert signs.drift(w) == pytest.approx(1e9 * closer.drift(w), rel=1e-12)
+    assert signs.variance(w) == pytest.approx(1e18 * closer.variance(w), rel=1e-7)
 
 
 @pytest.mark.parametrize("rule", [{"clip": 0.3}, {"optimiser": "sign", "weight_decay": 0.2}])

@@ -232,8 +232,8 @@ def _as_sampled(found: Sampling, side: int) -> Exponents:
     across = log_r[-1] - log_r[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         log_f = np.log(np.abs(h)) + ell
-        slopes = (log_f[-1] - log_f[0]) / across
-    potential, variance = (h * distance * chart.sign).mean(axis=0), (ell[-1] - ell[0]) / across
+        slopes, variance = (log_f[-1] - log_f[0]) / across, (ell[-1] - ell[0]) / across
+    potential = (h * distance * chart.sign).mean(axis=0)
     cut_h, cut_ell = (t[pick].astype(float) for t in found.samples.tails)
     of_slope = 2 * cut_ell / np.abs(across)
     shift = np.zeros(2)

@@ -319,7 +319,8 @@ def sample(
         c = r.coefficients @ values
         each = [slice(i * len(lower), (i + 1) * len(lower)) for i in range(outputs)]
         # What a rounding of x makes of the values is not looked into, unless it is a jump.
-        blur = arithmetic.grain * size / (upper - lower)
+        with np.errstate(divide="ignore"):  # of a panel of one double
+            blur = arithmetic.grain * size / (upper - lower)
         least = beside(np.where(blur < FINE, blur, 0)) * np.abs(table[n - 1] - table[0])
         floors: Any = 0.0
         if floor is not None:

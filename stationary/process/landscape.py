@@ -36,7 +36,7 @@ from stationary.functions.given import (
 )
 from stationary.functions.parameters import handed_over
 from stationary.functions.rounding import Rounding
-from stationary.numbers.arithmetic import ROUNDING, Arithmetic
+from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.cost import BY_WORK
 from stationary.process.adaptive import checked_betas, root_of
 from stationary.process.corners import CROWDED, MOST, corners, few_of, turns
@@ -54,9 +54,10 @@ from stationary.process.windows import FEW
 PANEL = 20  # points between two corners of losses at which all datapoints are looked at
 MANY_BATCHES = (
     "The minibatches are too many to go through: G and S2 are those of the law of their mean. "
-    "Where nearly all are clipped alike, or have one sign, so that S2 is below {:.0e} of the "
-    "largest step squared, it stands at that: what has to cross there is rarer still than is told."
+    "Where nearly all are clipped alike, or have one sign, 1e-8 of the largest step squared is "
+    "kept as S2, or what is not known of it: what has to cross there is rarer still than is told."
 )
+LUMPS = 1e-13  # of the largest step, or its square, which are as well as none
 MANY = 2000  # datapoints from which a scan of the domain is coarser, to stay affordable
 
 
@@ -284,14 +285,15 @@ class Landscape(Losses, metaclass=BySpace):
         knots = () if known is None else known.knots.tolist()
         rounding = (self.written.rounding, self.written.rounding)
         off, of_square = self.lumps
-        if off > ROUNDING and rounding[0] is None:
+        largest = self.clip or 1.0
+        if max(off / largest, of_square / largest**2) > LUMPS and rounding[0] is None:
             name = f"the {'sign' if self.rule.sign else 'clipped mean'} of a batch"
             rounding = (
                 Rounding(name, "float64", 0.0, rate * off),
                 Rounding(name, "float64", 0.0, rate * rate * of_square),
             )
         if self.has_many_batches:
-            notes = (*notes, MANY_BATCHES.format(self.quiet))
+            notes = (*notes, MANY_BATCHES)
         narrow = few_of(self.tapes.narrow[0])
         if narrow is None:
             narrow, notes = (), (*notes, CROWDED)

@@ -29,10 +29,10 @@ from stationary.process.settings import Settings
 LOOKED = 32  # parts of the domain, at which the law of a batch is looked at for lumps
 CLOSER = 2  # times that a part in which the mean changes its sign is looked at in as many
 LUMPY = 1e-5  # of what a step is at most, that may be missing: more is not worth an answer
-# Of its square: where nearly all batches are clipped alike and lead inwards, less noise would
-# change nothing but how steeply the density falls there, by more than doubles can follow.
+# Of the largest step squared: where nearly all batches are cut alike and lead inwards, less noise
+# would change nothing but how steeply the density falls, by more than doubles follow.
 QUIET = 1e-8
-LOUDER = 10.0  # times what may be missing, that noise is at least
+LOUDER = 10.0  # times what may be missing, that noise is at least where all batches are cut
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -294,7 +294,8 @@ class Losses(Settings):
         n, b = self.datapoints, self.batch_size
         batches: Minibatches | ManyBatches | None = None
         if self.has_many_batches:
-            batches = ManyBatches(b, self.rule, self.quiet * (self.clip or 1.0) ** 2, self.name)
+            least = QUIET * (self.clip or 1.0) ** 2 + LOUDER * self.lumps[1]
+            batches = ManyBatches(b, self.rule, least, self.name)
         elif not (self.rule.linear or b == 1):
             batches = minibatches(n, b, bool(self.replacement))
         return GradientMoments(self.tapes, self.loss_gradient, n, self.rule, batches)
@@ -320,11 +321,6 @@ class Losses(Settings):
         if not of_mean <= LUMPY * (self.clip or 1.0):
             raise self.too_many_batches()
         return of_mean, of_variance
-
-    @property
-    def quiet(self) -> float:
-        """The least S2 that the law of many batches is taken to have, in largest steps squared."""
-        return max(QUIET, LOUDER * self.lumps[1] / (self.clip or 1.0) ** 2)
 
     @cached_property
     def _output_slopes(self) -> Written:

@@ -19,14 +19,16 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.functions.series import convolved, integrated
+from stationary.functions.series import convolved, divided, integrated
 from stationary.functions.tape.statistics import Moments
+from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.optimiser import StepRule
 
 CLOSE = 36.0  # -log of what the trapezoidal rule is off by, for the pole and across the saddle
@@ -35,30 +37,57 @@ FARTHEST = 8.0  # that it moves by in one of these, as a factor
 NEAR = 1e-3  # of itself, that the saddle may be off by: any line does
 POINTS = 512  # of the trapezoidal rule at most, for what is lumpy
 BLOCK = 16  # of these, after which it is seen where the rest is nothing
+ROUNDED = 16  # roundings of a part, beside those of a batch
+TERMS = 18  # of an exponential of numbers up to 1
 FADED = 1e-17  # of the characteristic function at the saddle: less is rounding
 SAME_GAP = 1e-12  # of the range of gradients times their number: rounding of multiples
 MULTIPLE = 1e3  # of that, from which on gaps are no multiples of it by chance
 EUCLID = 12  # divisions that find what all gaps are multiples of
 
+Bounds = tuple[Array, Array]
 Series = list[Array]  # coefficients of powers of a change of the weight, shape (M,) or (N, M) each
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What an integral multiplies exp(K(-s)) by: m! / s^(m + 1), or a size and a shape beside it.
+
+    A shape of x = `width` s is 1 at 0, and no more than 1 and than 4 / |x| to the right of that.
+    """
+
+    power: int
+    size: float = 1.0
+    shape: Callable[[Array], Array] | None = None
+    width: float = 0.0
+
+    def at(self, s: Array) -> Array:
+        found = self.size * math.factorial(self.power) / s ** (self.power + 1)
+        return found if self.shape is None else found * self.shape(self.width * s)
+
+    def most(self, t: Array) -> Array:
+        """Of the integral from t on of its size."""
+        m = self.power
+        rest = 1 / (m * t**m) if m else np.minimum(1.0, 4 / (self.width * t))
+        return self.size * math.factorial(m) * rest
 
 
 @dataclass(frozen=True)
 class ManyBatches:
     """What a rule makes of the mean of `batch` draws with replacement.
 
-    A variance v is taken for the root of v^2 + `quiet`^2, unless no gradient is left at all.
+    For a variance v the root of v^2 + q^2 is taken, where q is that part of `least` which v lacks
+    to what it would be if no batch were cut.
     """
 
     batch: int
     rule: StepRule
-    quiet: float = 0.0
+    least: float = 0.0
     name: str = "unnamed"  # of the landscape, for errors
 
     def moments(
         self, tables: Sequence[Array], w: Array, *, bounded: bool = False
-    ) -> tuple[Moments, tuple[Array, Array]]:
-        """Its mean and variance, and bounds of what may be missing of them beside rounding.
+    ) -> tuple[Moments, Bounds]:
+        """Its mean and variance, and bounds of what may be missing of them.
 
         Of the gradients of the datapoints and their derivatives, shape (N, M) each, at weights w;
         without weight decay, unless signs are taken. The bounds have shape (M,) each.
@@ -70,41 +99,60 @@ class ManyBatches:
         found = self._signs if self.rule.sign else self._clipped
         with np.errstate(all="ignore"):
             mean, variance, bounds = found([flip * c for c in g], bounded)
-            quiet = np.where((g[0] != 0).any(axis=0), self.quiet, 0.0)
-            variance = _louder(variance, quiet)
+            variance = self._louder(variance, g)
         mean, variance = (
             [c * math.factorial(k) for k, c in enumerate(series)] for series in (mean, variance)
         )
         size = np.abs(mean[0]) + np.sqrt(variance[0])
         return Moments(tuple(flip * m for m in mean), tuple(variance), size), bounds
 
-    def _clipped(self, g: Series, bounded: bool) -> tuple[Series, Series, tuple[Array, Array]]:
-        c, order = float(self.rule.clip or math.inf), len(g) - 1
-        mean = [t.mean(axis=0) for t in g]
-        above = mean[0] > c
-        # p is what is cut off at c, or lacks to c where more is cut off than not; q is what is cut
-        # off at -c. Clipped, u is mean - p + q, or c - p + q.
-        side = np.where(above, 1.0, -1.0)
-        (p, pp), p_off = self._below(
-            [side * (t - c * (not k)) for k, t in enumerate(g)], (1, 2), bounded
-        )
-        (q, qq), q_off = self._below([t + c * (not k) for k, t in enumerate(g)], (1, 2), bounded)
-        moved = [b - a for a, b in zip(p, q, strict=True)]
-        away = [t - m for t, m in zip(g, mean, strict=True)]
-        spread = [t.mean(axis=0) / self.batch for t in _times(away, away, order)]
-        lower = _times([c * (not k) + m for k, m in enumerate(mean)], q, order)
-        upper = _times([c * (not k) - m for k, m in enumerate(mean)], p, order)
-        first, second = [], []
-        for k, square in enumerate(_times(moved, moved, order)):
-            inside = spread[k] - pp[k] - qq[k] - 2 * (upper[k] + lower[k])
-            second.append(np.where(above, pp[k] - qq[k] - 4 * c * q[k], inside) - square)
-            first.append(moved[k] + np.where(above, c * (not k), mean[k]))
-        second[0] = np.maximum(second[0], 0.0)
-        off = p_off[0] + q_off[0]
-        return first, second, (off, p_off[1] + q_off[1] + 4 * c * off)
+    def _clipped(self, g: Series, bounded: bool) -> tuple[Series, Series, Bounds]:
+        """Where most are cut at c, or noise is more than c, from what lacks to c; else from what is
+        cut off: so that in neither parts cancel that are far larger than what is left."""
+        c = float(self.rule.clip or math.inf)
+        cut = (g[0].mean(axis=0) > c) | (self._spread(g)[0] > c * c)
+        made = np.zeros((2, len(g), len(cut)))
+        missing = np.zeros((2, len(cut)))
+        for here, found in ((cut, self._lacking), (~cut, self._cut_off)):
+            if here.any():
+                first, second, off = found(c, [t[:, here] for t in g], bounded)
+                made[:, :, here], missing[:, here] = [first, second], off
+        made[1, 0] = np.maximum(made[1, 0], 0.0)
+        return list(made[0]), list(made[1]), (missing[0], missing[1])
 
-    def _signs(self, g: Series, bounded: bool) -> tuple[Series, Series, tuple[Array, Array]]:
-        (below,), (off,) = self._below(g, (0,), bounded)  # P(u < 0) + P(u = 0) / 2
+    def _lacking(self, c: float, g: Series, bounded: bool) -> tuple[Series, Series, Bounds]:
+        """With d from 0 to 2 c, clipped u is c - d."""
+        kernels = Kernel(0, 2 * c, _once, 2 * c), Kernel(0, 4 * c * c, _twice, 2 * c)
+        (d, dd), (off, of_square) = self._below(_less(g, c), kernels, bounded)
+        second = [x - y for x, y in zip(dd, _times(d, d, len(g) - 1), strict=True)]
+        first = _less([-x for x in d], -c)
+        grain = self._grain
+        return first, second, (off + grain * d[0], of_square + 4 * c * off + 2 * grain * dd[0])
+
+    def _cut_off(self, c: float, g: Series, bounded: bool) -> tuple[Series, Series, Bounds]:
+        """With p cut off above c and q below -c, clipped u is u - p + q."""
+        order, kernels = len(g) - 1, (Kernel(1), Kernel(2))
+        mean, spread = [t.mean(axis=0) for t in g], self._spread(g)
+        (p, pp), p_off = self._below([-t for t in _less(g, c)], kernels, bounded)
+        (q, qq), q_off = self._below(_less(g, -c), kernels, bounded)
+        moved = [b - a for a, b in zip(p, q, strict=True)]
+        first = [m + x for m, x in zip(mean, moved, strict=True)]
+        upper = _times([-m for m in _less(mean, c)], p, order)
+        lower = _times(_less(mean, -c), q, order)
+        parts = zip(spread, pp, qq, upper, lower, _times(moved, moved, order), strict=True)
+        second = [v - x - y - 2 * (z + t) - m for v, x, y, z, t, m in parts]
+        off = p_off[0] + q_off[0] + self._grain * (p[0] + q[0])
+        rounding = self._grain * (pp[0] + qq[0])
+        return first, second, (off, p_off[1] + q_off[1] + 4 * c * off + rounding)
+
+    @property
+    def _grain(self) -> float:
+        """The rounding of parts: a power of as many as a batch holds has that of each."""
+        return float((ROUNDED + 2 * self.batch) * DOUBLE.epsilon)
+
+    def _signs(self, g: Series, bounded: bool) -> tuple[Series, Series, Bounds]:
+        (below,), (off,) = self._below(g, (Kernel(0),), bounded)  # P(u < 0) + P(u = 0) / 2
+        off = off + self._grain * below[0]
         first = [float(not k) - 2 * b for k, b in enumerate(below)]
         square = _times(below, below, len(g) - 1)
         second = [4 * (b - s) for b, s in zip(below, square, strict=True)]
@@ -112,39 +160,60 @@ class ManyBatches:
         second[0] = np.maximum(second[0] - still, 0.0)
         return first, second, (2 * off, 4 * off)
 
-    def _below(
-        self, y: Series, powers: tuple[int, ...], bounded: bool
-    ) -> tuple[list[Series], list[Array]]:
-        """E (-u)_+^m for each power m, of gradients y, and what may be missing.
+    def _spread(self, g: Series) -> Series:
+        """The variance of the mean gradient of a batch."""
+        away = [t - t.mean(axis=0) for t in g]
+        return [t.mean(axis=0) / self.batch for t in _times(away, away, len(g) - 1)]
 
-        E (-u)_+^0 is P(u < 0) + P(u = 0) / 2.
+    def _louder(self, v: Series, g: Series) -> Series:
+        """The variance with what is least left of it where batches are cut."""
+        order, one = len(v) - 1, _less([np.zeros_like(t) for t in v], -1.0)
+        whole = one if self.rule.sign else self._spread(g)
+        some = np.abs(g[0]).max(axis=0) > (self.rule.clip or 0.0)  # else none is cut
+        spread = whole[0] > 0
+        whole = [np.where(spread, t, u) for t, u in zip(whole, one, strict=True)]
+        left = divided(operator.truediv, v, whole)
+        q = [np.where(some, self.least * (u - t), 0.0) for u, t in zip(one, left, strict=True)]
+        made = [np.hypot(v[0], q[0])]
+        squares = zip(_times(v, v, order)[1:], _times(q, q, order)[1:], strict=True)
+        for k, (a, b) in enumerate(squares, 1):
+            rest = a + b - sum(made[i] * made[k - i] for i in range(1, k))
+            made.append(np.where(made[0] > 0, rest / (2 * made[0]), 0.0))
+        return made
+
+    def _below(
+        self, y: Series, kernels: tuple[Kernel, ...], bounded: bool
+    ) -> tuple[list[Series], list[Array]]:
+        """What kernels make of gradients y, and what may be missing of each.
+
+        E (-u)_+^m of `Kernel(m)`; E (-u)_+^0 is P(u < 0) + P(u = 0) / 2.
         """
         columns = y[0].shape[1]
-        found = [[np.zeros(columns) for _ in y] for _ in powers]
-        missing = [np.zeros(columns) for _ in powers]
+        found = [[np.zeros(columns) for _ in y] for _ in kernels]
+        missing = [np.zeros(columns) for _ in kernels]
         live = y[0].min(axis=0) < 0
-        if powers[0] == 0:
+        if kernels == (Kernel(0),):
             found[0][0] = (y[0] == 0).mean(axis=0) ** self.batch / 2
         if live.any():
-            parts, off = self._along([c[:, live] / self.batch for c in y], powers, bounded)
-            for i in range(len(powers)):
+            parts, off = self._along([c[:, live] / self.batch for c in y], kernels, bounded)
+            for i in range(len(kernels)):
                 missing[i][live] = off[i]
                 for whole, part in zip(found[i], parts[i], strict=True):
                     whole[live] = part
         return found, missing
 
     def _along(
-        self, y: Series, powers: tuple[int, ...], bounded: bool
+        self, y: Series, kernels: tuple[Kernel, ...], bounded: bool
     ) -> tuple[list[Series], list[Array]]:
         """The same of u = sum y over a batch, by the integral.
 
         Along s + i k h for k = 0, 1, ..., half a circle: the other half is the conjugate.
         """
-        s, tilted, log_size, variance = self._saddle(y[0], max(powers) + 1)
+        s, tilted, log_size, variance = self._saddle(y[0], max(k.power for k in kernels) + 1)
         h = np.minimum(2 * np.pi * s / CLOSE, 2 * np.pi / np.sqrt(2 * CLOSE * variance))
         turn, now = np.exp(-1j * h * y[0]), tilted.astype(complex)
         slopes: Series = [np.zeros_like(y[0]), *y[1:]]
-        sums = [[np.zeros(len(s), dtype=complex) for _ in y] for _ in powers]
+        sums = [[np.zeros(len(s), dtype=complex) for _ in y] for _ in kernels]
         largest, going = np.zeros(len(s)), np.arange(len(s))
         for k in range(POINTS):
             z = (s + 1j * k * h)[going]
@@ -153,9 +222,10 @@ class ManyBatches:
             for j in range(1, len(y)):
                 moving.append(integrated([-z * c for c in slopes], moving, j))
             made = _power([(now * c).sum(axis=0) for c in moving], self.batch)
-            for of, m in zip(sums, powers, strict=True):
+            for of, kernel in zip(sums, kernels, strict=True):
+                weight = kernel.at(z) * (1.0 if k else 0.5)
                 for total, c in zip(of, made, strict=True):
-                    total[going] += c * ((0.5 if not k else 1.0) / z ** (m + 1))
+                    total[going] += c * weight
             size = np.abs(made[0])
             if k >= POINTS // 2:
                 largest[going] = np.maximum(largest[going], size)
@@ -165,19 +235,19 @@ class ManyBatches:
                 slopes = [c[:, stays] for c in slopes]
                 if not stays.any():
                     break
-        scales = [math.factorial(m) / np.pi * np.exp(log_size) for m in powers]
-        parts = [[scale * h * c.real for c in of] for scale, of in zip(scales, sums, strict=True)]
+        scale = np.exp(log_size) / np.pi
+        parts = [[scale * h * c.real for c in of] for of in sums]
         if not bounded:
-            return parts, [np.zeros(len(s)) for _ in powers]
+            return parts, [np.zeros(len(s)) for _ in kernels]
         # What was cut off: as large as it was, and as large as at the saddle again and again where
-        # all gradients are multiples of something. All of it is not more than pi / s^m.
+        # all gradients are multiples of something. All of it is not more than at the saddle.
         end, again = POINTS * h, _spacing(y[0]) / (2 * np.pi)
         largest = np.where(largest < FADED, 0.0, largest)
         off = []
-        for scale, m in zip(scales, powers, strict=True):
-            rest = largest / (m * end**m) if m else largest
-            rest = rest + 2 * np.sqrt(2 * np.pi / variance) * again ** (m + 1)
-            off.append(scale * np.minimum(rest, np.pi / s**m))
+        for kernel in kernels:
+            lumps = np.sqrt(2 * np.pi / variance) * again * kernel.most(1 / again)
+            rest = largest * kernel.most(end) + 2 * np.where(again > 0, lumps, 0.0)
+            off.append(scale * np.minimum(rest, np.pi * kernel.at(s) * s))
         return parts, off
 
     def _saddle(self, y: Array, pole: int) -> tuple[Array, Array, Array, Array]:
@@ -204,20 +274,29 @@ class ManyBatches:
             new = np.clip(new, s / FARTHEST, s * FARTHEST)
             new = np.where((low < new) & (new < high), new, np.sqrt(low * high))
             s = np.where(done, s, new)
-        return s, p, self.batch * (top + np.log(total / len(y))), variance
+        small = np.log1p(np.expm1(power).mean(axis=0))  # right to its own rounding
+        log_mean = np.where(top < 1, small, top + np.log(total / len(y)))
+        return s, p, self.batch * log_mean, variance
+
+
+def _once(x: Array) -> Array:
+    """(1 - e^-x) / x: E d is that at 2 c s, times 2 c / s."""
+    return np.asarray(-np.expm1(-x) / x)
+
+
+def _twice(x: Array) -> Array:
+    """2 (1 - (1 + x) e^-x) / x^2, the same of E d^2; near 0 what is left is summed."""
+    terms = [2 / math.factorial(k + 2) for k in range(TERMS)]
+    small = np.exp(-x) * np.polynomial.polynomial.polyval(np.where(np.abs(x) < 1, x, 0), terms)
+    return np.where(np.abs(x) < 1, small, 2 * (1 - (1 + x) * np.exp(-x)) / x**2)
+
+
+def _less(a: Series, c: float) -> Series:
+    return [a[0] - c, *a[1:]]
 
 
 def _times(u: Series, v: Series, order: int) -> Series:
     return list(convolved(lambda a, b: a * b, u, v, order))
-
-
-def _louder(v: Series, quiet: Array) -> Series:
-    """The root of v^2 + quiet^2."""
-    made = [np.hypot(v[0], quiet)]
-    for k, square in enumerate(_times(v, v, len(v) - 1)[1:], 1):
-        rest = square - sum(made[i] * made[k - i] for i in range(1, k))
-        made.append(np.where(made[0] > 0, rest / (2 * made[0]), 0.0))
-    return made
 
 
 def _power(a: Series, exponent: int) -> Series:
