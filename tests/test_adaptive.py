@@ -34,7 +34,9 @@ def adam(losses=parabolas, rate=0.1, optimiser="adam", domain=(-4, 4), **given):
     return Landscape(losses=losses, learning_rate=rate, optimiser=optimiser, domain=domain, **given)
 
 
-@pytest.mark.parametrize(("rate", "h", "batch", "decay"), [(0.3, 1, 1, 0), (0.02, 7, 5, 0.2)])
+@pytest.mark.parametrize(
+    ("rate", "h", "batch", "decay"), [(0.3, 1, 1, 0), (0.02, 7, 5, 0.2), (0.3, 1e-8, 1, 0)]
+)
 def test_on_a_parabola_what_adam_divides_by_has_a_closed_form(rate, h, batch, decay):
     """D = (h s)^2 / B and var = T D / (2 k), with T = rate / sqrt(v) and v = h^2 var + D.
 
@@ -59,6 +61,15 @@ def test_on_a_parabola_what_adam_divides_by_has_a_closed_form(rate, h, batch, de
     assert held.relaxation == pytest.approx(1 / (step * pull), rel=1e-3)
     assert state.std_error == pytest.approx(held.doubt * state.std(), rel=1e-6)
     assert state.mean_error == pytest.approx(2 * state.std_error, rel=1e-6)
+
+
+def test_gradients_that_are_skewed_leave_the_mean_in_doubt():
+    """By (1 - b2) skewness sqrt(relaxation / 2) deviations: 2.667 where 1 of 10 is apart."""
+    given = adam(lambda w: [(w - c) ** 2 / 2 for c in [0] * 9 + [1]], 0.01)
+    held = end_state(given).of_adam.held
+    skewness = 0.8 / np.sqrt(0.1 * 0.9)
+    assert held.lean == pytest.approx(1e-3 * skewness * np.sqrt(held.relaxation / 2), rel=0.05)
+    assert held.doubt > held.lean
 
 
 @pytest.mark.parametrize(

@@ -251,7 +251,7 @@ def law_of_sums(values, unit, batch):
 
 @pytest.mark.parametrize(
     ("clip", "datapoints", "batch", "bits", "most"),
-    [(0.08, 40, 64, 9, 1e-8), (0.3, 30, 10, 15, 1e-6)],
+    [(0.08, 40, 64, 9, 1e-8), (0.3, 30, 10, 15, 1e-6), (0.5, 40, 32, 9, 1e-6)],
 )
 def test_of_batches_too_many_to_go_through_the_law_of_their_mean_is_clipped(
     clip, datapoints, batch, bits, most
@@ -283,13 +283,14 @@ def test_of_batches_too_many_to_go_through_the_law_of_their_mean_is_clipped(
         assert abs(variance - chance @ (step - exact) ** 2) <= of_square + kept
 
 
-@pytest.mark.parametrize(("batch", "clip"), [(40, 10.0), (40, 1e6), (10**6, 1e3)])
+@pytest.mark.parametrize(("batch", "clip"), [(40, 1e6), (10**6, 10.0)])
 def test_a_clip_that_cuts_next_to_nothing_of_many_batches_changes_nothing(batch, clip):
     """Noise was kept that is small against the clip, and was large against that of batches."""
     c = np.random.default_rng(0).normal(size=(60, 1))
+    c[0] = 30  # is cut by itself
     given = {"rate": 0.02, "batch_size": batch, "domain": (-5, 5)}
-    plain = end_state(landscape(lambda w: (w - c) ** 4 / 12 + (w - c) ** 2 / 2, **given))
-    cut = end_state(landscape(lambda w: (w - c) ** 4 / 12 + (w - c) ** 2 / 2, clip=clip, **given))
+    plain = end_state(landscape(lambda w: (w - c) ** 2 / 2, **given))
+    cut = end_state(landscape(lambda w: (w - c) ** 2 / 2, clip=clip, **given))
     assert abs(cut.std() - plain.std()) <= cut.std_error + plain.std_error < 1e-11 * plain.std()
     assert abs(cut.mean() - plain.mean()) <= cut.mean_error + plain.mean_error
 

@@ -649,6 +649,21 @@ def test_of_a_stretch_without_noise_that_rests_in_part_what_moves_goes_where_it_
     assert sum(c.weight for c in state.components) + sum(held.values()) == pytest.approx(1)
 
 
+def test_a_point_where_the_drift_alone_parts_is_no_stretch_that_rests():
+    """x^3 is 0 in doubles within 1e-108 of it, and at a point that is looked at."""
+    state = solve(
+        lambda x: np.where(np.abs(x) < 1, x**3, 1.5 * np.sign(x) - x / 2),
+        lambda x: np.maximum(np.abs(x) - 1, 0),
+        (-3, 3),
+        initial="uniform:-2,3",
+    )
+    assert [(c.interval, c.at_rest) for c in state.components] == [
+        ((-3, -1), False),
+        ((1, 3), False),
+    ]
+    assert [c.weight for c in state.components] == pytest.approx([0.4, 0.6], abs=1e-14)
+
+
 @pytest.mark.parametrize("unit", [1.0, 1e-9])
 def test_a_start_over_several_traps_is_shared_between_them(unit):
     """Half-way between two of them it is as likely to come to either: 1/3 each, in any unit."""

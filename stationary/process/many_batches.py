@@ -274,9 +274,7 @@ class ManyBatches:
             new = np.clip(new, s / FARTHEST, s * FARTHEST)
             new = np.where((low < new) & (new < high), new, np.sqrt(low * high))
             s = np.where(done, s, new)
-        small = np.log1p(np.expm1(power).mean(axis=0))  # right to its own rounding
-        log_mean = np.where(top < 1, small, top + np.log(total / len(y)))
-        return s, p, self.batch * log_mean, variance
+        return s, p, self.batch * (top + np.log(total / len(y))), variance
 
 
 def _once(x: Array) -> Array:
