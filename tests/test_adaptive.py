@@ -69,7 +69,7 @@ def test_gradients_that_are_skewed_leave_the_mean_in_doubt():
     held = end_state(given).of_adam.held
     skewness = 0.8 / np.sqrt(0.1 * 0.9)
     assert held.lean == pytest.approx(1e-3 * skewness * np.sqrt(held.relaxation / 2), rel=0.05)
-    assert held.doubt > held.lean
+    assert held.doubt >= held.lean + 0.36 * held.variation
 
 
 @pytest.mark.parametrize(

@@ -662,6 +662,7 @@ def test_a_point_where_the_drift_alone_parts_is_no_stretch_that_rests():
         ((1, 3), False),
     ]
     assert [c.weight for c in state.components] == pytest.approx([0.4, 0.6], abs=1e-14)
+    assert "stays there" not in str(state)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-9])
