@@ -121,7 +121,9 @@ def _caution(analysis: Analysis) -> str:
     if own is None:
         return ""
     if own.held is not None:
-        told = f"{own.small_step_rate:.4g}, its deviation right to {100 * own.held.doubt:.1g} %"
+        percent = 100 * own.held.doubt
+        right = plain_text(percent, 1 if percent < 9.5 else 2)
+        told = f"{own.small_step_rate:.4g}, its deviation right to {right} %"
         return f" This is approximate: {own.who} as SGD at the learning rate {told}."
     if own.momentum:
         return " That is the limit of small steps; `stationary check` has the chain with momentum."
