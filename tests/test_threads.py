@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from stationary import Diffusion, Landscape, end_state, exact_chain, fit
+from stationary import Diffusion, Landscape, end_state, exact_chain, fit, sampled
 from stationary.numbers.threads import one_thread
 from stationary.progress import processes
 
@@ -42,7 +42,16 @@ def series():
     fit(np.array(x), dt=0.1)
 
 
-@pytest.mark.parametrize(("work", "small"), [(chain, "inv"), (plane, "lstsq"), (series, "lstsq")])
+def knots():
+    centres = np.linspace(-1, 1, 5)[:, None]
+    both = sampled(lambda w: ((w - centres) ** 4, 4 * (w - centres) ** 3), (-3, 3), losses=True)
+    Landscape(gradients=both, learning_rate=0.1)
+
+
+@pytest.mark.parametrize(
+    ("work", "small"),
+    [(chain, "inv"), (plane, "lstsq"), (series, "lstsq"), (knots, "qr"), (knots, "solve")],
+)
 def test_what_solves_small_systems_takes_one_thread(one, monkeypatch, work, small):
     solve, seen = getattr(np.linalg, small), []
 

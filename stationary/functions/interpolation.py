@@ -17,6 +17,7 @@ from stationary.functions.evaluation import composed
 from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import as_array, to_float
+from stationary.numbers.threads import one_thread
 
 
 def degree_for(points: int, most: int) -> int:
@@ -52,7 +53,8 @@ def interpolating(x: Array, values: Array, degree: int) -> Any:
     conditions = np.concatenate([basis(x), np.diff(basis.antiderivative()(x), axis=0)])
     given = np.concatenate([values[:n], np.diff(values[n:], axis=0)])
     try:
-        return BSpline(knots, np.linalg.solve(conditions, given), degree)
+        with one_thread:
+            return BSpline(knots, np.linalg.solve(conditions, given), degree)
     except np.linalg.LinAlgError:  # points next to jumps, 1e5 times closer than others
         return BSpline(knots, np.linalg.lstsq(conditions, given)[0], degree)
 

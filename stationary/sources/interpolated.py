@@ -28,6 +28,7 @@ from stationary.functions.interpolation import Spline, degree_for, interpolating
 from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
+from stationary.numbers.threads import one_thread
 from stationary.process.known import KnownGradients, Shared
 from stationary.sources.between import THIRD, kept_of, left_out, pace, unknown
 
@@ -111,7 +112,8 @@ class Interpolated:
         root: Array = np.empty((0, n))
         for i in range(0, count, size):
             off = _deviations(self._data[:, i : i + size], self._mean).T
-            root = np.asarray(np.linalg.qr(np.concatenate([root, off]), mode="r"))
+            with one_thread:
+                root = np.asarray(np.linalg.qr(np.concatenate([root, off]), mode="r"))
         return np.asarray(root / np.sqrt(count))
 
     def _through(self, rows: Array, fewer: int = 0) -> Spline:
