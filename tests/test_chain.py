@@ -887,6 +887,18 @@ def test_a_law_of_few_kinds_of_batches_is_not_told():
     assert state.mean() == pytest.approx(c.mean(), abs=1e-9)
 
 
+def test_few_kinds_of_batches_are_gone_through_one_by_one(monkeypatch):
+    """One of 12 datapoints stands out: a batch of 2 holds it or not, and nodes blur that."""
+    monkeypatch.setattr("stationary.chain.exact.batches_of", partial(batches_of, most=10))
+    state = exact_chain(quadratics(np.eye(12)[0], 0.2, batch_size=2), cells=32)
+    w, rng, at = np.zeros(20_000), np.random.default_rng(1), np.array([0.03, 0.08, 0.15])
+    for _ in range(40):
+        w = 0.8 * w + 0.1 * rng.binomial(2, 1 / 12, len(w))
+    apart = state.cdf(at) - (w[:, None] <= at).mean(axis=0)
+    assert np.abs(apart).max() < state.error + 3 * 0.5 / math.sqrt(len(w))
+    assert state.error < 0.05
+
+
 def test_poisson_losses_on_the_whole_line_have_a_chain():
     """Their gradients overflow on one side and fade on the other; against SGD itself."""
     rng = np.random.default_rng(1)

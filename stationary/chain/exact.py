@@ -59,7 +59,10 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
     landscape = as_landscape(landscape, "exact_chain")
     cells = checked_whole(cells, "cells", landscape.name, FEWEST, MOST)
     start = Initial.of_process(landscape, initial)
-    batches = batches_of(landscape)
+    return _solved(batches_of(landscape), start, cells)
+
+
+def _solved(batches: Batches, start: Initial | None, cells: int) -> ChainState:
     held, lasts = followed(batches, start)
     _check_that_it_moves(batches, held)
     ground = Ground(batches, held, cells, start)
@@ -71,7 +74,10 @@ def exact_chain(landscape: ProcessLike, initial: Any = None, *, cells: int = 200
                 state, Search(replace(ground, batches=other, laid=ground.cores)).state()
             )
     if not batches.exact and any(c.weight for c in state.components):
-        state = _as_rough_as_batches(state)
+        rough = _roughness(state)
+        if rough > COARSE and (each := batches.one_by_one) is not None:
+            return _solved(each, start, cells)
+        state = _as_rough_as_batches(state, rough)
     state = _told_when(state)
     if lasts:
         note = (
@@ -114,12 +120,16 @@ def _with_other(state: ChainState, few: ChainState) -> ChainState:
     )
 
 
-def _as_rough_as_batches(state: ChainState) -> ChainState:
-    """With what it is off where batches take few values, and nodes others as part of the errors."""
+def _roughness(state: ChainState) -> float:
+    """How far it may be off where batches take few values, and nodes others."""
     parts = [c for c in state.components if c.weight]
-    rough = state.batches.roughness(
+    return state.batches.roughness(
         np.concatenate([np.interp(ASKED, c.below, c.edges) for c in parts])
     )
+
+
+def _as_rough_as_batches(state: ChainState, rough: float) -> ChainState:
+    """With that as part of the errors."""
     state = replace(state, components=tuple(c.rougher(rough) for c in state.components))
     if rough <= COARSE:
         return state

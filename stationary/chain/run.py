@@ -74,6 +74,7 @@ def run_of(
     basins: Sequence[Sequence[tuple[float, float]]],
     minima: Sequence[float],
     start: Initial | None,
+    batches: Batches | None = None,
 ) -> Run:
     """After `steps`, from a start or, where there is none, from each of the minima.
 
@@ -82,7 +83,7 @@ def run_of(
     basins
         The intervals (lower, upper] of each.
     """
-    batches = batches_of(landscape)
+    batches = batches or batches_of(landscape)
     held, _ = followed(batches, start)
     forgets = len(minima) > 1 and "leave" not in held.ends
     known = [_on_walks(b, held, basins, minima, start) for b in (batches, *batches.others)]

@@ -174,7 +174,8 @@ class FiniteStep(Result):
             )
         start = Initial.of_process(landscape, initial)
         parts, minima = [b.parts for b in self.basins], [b.position for b in self.basins]
-        return run_of(landscape, count, parts, minima, start)
+        batches = self.chain.batches if self.chain is not None else None
+        return run_of(landscape, count, parts, minima, start, batches)
 
     def __repr__(self) -> str:
         shares = ", ".join(
