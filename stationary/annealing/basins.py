@@ -187,7 +187,7 @@ class Basins:
             if left.error > TOLERANCE and left.log_time < longest:
                 left = exit_time(batches, a, b, place, 2 * cells)
             if math.isinf(left.log_time):  # no minibatch leads out
-                return -math.inf, -math.inf, 0.0
+                return -math.inf, -math.inf, left.error
             share = left.upper, 1 - left.upper
             if (i == 0 and share[1] > NEVER) or (i + 1 == len(self.minima) and share[0] > NEVER):
                 self.lost_from = min(self.lost_from, rate)

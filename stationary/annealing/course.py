@@ -169,7 +169,7 @@ class Looks:
         lag[1:] = np.exp(so_far + still).sum(axis=1)
         times = np.append(self.steps, len(self.schedule))[self.cuts]
         beginning = np.interp(times, begun.steps, begun.errors.max(axis=1))
-        worst = np.minimum(lasting(off).max(axis=1) + beginning + lag, 1.0) + 1e-9
+        worst = np.minimum(lasting(off).max(axis=1) + beginning + lag + 1e-9, 1.0)
         of_balance = np.minimum(of_balance.max(axis=1), 1.0) + 1e-9
         of_balance[np.isnan(balance[:, 0])] = np.nan
         return Course(shares, balance, worst, of_balance, tuple(freezes), end)
@@ -195,7 +195,9 @@ class Looks:
             if u not in known:
                 with doing("learning rates", len(known)):
                     logs, errors = crossings(1 / u)
-                known[u] = np.maximum(logs, -many - NEVER), errors, 1.0 * np.isneginf(logs)
+                no_way = np.isneginf(logs) & np.isfinite(errors)
+                logs = np.maximum(logs, -many - NEVER)
+                known[u] = logs, np.minimum(errors, np.abs(logs)), 1.0 * no_way
             return known[u][0]
 
         def between(nodes: Array, values: Array, x: Array) -> Array:
@@ -229,7 +231,7 @@ class Looks:
         log_k[moving], held[moving] = between(nodes, logs, x), between(nodes, no_way, x) == 1
         off[moving] = between(nodes, errors, x)
         off[moving] += np.abs(log_k[moving] - between(nodes[some], logs[some], x)) / BETTER
-        never = log_k <= -many - NEVER + 1e-9
+        never = (log_k <= -many - NEVER + 1e-9) & (off < many)
         return np.where(never, -np.inf, log_k), np.where(never, 0.0, off), held
 
     def _followed(self, begun: Begun, log_k: Array, cuts: Array) -> Array:

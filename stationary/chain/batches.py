@@ -18,6 +18,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import EPSILON
+from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
 from stationary.process.minibatches import how_many, minibatches
 from stationary.process.settings import MOST_BATCHES
@@ -154,17 +155,32 @@ class Batches:
 
     @cached_property
     def others(self) -> tuple[Batches, ...]:
-        """Fewer nodes, such of a coarser law, and gradients that are off by what is not known of
-        them, to tell the error of these: see `TWICE`."""
-        found, landscape = [], self.landscape
+        """Laws of a step that tell the error of these: see `TWICE`."""
+        return (*self.unlike, *self.pushed())
+
+    @cached_property
+    def unlike(self) -> tuple[Batches, ...]:
+        """Fewer nodes, such of a coarser law, and of datapoints that jump elsewhere."""
+        found, known = [], self.landscape.known
         if not self.whole:
-            found.append(_batches(landscape, MOST_MAPS, FEWER))
+            found.append(_batches(self.landscape, MOST_MAPS, FEWER))
         if not self.exact:
             found.append(replace(self, refined=False))
-        if landscape.known is not None and landscape.known.error is not None:
-            pushed = replace(landscape, gradients=landscape.known.pushed(landscape.weight_decay))
-            found.append(replace(self, landscape=pushed, equilibria=None))
+        if known is not None and (other := known.elsewhere()) is not None:
+            found.append(self._with(other))
         return tuple(found)
+
+    def pushed(self, away: float = -math.inf) -> tuple[Batches, ...]:
+        """With what is not known of gradients driving w upwards, or away from a place; none where
+        all is known."""
+        landscape, known = self.landscape, self.landscape.known
+        if known is None or known.error is None:
+            return ()
+        return (self._with(known.pushed(landscape.weight_decay, away)),)
+
+    def _with(self, gradients: KnownGradients) -> Batches:
+        other = replace(self.landscape, gradients=gradients)
+        return replace(self, landscape=other, equilibria=None)
 
     def roughness(self, w: Array) -> float:
         """How far the chain may be, in its distribution function, from that of all batches.

@@ -178,6 +178,16 @@ class ChainClass(Listed):
             laws=(*self.laws, other),
         )
 
+    def unknown(self) -> ChainClass:
+        """Where other gradients that may be true as well hold no such class."""
+        return replace(
+            self,
+            cdf_error=1.0,
+            moment_errors=np.full(4, math.inf),
+            distance=math.inf,
+            mass_error=1.0,
+        )
+
     def rougher(self, off: float) -> ChainClass:
         """With what the values of batches change of the distribution function as part of errors.
 

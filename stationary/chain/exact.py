@@ -25,7 +25,7 @@ from stationary.wording import steps_text
 FEWEST, MOST = 32, 8000  # cells
 PUSHED = (
     "Its gradients are interpolated: errors hold what it changes if twice all that is not "
-    "known of them drives w to one side."
+    "known of them drives w to one side, and if each datapoint jumps elsewhere."
 )
 
 
@@ -96,8 +96,18 @@ def _with_other(state: ChainState, few: ChainState) -> ChainState:
     if known[0] != known[1]:
         law = "gradients within what is not known of them" if sided else "a coarser law of a step"
         note = f"With {law} it ends otherwise: do not trust it."
-        lacking = Status.INTERPOLATED if sided else Status.INEXACT
-        return replace(state, status=lacking, weight_error=1.0, notes=(*state.notes, note))
+        if not sided:
+            return replace(
+                state, status=Status.INEXACT, weight_error=1.0, notes=(*state.notes, note)
+            )
+        unknown = tuple(c.unknown() for c in state.components)
+        return replace(
+            state,
+            components=unknown,
+            status=Status.INTERPOLATED,
+            weight_error=1.0,
+            notes=tuple(dict.fromkeys((*state.notes, note))),
+        )
     pairs = list(zip(state.components, few.components, strict=True))
     moved = [abs(c.weight - f.weight) for c, f in pairs if c.weight is not None and f.weight]
     held, other = (np.cumsum([a.weight or 0.0 for a in s.atoms]) for s in (state, few))
@@ -116,7 +126,9 @@ def _with_other(state: ChainState, few: ChainState) -> ChainState:
         return state
     told = state.error <= COARSE or state.status is not Status.CONVERGED
     return replace(
-        state, status=state.status if told else Status.INTERPOLATED, notes=(*state.notes, PUSHED)
+        state,
+        status=state.status if told else Status.INTERPOLATED,
+        notes=tuple(dict.fromkeys((*state.notes, PUSHED))),
     )
 
 
@@ -147,10 +159,12 @@ def _told_when(state: ChainState) -> ChainState:
     if not settles or state.linked or not SLOW < state.log_arrival < math.inf:
         return state
     where = "its start" if state.initial is not None else "the worst start"
+    steps = "an unknown number of"
+    if math.isfinite(state.arrival_error):
+        steps = steps_text(state.log_arrival, state.arrival_error)
     note = (
-        f"From {where} it takes {steps_text(state.log_arrival, state.arrival_error)} steps in the "
-        "mean to come to a closed class. Until then SGD is metastable, and this is not what it "
-        "shows."
+        f"From {where} it takes {steps} steps in the mean to come to a closed class. Until then "
+        "SGD is metastable, and this is not what it shows."
     )
     return replace(state, notes=(*state.notes, note))
 

@@ -138,13 +138,17 @@ def _minimum(batches: Batches | None, basin: Basin, landscape: Landscape) -> Min
         if small and batches is not None and height is not None and math.isfinite(end) and at != end
     )
     left = any(height is not None for _, height in ends)
+    held = held_interval(landscape, basin) if left and batches is not None else None
+    if held and batches is not None:  # for all that may be off of its gradients
+        others = [b.landscape for b in (*batches.pushed(at), *batches.unlike)]
+        held = held if all(held_interval(other, basin) for other in others) else None
     return MinimumStep(
         position=at,
         curvature=curvature,
         largest=None if factors is None else float((1 - factors).max()),
         noise=noise,
         barrier=None if way is None else noise / way,
-        held=held_interval(landscape, basin) if left and batches is not None else None,
+        held=held,
         mass=float(basin.mass),
         border=border,
         past=past,

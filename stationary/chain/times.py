@@ -110,24 +110,35 @@ def exit_time(
         bisected(bisected(graded(low, high, max(few, 16), joints=joints, cores=cores)))
         for few in (count // 4, count // BESIDE)
     )
-    levels: list[tuple[float, float, float, float]] = []
+
+    def moved(other: Batches, known: tuple[float, ...]) -> Array:
+        lean = Lean(other, places)
+        (chain,) = transfers(other, edges[::4], held.ends, joints, [lean])
+        found = _log_time(other, held, chain, lean, at)
+        with np.errstate(invalid="ignore"):
+            off = TWICE * np.abs([found[k] - known[k] for k in (0, 2)])
+        return np.where(math.isinf(found[0]) and math.isfinite(known[0]), math.inf, off)
+
+    levels: list[tuple[float, ...]] = []
     lean = Lean(batches, places)
     (beside,) = transfers(batches, laid, held.ends, joints, [lean])
     for chain in [*transfers(batches, edges, held.ends, joints, [lean] * 3)[::-1], beside]:
         levels.append(_log_time(batches, held, chain, lean, at))
         if math.isinf(levels[-1][0]):
-            return ExitTime(math.inf, 0.0 if batches.exact else math.inf, cells_error=0.0)
+            out = batches.pushed(low + (high - low) / 2 if at is None else at)
+            leaves = any(math.isinf(moved(b, levels[-1])[0]) for b in (*batches.unlike, *out))
+            known = batches.exact and not leaves
+            return ExitTime(math.inf, 0.0 if known else math.inf, cells_error=0.0)
     *levels, other_cells = levels
     (time, error), (above, doubt) = (limit([level[k] for level in levels]) for k in (0, 2))
     # Changes of a time that is rough may fall as a square by luck: other cells tell.
     apart = 2 * np.abs([other_cells[k] - levels[-1][k] for k in (0, 2)])
     of_cells = float(error + apart[0]) + 1e-12 + levels[-1][1]
     off = np.array([of_cells, doubt + apart[1] + 1e-12 + levels[-1][3]])
-    for other in batches.others:
-        lean = Lean(other, places)
-        (chain,) = transfers(other, edges[::4], held.ends, joints, [lean])
-        found = _log_time(other, held, chain, lean, at)
-        off += TWICE * np.abs([found[k] - levels[0][k] for k in (0, 2)])
+    off += sum(moved(other, levels[0]) for other in batches.unlike)
+    # What drives it upwards tells the end; a time counts what drives it out at both.
+    driven = (*batches.pushed(), *batches.pushed(levels[-1][4]))
+    off += np.max([moved(other, levels[0]) for other in driven], axis=0, initial=0.0)
     off += TWICE * batches.roughness(low + (high - low) * np.array(ASKED))
     above = float(np.clip(above, 0.0, 1.0))
     return ExitTime(float(time), float(off[0]), above, min(float(off[1]), 1.0), of_cells)
@@ -192,8 +203,9 @@ def refined_exit_time(
 
 def _log_time(
     batches: Batches, held: Held, chain: Transfer, lean: Lean, start: float | None
-) -> tuple[float, float, float, float]:
-    """The logarithm of the steps and its error; the probability to leave by the upper end, too."""
+) -> tuple[float, ...]:
+    """The logarithm of the steps and its error; the same of the probability to leave by the upper
+    end; and from where it takes longest."""
     edges, low, high = chain.edges, held.lower, held.upper
     leaving, upwards, inner = chain.leaving.sum(axis=1), chain.leaving[:, 1], chain.inner
     members = np.arange(chain.cells)
@@ -202,7 +214,7 @@ def _log_time(
         members = np.flatnonzero(inner.reached([cell]))
         inner, leaving, upwards = inner.among(members), leaving[members], upwards[members]
     if any(not leaving[c].any() for c in closed_classes(inner)):
-        return math.inf, 0.0, math.nan, math.nan  # some of it is never left
+        return math.inf, 0.0, math.nan, math.nan, math.nan  # some of it is never left
     parts = Elimination(inner, leaving, int(np.argmax(lean.rise(edges)[members])))
     if not parts.sound:
         raise ConvergenceError(
@@ -210,11 +222,12 @@ def _log_time(
             "often than doubles hold. Ask for fewer cells, or for another interval."
         )
     x = steps = parts.solved(np.zeros(len(members)))
+    middle = ((edges[1:] + edges[:-1]) / 2)[members]
+    longest = float(middle[np.argmax(steps)])
     if start is not None:
         with np.errstate(divide="ignore"):
             above = np.exp(parts.solved(np.log(upwards)))
-        middle = ((edges[1:] + edges[:-1]) / 2)[members]
-        return _from_point(batches, held, start, (middle, steps, above))
+        return *_from_point(batches, held, start, (middle, steps, above)), longest
     # The time in the quasi-stationary state is the largest eigenvalue of the inverse; that of
     # each round lies between the least and the greatest ratio (Collatz and Wielandt).
     least = greatest = 0.0
@@ -226,7 +239,7 @@ def _log_time(
         least, greatest, x = float(ratio.min()), float(ratio.max()), new
         if greatest - least < 1e-10:
             break
-    return (least + greatest) / 2, (greatest - least) / 2, math.nan, math.nan
+    return (least + greatest) / 2, (greatest - least) / 2, math.nan, math.nan, longest
 
 
 def _from_point(

@@ -20,6 +20,7 @@ from stationary.functions.interpolation import Spline
 from stationary.functions.tape.statistics import Moments
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.cost import MEMORY
+from stationary.numbers.elementary import to_float
 from stationary.result import Data
 
 # Errors of interpolation between different knots are of either sign: by twice the root of the sum
@@ -72,6 +73,8 @@ class KnownGradients(Data):
         What each datapoint adds to G and S2, as a sample, where that is known in a cheap way.
     drawn
         Numbers of datapoints, (..., M), and w, (M,) -> their gradients, of which only these cost.
+    otherwise
+        Other rows, which each datapoint may have just as well; None where they hardly differ.
     domain, knots
         Where they are known, and where they are not smooth.
     error
@@ -88,6 +91,7 @@ class KnownGradients(Data):
     rows: Function | None = None
     each: Sample | None = None
     drawn: Callable[[Array, Array], Array] | None = None
+    otherwise: Function | None = None
     error: Bounds | None = None
     sample: Sample | None = None
     notes: tuple[str, ...] = ()
@@ -112,19 +116,33 @@ class KnownGradients(Data):
         """The same where 2 f / a = -scale (G + decay w) / S2: known as well as that needs."""
         return self
 
-    def pushed(self, decay: float) -> KnownGradients:
-        """These with all that is not known of them driving w upwards, as `push` has it."""
+    def pushed(self, decay: float, away: float = -math.inf) -> KnownGradients:
+        """These with all that is not known of them driving w upwards, as `push` has it.
+
+        Or `away` from a place, upwards above it and downwards below.
+        """
         assert self.error is not None
         own, ends = self.mean, (*self.domain, *self.knots)
-        more, _ = push(ends, self.error, lambda w: own(w) + decay * w, self.variance)
+        size, _ = push(ends, self.error, lambda w: own(w) + decay * w, self.variance)
+
+        def more(w: Any) -> Any:
+            return size(w) * np.where(to_float(w) < away, -1.0, 1.0)
+
+        return self._stepping(lambda w: self(w) - more(w), lambda w: own(w) - more(w))
+
+    def _stepping(self, rows: Function, mean: Function) -> KnownGradients:
         return KnownGradients(
-            mean=lambda w: own(w) - more(w),
+            mean=mean,
             variance=self.variance,
-            rows=lambda w: self(w) - more(w),
+            rows=rows,
             datapoints=self.datapoints,
             domain=self.domain,
             knots=self.knots,
         )
+
+    def elsewhere(self) -> KnownGradients | None:
+        """These with each datapoint as it may be just as well; None where they hardly differ."""
+        return None if self.otherwise is None else self._stepping(self.otherwise, self.mean)
 
     def within(self, domain: tuple[float, float], where: str) -> tuple[float, float]:
         """The domain that is meant: all that is known, where none was given."""

@@ -92,7 +92,9 @@ def _of_sgd(p: FirstPassage) -> str:
 
 def _of_chain(t: ExitTime, start: str, perhaps: bool) -> str:
     chain = "may never be at a target" if perhaps else "is never at a target"
-    if not math.isinf(t.log_time):
+    if math.isinf(t.error):
+        chain = "is at a target, or beyond it, after an unknown number of steps, or never"
+    elif not math.isinf(t.log_time):
         steps = steps_text(t.log_time, t.error)
         chain = f"is at a target, or beyond it, after {steps} steps on average"
     return f"From {start} the exact chain of SGD's own steps {chain}"

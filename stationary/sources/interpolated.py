@@ -33,6 +33,7 @@ from stationary.process.known import KnownGradients, Shared
 from stationary.sources.between import THIRD, kept_of, left_out, pace, unknown
 
 DEGREE = 5  # of splines through what was measured once and for all
+DRAWN = 1  # seed of the places at which datapoints jump otherwise
 ROUNDED = 2.0**-49  # of a mean gradient: what a datapoint is off by rounding alone
 
 
@@ -73,6 +74,16 @@ class Interpolated:
         straight = missed(rows[: len(x)], 1)
         lines = np.pad(straight < missed(rows, degree), THIRD - 1, mode="edge")
         return replace(made, lines=lines) if lines.any() else made
+
+    def once(self) -> Interpolated:
+        """Where nothing more is measured: between lines, splines follow better by chance over fewer
+        gaps than are looked at, so that there lines are taken, too."""
+        from scipy.ndimage import grey_closing
+
+        if self.lines is None:
+            return self
+        lines = grey_closing(self.lines.astype(float), (2 * THIRD,), mode="nearest")
+        return replace(self, lines=lines > 0)
 
     @cached_property
     def _straight(self) -> Straight | None:
@@ -146,6 +157,26 @@ class Interpolated:
             parts = self._basis.taylor(to_float(w.value), w.order)
             return composed([self._data.T @ b.T for b in parts], w)
         return self._data.T @ self._basis.taylor(to_float(np.atleast_1d(w)))[0].T
+
+    @cached_property
+    def otherwise(self) -> Function | None:
+        """Rows as they may be just as well: each datapoint jumps at an end, drawn for it, of lines.
+
+        None where there are none.
+        """
+        if self.lines is None:
+            return None
+        x, off = self.x, _deviations(self.gradients, self._mean[: len(self.x)])
+        slopes = np.diff(off, axis=0) / np.diff(x)[:, None]
+        jump = np.where(self.lines[:, None], _standing_out(slopes) * np.diff(x)[:, None], 0.0)
+        place = np.random.default_rng(DRAWN).integers(0, 2, size=jump.shape)
+
+        def rows(w: Any) -> Any:
+            i = np.clip(x.searchsorted(to_float(w)) - 1, 0, len(x) - 2)
+            share = (w - x[i]) / (x[i + 1] - x[i])
+            return self.rows(w) - (share - (to_float(share)[:, None] > place[i]).T) * jump[i].T
+
+        return rows
 
     @cached_property
     def _local(self) -> tuple[Array, Array, Array]:
@@ -260,6 +291,7 @@ def known_from(table: Interpolated, **given: Any) -> KnownGradients:
         "rows": table.rows,
         "each": table,
         "drawn": table.drawn,
+        "otherwise": table.otherwise,
         "error": Shared(table.error, table.share),
     }
     return KnownGradients(**(fields | given))

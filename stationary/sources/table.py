@@ -166,7 +166,7 @@ class Table(Result):
             )  # fmt: skip
         values = np.ascontiguousarray(self.columns[self.kind].T)
         if self.kind == "gradients":
-            table = Interpolated.through(self.w, values, 0.0, DEGREE)
+            table = Interpolated.through(self.w, values, 0.0, DEGREE).once()
             return known_from(table, name=self.name, notes=self.notes)
         slopes = [Spline.through(self.w, values, k).taylor(self.w, 1)[1] for k in (5, 7)]
         table, other = (Interpolated(self.w, s) for s in slopes)
