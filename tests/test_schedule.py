@@ -268,6 +268,7 @@ def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
     assert "linear:0.5:0.4:2000" in run.output
     assert "1 step after 1,999 of burn-in" in " ".join(run.output.split())
     found = analyze(TWO_MINIMA, schedule="linear:0.5:0.4:100")
+    assert "\n  After the schedule " in found.summary(brief=True)
     assert "The schedule\n  The learning rate follows linear:0.5:0.4:100" in str(found)
     assert found.to_dict()["process"]["schedule"] == "linear:0.5:0.4:100"
     assert sum(found.annealing.to_dict()["sgd"]["final"]) == pytest.approx(1)
@@ -433,8 +434,14 @@ def test_what_a_schedule_loses_of_a_start_is_told_and_a_start_that_is_lost_refus
 def test_a_share_next_to_all_is_told_as_well_as_it_is_known():
     from types import SimpleNamespace
 
-    from stationary.show.annealing import _shares
+    from stationary.show.annealing import _cell, _percent, _shares
 
+    assert _percent(2.8e-4, 9e-4) == "less than 9e-04"  # of what stays behind, too
+    assert [_cell(2.8e-4, 9e-4), _cell(0.90584, 6e-3), _cell(1e-5, 4e-6)] == [
+        "< 9e-04",
+        "0.906",
+        "1e-05",
+    ]
     found = SimpleNamespace(minima=(-1.0, 0.85), landscape=SimpleNamespace(domain=(-4, 4)))
     said = _shares(np.array([1 - 3e-13, 3e-13]), found, "at", 0.1)
     assert said == "more than 90 % at w = -1 and less than 1e-01 at w = 0.85"

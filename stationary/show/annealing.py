@@ -98,9 +98,8 @@ def _shares(
     shares: Array, found: Annealing, of: str = "of the runs are around", error: float = 0.0
 ) -> str:
     """What is at each minimum, but for what is below the error: that is said of all together."""
-    least = f"more than {100 * (1 - error):.3g} %"
     told = [
-        f"{least if 1 - share < error > BARELY else _percent(share, error)} {of} {_named(found, i)}"
+        f"{_percent(share, error)} {of} {_named(found, i)}"
         for i, share in enumerate(shares.tolist())
         if not 0 < share < error
     ]
@@ -115,6 +114,10 @@ def _named(found: Annealing, i: int) -> str:
 
 
 def _percent(share: float, error: float) -> str:
+    if 0 < share < error:
+        return f"less than {error:.0e}"
+    if 1 - share < error > BARELY:
+        return f"more than {100 * (1 - error):.3g} %"
     if share > 1 - ROUNDING:
         return "100 %"
     if 1e-5 < share < 1:
@@ -181,7 +184,9 @@ def _over_time(found: Annealing) -> list[Any]:
 def _cell(share: float, error: float) -> str:
     if math.isnan(share):
         return "-"
-    digits = min(max(1 - math.floor(math.log10(error)), 1), 4) if error > 0 else 4
+    if 0 < share < error:
+        return f"< {error:.0e}"
+    digits = min(max(-math.floor(math.log10(error)), 1), 4) if error > 0 else 4
     return f"{share:.{digits}f}" if share > 5e-5 or share == 0 else f"{share:.0e}"
 
 

@@ -55,6 +55,7 @@ CLASSES = {  # how each kind of class is called
     "spread": "spreads for ever",
     "not decided": "not decided",
 }
+END = "In the end"  # what is said of a schedule first
 LIMIT = "This is the limit of small steps: what SGD's own steps make of it says stationary.analyze."
 
 
@@ -65,11 +66,13 @@ def text(analysis: Analysis) -> Report:
     points, more = first_of(anatomy.points)
     infinite = " or the drift is infinite" if any(p.pole for p in anatomy.points) else ""
     singular = f"Where the noise vanishes{infinite}"
+    schedule = _schedule(analysis)
+    ends = [f"After the schedule{s[len(END) :]}" for s in schedule if s.startswith(END)]
     return report(
         {
-            analysis.diffusion.name: _head(asked),
+            analysis.diffusion.name: [*ends[:1], *_head(asked)],
             f"After {asked.run_length or 0:,} steps": after(asked),
-            "The schedule": _schedule(analysis),
+            "The schedule": schedule,
             "The model": _model(analysis),
             "Equilibria": _equilibria(analysis),
             singular: [*(p.describe(v) for p in points), *more],
@@ -116,7 +119,7 @@ def _of_limit(analysis: Analysis) -> str:
 # -- the model -------------------------------------------------------------------------------------
 
 
-def _schedule(analysis: Analysis) -> list[Line]:
+def _schedule(analysis: Analysis) -> list[str]:
     landscape = analysis.landscape
     if landscape is None or landscape.schedule is None:
         return []
