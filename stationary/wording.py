@@ -14,6 +14,7 @@ MOST_NAMED = 4  # things of one kind in a sentence, or sentences of one kind
 SUFFIX = "_standard_error"  # of what a sample leaves unsure: a column of its own
 SECOND = 1  # places after the first digit of a standard error, to which a value is told
 EXACT = 1e-9  # error of a probability below which none is shown
+NO_WAY = 1e-13  # of how far things are apart: a position that is as near to 0 is rounding
 
 
 def capital(text: str) -> str:
@@ -225,6 +226,8 @@ def offset_text(x: float, offset: float, width: float, digits: int = 12) -> str:
 def place_text(x: float, apart: float, digits: int = 4) -> str:
     """A position, with three digits at least of how far it is from others: 1000003, not 1e+06."""
     ratio = abs(x) / apart if 0 < apart < math.inf and math.isfinite(x) else 1.0
+    if ratio < NO_WAY:
+        return "0"
     return f"{x:.{min(max(digits, 3 + math.ceil(math.log10(max(ratio, 1.0)))), 17)}g}"
 
 
@@ -240,7 +243,7 @@ def mean_text(mean: float, std: float) -> str:
     """A mean, which is 0 where nothing but rounding against the deviation is left of it."""
     if math.isnan(mean):
         return "-"
-    return "0" if abs(mean) < 1e-13 * max(1.0, std) else f"{mean:.6g}"
+    return "0" if abs(mean) < NO_WAY * max(1.0, std) else f"{mean:.6g}"
 
 
 def digits_known(value: float, error: Any, most: int) -> int:
@@ -260,6 +263,11 @@ def known_text(value: Any, error: Any, most: int = 10) -> str:
     if math.isnan(x) or not math.isfinite(float(error)):
         return "not known"
     return f"{tidy(x, error):.{digits_known(x, error, most)}g}"
+
+
+def bounded_text(share: float, error: float) -> str:
+    """A share of all in a few digits; of one below its error, that it is."""
+    return f"< {error:.0e}" if share < error else known_text(share, error, 4)
 
 
 def sampled_text(value: Any, error: Any, most: int = 4) -> str:

@@ -27,6 +27,7 @@ from stationary.annealing.course import Begun, Course, Looks
 from stationary.chain import along
 from stationary.chain.along import _between, _nodes, lasting
 from stationary.cli import app
+from stationary.wording import bounded_text
 
 TWO_MINIMA = "examples/two_minima.py"
 
@@ -268,6 +269,7 @@ def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
     assert "linear:0.5:0.4:2000" in run.output
     assert "1 step after 1,999 of burn-in" in " ".join(run.output.split())
     found = analyze(TWO_MINIMA, schedule="linear:0.5:0.4:100")
+    assert bounded_text(8.85e-7, 1.1e-6) == "< 1e-06"  # in reprs
     assert "\n  After the schedule " in found.summary(brief=True)
     assert "The schedule\n  The learning rate follows linear:0.5:0.4:100" in str(found)
     assert found.to_dict()["process"]["schedule"] == "linear:0.5:0.4:100"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, step_indicators
+from stationary.wording import place_text
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -65,6 +66,7 @@ def test_noise_is_measured_against_the_way_to_the_barrier():
     )
     found = analyze(landscape).steps
     assert [m.barrier for m in found.minima] == pytest.approx([0.05, 0.05], rel=1e-9)
+    assert place_text(2.6e-18, 1.0) == "0"  # a barrier there was "w = 2.602e-18"
     wild = analyze(landscape, learning_rate=0.9).steps
     assert "times the way from w = -1" in wild.line
     assert "T times the curvature at w = -1 is 1.8: it overshoots" in wild.line

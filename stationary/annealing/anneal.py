@@ -35,6 +35,7 @@ from stationary.progress import INTERRUPTED, Progress, stage, watched
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.basins import MIN_BARRIER
+from stationary.wording import bounded_text
 
 STRAIGHT = 1e-9  # relative: what is as near to a line or a parabola is taken for one
 MOST_STEPS = 200_000  # of a loop
@@ -91,7 +92,7 @@ class Annealing(Result):
 
     def __repr__(self) -> str:
         pairs = zip(self.final, self.minima, strict=True)
-        held = ", ".join(f"{s:.4g} at {w:.4g}" for s, w in pairs)
+        held = ", ".join(f"{bounded_text(s, self.course.error)} at {w:.4g}" for s, w in pairs)
         return f"<Annealing of {self.landscape.name!r}, {self.schedule}: {held}>"
 
 

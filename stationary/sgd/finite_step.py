@@ -38,7 +38,7 @@ from stationary.sgd.basins import (
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.law import Passage
-from stationary.wording import capital
+from stationary.wording import bounded_text, capital
 
 if TYPE_CHECKING:
     from stationary.chain.run import Run
@@ -179,7 +179,7 @@ class FiniteStep(Result):
 
     def __repr__(self) -> str:
         shares = ", ".join(
-            f"{b.chain[0]:.4g} at {b.position:.6g}" for b in self.basins if b.chain is not None
+            f"{bounded_text(*b.chain)} at {b.position:.6g}" for b in self.basins if b.chain
         )
         kind = "no chain" if self.chain is None else self.chain.kind
         return f"<FiniteStep: {shares or kind}; {self.believed.value}>"
