@@ -20,6 +20,7 @@ from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import SAME
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.process.phase_space import phase_space
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import INTERRUPTED, Progress, each, stage, watched
 from stationary.result import Result
@@ -35,6 +36,7 @@ from stationary.states.solve import end_state
 if TYPE_CHECKING:
     from stationary.annealing.anneal import Annealing
     from stationary.chain.run import Run
+    from stationary.plane.steps import Recursion
     from stationary.questions.influence import Influence, StandardErrors
     from stationary.questions.width.ratios import WidthBias
 
@@ -150,6 +152,23 @@ class Analysis(Result):
         if landscape is None or landscape.momentum or landscape.adaptive:
             return None
         return step_indicators(landscape, self.end_state)
+
+    @cached_property
+    def with_momentum(self) -> Recursion | None:
+        """Means and deviations of weight and velocity by SGD's own steps with momentum; None
+        unless all of them are linear, without walls."""
+        own, law = self.landscape, self.rounded.end_state
+        plain = own is not None and own.has_datapoints and own.rule.linear and not own.label_noise
+        if own is None or not plain or not own.momentum or own.adaptive or law.kind != "density":
+            return None
+        if np.isfinite(own.domain).any():
+            return None
+        from stationary.plane.steps import QUARTERS, recursion_around  # seldom asked for
+
+        low, middle, high = law.ppf(QUARTERS)
+        stepper = phase_space(own.at_last_rate).stepper
+        assert stepper is not None
+        return recursion_around(stepper, np.array([[middle], [0]]), np.full((2, 1), high - low))
 
     @cached_property
     def sgd(self) -> FiniteStep | None:

@@ -114,6 +114,11 @@ def test_momentum_on_a_parabola_has_its_variance_in_closed_form(beta):
     small = end_state(given).std() ** 2
     assert small == pytest.approx(rate / (1 - beta) * noise / (2 * h), rel=1e-12)
     assert exact / small == pytest.approx(1 / (1 - rate * h / (2 * (1 + beta))), rel=1e-12)
+    told = " ".join(str(analyze(given)).split())
+    mean = f"{CENTRES.mean():.7g}"
+    assert f"SGD has mean {mean}, standard deviation {exact**0.5:.7g} (every step" in told
+    wild = str(analyze(given, learning_rate=2 * (1 + beta) / h + 0.1))
+    assert "  SGD with this step diverges: lower it.\n" in wild
     with pytest.raises(LandscapeError, match=r"no chain on w alone.*simulate.*momentum = 0"):
         exact_chain(given)
 

@@ -50,7 +50,12 @@ def recursion(state: PlaneState, stepper: Stepper) -> Recursion | None:
         return None
     # Around the middle of the law: where tails are heavy it has no deviation.
     low, middle, high = np.array([state.marginal(k).ppf(QUARTERS) for k in (0, 1)]).T[..., None]
-    by = high - low
+    return recursion_around(stepper, middle, high - low)
+
+
+def recursion_around(stepper: Stepper, middle: Array, by: Array) -> Recursion | None:
+    """The same of steps without walls, around a point and in units of how wide the law is there,
+    shapes (2, 1)."""
     maps = _maps(stepper, middle, by)
     if maps is None:
         return None

@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from stationary.analysis import Analysis
 from stationary.sgd.basins import SgdBasin
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show import chain
-from stationary.show.answer import interval_text
+from stationary.show.answer import answer, interval_text
 from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
 from stationary.show.listing import chain_basin, sgd_data
-from stationary.wording import capital, last_rate_text, sentence, share_text, time_text
+from stationary.wording import capital, known_text, last_rate_text, sentence, share_text, time_text
 
 
 def text(sgd: FiniteStep) -> Report:
@@ -29,6 +30,24 @@ def text(sgd: FiniteStep) -> Report:
             "How far to trust this": [] if sgd.chain is None else chain.trust(sgd.chain),
         }
     )
+
+
+def by_linear_steps(analysis: Analysis) -> list[str]:
+    """The first lines where momentum has all steps linear; none elsewhere."""
+    found = analysis.with_momentum
+    if found is None:
+        return []
+    limit = answer(analysis).replace("In the long run SGD", "In the limit of small steps it", 1)
+    if math.isnan(found.growth):
+        return ["SGD with this step diverges: lower it.", limit]
+    if found.growth > 1:
+        return ["SGD has no standard deviation: with this step its tails are too heavy.", limit]
+    mean, deviation = (known_text(found.values[k], found.errors[k], 7) for k in (0, 2))
+    known = "every step is linear: a closed form"
+    return [
+        f"In the long run SGD has mean {mean}, standard deviation {deviation} ({known}).",
+        limit,
+    ]
 
 
 def data(sgd: FiniteStep) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from stationary.errors import Status
 from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
+from stationary.show.finite_step import by_linear_steps
 from stationary.show.layout import Line
 from stationary.show.run import by_start, forgotten
 from stationary.show.sample import OfSample
@@ -71,7 +72,7 @@ def _of_sgd(analysis: Analysis) -> list[str]:
     sgd, plain = analysis.shown_sgd, analysis.rounded
     run = analysis.run_length or RUN
     if sgd is None:
-        return [answer(plain) + _caution(plain)]
+        return by_linear_steps(plain) or [answer(plain) + _caution(plain)]
     sample = OfSample(plain)
     place = places(plain.end_state, sample.positions)
     if sgd.chain is None:
