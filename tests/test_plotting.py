@@ -1303,6 +1303,25 @@ def test_a_line_that_hides_another_has_gaps():
     assert [line.get_linestyle() for line in lines] == ["-", "-"]
 
 
+def test_panels_of_a_sweep_say_what_their_own_lines_are():
+    """Of two minima and two variances colours and dashes meant another thing in each panel."""
+    found = sweep(
+        lambda k, a: Diffusion(lambda x: k * x - x**3, a, (-4, 4)),
+        {"k": [1.5, 1.7, 2.0], "a": [0.2, 0.4]},
+        quantities=["exit_time", "barrier_left", "mean"],
+    )
+    figure = found.plot()
+    times, barriers, means = figure.axes
+    told = [[t.get_text() for t in ax.get_legend().get_texts()] for ax in figure.axes]
+    assert told[1] == [name for name in told[0] if "minimum 1" in name]
+    assert told[2] == ["a = 0.2", "a = 0.4"]
+    of = dict(zip(told[0], times.get_lines(), strict=True))
+    for name, line in zip(told[1], barriers.get_lines(), strict=True):
+        assert line.get_color() == of[name].get_color()
+        assert line.get_linestyle() == of[name].get_linestyle()
+    assert means.get_ylim() == (-1, 1)  # 0 but for rounding, of which axes showed 1e-15
+
+
 def test_what_stands_at_the_first_value_is_not_cut_in_half():
     made = sweep(
         lambda h, k: Diffusion(lambda x: h + k * x - x**3, 0.3, (-4, 4)),

@@ -23,9 +23,9 @@ from stationary.show.drawing import (
     spans_decades,
 )
 from stationary.show.sweep import sliced, value_text
-from stationary.sweeps.arrhenius import RATES, rate_of
+from stationary.sweeps.arrhenius import RATES
 from stationary.sweeps.sweep import Sweep
-from stationary.wording import SUFFIX, known_text
+from stationary.wording import SUFFIX
 
 DASHES = ("-", "--", ":", "-.")
 PALEST = 0.3  # strength of the first of more curves than there are dashes
@@ -59,7 +59,9 @@ def figure(
         the first of each axis that is not drawn.
     """
     if arrhenius:
-        _draw_arrhenius(sheet.axes(3.25), sweep)
+        from stationary.show.arrhenius import draw  # seldom asked for
+
+        draw(sheet.axes(3.25), sweep)
         return
     sweep, fixed = sliced(sweep, at or {})
     drawn = list(sweep.swept)[-2:] or list(sweep.axes)[-1:]
@@ -72,11 +74,11 @@ def figure(
         panels = sheet.panels(*[2.6] * len(names), sharex=True)
     else:
         panels = [sheet.axes(3.25 if names or len(drawn) < 2 else 3.9)]
-    curves = 0
+    curves = []
     if not names and len(drawn) == 2:
-        curves = _draw_phases(panels[0], sweep, *drawn)
+        curves.append(_draw_phases(panels[0], sweep, *drawn))
     for ax, name in zip(panels, names or ["mass"] * (len(drawn) == 1), strict=False):
-        curves = _draw_quantity(ax, sweep, drawn, name)
+        curves.append(_draw_quantity(ax, sweep, drawn, name))
     for ax in panels[:-1]:
         ax.set_xlabel("")
     if not names and len(drawn) == 1:
@@ -84,7 +86,11 @@ def figure(
     title = ", ".join(fixed + ["not complete"] * (not sweep.complete))
     if title:
         panels[0].set_title(title, loc="left", pad=18)
-    add_legend(panels[0], curves)
+    said: list[str] = []
+    for ax, count in zip(panels, curves, strict=True):
+        before, said = said, ax.get_legend_handles_labels()[1]
+        if said != before:
+            add_legend(ax, count)
 
 
 def _slice(sweep: Sweep, drawn: Sequence[str]) -> list[tuple[tuple[int, ...], int]]:
@@ -94,7 +100,7 @@ def _slice(sweep: Sweep, drawn: Sequence[str]) -> list[tuple[tuple[int, ...], in
     return [(tuple(place), n) for n, place in enumerate(sweep.places[:, keep].tolist())]
 
 
-def _named(sweep: Sweep, label: int) -> str:
+def named_in(sweep: Sweep, label: int) -> str:
     where = sweep.table()[f"position_{label}"]
     low, high = f"{np.nanmin(where):.3g}", f"{np.nanmax(where):.3g}"
     return f"minimum {label}, at {low if low == high else f'{low} to {high}'}"
@@ -134,6 +140,8 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     Minima differ in colour; the values of the other axis in dashes or, where these do not suffice,
     in strength.
     """
+    from matplotlib import rcParams
+
     columns, named = sweep.table(), _columns(sweep, quantity)
     if not named and quantity in sweep.quantities:
         raise StationaryError(
@@ -153,7 +161,7 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
         curves.setdefault(place[0] if others else 0, []).append((place[-1], n))
     many, names = len(curves) > len(DASHES), {0, len(curves) - 1}
     shown: list[Array] = []
-    bars_are = ""
+    bars_are, nothing = "", True
     for k, points in sorted(curves.items()):
         x = [float(_numbers(values)[i]) for i, _ in points]
         at = [n for _, n in points]
@@ -165,9 +173,12 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
             for name in (f"{column}{SUFFIX}", f"{stem}{SUFFIX}_{label}"):
                 if name in columns and np.isfinite(columns[name][at]).any():
                     by, bars_are = columns[name][at], " (bars: standard errors of the sample)"
-            which = [_named(sweep, int(column.rpartition("_")[2]))] if len(named) > 1 else []
+            of = sweep.labels.index(int(label)) if column != quantity else None
+            which = (
+                [named_in(sweep, int(label))] if of is not None and len(sweep.labels) > 1 else []
+            )
             kind: dict[str, Any] = {
-                "color": colour_of(m if len(named) > 1 or many else k),
+                "color": colour_of(of if of is not None else m if many else k),
                 "alpha": PALEST + (1 - PALEST) * k / (len(curves) - 1) if many else None,
                 "ls": "-" if many else DASHES[k],
                 "marker": ".^s"[m // len(COLOURS) % 3] if len(x) <= MARKED else "",
@@ -176,7 +187,9 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
                 "clip_on": False,
             }
             drawn_before = sum(_alike(y, other) for other in shown)
-            if drawn_before:  # what lies below it is seen through its gaps
+            if drawn_before and others and not many:  # what lies below it is seen on both sides
+                kind["lw"] = rcParams["lines.linewidth"] * 0.5**drawn_before
+            elif drawn_before:  # or through its gaps
                 kind["ls"] = (0, (4, 4 * drawn_before))
             length = np.nan_to_num(np.array([by, by]), posinf=0.0)
             if quantity == "mass":  # between 0 and 1
@@ -186,8 +199,11 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
                 bar.set_clip_on(True)
                 bar.set_clip_path(_beyond_sides(ax))
             shown.append(y)
+            nothing = nothing and not bool((np.abs(y) > length[0]).any())
     every = np.concatenate(shown)
     every = every[np.isfinite(every)]
+    if nothing and not bars_are:  # rounding alone: its own scale would show that
+        ax.set_ylim(-1, 1)
     plain = quantity != "mass" and not quantity.startswith("log_")
     if plain and len(every) and every.min() > 0 and every.max() / every.min() > 64:
         ax.set_yscale("log")
@@ -213,35 +229,6 @@ def _beyond_sides(ax: Axes) -> Any:
     from matplotlib.patches import Rectangle
 
     return Rectangle((-0.02, 0), 1.04, 1, transform=ax.transAxes)
-
-
-def _draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
-    """The mean time to leave each minimum over 1 / learning rate, and what its slope leads to."""
-    columns, rate = sweep.table(), rate_of(sweep.swept)
-    if not sweep.activations:
-        way = 'Ask for them, as in sweep(..., quantities=["log_exit_time"])'
-        if "log_exit_time" in sweep.quantities and rate:
-            way = "Take lower ones, at which minima are parted, or a lower min_barrier"
-        raise StationaryError(
-            f"{sweep.name}: there are no exit times at four learning rates (or temperatures) or "
-            f"more, over which an Arrhenius plot could go. {way}."
-        )
-    for k, a in enumerate(sweep.activations):
-        at = list(a.rows)
-        x = 1 / columns[rate][at]
-        y = columns[f"log_exit_time_{a.label}"][at] / math.log(10)
-        fixed = [f"{n} = {value_text(v)}" for n, v in a.fixed.items()]
-        slope = f"activation {known_text(a.slope, a.error, 4)}"
-        kind: dict[str, Any] = {
-            "color": colour_of(a.label),
-            "ls": DASHES[k // len(sweep.labels) % len(DASHES)],
-            "marker": "." if len(x) <= MARKED else "",
-            "label": ", ".join([*fixed, _named(sweep, a.label), slope]),
-        }
-        ax.plot(x, y, **kind)
-    unit = "steps" if rate == "learning_rate" else "the time"
-    ax.set(xlabel=f"1 / {rate.replace('_', ' ')}", ylabel=f"log10 of {unit} until it is left")
-    add_legend(ax, len(sweep.activations))
 
 
 def _draw_crossovers(ax: Axes, sweep: Sweep, across: str) -> None:
@@ -289,7 +276,7 @@ def _draw_phases(ax: Axes, sweep: Sweep, up: str, across: str) -> int:
     inside = (np.searchsorted(v[1:-1], at) for v, at in ((ys, fine_y), (xs, fine_x)))
     ahead[:, (tied & beside)[np.ix_(*inside)]] = -SURE
     tie = -ahead.max(axis=0)
-    areas = [(ahead[k], colour_of(i), _named(sweep, i)) for k, i in enumerate(sweep.labels)]
+    areas = [(ahead[k], colour_of(i), named_in(sweep, i)) for k, i in enumerate(sweep.labels)]
     if (np.minimum.reduce([tie[1:, 1:], tie[1:, :-1], tie[:-1, 1:], tie[:-1, :-1]]) >= 0).any():
         areas.append((tie, GREY, SAME))  # a border alone is narrower
     for above, colour, name in areas:
