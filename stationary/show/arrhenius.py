@@ -5,16 +5,25 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from stationary.errors import StationaryError
 from stationary.show.drawing import MARKED, Axes, add_legend, colour_of
-from stationary.show.phases import DASHES, named_in
 from stationary.show.sweep import value_text
 from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import known_text
 
+DASHES = ("-", "--", ":", "-.")
 
-def draw(ax: Axes, sweep: Sweep) -> None:
+
+def named_in(sweep: Sweep, label: int) -> str:
+    where = sweep.table()[f"position_{label}"]
+    low, high = f"{np.nanmin(where):.3g}", f"{np.nanmax(where):.3g}"
+    return f"minimum {label}, at {low if low == high else f'{low} to {high}'}"
+
+
+def draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
     """The mean time to leave each minimum over 1 / learning rate, and what its slope leads to."""
     columns, rate = sweep.table(), rate_of(sweep.swept)
     if not sweep.activations:

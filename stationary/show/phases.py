@@ -10,6 +10,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError
+from stationary.show.arrhenius import DASHES, draw_arrhenius, named_in
 from stationary.show.drawing import (
     ACROSS,
     COLOURS,
@@ -27,7 +28,6 @@ from stationary.sweeps.arrhenius import RATES
 from stationary.sweeps.sweep import Sweep
 from stationary.wording import SUFFIX
 
-DASHES = ("-", "--", ":", "-.")
 PALEST = 0.3  # strength of the first of more curves than there are dashes
 SAME = "the same to within the error"
 HIDDEN = 3e-3  # of what a line reaches up to: the width of a line in a panel of 3 inches
@@ -59,9 +59,7 @@ def figure(
         the first of each axis that is not drawn.
     """
     if arrhenius:
-        from stationary.show.arrhenius import draw  # seldom asked for
-
-        draw(sheet.axes(3.25), sweep)
+        draw_arrhenius(sheet.axes(3.25), sweep)
         return
     sweep, fixed = sliced(sweep, at or {})
     drawn = list(sweep.swept)[-2:] or list(sweep.axes)[-1:]
@@ -98,12 +96,6 @@ def _slice(sweep: Sweep, drawn: Sequence[str]) -> list[tuple[tuple[int, ...], in
     names = list(sweep.axes)
     keep = [names.index(name) for name in drawn]
     return [(tuple(place), n) for n, place in enumerate(sweep.places[:, keep].tolist())]
-
-
-def named_in(sweep: Sweep, label: int) -> str:
-    where = sweep.table()[f"position_{label}"]
-    low, high = f"{np.nanmin(where):.3g}", f"{np.nanmax(where):.3g}"
-    return f"minimum {label}, at {low if low == high else f'{low} to {high}'}"
 
 
 def _numbers(values: Sequence[Any]) -> Array:
