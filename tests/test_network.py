@@ -139,6 +139,11 @@ def test_a_line_is_the_landscape_that_its_formula_is(framework):
     eigenvector = network.around(loss, data, minimum, directions=1).line(0, 0.5)
     assert "along an eigenvector" in eigenvector.trust
     assert eigenvector.alignment == pytest.approx(1, abs=1e-5)
+    found = network.around(lambda w, data: loss(w["a"], data), data, {"a": minimum}, directions=1)
+    flat = network.line(
+        found.network.loss, data, {"a": minimum}, found.vectors[:, 0], domain=(-1, 1)
+    )
+    assert flat.alignment == pytest.approx(1, abs=1e-5)
 
 
 def test_a_chord_goes_beyond_both_of_its_ends(framework):

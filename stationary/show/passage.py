@@ -270,7 +270,7 @@ def figure(p: FirstPassage, sheet: Sheet) -> None:
     ):
         decades = np.where(np.isfinite(log), log, np.nan) / LN10
         y = 10.0**decades if even else decades
-        draw_curve(ax, p.start, y, "", color=colour, ls=line, label=name)
+        draw_curve(ax, p.start, y, color=colour, ls=line, label=name)
     unit = "steps" if p.diffusion.time_unit == "step" else "time"
     label = f"first passage [{unit}]"
     ax.set(xlim=(np.min(p.start), np.max(p.start)), xscale="linear")

@@ -84,7 +84,10 @@ class Network(ABC):
             raise UserFunctionError(told) from error
 
     def vector(self, weights: Any, what: str) -> Array:
-        """Weights, or a direction, of the same shapes as the start, as one vector."""
+        """Weights, or a direction, of the same shapes as the start, as one vector; or one."""
+        one = isinstance(weights, np.ndarray) and weights.dtype.kind in "fiu"
+        if one and weights is not self.weights and weights.shape == self.start.shape:
+            return np.asarray(weights, dtype=float)  # as `around` gives eigenvectors
         shapes = []
         for tree in (self.weights, weights):
             leaves = self._leaves(tree)[0]

@@ -55,7 +55,8 @@ def line(
     start
         Weights: an array, or a tree of arrays (PyTorch: of tensors).
     direction, end
-        Where the line goes, in the same form: a direction of any length, or another point.
+        Where the line goes, in the same form, or as one vector (of `around`): a direction of any
+        length, or another point.
     domain
         Distances from `start`, to either side; of a chord, by default, a quarter beyond its ends.
     tolerance

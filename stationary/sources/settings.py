@@ -84,15 +84,15 @@ def _check_kind(given: dict[str, Any], own: dict[str, Any], where: str) -> None:
     if main and (main != ["drift"] or noises):
         if main == ["potential"] and "temperature" not in given:
             raise LandscapeError(
-                f"{where}: potential is given without a temperature. Define temperature = 0.1, in "
-                "the units of the potential."
+                f"{where}: potential is given without a temperature. Define temperature = 0.1 "
+                "(--temperature 0.1), in the units of the potential."
             )
         return
     if main:
         text = "drift is given without its noise. Define one of variance(x) = sigma(x)^2, sigma(x) "
-        text += "or diffusivity(x) = variance(x) / 2"
+        text += "or diffusivity(x) = variance(x) / 2 (beside --drift: --variance 0.1, or --sigma)"
     elif noises:
-        text = f"{noises[0]} is given without a drift. Define drift(x), or drift = 0"
+        text = f"{noises[0]} is given without a drift. Define drift(x), or drift = 0 (--drift 0)"
     else:
         text = "there is no losses(w), no gradients(w) and no drift(x). Define one of them"
     near = _nearest(own, NOISES if main else (*LOSSES, "drift"), ALIKE)
