@@ -164,7 +164,7 @@ def test_shares_over_time_have_no_stairs_and_errors_that_hold(monkeypatch):
     monkeypatch.setattr(along, "CHANGE", 0.03)
     exact = anneal(given).course.shares
     assert (np.abs(course.shares - exact).max(axis=1) <= course.errors).all()
-    assert 1e-5 < course.errors.min() < course.errors.max() < 0.01
+    assert 1e-5 < course.errors[1:].min() < course.errors.max() < 0.01
     bend = np.diff(course.shares[50:, 0], 2)  # once what the start decides is gone
     assert np.abs(bend).max() < 8e-5  # of stairs 1.2e-4
 

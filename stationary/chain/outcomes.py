@@ -22,6 +22,8 @@ from stationary.states.mixture import Escape
 
 MOST_CELLS = 1000  # on the way to a closed class; the errors come from half of twice as many
 SLOW = math.log(1e6)  # of the steps until a closed class that are worth a word, and the cells
+STEEP = 0.03  # of what is decided in all, that one cell decides at most
+LOOKS = 4  # times that cells are laid anew, each by some 30 times narrower where that takes it
 TREE = 20_000  # points of a start that are followed step by step
 
 
@@ -66,6 +68,8 @@ def weights_of(
         return Weights(alone, 0.0, -math.inf)
     passage = _Passage(ground, points, components, outside)
     edges = passage.edges()
+    if count > 1:
+        edges = laid(edges, lambda x: passage.absorbed(x)[0], passage.edges)
     sound, values, arrivals = True, [], [-math.inf]
     while len(arrivals) < (4 if SLOW < arrivals[-1] < math.inf else 2 if count == 1 else 3):
         table, times, good = passage.absorbed(edges)
@@ -94,6 +98,19 @@ def weights_of(
     return Weights(values[-1] * (moving / total), error, arrival, doubt, sound)
 
 
+def laid(
+    edges: Array, decided: Callable[[Array], Array], lay: Callable[[tuple[Array, Array]], Array]
+) -> Array:
+    """Edges of cells where it is decided what a walker comes to first, which noise alone does next
+    to a border. `decided` tells it for cells, (cells, outcomes), `lay` lays them by a profile."""
+    for _ in range(LOOKS):
+        turns = np.abs(np.gradient(decided(edges), axis=0)).sum(axis=1)
+        if not turns.max() > STEEP * turns.sum():
+            break
+        edges = lay((edges, turns))
+    return edges
+
+
 @dataclass(frozen=True, eq=False)
 class _Passage:
     """The chain on its way to one of its outcomes."""
@@ -103,7 +120,7 @@ class _Passage:
     components: list[ChainClass]
     outside: list[Escape]
 
-    def edges(self) -> Array:
+    def edges(self, profile: tuple[Array, Array] | None = None) -> Array:
         """Of cells on which to follow what is on its way to a closed class."""
         ground, held = self.ground, self.ground.held
         classes = [c.interval for c in self.components]
@@ -113,7 +130,7 @@ class _Passage:
         rests += tuple(r for r in ground.rests if not r.attracts)
         alone = len(self.points) + len(self.components) + len(self.outside) == 1
         count = min(ground.cells // 2, FEW_CELLS if alone else MOST_CELLS)
-        return graded(held.lower, held.upper, count, rests, joints, cores=ground.cores)
+        return graded(held.lower, held.upper, count, rests, joints, profile, cores=ground.cores)
 
     def absorbed(self, edges: Array) -> tuple[Array, Array, bool]:
         """For each cell, the probability to end in each of the outcomes, shape (cells, K), log of

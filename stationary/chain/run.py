@@ -19,11 +19,12 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.cells import shares_of
 from stationary.chain.batches import TWICE, Batches, batches_of
-from stationary.chain.cells import bisected, graded
+from stationary.chain.cells import bisected, equilibria_between, graded
+from stationary.chain.elimination import absorbed
 from stationary.chain.far import Held
 from stationary.chain.ground import Ground, followed
 from stationary.chain.lattice import ALIKE, is_rigid, lattices_of
-from stationary.chain.outcomes import cells_of, stepped
+from stationary.chain.outcomes import cells_of, laid, stepped
 from stationary.chain.points import walks_from
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.initial import Initial
@@ -212,9 +213,22 @@ def ground_of(
     near = SAME * (held.upper - held.lower)  # next to an end that absorbs there is no cell
     borders = [b for b in borders if held.lower + near < b < held.upper - near]
     joints = np.unique([*ground.joints, *borders])
-    return ground, bisected(
-        graded(held.lower, held.upper, CELLS // 2, ground.rests, joints, cores=ground.cores)
-    )
+    minima = [e.position for e in equilibria_between(batches, held.lower, held.upper) if e.stable]
+
+    def lay(profile: tuple[Array, Array] | None = None) -> Array:
+        low, high, count = held.lower, held.upper, CELLS // 2
+        return graded(low, high, count, ground.rests, joints, profile, cores=ground.cores)
+
+    def decided(edges: Array) -> Array:
+        (chain,) = ground.chain(edges, held.ends)
+        owner = np.append(np.full(chain.cells, -1), [0, len(minima) - 1])
+        owner[cells_of(edges, np.array(minima))] = np.arange(len(minima))
+        return absorbed(chain.matrix, owner, len(minima), ground.lean.rise(edges))[0]
+
+    edges = lay()
+    if start is not None and len(minima) > 1:
+        edges = laid(edges, decided, lay)
+    return ground, bisected(edges)
 
 
 def held_in(basins: Sequence[Sequence[tuple[float, float]]], x: Array) -> Array:
