@@ -63,7 +63,8 @@ class Saved(Result):
         raise AttributeError(f"{self!r} has no attribute {name!r}: {place}")
 
     def __repr__(self) -> str:
-        return f"<Saved {self.kind} of {self.data.get('name', '')!r}>"
+        name = self.data.get("name")  # a basin has none
+        return f"<Saved {self.kind} of {name!r}>" if name else f"<Saved {self.kind}>"
 
 
 def beyond(number: float) -> dict[str, str]:
