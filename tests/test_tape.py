@@ -488,3 +488,13 @@ def test_sums_of_thousands_of_steps_are_no_recursion():
         domain=(-3, 3),
     )
     assert sgd.tapes(1).are_straight(np.array([2.0]), DOUBLE).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (40, 1)])
+def test_a_shared_term_after_minus_a_column_of_others_is_left_out(shape):
+    """What is without it was found on the tape as it was before the datapoints were told."""
+    c, w = RNG.normal(size=shape), np.linspace(-2, 2, 5)
+    mean, variance = moments(lambda w: -np.tanh(w - c) + 0.05 * w**2, w)[:2]
+    g = 0.1 * w - 1 / np.cosh(w - c) ** 2
+    assert mean == pytest.approx(g.mean(axis=0), rel=1e-12, abs=1e-14)
+    assert variance == pytest.approx(g.var(axis=0), rel=1e-12)
