@@ -281,10 +281,8 @@ class Tape:
             )
             left = tuple(u for u in node.units if u != own)
             self.nodes[i] = replace(node, units=left, how=how, by_datapoint=True)
-        # What leads to no result still has the axis, and is not to be found again.
-        left_over = (i for i, n in enumerate(self.nodes) if i not in rows and label in n.units)
-        unused = set(left_over)
-        self._index = {key: i for key, i in self._index.items() if i not in unused}
+        # What leads to no result has its axes as they were, and is not to be found again.
+        self._index = {key: i for key, i in self._index.items() if i in rows}
 
     def as_number(self, index: int) -> int:
         """The node that is 1 where one is true and 0 where it is not; itself if it is a number."""
