@@ -746,6 +746,19 @@ def test_the_losses_are_not_run_more_often_for_more_rates():
     assert counts[0] == counts[1]
 
 
+def test_a_minimum_that_is_a_part_of_another_one_everywhere_is_not_listed():
+    """It had a label of its own, which no point has: the report ended in a traceback."""
+    ripples = Landscape(
+        losses=lambda w: [w**2 / 8 - np.cos(9 * w) / 30 + s * w for s in (-1, 1)],
+        learning_rate=0.1,
+        domain=(-4, 4),
+    )
+    found = sweep(ripples, learning_rate=np.geomspace(0.1, 1, 5))
+    assert all("minimum" in kinds for kinds in found.kinds.values())
+    assert {*found.table()["dominant"]} == {*found.labels}
+    assert "dominates at" in found.render("text")
+
+
 def test_where_minima_are_one_basin_a_row_says_what_an_analysis_says():
     """Its barrier is below 1 in the exponent at the hot rates: two minima become one basin."""
     rates = np.geomspace(0.05, 20, 40)

@@ -291,16 +291,25 @@ def _from_left_to_right(
 def labels_of_blocks(
     blocks: Mapping[int, Answers], shape: tuple[int, ...]
 ) -> dict[int, tuple[int, ...]]:
-    """The labels of the minima, by the point; for a block of the same ones, by its first point."""
+    """The labels of the minima, by the point; for a block of the same ones, by its first point.
+
+    A minimum of a block that is a part of another one's basin at all points has the label -1.
+    """
     positions: dict[int, list[float]] = {}
+    alone: dict[int, list[bool]] = {}
     for start, block in blocks.items():
         if block.places is not None:
-            if (block.minima["kind"] != "").any():
-                positions[start] = block.places.tolist()
+            own = (block.minima["kind"] != "").any(axis=0)
+            if own.any():
+                positions[start], alone[start] = block.places[own].tolist(), own.tolist()
             continue
         for i, row in enumerate(block.minima["position"]):
             if len(row) and not math.isnan(row[0]):
                 positions[start + i] = row[~np.isnan(row)].tolist()
     places = {n: tuple(int(i) for i in np.unravel_index(n, shape)) for n in positions}
     found = labels_of({places[n]: listed for n, listed in positions.items()})
-    return {n: found[place] for n, place in places.items()}
+    labels = {n: found[place] for n, place in places.items()}
+    for n, own in alone.items():
+        mine = iter(labels[n])
+        labels[n] = tuple(next(mine) if is_own else -1 for is_own in own)
+    return labels

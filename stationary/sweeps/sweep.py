@@ -322,7 +322,7 @@ def _assembled(grid: Grid, solved: Solved) -> Sweep:
                 continue
             here, there = slice(at + i, at + i + size), slice(i, i + size)
             for k, label in enumerate(known):
-                for n, column in columns.items():
+                for n, column in columns.items() if label >= 0 else ():
                     column[label, here] = block.minima[n][there, k]
             first = block.dominant[there]
             dominant[here] = np.where(first >= 0, np.array([*known, -1])[first], -1)
