@@ -7,7 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from stationary import Diffusion, Landscape, basins_of, end_state
+from stationary import (
+    Diffusion,
+    Landscape,
+    basins_of,
+    end_state,
+    evolve,
+    mean_first_passage_time,
+)
 from stationary.errors import LandscapeError, Status
 from stationary.line import sampled
 
@@ -75,6 +82,30 @@ def test_a_fall_on_one_side_hides_none_on_the_other():
     assert abs(whole.mean() - cut.mean()) <= whole.mean_error + cut.mean_error < 1e-12
 
 
+@pytest.mark.parametrize("domain", [(-np.inf, np.inf), (-30, 25)])
+def test_many_datapoints_end_where_doubles_show_no_noise_and_the_drift_leads_in(domain):
+    """60 bumps and a penalty: too many for hundreds of digits, and refused for that."""
+    x = np.random.default_rng(3).normal(size=(60, 1))
+
+    def losses(w):
+        return -np.exp(-((w - x) ** 2) / 0.18) + 0.02 * w**2
+
+    near = end_state(Landscape(losses=losses, learning_rate=0.1, domain=(-6, 6)))
+    landscape = Landscape(losses=losses, learning_rate=0.1, domain=domain)
+    state = end_state(landscape)
+    assert abs(state.mean() - near.mean()) <= state.mean_error + near.mean_error < 1e-12
+    assert any("too small for a double" in note for note in state.notes)
+    assert end_state(landscape, initial=-20.0).mean() == state.mean()
+    for ask in (
+        lambda: mean_first_passage_time(landscape, -20.0, 0.0),
+        lambda: mean_first_passage_time(landscape, 0.0, 20.0),
+        lambda: evolve(landscape, -20.0, [10.0]),
+        lambda: evolve(landscape, "normal:-20,1", [10.0]),
+    ):
+        with pytest.raises(LandscapeError, match=r"lies outside .* comes in for good"):
+            ask()
+
+
 def endless(strength):
     """Two waves in a bowl: the deviations of the gradients vanish once in pi, for ever."""
     return Landscape(
@@ -96,7 +127,7 @@ def test_zeros_that_all_pass_inwards_end_the_line_where_the_bowl_wins():
     assert any("comes in for good" in note for note in whole.notes)
     far, near = (end_state(landscape, initial=w) for w in (100.0, 23.0))
     assert [c.weight for c in far.components] == [c.weight for c in near.components]
-    with pytest.raises(LandscapeError, match="some of the starts lie outside"):
+    with pytest.raises(LandscapeError, match="some of the start lies outside"):
         end_state(landscape, initial="normal:0,100")
 
 

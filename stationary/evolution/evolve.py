@@ -47,6 +47,7 @@ from stationary.process.landscape import Landscape
 from stationary.progress import INTERRUPTED, Progress, stage, watched
 from stationary.sources.loading import ProcessLike, as_process
 from stationary.states.distribution import EndState
+from stationary.states.remarks import is_within, outside_error
 from stationary.states.solve import end_state
 
 BASE = 64  # cells of the coarsest grid, if nothing was said; halving stops at `MOST_CELLS`
@@ -118,6 +119,8 @@ def evolve(
     with watched(progress, "evolve"):
         with stage("end state", 1, 3):
             state = end_state(process, start)
+        if not is_within(start, state.diffusion, diffusion):
+            raise outside_error(state.diffusion, "the start")
         found = _evolved(Asked(process, state, start, at, tolerance), cells)
         if diffusion.uncertainty is None:
             return found

@@ -24,9 +24,15 @@ from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium, drift_slope, slope_beside
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
+from stationary.line.reach import where_doubles_show
 from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look
-from stationary.line.vanishing import EndlessZerosError, dips_of_variance, without_endless_zeros
+from stationary.line.vanishing import (
+    EndlessZerosError,
+    dips_of_variance,
+    scan_points,
+    without_endless_zeros,
+)
 from stationary.line.variance import roundest
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.panels.pieces import MOST_PANELS
@@ -150,9 +156,14 @@ def _partition(diffusion: Diffusion, max_panels: int, digits: int | None) -> Par
         return _cut_at_poles(diffusion, max_panels, digits)
     except (EndlessZerosError, VanishingVarianceError) as far:
         inner = without_endless_zeros(diffusion, abs(far.near))
-        if inner is None:
+        if inner is not None:
+            return _as_it_is(inner[0], max_panels, digits, inner[1])
+        shown = None
+        if isinstance(far, VanishingVarianceError) and digits is None:
+            shown = where_doubles_show(diffusion, scan_points(diffusion))
+        if shown is None:
             raise
-        return _as_it_is(inner[0], max_panels, digits, inner[1])
+        return _as_it_is(shown, max_panels, digits)
 
 
 def _cut_at_poles(diffusion: Diffusion, max_panels: int, digits: int | None) -> Partition:

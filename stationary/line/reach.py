@@ -20,7 +20,7 @@ from stationary.line.sampled import (
     open_ends,
     sampled,
 )
-from stationary.numbers.arithmetic import Arithmetic, many_digits
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.elementary import finite, log, to_float
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
@@ -96,6 +96,33 @@ def _reach(diffusion: Diffusion, middle: float, sign: int) -> float:
         last = int(np.argmax(np.isfinite(f) & np.isfinite(a)))
         grows = max(abs(f[last]), abs(a[last]), 1 / abs(a[last])) > OVERFLOWS
     return float(r[last]) if grows else CORE
+
+
+def where_doubles_show(diffusion: Diffusion, x: Array) -> Diffusion | None:
+    """The process without what lies at its ends where doubles show no variance; None if that is
+    nothing, or may hold something.
+
+    Nothing is left there where the drift points inwards at all of the points `x`, ascending, from
+    where on the density has fallen by all that is followed: whatever the variance beyond may be.
+    """
+    f, a = diffusion.coefficients(x)
+    shown = np.flatnonzero(a > diffusion.least_variance)
+    if diffusion.is_rounded or len(shown) < 2:
+        return None
+    ends = list(diffusion.domain)
+    for side, sign in enumerate((-1, 1)):
+        outermost, beside = shown[::-sign][:2]
+        beyond = slice(0, outermost + 1) if side == 0 else slice(outermost, None)
+        if len(x[beyond]) < 2:
+            continue
+        pull = np.min(-sign * f[[outermost, beside]]) / np.max(a[[outermost, beside]])
+        fall = 2 * pull * abs(x[outermost] - x[beside])
+        free = diffusion.boundaries[side] in FREE
+        if free and fall > depth_to_nothing(DOUBLE) and (sign * f[beyond] < 0).all():
+            ends[side] = float(x[outermost])
+    if ends == [*diffusion.domain]:
+        return None
+    return diffusion.restricted(ends[0], ends[1])
 
 
 def with_the_law(diffusion: Diffusion, x: Array) -> Array:

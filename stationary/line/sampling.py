@@ -146,7 +146,8 @@ class Sampling:
             self.samples.at_edges, self.samples.values, (0, 1), strict=True
         ):
             size = np.maximum(to_float(np.abs(values).max(axis=0)), least)  # log a has no unit
-            step = np.abs(to_float(lower[1:]) - to_float(upper[:-1]))
+            with np.errstate(invalid="ignore"):  # of many digits some are beyond doubles
+                step = np.abs(to_float(lower[1:]) - to_float(upper[:-1]))
             at[1:-1] |= sound[1:] & sound[:-1] & (step > ALIKE * np.maximum(size[1:], size[:-1]))
         at[1:] &= ~(at[:-1] & self.panels.slivers)  # both ends of a sliver: one jump, inside it
         return np.asarray(to_float(self.panels.edges[at]))

@@ -63,7 +63,7 @@ def without_endless_zeros(
     One was met so `near` to the origin, where that is known. The process is cut where the drift has
     turned inwards for good: the end state is the same. With it go the zeros that were seen.
     """
-    x = _scan_points(diffusion)
+    x = scan_points(diffusion)
     f = diffusion.coefficients(x)[0]
     starts = [inward_from(x, f, k) for k, end in enumerate(diffusion.domain) if math.isinf(end)]
     if not starts or max(map(abs, starts)) > 4 * CORE:  # on a scan of more, zeros could be missed
@@ -93,7 +93,7 @@ def dips_of_variance(
         clear = _clear(diffusion, look)
         if clear.all() and (look.lower[0], look.upper[-1]) == diffusion.domain:
             return (), ()
-    x = _scan_points(diffusion)
+    x = scan_points(diffusion)
     if (diffusion.coefficients(x)[1] < diffusion.least_variance).any():
         x = with_the_law(diffusion, x)  # doubles see nothing far out
     if look is not None and clear is not None:
@@ -213,7 +213,7 @@ def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> Array:
     return keep
 
 
-def _scan_points(diffusion: Diffusion) -> Array:
+def scan_points(diffusion: Diffusion) -> Array:
     """Even points over the domain, with each breakpoint, its surroundings."""
     lower, upper = diffusion.domain
     whole = upper - lower if math.isfinite(upper - lower) else CORE

@@ -23,6 +23,7 @@ from stationary.process.initial import Initial
 from stationary.sources.loading import as_process
 from stationary.states.law import Estimate, Law, Value, rounding_of_exp
 from stationary.states.network import Network, network_of
+from stationary.states.remarks import is_within, outside_error
 from stationary.states.ring import anatomy_of_ring, classes_of_ring
 
 FAR = 4.0  # ends this many times as far from 0 as from a point: 2^-26 of it, squared, is a rounding
@@ -51,6 +52,9 @@ class Arrivals:
         self.given = start
         if _is_law(start):
             self.given = self.law_of_start = Initial.of_process(diffusion, start)
+            cut = self.parts.diffusion
+            if not is_within(self.law_of_start, cut, diffusion):
+                raise outside_error(cut, "some of the start")
             self.starts = np.zeros(())
         else:
             self.starts = self.inside(start, "start")
@@ -92,6 +96,9 @@ class Arrivals:
             raise LandscapeError(
                 f"{self.diffusion.name}: {what} = {first:g} {where}. Give points of the domain."
             )
+        lower, upper = self.parts.diffusion.domain
+        if not np.asarray((at >= lower) & (at <= upper), dtype=bool).all():
+            raise outside_error(self.parts.diffusion, what)
         return at
 
     def _come_from_infinity(self) -> None:

@@ -15,12 +15,40 @@ from stationary.line.partition import Partition
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.cost import BY_LOOK
+from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention
+from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.states.outcomes import Group, Outcome
 from stationary.weight.component import Component
 
 TOLERANCE = 1e-10  # of every mass; an estimate above this is reported as not converged
+
+
+def cut_short(diffusion: Diffusion) -> str:
+    """Of a domain that ends where all that lies beyond comes in."""
+    lower, upper = diffusion.domain
+    return (
+        "further out the variance vanishes, or is too small for a double, and the drift points "
+        f"inwards: whatever starts beyond {diffusion.variable} = {lower:.6g} or {upper:.6g} comes "
+        "in for good, so that the domain ends there."
+    )
+
+
+def is_within(start: Initial | None, cut: Diffusion, whole: Diffusion) -> bool:
+    """Whether next to none of it lies where a domain was cut."""
+    if start is None or cut.domain == whole.domain:
+        return True
+    return start.between(*cut.domain) >= 1 - 1e-12
+
+
+def outside_error(cut: Diffusion, what: str) -> LandscapeError:
+    """What to say of something that lies where a domain was cut."""
+    lower, upper = cut.domain
+    return LandscapeError(
+        f"{cut.name}: {what} lies outside ({lower:.6g}, {upper:.6g}); {cut_short(cut)} Give points "
+        "within."
+    )
 
 
 def raised(parts: Partition) -> Iterator[str]:

@@ -29,12 +29,15 @@ from stationary.states.network import Network, network_of
 from stationary.states.outcomes import Outcome
 from stationary.states.remarks import (
     TOLERANCE,
+    cut_short,
     in_one,
+    is_within,
     jumps,
     lost,
     of_corners,
     of_rounding,
     of_turning,
+    outside_error,
     raised,
     require_equilibrium,
 )
@@ -117,8 +120,8 @@ def _solved(
     parts = partition(diffusion, max_panels, digits=digits)
     notes = diffusion.notes
     if parts.diffusion.domain != diffusion.domain:
-        start, cut = _from_within(parts.diffusion, start)
-        notes += cut
+        start = _from_within(parts.diffusion, diffusion, start)
+        notes += (cut_short(parts.diffusion),)
     if isinstance(process, Landscape):
         require_equilibrium(process, parts)
         notes += tuple(jumps(process, parts))
@@ -232,27 +235,16 @@ def _regularised(diffusion: Diffusion, eps: float) -> Diffusion:
     return replace(noisy, breakpoints=(*noisy.breakpoints, *edges))
 
 
-def _from_within(
-    diffusion: Diffusion, start: Initial | None
-) -> tuple[Initial | None, tuple[str, ...]]:
-    """A start on a domain that was cut where all that lies beyond comes in, and a note of it."""
-    lower, upper = diffusion.domain
-    v = diffusion.variable
-    note = (
-        f"the variance vanishes again and again further out, where the drift points inwards: "
-        f"whatever starts beyond {v} = {lower:.6g} or {upper:.6g} comes in for good, so that the "
-        "domain ends there."
-    )
-    if start is None or start.between(lower, upper) >= 1 - 1e-12:
-        return start, (note,)
-    if start.point is None:
-        raise LandscapeError(
-            f"{diffusion.name}: some of the starts lie outside ({lower:.6g}, {upper:.6g}); "
-            f"{note} Start within, or at a point."
-        )
+def _from_within(cut: Diffusion, whole: Diffusion, start: Initial | None) -> Initial | None:
+    """A start on a domain that was cut where all that lies beyond comes in."""
+    if start is None or is_within(start, cut, whole):
+        return start
+    point, (lower, upper) = start.point, cut.domain
+    if point is None:
+        raise outside_error(cut, "some of the start")
     # At the gate it is as good as inside of it.
     inside = np.nextafter(np.array([lower, upper]), (lower + upper) / 2)
-    return Initial.of_process(diffusion, float(np.clip(start.point, *inside))), (note,)
+    return Initial.of_process(cut, float(np.clip(point, *inside)))
 
 
 def _indices(classes: Network, outcome: Outcome) -> slice:
