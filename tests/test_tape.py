@@ -197,12 +197,7 @@ def piecewise(w):
     return np.where(w > C - 2, (w - C) ** 2, 1 - w * C)
 
 
-def rewritten_on_the_way(w):
-    return -np.exp(-((w - C) ** 2)) + w**2  # w^2 - e^.. on the tape: what -e^.. was is on it, too
-
-
 CASES = {
-    rewritten_on_the_way: lambda w: 2 * (w - C) * np.exp(-((w - C) ** 2)) + 2 * w,
     changed_on_the_way: lambda w: C + 6 * C * w,
     added_in_place: lambda w: C + 2 * w,
     transposed: lambda w: 2 * (w - C),
