@@ -31,15 +31,18 @@ from stationary.delivery import told_if_unfinished
 from stationary.errors import ConvergenceError, Status
 from stationary.functions.jets import Jets, jet
 from stationary.plane.balance import balanced
+from stationary.plane.borders import Borders
+from stationary.plane.boxes import box_of
 from stationary.plane.charts import Between, Beyond, Chart, Line
-from stationary.plane.curl import curl_test
+from stationary.plane.closed import linear
+from stationary.plane.curl import curl_test, in_units
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE
 from stationary.plane.exit import _around
 from stationary.plane.flow import Flow
 from stationary.plane.images import among_images
 from stationary.plane.inside import BORDER, held
-from stationary.plane.local import everywhere
+from stationary.plane.local import equilibria_of, everywhere
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.product import gibbs
 from stationary.plane.rough import found_on_grid
@@ -159,8 +162,6 @@ def test_what_is_large_or_far_away_is_found_on_the_whole_plane(scale, shift):
 
 def test_zeros_are_found_in_any_unit_and_what_is_straight_nearby_is_not_linear():
     """Of x in 1e-6 all three were one; in 1e6 none was found, and the density was a Gaussian."""
-    from stationary.plane.closed import linear
-
     process, _ = rotated(0.1, 0.7)
     for unit in (1e-6, 1e6):
         scaled = Diffusion(
@@ -1583,11 +1584,46 @@ def test_a_network_of_two_weights_is_solved_where_its_noise_is_nearly_along_one_
     assert all(abs(b.log_mass + math.log(2)) <= b.mass_error < 1e-5 for b in state.basins)
 
 
+def test_borders_that_wind_around_a_cycle_end_at_it_and_it_parts_what_lies_within(monkeypatch):
+    """The borders of two saddles at radius 2 wind around a cycle at 1: what they turn round was
+    told by pixels, or taken for what lies outside."""
+
+    def drift(w):
+        x, y = w
+        r = x * x + y * y
+        out, turn = (r - 1) * (4 - r), 4 - r + (r - 1) * x * y
+        return out * x - turn * y, out * y + turn * x
+
+    process = Diffusion(drift, 0.1, ((-3, 3), (-3, 3)))
+    found = equilibria_of(process, process.domain)
+    flow = Flow.of(process, found, process.domain)
+    borders = Borders.of(flow, found)
+    assert borders.exact
+    (inside,) = np.flatnonzero([not e.position.any() for e in flow.attractors])
+    radius = np.hypot(*borders.curve)
+    turn = 2 * np.pi * np.arange(60) / 60
+    for r, most in ((1 - 1e-6, 0), (1 + 5e-3, 1)):
+        own = borders.label(r * np.array([np.cos(turn), np.sin(turn)]))
+        assert ((own == inside) == (most == 0)).all()
+    assert radius.min() == pytest.approx(1, abs=1e-9)
+    # Between their turns it is told as by small steps.
+    x = y = np.linspace(1.02, 1.9, 60) * np.array([np.cos(7 * turn), np.sin(7 * turn)])
+    for _ in range(1000):
+        half = y + 0.01 * np.array(drift(y))
+        y = y + 0.02 * np.array(drift(half))
+    ends = np.array([e.position for e in flow.attractors])
+    near = np.hypot(*(y[:, None] - ends.T[:, :, None]))
+    assert near.min(axis=0).max() < 1e-3
+    assert (borders.label(x) == near.argmin(axis=0)).all()
+    # What ends at nothing that is known is known by pixels.
+    monkeypatch.setattr("stationary.plane.borders.CLOSES", 0)
+    monkeypatch.setattr("stationary.plane.borders.LAPS", 1)
+    assert not Borders.of(flow, found).exact
+
+
 @pytest.mark.parametrize("high", [0.02, 0.7, 1.0])
 def test_borders_that_are_pixels_are_off_by_what_lies_a_pixel_from_them(high):
     """Of an even density on a square, of which what lies below `high` counts to one basin."""
-    from stationary.plane.flow import Borders
-
     none = np.empty((2, 0))
     raster = np.tile(np.where(np.arange(800) < 800 * high, 0, 1), (800, 1))
     line = (np.arange(1000) + 0.5) / 1000
@@ -2179,6 +2215,55 @@ def test_rest_points_are_found_and_noise_is_told_from_none_in_units_that_differ_
     rank = [curl_test(process(u), (box[0], (-2 * u, 2 * u))) for u in (1.0, 1e8)]
     assert [t.noise.singular for t in rank] == ["nowhere"] * 2
     assert rank[1].maximum * 1e8 == pytest.approx(rank[0].maximum, rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [(1e-8, 1e8)])
+def test_shifts_and_units_of_coordinates_change_nothing_but_rounding(unit):
+    """Rest points were called marginal, full-rank noise of rank 1, and wells were not parted."""
+
+    def process(unit, middle):
+        u = np.array(unit)
+
+        def drift(w):
+            x, y = ((v - m) / s for v, m, s in zip(w, middle, unit, strict=True))
+            one, two = x**3 - x + 0.3 + 0.4 * y, 2 * y + 0.4 * x
+            return u[0] * (0.7 * two - one - 0.5 * two), u[1] * (-1.2 * one - 0.7 * two)
+
+        def noise(w):
+            x = (w[0] - middle[0]) / unit[0]
+            cross = 0.5 * u[0] * u[1] * (1 + 0.1 * np.sin(x * (w[1] - middle[1]) / unit[1]))
+            one = 1 + 0 * w[0]
+            return (u[0] ** 2 * one, cross), (cross, 0.7 * u[1] ** 2 * one)
+
+        return Diffusion(drift, noise, weights=2)
+
+    one, far = process((1.0, 1.0), (0.0, 0.0)), process(unit, (3 * unit[0], -2 * unit[1]))
+    some = np.random.default_rng(1).uniform(-2, 2, size=(2, 40))
+    u, shift = np.array(unit), np.array([[3], [-2]])
+    moved = far.fields(u[:, None] * (some + shift), 2)
+    same = in_units(moved, u)
+    here = one.fields(some, 2)
+    for name in ("f", "a", "df", "da", "dda"):
+        assert np.allclose(getattr(same, name), getattr(here, name), rtol=0, atol=1e-13)
+    rest, there = everywhere(one), everywhere(far)
+    assert [e.kind for e in there] == [e.kind for e in rest] == ["stable", "saddle", "stable"]
+    for a, b in zip(rest, there, strict=True):
+        assert np.allclose(b.position / u - (3, -2), a.position, rtol=0, atol=1e-13)
+        assert np.allclose(b.eigenvalues, a.eigenvalues, rtol=1e-12)
+        if a.attracts:
+            assert np.allclose(b.covariance / np.outer(u, u), a.covariance, rtol=1e-11)
+    ends = np.array([[-2.0, 2.0], [-2.0, 2.0]])
+    boxes = box_of(*(u[:, None] * (ends + shift)).T), box_of(*ends.T)
+    told, known = (curl_test(p, b) for p, b in zip((far, one), boxes, strict=True))
+    assert told.noise.singular == known.noise.singular == "nowhere"
+    assert told.maximum * u.prod() == pytest.approx(known.maximum, rel=1e-12)
+    flows = [Flow.of(p, e, b) for p, e, b in zip((far, one), (there, rest), boxes, strict=True)]
+    assert (flows[0].label(u[:, None] * (some + shift)) == flows[1].label(some)).all()
+    # What is even but in the small unit is not, and what is bent there is not straight.
+    pull, push = (lambda w: (-w[0], -w[1])), (lambda w: (1 + np.sin(w[0]) / 2, 1e16 + 0 * w[0]))
+    bent = lambda w: (w[1] * 1e16, 1e-8 * np.sin(w[0] / 1e8) - w[1])  # noqa: E731
+    assert linear(Diffusion(pull, push, weights=2)) is None
+    assert linear(Diffusion(bent, ((0.0, 0.0), (0.0, 1e-16)), weights=2)) is None
 
 
 def test_a_bent_law_holds_in_a_box_that_its_bend_leaves():

@@ -27,6 +27,7 @@ Jet = dict[tuple[int, ...], Array]
 # Central differences of order 8 at 1/100 of the scale: their rounding is 1e-14 of it, their error
 # less wherever series of the function reach a fifth of it.
 STEP = 0.01
+APART = 7.0  # powers of 2 between units of directions, that cost mixed derivatives their digits
 STENCIL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 
 
@@ -58,12 +59,22 @@ class Jets:
     def __init__(self, function: Callable[[Any], Any]) -> None:
         self.function = function
         self._recorded: dict[int, Directions | None] = {}
+        self._of_one_size: tuple[Jets, Array] | None = None
 
     def __call__(self, x: Array, order: int) -> Jet:
         if not order:
             return jet(self.function, x, 0)
+        if self._of_one_size is not None and order > 1:
+            jets, unit = self._of_one_size
+            found = jets(x / unit[:, None], order)
+            return {k: v / np.prod(unit[list(k)]) for k, v in found.items()}
         if order not in self._recorded:
             found = jet(self.function, x, order)
+            unit = _units(found, len(x)) if order > 1 else np.ones(len(x))
+            if (unit != unit[0]).any():
+                inner = Jets(lambda y: self.function(y * unit[:, None]))
+                self._of_one_size = inner, unit
+                return self(x, order)
             self._recorded[order] = self._tried(x, order, found)
             return found
         tape = self._recorded[order]
@@ -92,6 +103,29 @@ class Jets:
                 for k, v in known.items()
             )
         return tape if same else None
+
+
+def _units(found: Jet, n: int) -> Array:
+    """Powers of 2 over which a function changes by as much along each direction, where these differ
+    by far: series along e_i + e_j then know of both."""
+    top = np.abs(found[()]).max(axis=-1)
+    with np.errstate(all="ignore"):
+        once, twice = (
+            np.array(
+                [
+                    np.fmin.reduce(
+                        top / np.abs(found[(i,) * k]).max(axis=-1), axis=None, initial=np.inf
+                    )
+                    for i in range(n)
+                ]
+            )
+            for k in (1, 2)
+        )
+        log = np.log2(np.fmin(once, np.sqrt(twice)))
+    known = np.isfinite(log)
+    if not known.any() or np.ptp(log[known]) <= APART:
+        return np.ones(n)
+    return np.asarray(np.exp2(np.round(np.where(known, log, np.median(log[known])))))
 
 
 class Differentiated:

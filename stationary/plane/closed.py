@@ -10,8 +10,10 @@ from scipy.special import log_ndtr
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
+from stationary.numbers.arithmetic import TINY
 from stationary.numbers.cost import MEMORY
 from stationary.plane.boxes import box_of, finite_box
+from stationary.plane.curl import in_units
 from stationary.plane.density import Density, Mapped, Solved
 from stationary.plane.local import FARTHER, Equilibrium, covariance_of, described
 from stationary.plane.marginal import Marginal, normal
@@ -188,18 +190,20 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
     # Also far away: of what is large all looks straight nearby.
     x = probes(((-2.0, 3.0), (-3.0, 2.0)))
     narrow = [process.narrow.around(finite_box(process.domain, k)) for k in (1.0, 100.0)]
-    at = np.concatenate([*narrow, *(x * k for k in FARTHER), 0 * x[:, :1]], axis=1)
+    far = (x * k * w for k in FARTHER for w in ([[1], [1]], [[1], [0]], [[0], [1]]))
+    at = np.concatenate([*narrow, *far, 0 * x[:, :1]], axis=1)
     try:
         with np.errstate(all="ignore"):
             fields = process.fields(at)
             slope = process.fields(0 * x, 1).df[..., 0].T
-            bent = np.abs(fields.f - slope @ at - fields.f[:, -1:]).max(axis=0)
-            uneven = np.abs(fields.a - fields.a[..., -1:]).max()
+            bent = np.abs(fields.f - slope @ at - fields.f[:, -1:])
+            noise = np.abs(np.diagonal(fields.a)).max(axis=0)
+            uneven = in_units(fields, np.sqrt(np.where(noise > 0, noise, noise.max()) + TINY)).a
+            uneven = np.abs(uneven - uneven[..., -1:])
     except StationaryError:
         return None  # a function that is none far away
-    size = np.abs(slope).max() * np.abs(at).max(axis=0) + np.abs(fields.f[:, -1]).max()
-    straight = (bent <= 1e-12 * size).all()
-    if not (straight and uneven <= 1e-14 * np.abs(fields.a[..., -1]).max()):
+    straight = (bent <= 1e-12 * (np.abs(slope) @ np.abs(at) + np.abs(fields.f[:, -1:]))).all()
+    if not (straight and (uneven <= 1e-14).all()):
         return None
     values = np.linalg.eigvals(slope)
     if values.real.max() >= -1e-13 * np.abs(values).max():

@@ -117,7 +117,7 @@ def curl_test(
     x, unit = lattice(*axes), np.ptp(np.array(box), axis=1)
     fields = process.fields(x, 2)
     process.check(x, fields)
-    fields = _in_units(fields, unit)
+    fields = in_units(fields, unit)
     noise = noise_of(process, axes, x, fields)
     if noise.singular == "nowhere":
         noise = _beside(process, box, noise)
@@ -134,7 +134,7 @@ def curl_test(
     local, even = (bool((np.abs(size - c) <= rounding).all()) for c in (0.0, size[k]))
     narrow = process.narrow.around(box)
     if local and narrow.size:
-        beside = _in_units(process.fields(narrow, 2), unit)
+        beside = in_units(process.fields(narrow, 2), unit)
         local = bool((_ratio(beside.a) > 1e-8).all())
         if local:
             own, rounding = _curls(beside)
@@ -153,7 +153,7 @@ def _curls(fields: Fields) -> tuple[Array, Array]:
     return np.abs(curl[0, 1]), SAME * inverse * parts
 
 
-def _in_units(fields: Fields, unit: Array) -> Fields:
+def in_units(fields: Fields, unit: Array) -> Fields:
     """The same of coordinates that are measured in other units, (n,)."""
     u = unit[:, None]
     square = (u * u.T)[..., None]
@@ -181,7 +181,7 @@ def _beside(process: PlaneDiffusion, box: Box, noise: Noise) -> Noise:
     fields = process.fields(x)
     if not (np.isfinite(fields.a).all() and np.isfinite(fields.f).all()):
         return noise
-    wide = noise_of(process, axes, x, _in_units(fields, np.ptp(np.array(inner), axis=1)))
+    wide = noise_of(process, axes, x, in_units(fields, np.ptp(np.array(inner), axis=1)))
     return replace(noise, gate=True, where=wide.where) if wide.gate else noise
 
 
@@ -218,11 +218,11 @@ def _crossed(process: PlaneDiffusion, axes: list[Array], x: Array) -> bool:
     turn = np.pi * np.arange(16) / 16
     way = np.stack([np.cos(turn), np.sin(turn)])
     near = x[:, :, None] + 1e-3 / GRID * unit[:, None, None] * way[:, None, :]
-    around = _in_units(process.fields(near.reshape(2, -1)), unit).a.reshape(2, 2, *near.shape[1:])
+    around = in_units(process.fields(near.reshape(2, -1)), unit).a.reshape(2, 2, *near.shape[1:])
     values = np.linalg.eigvalsh(np.moveaxis(around, (0, 1), (2, 3)))
     along = values[:, :, 0].argmin(axis=1)  # a curve goes where noise is lowest close by
     normal = np.stack([-way[1, along], way[0, along]])
-    fields = _in_units(process.fields(x), unit)
+    fields = in_units(process.fields(x), unit)
     across = np.einsum("im,ijm,jm->m", normal, fields.a, normal)
     speed = (normal * fields.f).sum(axis=0)
     # Over a box the noise is that much larger than this close, where it is of second order.
@@ -245,10 +245,10 @@ def _zeros(process: PlaneDiffusion, axes: list[Array], x: Array) -> list[tuple[f
     unit = GRID * step
 
     def values(x: Array) -> Array:
-        return np.linalg.eigvalsh(np.moveaxis(_in_units(process.fields(x), unit).a, -1, 0))
+        return np.linalg.eigvalsh(np.moveaxis(in_units(process.fields(x), unit).a, -1, 0))
 
     def newton(x: Array) -> Array:
-        fields = _in_units(process.fields(x, 1), unit)
+        fields = in_units(process.fields(x, 1), unit)
         least, ways = np.linalg.eigh(np.moveaxis(fields.a, -1, 0))
         rise = np.einsum("mi,kijm,mj->km", ways[:, :, 0], fields.da, ways[:, :, 0])
         with np.errstate(all="ignore"):

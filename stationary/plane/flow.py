@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.integrate import solve_ivp
-from scipy.interpolate import CubicSpline
-from scipy.linalg import matrix_balance, solve_continuous_lyapunov
-from scipy.ndimage import distance_transform_cdt, find_objects, label
-from scipy.spatial import cKDTree
+from scipy.linalg import solve_continuous_lyapunov
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.boxes import ends_of, even, finite_box, sides_of
-from stationary.plane.local import Equilibrium
-from stationary.plane.mesh import log_sum
+from stationary.plane.local import Equilibrium, units_at
 from stationary.process.plane import Box, PlaneDiffusion
 
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
@@ -28,11 +23,8 @@ LONGEST = 1e6  # boxes at the speed that is left, in a step where it is all but 
 CREEPS = 600  # steps, after which what is still on its way may go on by steps of first order
 PLACES = 10  # for each direction, from which it is asked whether curves arrive
 SHELLS = 12  # around a rest point, on which the drift must point inwards
-PIXELS = 800  # of a raster, for each direction
-COARSE = PIXELS // 8  # of one that is asked pixel by pixel
-BETWEEN = 0.2  # pixels between points of a border
-LOST = 3e-12  # of the width of the box, that a border may be away from where it should be
 ALONG_WALLS = 513  # of a wall, between which the drift along it may change its sign once
+LONG = 0.05  # of that length, in one step: no event is missed
 HALVED = 60  # times: down to rounding
 
 
@@ -130,152 +122,15 @@ class Flow:
     def beyond(self, saddles: Sequence[Equilibrium]) -> list[tuple[int, ...]]:
         """For each saddle the attractors to which the drift leads from it, against the way that
         grows there and along it; -1 for none."""
-        step = 1e-3 * float(np.diff(np.array(self.box), axis=1).min())
-        points = [e.position + sign * step * e.ways[0] for e in saddles for sign in (-1, 1)]
+        points = [e.position + d for e in saddles for d in aside(self.box, 1e-3, e.ways[0])]
         found = self.label(np.array(points).reshape(-1, 2).T).tolist()
         return list(zip(found[0::2], found[1::2], strict=True))
 
 
-@dataclass(frozen=True, eq=False)
-class Borders:
-    """The stable manifolds of the saddles, which part the basins, on a raster.
-
-    Attributes
-    ----------
-    curve, side
-        Points of the manifolds, close together, and unit normals, shape (2, K).
-    pixels
-        The number of the attractor for each pixel; -2 next to a manifold.
-    """
-
-    box: Box
-    curve: Array
-    normal: Array
-    pixels: Array
-    bend: Array  # (K,): half the curvature, along the normal, with pixels for units
-    missed: Array  # (K,): the area around each point that may be on the wrong side
-    sides: Array  # (2, K): what lies against the normal, and along it
-    beyond: tuple[tuple[int, ...], ...]  # for each saddle what `Flow.beyond` says
-    exact: bool = True  # no: there are other borders, such as cycles, and only pixels are known
-
-    @classmethod
-    def of(cls, flow: Flow, equilibria: tuple[Equilibrium, ...]) -> Borders:
-        low, high = ends_of(flow.box)
-        pixel = (high - low) / PIXELS
-        sources = np.array([e.position for e in equilibria if e.kind == "unstable"]).reshape(-1, 2)
-        saddles = [e for e in equilibria if e.kind == "saddle"]
-        found: list[tuple[Array, ...]] = [(*2 * [np.zeros((2, 0))], *2 * [np.zeros(0)],
-                                           np.zeros((2, 0), dtype=int))]  # fmt: skip
-        ways = flow.beyond(saddles)
-        for e, beyond in zip(saddles, ways, strict=True):
-            for branch in _branches(flow, e, sources):
-                points, along, bend = _resampled(branch / pixel)
-                # What is next to the border follows it to the saddle, and leaves that against
-                # the way that grows there, or along it.
-                way = e.ways[0] / pixel[:, 0]
-                left = along[0, 0] * way[1] > along[1, 0] * way[0]
-                side = np.array(beyond if left else beyond[::-1])
-                missed = np.abs(np.gradient(bend)) * BETWEEN**3 + LOST * PIXELS * BETWEEN
-                if (np.abs(sources.T - points[:, -1:] * pixel) < pixel).all(axis=0).any():
-                    missed[-1] += (BETWEEN / 2) ** 2  # borders bunch up where they come from
-                both = np.repeat(side[:, None], len(bend), axis=1)
-                found.append((points * pixel, along, bend, missed, both))
-        curve, along, bend, missed, sides = (
-            np.concatenate(v, axis=-1) for v in zip(*found, strict=True)
-        )
-        table = np.zeros((PIXELS, PIXELS), dtype=bool)
-        places = np.floor((curve - low) / pixel).astype(int)
-        for move in itertools.product((-1, 0, 1), repeat=2):
-            i, j = places + np.reshape(move, (2, 1))
-            keep = (i >= 0) & (i < PIXELS) & (j >= 0) & (j < PIXELS)
-            table[i[keep], j[keep]] = True
-        parts, count = label(~table)
-        depth = distance_transform_cdt(np.pad(~table, 1))[1:-1, 1:-1]
-        deepest = []
-        for k, part in enumerate(find_objects(parts), 1):
-            inner = np.where(parts[part] == k, depth[part], 0)
-            at = np.unravel_index(np.argmax(inner), inner.shape)
-            deepest.append([p.start + v for p, v in zip(part, at, strict=True)])
-        middle = np.reshape(deepest, (-1, 2)).T + 0.5
-        # And points all over, at which both ways to tell basins are held against each other.
-        all_over = np.random.default_rng(0).uniform(size=(2, 200))
-        x = low + pixel * np.concatenate([middle, PIXELS * all_over], axis=1)
-        seen = flow.label(x)
-        of = np.concatenate([[-1], seen[:count]])
-        pixels = np.where(table, -2, of[parts])
-        normal = np.stack([-along[1], along[0]]) * pixel
-        made = cls(flow.box, curve, normal, pixels, bend, missed * pixel.prod(), sides, tuple(ways))
-        return made if (seen[count:] == made.label(x[:, count:])).all() else made._of_pixels(flow)
-
-    def _of_pixels(self, flow: Flow) -> Borders:
-        """The same with pixels of the flow."""
-        coarse = flow.label(even(self.box, COARSE)).reshape(COARSE, COARSE)
-        index = np.arange(PIXELS) * COARSE // PIXELS
-        return replace(self, pixels=coarse[np.ix_(index, index)], exact=False)
-
-    def log_misplaced(self, density: Any, label: int) -> float:
-        """log of what the area between curves and their points holds next to a basin."""
-        here = (self.sides == label).any(axis=0) & (self.sides[0] != self.sides[1])
-        return log_sum(density.log_at(self.curve[:, here]), self.missed[here])
-
-    def misplaced(self, density: Any, count: int) -> Array:
-        """How far logs of what basins hold may be off, where borders are known to a pixel of the
-        flow: what lies as far from a border may belong to the other side."""
-        x, log, u = density.quadrature
-        low, high = ends_of(self.box)
-        own, moves = self.label(x), set(itertools.product((-1, 0, 1), repeat=2)) - {(0, 0)}
-        step = (high - low) / COARSE
-        beside = np.array([self.label(x + step * np.reshape(m, (2, 1))) for m in moves])
-        made = np.empty(count)
-        for k in range(count):
-            held = log_sum(log, u * (own == k))
-            lost = log_sum(log, u * ((own == k) & (beside != k).any(axis=0)))
-            gained = log_sum(log, u * ((own != k) & (beside == k).any(axis=0)))
-            with np.errstate(divide="ignore", invalid="ignore"):
-                less = np.log1p(-np.exp(np.minimum(lost - held, 0.0)))
-                made[k] = np.logaddexp(0.0, gained - held) - less
-        return np.nan_to_num(made, nan=np.inf)
-
-    @cached_property
-    def _tree(self) -> cKDTree:
-        low, high = ends_of(self.box)
-        return cKDTree((self.curve / (high - low)).T)
-
-    def label(self, x: Array) -> Array:
-        """The number of the attractor of each point (2, M)."""
-        low, high = ends_of(self.box)
-        wide = high - low
-        i, j = np.clip((PIXELS * (x - low) / wide).astype(int), 0, PIXELS - 1)
-        made = np.asarray(self.pixels[i, j])
-        near = np.flatnonzero(made == -2)
-        if len(near):
-            _, k = self._tree.query((x[:, near] / wide).T)
-            d = (x[:, near] - self.curve[:, k]) / wide * PIXELS
-            n = self.normal[:, k] / wide * PIXELS
-            along = d[0] * n[1] - d[1] * n[0]
-            side = ((d * n).sum(axis=0) > self.bend[k] * along**2).astype(int)
-            made[near] = self.sides[side, k]
-        return made
-
-
-def _branches(flow: Flow, saddle: Equilibrium, sources: Array) -> list[Array]:
-    """The stable manifold of a saddle, backwards in time until it leaves the box or comes from one
-    of the sources (K, 2): (2, K) each."""
-    low, high = np.array(flow.box).T
-    wide = high - low
-
-    def inside(x: Array) -> float:
-        room = float(np.minimum(x - low + 0.05 * wide, high - x + 0.05 * wide).min())
-        near = np.linalg.norm((x - sources) / wide, axis=1).min(initial=1.0) - 0.1 / PIXELS
-        return min(room, float(near) * float(wide.min()))
-
-    made = []
-    for sign in (-1, 1):
-        start = saddle.position + sign * 1e-6 * wide.min() * saddle.ways[1]
-        run = followed(flow.process, start, inside, 30, wide, back=True)
-        t = np.linspace(0, run.t[-1], max(2, int(16 * PIXELS * run.t[-1])))
-        made.append(np.concatenate([saddle.position[:, None], run.sol(t)], axis=1))
-    return made
+def aside(box: Box, share: float, way: Array) -> tuple[Array, Array]:
+    """Steps against a way and along it, as long as a share of the box."""
+    step = share * way / np.abs(way / np.ptp(np.array(box), axis=1)).max()
+    return -step, step
 
 
 def followed(
@@ -295,30 +150,18 @@ def followed(
     event.terminal = True  # type: ignore[attr-defined]
     return solve_ivp(
         drift, (0, most), start, "DOP853", events=event, rtol=1e-12,
-        atol=1e-13 * float(np.min(scale)), dense_output=True, max_step=most / 150,
+        atol=1e-13 * np.asarray(scale), dense_output=True, max_step=LONG,
     )  # fmt: skip
-
-
-def _resampled(curve: Array) -> tuple[Array, Array, Array]:
-    """Points a fifth of a pixel apart along a curve in pixels, unit vectors along it, and half of
-    its curvature, to the left."""
-    step = np.hypot(*np.diff(curve, axis=1))
-    curve = curve[:, np.append(True, step > 0)]
-    length = np.concatenate([[0], np.cumsum(step[step > 0])])
-    spline = CubicSpline(length, curve, axis=1)
-    s = np.linspace(0, length[-1], max(2, int(length[-1] / BETWEEN)))
-    points, way, turn = spline(s), spline(s, 1), spline(s, 2)
-    size = np.hypot(*way)
-    return points, way / size, (way[0] * turn[1] - way[1] * turn[0]) / 2 / size**3
 
 
 def _trap(
     process: PlaneDiffusion, e: Equilibrium, others: list[Array], box: Box
 ) -> tuple[Array, float]:
     """An ellipse around an attractor that the drift crosses inwards everywhere."""
-    balanced, (unit, _) = matrix_balance(e.jacobian, permute=False, separate=True)
-    if (np.diag(np.diag(balanced)) == balanced).all():  # directions share no unit
+    unit = units_at(e.jacobian, e.variance)
+    if not (e.jacobian * (1 - np.eye(2))).any():  # directions share no unit
         unit = np.diff(box)[:, 0]
+    balanced = e.jacobian * unit / unit[:, None]
     p = solve_continuous_lyapunov(balanced.T, -np.eye(2)) / unit / unit[:, None]
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     root = np.linalg.inv(np.linalg.cholesky((p + p.T) / 2)).T

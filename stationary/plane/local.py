@@ -301,7 +301,8 @@ def _attracts(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> A
     radius = np.sqrt(np.diag(covariance))[:, None]
     d = _fitted(process, x[:, None], radius)[2]
     way = _ring(len(x)) * radius
-    inwards = np.einsum("im,ij,jm->m", way, np.linalg.pinv(covariance), d.f) < 0
+    inverse = np.linalg.pinv(covariance / radius / radius.T)
+    inwards = np.einsum("im,ij,jm->m", way / radius, inverse, d.f / radius) < 0
     return covariance if inwards.all() else None
 
 
@@ -311,21 +312,34 @@ def _settled(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> Ar
     0."""
     radius = BALL * (scale_of(process.domain) + np.abs(x))[:, None]
     wide = WIDER * radius
-    if (size := np.abs(jacobian).max()) > 0:  # no farther than noise reaches
-        reach = np.sqrt(np.trace(a) / size) + TINY
+    unit = units_at(np.where(np.isfinite(jacobian), jacobian, 0.0), a)
+    by = unit / unit[:, None]
+    if (size := np.abs(jacobian * by).max()) > 0:  # no farther than noise reaches
+        reach = unit[:, None] * np.sqrt(np.trace(a / unit / unit[:, None]) / size) + TINY
         radius, wide = np.minimum(radius, 1e-6 * reach), np.minimum(wide, 1e-2 * reach)
-    near, twice, far = (_fitted(process, x[:, None], r)[1][0] for r in (radius, 2 * radius, wide))
+    near, twice, far = (
+        _fitted(process, x[:, None], r)[1][0] * by for r in (radius, 2 * radius, wide)
+    )
     if not np.isfinite(jacobian).all():
-        jacobian = 2 * near - twice
-        jacobian = np.where(np.abs(jacobian) < 1e-4 * np.abs(near).max(), 0.0, jacobian)
-    flat = np.abs(jacobian).max() < max(np.abs(near).max() / 2, LEFT * np.abs(far).max())
-    return np.zeros_like(jacobian) if flat else jacobian
+        found = 2 * near - twice
+        jacobian = np.where(np.abs(found) < 1e-4 * np.abs(near).max(), 0.0, found) / by
+    most = max(np.abs(near).max() / 2, LEFT * np.abs(far).max())
+    return np.zeros_like(jacobian) if np.abs(jacobian * by).max() < most else jacobian
+
+
+def units_at(jacobian: Array, a: Array) -> Array:
+    """Units of directions at a point, (n,): in which noise pushes as far along each, or where it
+    does not along some, in which slopes are balanced."""
+    noise = np.sqrt(np.abs(np.diag(a)))
+    if (noise > 0).all():
+        return np.asarray(noise / noise.max())
+    return np.asarray(matrix_balance(jacobian, permute=False, separate=True)[1][0])
 
 
 def covariance_of(jacobian: Array, a: Array) -> Array:
-    """S with J S + S J^T + a = 0, in units in which J is balanced."""
-    balanced, (unit, _) = matrix_balance(jacobian, permute=False, separate=True)
-    made = solve_continuous_lyapunov(balanced, -a / unit / unit[:, None])
+    """S with J S + S J^T + a = 0, in units that suit both."""
+    unit = units_at(jacobian, a)
+    made = solve_continuous_lyapunov(jacobian * unit / unit[:, None], -a / unit / unit[:, None])
     return np.asarray((made + made.T) / 2 * unit * unit[:, None])
 
 
@@ -341,9 +355,9 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     values = np.linalg.eigvals(jacobian)
     values = values[np.argsort(-values.real)]
     values = np.where(np.abs(values.imag) <= 1e-13 * np.abs(values), values.real, values)
-    flat = (
-        1e-7 * np.abs(matrix_balance(jacobian)[0]).max()
-    )  # a double zero is known to half of the digits
+    unit = units_at(jacobian, a)
+    # A double zero is known to half of the digits.
+    flat = 1e-7 * np.abs(jacobian * unit / unit[:, None]).max()
     values = np.where(np.abs(values.real) <= flat, 1j * values.imag, values)
     covariance = None
     if (values.real < 0).all():
@@ -354,33 +368,17 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
         jacobian = jacobian if covariance is None else slopes
     error = 4e-16 * float(np.abs(x).max())
     if jump is None:
-        error += float((np.abs(np.linalg.pinv(jacobian)) @ np.abs(fields.f[:, 0])).max())
+        inverse = np.abs(np.linalg.pinv(jacobian * unit / unit[:, None]))
+        error += float((unit * (inverse @ np.abs(fields.f[:, 0] / unit))).max())
         if (values.real == 0).any():
             error = max(error, DOUBLE_ZERO * float(scale_of(process.domain).max()))
     else:
         error += SAME / SHRINK * float(np.diff(finite_box(process.domain)).max())
     curl = None
-    if np.isfinite(fields.dda).all() and np.linalg.cond(a) < 1e12:
+    if np.isfinite(fields.dda).all() and np.linalg.cond(a / unit / unit[:, None]) < 1e12:
         own = replace(fields, df=jacobian.T[..., None])
         curl = float(np.abs(own.slope_and_curl()[1]).max())
     return Equilibrium(x, error, jacobian, a, values, covariance, curl)
-
-
-def curvature(process: PlaneDiffusion, x: Array) -> Array:
-    """The Gauss curvature of the metric a^-1 at points (2, M): 0 where coordinates exist in which
-    the noise is the same everywhere."""
-    fields = process.fields(x, 2)
-    a, da, dda = (np.moveaxis(t, -1, 0) for t in (fields.a, fields.da, fields.dda))
-    g = np.linalg.inv(a)
-    dg = -g[:, None] @ da @ g[:, None]  # (M, k, i, j)
-    turned = g[:, None, None] @ da[:, :, None] @ g[:, None, None] @ da[:, None] @ g[:, None, None]
-    ddg = turned + np.swapaxes(turned, 1, 2) - g[:, None, None] @ dda @ g[:, None, None]
-    # Christoffel: c[k, i, j] = (d_i g_kj + d_j g_ki - d_k g_ij) / 2.
-    c = (np.einsum("mikj->mkij", dg) + np.einsum("mjki->mkij", dg) - dg) / 2
-    own = np.einsum("mkl,mk,ml->m", a, c[:, :, 0, 1], c[:, :, 0, 1])
-    own -= np.einsum("mkl,mk,ml->m", a, c[:, :, 0, 0], c[:, :, 1, 1])
-    bent = ddg[:, 0, 1, 0, 1] - (ddg[:, 1, 1, 0, 0] + ddg[:, 0, 0, 1, 1]) / 2
-    return np.asarray((bent + own) / np.linalg.det(g))
 
 
 def positions(equilibria: tuple[Equilibrium, ...], kind: str) -> Array:

@@ -9,7 +9,6 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.plane.local import curvature
 from stationary.process.plane import PlaneDiffusion
 from stationary.result import Data
 
@@ -38,3 +37,20 @@ def points_of(x: Any) -> Array:
             f"points must have shape (2,) or (2, M), x above y, not {made.shape}. Transpose them."
         )
     return made.reshape(2, -1)
+
+
+def curvature(process: PlaneDiffusion, x: Array) -> Array:
+    """The Gauss curvature of the metric a^-1 at points (2, M): 0 where coordinates exist in which
+    the noise is the same everywhere."""
+    fields = process.fields(x, 2)
+    a, da, dda = (np.moveaxis(t, -1, 0) for t in (fields.a, fields.da, fields.dda))
+    g = np.linalg.inv(a)
+    dg = -g[:, None] @ da @ g[:, None]  # (M, k, i, j)
+    turned = g[:, None, None] @ da[:, :, None] @ g[:, None, None] @ da[:, None] @ g[:, None, None]
+    ddg = turned + np.swapaxes(turned, 1, 2) - g[:, None, None] @ dda @ g[:, None, None]
+    # Christoffel: c[k, i, j] = (d_i g_kj + d_j g_ki - d_k g_ij) / 2.
+    c = (np.einsum("mikj->mkij", dg) + np.einsum("mjki->mkij", dg) - dg) / 2
+    own = np.einsum("mkl,mk,ml->m", a, c[:, :, 0, 1], c[:, :, 0, 1])
+    own -= np.einsum("mkl,mk,ml->m", a, c[:, :, 0, 0], c[:, :, 1, 1])
+    bent = ddg[:, 0, 1, 0, 1] - (ddg[:, 1, 1, 0, 0] + ddg[:, 0, 0, 1, 1]) / 2
+    return np.asarray((bent + own) / np.linalg.det(g))

@@ -17,7 +17,7 @@ from stationary.plane.balance import balanced
 from stationary.plane.barriers import beyond_barriers
 from stationary.plane.boxes import box_of, ends_of, finite_box, joined, scattered, sides_of
 from stationary.plane.charts import STRAIGHT, Chart
-from stationary.plane.curl import SINGULAR, Curl, curl_test
+from stationary.plane.curl import SINGULAR, Curl, curl_test, in_units
 from stationary.plane.density import Density, Solved
 from stationary.plane.fitted import adds_across
 from stationary.plane.flow import ends_at_walls
@@ -333,9 +333,12 @@ def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibr
                 "on it. Leave it out, and solve for the other one alone."
             )
     usual = float(np.median(found.a[0, 0] + found.a[1, 1]))
-    values, ways = np.linalg.eigh(np.moveaxis(found.a, -1, 0))
-    off = np.abs(np.einsum("im,mi->m", found.f, ways[:, :, 0]))
-    one_way = off <= SAME * np.linalg.norm(found.f, axis=0)
+    unit = np.sqrt(np.median(np.diagonal(found.a), axis=0))
+    unit = unit if (unit > 0).all() else np.median(np.abs(found.f), axis=1)
+    own = in_units(found, np.where(unit > 0, unit, 1.0))
+    values, ways = np.linalg.eigh(np.moveaxis(own.a, -1, 0))
+    off = np.abs(np.einsum("im,mi->m", own.f, ways[:, :, 0]))
+    one_way = off <= SAME * np.linalg.norm(own.f, axis=0)
     if ((values[:, 0] <= SINGULAR * values[:, 1]) & one_way).all():
         raise LandscapeError(ONE_WAY.format(name=name))
     for e in equilibria:

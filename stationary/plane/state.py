@@ -14,10 +14,11 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
 from stationary.functions.given import number
 from stationary.plane.basin import PlaneBasin, PlaneBasins
+from stationary.plane.borders import Borders
 from stationary.plane.boxes import box_of, even
 from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Bare, Region
-from stationary.plane.flow import PLACES, Borders, Flow
+from stationary.plane.flow import PLACES, Flow
 from stationary.plane.local import Equilibrium, positions
 from stationary.plane.marginal import beside, known_by
 from stationary.plane.means import aside, asked, means_of, truth_of, values_of
