@@ -123,6 +123,17 @@ def test_momentum_on_a_parabola_has_its_variance_in_closed_form(beta):
         exact_chain(given)
 
 
+def test_minima_at_which_momentum_does_not_settle_are_told():
+    """v <- b v - T h w, w <- w + v draws to 0 while T h < 2 (1 + b); here h = 2."""
+    wells = Landscape(
+        gradients=lambda w: (w**3 - w + 0.5, w**3 - w - 0.5), momentum=0.5, learning_rate=1.4,
+        domain=(-3, 3),
+    )  # fmt: skip
+    assert "cannot settle" not in str(analyze(wells))
+    told = " ".join(str(analyze(wells, learning_rate=1.6)).split())
+    assert "SGD cannot settle at w = -1 and w = 1, where T times the curvature is above" in told
+
+
 @pytest.mark.parametrize(("rate", "beta"), [(0.2, 0.5), (0.1, 0.9)])
 def test_check_takes_momentum_to_the_chain_of_weight_and_velocity(rate, beta):
     """On a parabola the variances of w and v and their covariance have closed forms."""

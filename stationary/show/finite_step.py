@@ -7,13 +7,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from stationary.analysis import Analysis
+from stationary.process.landscape import Landscape
 from stationary.sgd.basins import SgdBasin
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show import chain
 from stationary.show.answer import answer, interval_text
 from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
 from stationary.show.listing import chain_basin, sgd_data
-from stationary.wording import capital, known_text, last_rate_text, sentence, share_text, time_text
+from stationary.wording import (
+    MOST_NAMED,
+    capital,
+    joined,
+    known_text,
+    last_rate_text,
+    more_text,
+    sentence,
+    share_text,
+    time_text,
+)
 
 
 def text(sgd: FiniteStep) -> Report:
@@ -48,6 +59,23 @@ def by_linear_steps(analysis: Analysis) -> list[str]:
         f"In the long run SGD has mean {mean}, standard deviation {deviation} ({known}).",
         limit,
     ]
+
+
+def unsettled(analysis: Analysis, own: Landscape) -> str:
+    """With momentum, that it is the limit of small steps, and where these are too large for it."""
+    most = 2 * (1 + own.momentum)
+    stable = [e for e in analysis.equilibria if e.stable and e.slope is not None]
+    over = [e for e in stable if -float(e.slope or 0.0) * (1 - own.momentum) > most]
+    if not over:
+        return " That is the limit of small steps; `stationary check` has the chain with momentum."
+    more = len(over) - MOST_NAMED
+    named = [f"w = {e.position:.6g}" for e in over[:MOST_NAMED]]
+    which = joined([*named, *([more_text(more, "minimum", "minima")] if more > 0 else [])])
+    return (
+        f" That is the limit of small steps, and these are none: SGD cannot settle at {which}, "
+        f"where T times the curvature is above 2 (1 + momentum) = {most:.4g}:"
+        " see `stationary check`."
+    )
 
 
 def data(sgd: FiniteStep) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from stationary.errors import Status
 from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
 from stationary.sgd.finite_step import Belief, FiniteStep
 from stationary.show.answer import Place, answer, around, ends_of, places
-from stationary.show.finite_step import by_linear_steps
+from stationary.show.finite_step import by_linear_steps, unsettled
 from stationary.show.layout import Line
 from stationary.show.run import by_start, forgotten
 from stationary.show.sample import OfSample
@@ -127,7 +127,7 @@ def _caution(analysis: Analysis) -> str:
         told = f"{own.small_step_rate:.4g}, its deviation right to {right} %"
         return f" This is approximate: {own.who} as SGD at the learning rate {told}."
     if own.momentum:
-        return " That is the limit of small steps; `stationary check` has the chain with momentum."
+        return unsettled(analysis, own)
     if analysis.steps is not None and analysis.steps.warnings:
         return " With this step SGD itself may differ: `stationary check` says by how much."
     more = "; `stationary check` has SGD's own" if own.has_datapoints else ""
