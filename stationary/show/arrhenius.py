@@ -48,5 +48,6 @@ def draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
         }
         ax.plot(x, y, **kind)
     unit = "steps" if rate == "learning_rate" else "the time"
-    ax.set(xlabel=f"1 / {rate.replace('_', ' ')}", ylabel=f"log10 of {unit} until it is left")
+    ax.set_xlabel(f"1 / {rate.replace('_', ' ')}")
+    ax.set_ylabel(rf"$\log_{{10}}$ of {unit} until it is left")
     add_legend(ax, len(sweep.activations))
