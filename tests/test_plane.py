@@ -32,7 +32,7 @@ from stationary.errors import ConvergenceError, Status
 from stationary.functions.jets import Jets, jet
 from stationary.plane.balance import balanced
 from stationary.plane.borders import Borders
-from stationary.plane.boxes import box_of
+from stationary.plane.boxes import box_of, ends_of
 from stationary.plane.charts import Between, Beyond, Chart, Line
 from stationary.plane.closed import linear
 from stationary.plane.curl import curl_test, in_units
@@ -45,7 +45,7 @@ from stationary.plane.inside import BORDER, held
 from stationary.plane.local import equilibria_of, everywhere
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.product import gibbs
-from stationary.plane.rough import found_on_grid
+from stationary.plane.rough import first_box, found_on_grid
 from stationary.plane.solve import _require_held, _unresolved
 from stationary.plane.spectral import CUT
 from stationary.plane.steps import kept_in
@@ -2264,6 +2264,23 @@ def test_shifts_and_units_of_coordinates_change_nothing_but_rounding(unit):
     bent = lambda w: (w[1] * 1e16, 1e-8 * np.sin(w[0] / 1e8) - w[1])  # noqa: E731
     assert linear(Diffusion(pull, push, weights=2)) is None
     assert linear(Diffusion(bent, ((0.0, 0.0), (0.0, 1e-16)), weights=2)) is None
+
+
+@pytest.mark.parametrize("unit", [(1e-7, 1e6)])
+def test_a_cycle_is_looked_for_in_the_units_of_its_noise(unit):
+    """ "The density has not fallen": the first box was 2 in any unit."""
+    u, middle = np.array(unit)[:, None], np.array([[2], [-1]])
+
+    def drift(w):
+        x, y = w[0] / unit[0] - 2, w[1] / unit[1] + 1
+        r = x * x + y * y
+        return unit[0] * (x - r * x - 2 * y), unit[1] * (y - r * y + 2 * x)
+
+    noise = 0.2 * np.diag(np.square(unit))
+    cycle = Diffusion(drift, lambda w: noise[..., None] + 0 * w[0], weights=2)
+    low, high = ends_of(first_box(cycle, everywhere(cycle), CUT)) / u - middle
+    assert np.allclose(-low, high)
+    assert np.allclose(high, 10 * 0.2**0.5 / 5**0.25)  # noise over the size of 1 +- 2 i
 
 
 def test_a_bent_law_holds_in_a_box_that_its_bend_leaves():

@@ -25,7 +25,7 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.boxes import clipped, ends_of, lattice, sides_of
 from stationary.plane.flow import Flow
-from stationary.plane.local import Equilibrium, around
+from stationary.plane.local import APART, Equilibrium, around
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 
 POINTS = 64  # of the grid, for each direction
@@ -42,6 +42,7 @@ GROWS = 0.4  # of the width of a box, on each side where it is too small
 LOW, FLAT, WIDEST = 5.0, 3, 100.0
 ENOUGH = 20.0  # in -log P at the sides of a box, where it need not grow if that is in vain
 FOLLOWED, STRIDE = 5.0, 0.02  # widths of a box, along which drifts are followed, and in one step
+AROUND = 10.0  # times as far as noise spreads around a rest point a cycle is looked for first
 NARROW = 0.3  # of a domain's width: what is narrower is looked at alone
 LED = 10  # boxes at whose growing sides P was largest: the drift leads on for ever
 PINS = 4  # points are tried, each the highest that was found from the one before
@@ -326,8 +327,15 @@ def first_box(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...], cut:
         near = around(process, stable, cut)
     else:
         spots = [min(max(low, 0.0), high) for low, high in process.domain]
-        near = tuple((max(v - 2, low), min(v + 2, high))
-                     for v, (low, high) in zip(spots, process.domain, strict=True))  # fmt: skip
+        near = clipped(np.array(spots) - 2, np.array(spots) + 2, process.domain)
+        # As far as noise spreads around rest points, where that tells of other units (of noise that
+        # is low in both directions it does not).
+        turn = [np.abs(e.eigenvalues).max() for e in equilibria]
+        known = [e.variance / t for e, t in zip(equilibria, turn, strict=True) if t > 0]
+        wide = AROUND * np.sqrt(np.max([np.diag(v) for v in known], axis=0, initial=0.0))
+        if (wide > 0).all() and wide.max() > APART * min(wide.min(), 2.0):
+            low, high = np.transpose(around(process, equilibria, 0.0))
+            near = clipped(low - wide, high + wide, process.domain)
     near = tuple((low, high if low < high else low + 1.0) for low, high in near)
     size, wide = (np.diff(np.array(box))[:, 0] for box in (near, process.domain))
     narrow = stable and (size < NARROW * wide).all() and np.isfinite(wide).all()
