@@ -271,7 +271,8 @@ class _Back:
             return
         slope = (turned(s + SLOPE)[0] - to) / SLOPE
         small = np.ptp(cycle / wide[:, None], axis=1).max() < 1 / PIXELS
-        if not small and 0 < slope < 1 - SLOPE:
+        known = _tree(self.cycles, wide).query(cycle[:, 0] / wide)[0] < 1 / PIXELS
+        if not (small or known) and 0 < slope < 1 - SLOPE:
             cycle[:, -1] = cycle[:, 0]
             self.cycles.append(cycle)
 
