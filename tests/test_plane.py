@@ -2227,7 +2227,7 @@ def test_shifts_and_units_of_coordinates_change_nothing_but_rounding(unit):
         def drift(w):
             x, y = ((v - m) / s for v, m, s in zip(w, middle, unit, strict=True))
             one, two = x**3 - x + 0.3 + 0.4 * y, 2 * y + 0.4 * x
-            return u[0] * (0.7 * two - one - 0.5 * two), u[1] * (-1.2 * one - 0.7 * two)
+            return u[0] * (x - x**3 - 0.3), u[1] * (-1.2 * one - 0.7 * two)
 
         def noise(w):
             x = (w[0] - middle[0]) / unit[0]
@@ -2259,6 +2259,9 @@ def test_shifts_and_units_of_coordinates_change_nothing_but_rounding(unit):
     assert told.maximum * u.prod() == pytest.approx(known.maximum, rel=1e-12)
     flows = [Flow.of(p, e, b) for p, e, b in zip((far, one), (there, rest), boxes, strict=True)]
     assert (flows[0].label(u[:, None] * (some + shift)) == flows[1].label(some)).all()
+    beyond = [f.beyond(e[1:2]) for f, e in zip(flows, (there, rest), strict=True)]
+    assert beyond[0] == beyond[1]
+    assert sorted(beyond[0][0]) == [0, 1]
     # What is even but in the small unit is not, and what is bent there is not straight.
     pull, push = (lambda w: (-w[0], -w[1])), (lambda w: (1 + np.sin(w[0]) / 2, 1e16 + 0 * w[0]))
     bent = lambda w: (w[1] * 1e16, 1e-8 * np.sin(w[0] / 1e8) - w[1])  # noqa: E731
