@@ -110,12 +110,13 @@ class Analysis(Result):
         return tuple((rounding + np.array(bends) / 2).tolist())
 
     def _smooth_around(self, basin: Basin) -> tuple[float, float]:
-        """How far around its minimum losses have no corner; at one, how far above it."""
+        """How far around its minimum losses have no corner; at one on one side, above if it may."""
         at = float(basin.position)
         marks = np.array(self.landscape.corners if self.landscape else ())
         own = np.abs(marks - at) <= basin.position_error + SAME * abs(at)
         below, above = marks[~own & (marks < at)], marks[~own & (marks > at)]
-        lower = at if own.any() else below.max(initial=float(basin.lower))
+        one_side = own.any() and float(basin.upper) > at
+        lower = at if one_side else below.max(initial=float(basin.lower))
         return float(lower), float(above.min(initial=float(basin.upper)))
 
     @cached_property

@@ -335,3 +335,20 @@ def test_a_jump_between_two_minima_of_a_line_without_ends_parts_them():
     assert [e.stable for e in analysis.end_state.equilibria] == [True, False, True]
     assert abs(analysis.end_state.equilibria[1].position + 0.7) < 1e-14
     assert sum(b.mass for b in analysis.basins) == pytest.approx(1, abs=1e-12)
+
+
+@pytest.mark.parametrize("eps", [1e-18, 1e-22, 1e-60])
+def test_what_a_jump_of_the_noise_gathers_between_two_doubles_is_there(eps):
+    """The drift leads to a place from both sides, with next to no noise on one: each side holds
+    1 / (2 |f|), whatever its noise. Panels of doubles saw nothing on the other, at no error."""
+    at = 2.3278035706561457
+    state = end_state(
+        Diffusion(
+            lambda x: np.where(x < at, 2.0, -1.0),
+            lambda x: np.where(x < at, 1e-3, eps),
+            domain=(0, 5),
+            breakpoints=(at,),
+        )
+    )
+    assert state.sf(at) == pytest.approx(2 / 3, abs=2 * state.error)
+    assert state.mean() == pytest.approx(at - 1e-3 / 12, abs=1e-15 + 2 * state.mean_error)

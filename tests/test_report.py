@@ -530,3 +530,17 @@ def test_what_is_not_known_is_not_said_to_be_nowhere():
     words = " ".join(analyze(poles).summary().split())
     assert "Where the process is in the long run is not known" in words
     assert "No zero of the drift was found." in words
+
+
+def test_beyond_a_corner_there_may_be_no_noise_out_to_infinity():
+    """Both hinges rest from 2 on. The loss there was looked at as far away as there is anything."""
+    margins = np.array([[1.0], [0.5]])
+    found = analyze(
+        Landscape(
+            losses=lambda w: np.maximum(0, 1 - margins * w) + 0.01 * w**2, learning_rate=0.02
+        )
+    )
+    (basin,) = found.basins
+    assert basin.loss == pytest.approx(0.04, abs=basin.loss_error)
+    assert basin.loss_error < 1e-14
+    assert "2 (wall)" in found.render("text")

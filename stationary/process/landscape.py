@@ -375,7 +375,8 @@ class Landscape(Losses, metaclass=BySpace):
 
         def rows(w: Array) -> Array:
             (g,) = evaluate(table, w)
-            return np.asarray(g if batches is None else batches.shares @ g)
+            with np.errstate(invalid="ignore"):  # a gradient may be beyond doubles far out
+                return np.asarray(g if batches is None else batches.shares @ g)
 
         c = self.clip
         return corners(rows, (0.0,) if c is None else (-c, c), self.domain) or ()

@@ -27,6 +27,7 @@ FALLS = np.array([0.35, 2.2, 5.8, 10.0, 14.2, 18.4, 22.6, 27.5, 33.0, 40.0, 51.0
 FEWEST = 1e8  # numbers next to a peak: a position among them is known to 1e-8 of its width
 CLOSE = 0.02  # of the distance to the peak
 MOST_STEPS = 10_000  # of a grading towards a peak: 10^27000 times narrower than its panel
+BLURRED = 0.1  # of an e-fold: rounding of log W that is no more hides nothing
 BLUNT_IN_DIGITS = 4000.0  # of log P across a panel of many digits: their guard bears so much
 
 
@@ -36,6 +37,8 @@ def component_on(parts: Anatomy, s: Any = 1.0, *, sharp: bool = False) -> tuple[
     With s = 1 it is that on a class whose ends keep their probability inside. Next to
     a peak the drift, which vanishes there, is what is left of larger terms: where their rounding
     is felt, `sharp` takes more digits for it, between the same points.
+
+    Raises an ArithmeticError where peaks may lie between doubles.
     """
     density = weight_on(parts, s)
     while (cuts := peak_edges(density)).size:
@@ -49,6 +52,8 @@ def component_on(parts: Anatomy, s: Any = 1.0, *, sharp: bool = False) -> tuple[
         density = sharper
         if not more:
             break
+    if parts.sampling.arithmetic is DOUBLE and _is_blurred(density):
+        raise ArithmeticError("a peak between two doubles")
     mesh = monotone_mesh(density, mesh_edges(density))
     return parts, Component(parts.sampling.interval, 1.0, density, mesh)
 
@@ -83,6 +88,17 @@ def _distances(density: Weight, x: Array, k: Array, falls: Array) -> tuple[Array
     with np.errstate(all="ignore"):  # slope r + curve r^2 / 2
         steps = 2 * falls / (slope + np.hypot(slope, np.sqrt(2 * curve * falls)))
     return np.maximum(steps, 64 * spacing(x)[:, None]), np.maximum(slope, np.sqrt(curve))
+
+
+def _is_blurred(density: Weight) -> bool:
+    """Whether the rounding of log W on a panel, on which it falls by far, may hide a peak.
+
+    Next to a jump or a wall all may lie between two doubles.
+    """
+    rounding, high = DOUBLE.epsilon * density.span, np.maximum(*density.edge_values)
+    blurred = ~(rounding < BLURRED)
+    top = high[~blurred].max(initial=-math.inf)
+    return bool((blurred & ~(high + 4 * rounding < top - VISIBLE)).any())
 
 
 def summits(density: Weight, fall: float) -> tuple[tuple[float, float], ...]:

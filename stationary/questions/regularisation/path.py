@@ -217,8 +217,8 @@ def _decades(exact: EndState) -> Array:
     diffusion = exact.diffusion
     lower, upper = diffusion.domain
     marks = [e.position for e in exact.anatomy.equilibria]
-    marks += [p.position for p in exact.anatomy.points]
-    marks += [end for end in (lower, upper) if math.isfinite(end)] or [0.0]
+    marks += [float(end) for p in exact.anatomy.points for end in (p.lower, p.upper)]
+    marks = [x for x in (*marks, lower, upper) if math.isfinite(x)] or [0.0]
     reach = max(2 * (max(marks) - min(marks)), 1.0)
     low, high = max(lower, min(marks) - reach), min(upper, max(marks) + reach)
     x = np.linspace(low, high, 1003)[1:-1]

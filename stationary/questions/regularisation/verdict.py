@@ -145,7 +145,8 @@ def _compared(path: Followed, outcomes: Sequence[Outcome]) -> tuple[str, str]:
     if worst[-1] <= error[-1] + (1e-9 if off_width[-1] else 0.0):
         return "agrees", f"Agrees: {what} cannot be told from the exact {other}; {left}."
     ending, falls = worst[-FEWEST:], _falls(worst)
-    law = law_of(path.epsilons, np.log(np.maximum(worst, TINY)), error / worst)
+    worst = np.maximum(worst, TINY)
+    law = law_of(path.epsilons, np.log(worst), error / worst)
     if len(outcomes) > 1:
         clear, words = _limit(path, outcomes)
         if clear and _contradicted(path, outcomes):
