@@ -536,9 +536,7 @@ def test_beyond_a_corner_there_may_be_no_noise_out_to_infinity():
     """Both hinges rest from 2 on. The loss there was looked at as far away as there is anything."""
     margins = np.array([[1.0], [0.5]])
     found = analyze(
-        Landscape(
-            losses=lambda w: np.maximum(0, 1 - margins * w) + 0.01 * w**2, learning_rate=0.02
-        )
+        Landscape(losses=lambda w: np.maximum(0, 1 - margins * w) + 0.01 * w**2, learning_rate=0.02)
     )
     (basin,) = found.basins
     assert basin.loss == pytest.approx(0.04, abs=basin.loss_error)
