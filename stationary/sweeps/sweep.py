@@ -322,7 +322,9 @@ def _assembled(grid: Grid, solved: Solved) -> Sweep:
                 continue
             here, there = slice(at + i, at + i + size), slice(i, i + size)
             for k, label in enumerate(known):
-                for n, column in columns.items() if label >= 0 else ():
+                if label < 0:
+                    continue
+                for n, column in columns.items():
                     column[label, here] = block.minima[n][there, k]
             first = block.dominant[there]
             dominant[here] = np.where(first >= 0, np.array([*known, -1])[first], -1)
