@@ -15,7 +15,8 @@ from stationary.chain.batches import TWICE, Batches
 from stationary.chain.closed_class import ChainClass, unevenness
 from stationary.chain.distant import STEEPEST
 from stationary.chain.far import Far
-from stationary.chain.times import ExitTime, Relaxation, exit_time, relaxation_of
+from stationary.chain.relaxation import Relaxation, relaxation_of
+from stationary.chain.times import ExitTime, exit_time
 from stationary.distance import Grid
 from stationary.distribution import Through
 from stationary.errors import LandscapeError, Status

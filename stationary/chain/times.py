@@ -1,4 +1,4 @@
-"""How many steps SGD takes to leave an interval, and to forget where it was."""
+"""How many steps SGD takes to leave an interval."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stationary.chain.cells import bisected, cores_of, graded, spaced
 from stationary.chain.elimination import Elimination, absorbed
 from stationary.chain.far import Far, Held, covered, ends_of
 from stationary.chain.lattice import is_rigid
-from stationary.chain.links import Links, closed_classes
+from stationary.chain.links import closed_classes
 from stationary.chain.points import led, walks_from
 from stationary.chain.tilt import Lean
 from stationary.chain.transfer import Transfer, transfers
@@ -28,11 +28,6 @@ MOST_ROUNDS = 100  # in which what a walk can come to grows
 BESIDE = 5  # in place of 4: cells of another width, of which few edges are the same
 MOST_FOLLOWED = 2**13  # places to which steps from a start are followed, not taken for cells
 MOST_CELLS = 2000  # times settle on fewer, and have links of their own for every start
-BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
-FEWEST = 8  # cells, of which every four are still two blocks
-SHORT = 0.5  # eigenvalue below which blocks may show their own
-DEGREE = 4  # of polynomials, which see then what blocks do not
-METASTABLE = 1e-7  # gap below which eigenvalues of doubles are too near to 1, and times are solved
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,129 +268,3 @@ def _from_point(
             break
     (time, upper), (error, doubt) = found[-1], 2 * np.abs(found[-1] - found[0])
     return float(time), float(error), float(np.clip(upper, 0.0, 1.0)), float(doubt)
-
-
-# -- how fast it forgets where it was: the second eigenvalue --------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Relaxation(MeanSteps):
-    """The mean number of steps in which the slowest deviation falls by e: -1 / log |eigenvalue|.
-
-    Attributes
-    ----------
-    eigenvalue
-        The second largest in size; complex where deviations turn, below 0 where they alternate.
-    """
-
-    eigenvalue: complex
-
-
-def relaxation_of(chain: Transfer, log_mass: Array) -> Relaxation:
-    """Of one closed class, on blocks of its cells weighted as the stationary vector weighs them.
-
-    What steps contract to less than a block leaves eigenvalues that are its own (of laws on Cantor
-    sets, which have no density). Where none is larger, a start is forgotten within a step or so,
-    and what is left of smooth functions counts, with the difference as its error.
-    """
-    second: complex = 1.0
-    times = []
-    cells = int(np.isfinite(log_mass).sum())
-    if cells < FEWEST:
-        raise LandscapeError(
-            f"relaxation() is read from cells, and this law lies in {cells} of them. Ask for more."
-        )
-    for count in BLOCKS:
-        count = min(count, max(count * cells // BLOCKS[-1], 1))
-        second = _second(_on_blocks(chain, log_mass, count)[0].dense())
-        if abs(second) >= 1 - METASTABLE:
-            break
-        times.append(_log_time_of(second))
-    else:
-        value, error = _limit(times)
-        if abs(second) < SHORT:
-            half, second = (_of_smooth(chain, log_mass, cells // k) for k in (2, 1))
-            before, coarse, value = value, _log_time_of(half), _log_time_of(second)
-            known = all(map(math.isfinite, (before, coarse, value)))
-            error += abs(value - before) + 2 * abs(value - coarse) if known else math.inf
-        return Relaxation(value, error, second)
-    times = [_slowest(*_on_blocks(chain, log_mass, cells // k)) for k in (4, 2, 1)]
-    value, error = _limit(times)
-    return Relaxation(value, error, 1 - math.exp(-value))
-
-
-def _second(matrix: Array) -> complex:
-    """The second largest eigenvalue; the only one of a single state."""
-    values = np.linalg.eigvals(matrix)
-    return complex(values[np.argsort(-np.abs(values))[min(1, len(values) - 1)]])
-
-
-def _log_time_of(eigenvalue: complex) -> float:
-    size = min(abs(eigenvalue), 1 - METASTABLE)
-    return -math.log(-math.log(size)) if size > 0 else -math.inf
-
-
-def _of_smooth(chain: Transfer, log_mass: Array, count: int) -> complex:
-    """The second eigenvalue among polynomials, on so many blocks."""
-    links, mass = _on_blocks(chain, log_mass, max(count, 1))
-    inside = np.isfinite(log_mass)
-    centre = ((chain.edges[1:] + chain.edges[:-1]) / 2)[inside]
-    block = np.arange(len(centre)) * len(mass) // len(centre)
-    at = np.bincount(block, centre) / np.bincount(block)
-    at = (at - at.mean()) / (np.ptp(at) or 1.0)
-    powers = np.vander(at, DEGREE + 1, increasing=True)
-    root = np.sqrt(mass)[:, None]
-    q, r = np.linalg.qr(root * powers)
-    moved = np.array([links.before(f) for f in powers.T]).T
-    return _second(q.T @ (root * moved) @ np.linalg.pinv(r, rcond=SAME))
-
-
-def _limit(times: list[float]) -> tuple[float, float]:
-    """The limit of blocks without width; these do not nest, so that all changes count as error."""
-    if not all(map(math.isfinite, times)):
-        return times[-1], math.inf
-    value, error = limit(times)
-    return float(value), float(error) + 2 * (max(times) - min(times)) + 1e-9
-
-
-def _on_blocks(chain: Transfer, log_mass: Array, count: int) -> tuple[Links, Array]:
-    """The chain on about so many blocks of neighbouring cells, and their masses."""
-    inside = np.flatnonzero(np.isfinite(log_mass))
-    n = len(inside)
-    block = np.arange(n) * min(count, n) // n
-    blocks = int(block[-1]) + 1
-    begins = np.searchsorted(block, np.arange(blocks))
-    x = log_mass[inside]
-    whole = np.logaddexp.reduceat(x, begins)
-    links = chain.inner.among(inside)
-    weight = links.values * np.exp(x - whole[block])[links.rows]
-    matrix = Links.of(block[links.rows], block[links.columns], weight, blocks)
-    return matrix, np.exp(whole - np.logaddexp.reduce(whole))
-
-
-def _slowest(links: Links, mass: Array) -> float:
-    """log of the largest eigenvalue of the sum of what is left of deviations, by iteration.
-
-    What a deviation f adds up to until the walker is first at the peak is x = P x + f.
-    """
-    peak = int(np.argmax(mass))
-    others = np.delete(np.arange(len(mass)), peak)
-    leaving = links.before(np.arange(len(mass)) == peak)[others]
-    parts = Elimination(links.among(others), leaving, min(peak, len(others) - 1))
-    f = np.sign(np.arange(len(mass)) - peak).astype(float)
-    f -= mass @ f
-    log_time = 0.0
-    for _ in range(60):
-        with np.errstate(divide="ignore"):
-            both = [parts.solved(np.log(np.maximum(s * f[others], 0.0))) for s in (1, -1)]
-        top = float(np.max(both))
-        if not math.isfinite(top):
-            return math.inf
-        new = np.zeros(len(mass))
-        new[others] = np.exp(both[0] - top) - np.exp(both[1] - top)
-        new -= mass @ new
-        before, log_time = log_time, top + math.log(np.abs(new).max() / np.abs(f).max())
-        f = new / np.abs(new).max()
-        if abs(log_time - before) < 1e-10:
-            break
-    return log_time

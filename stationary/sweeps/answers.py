@@ -313,3 +313,30 @@ def labels_of_blocks(
         mine = iter(labels[n])
         labels[n] = tuple(next(mine) if is_own else -1 for is_own in own)
     return labels
+
+
+def by_label(
+    blocks: Mapping[int, Answers], labels: Mapping[int, tuple[int, ...]], count: int
+) -> tuple[dict[str, Array], Array]:
+    """What is known of each minimum, columns of shape (labels, points), and which one dominates."""
+    total = sum(map(len, blocks.values()))
+    columns = {n: blank(n, count, total) for n in OF_MINIMA}
+    dominant = np.full(total, -1)
+    at = 0
+    for start, block in blocks.items():
+        # Those of a block with the same minima at all points are labelled at its first one.
+        size = len(block) if block.places is not None else 1
+        for i in range(0, len(block), size):
+            known = labels.get(start + i)
+            if known is None:
+                continue
+            here, there = slice(at + i, at + i + size), slice(i, i + size)
+            for k, label in enumerate(known):
+                if label < 0:
+                    continue
+                for n, column in columns.items():
+                    column[label, here] = block.minima[n][there, k]
+            first = block.dominant[there]
+            dominant[here] = np.where(first >= 0, np.array([*known, -1])[first], -1)
+        at += len(block)
+    return columns, dominant

@@ -28,6 +28,7 @@ from stationary.sweeps.answers import (
     Minimum,
     Numbers,
     blank,
+    by_label,
     labels_of_blocks,
 )
 from stationary.sweeps.arrhenius import Activation, activations, rate_of
@@ -310,25 +311,7 @@ def _assembled(grid: Grid, solved: Solved) -> Sweep:
     )
     labels = labels_of_blocks(blocks, grid.shape)
     count = 1 + max((label for listed in labels.values() for label in listed), default=-1)
-    columns = {n: blank(n, count, len(numbers)) for n in OF_MINIMA}
-    dominant = np.full(len(numbers), -1)
-    at = 0
-    for start, block in blocks.items():
-        # Those of a block with the same minima at all points are labelled at its first one.
-        size = len(block) if block.places is not None else 1
-        for i in range(0, len(block), size):
-            known = labels.get(start + i)
-            if known is None:
-                continue
-            here, there = slice(at + i, at + i + size), slice(i, i + size)
-            for k, label in enumerate(known):
-                if label < 0:
-                    continue
-                for n, column in columns.items():
-                    column[label, here] = block.minima[n][there, k]
-            first = block.dominant[there]
-            dominant[here] = np.where(first >= 0, np.array([*known, -1])[first], -1)
-        at += len(block)
+    columns, dominant = by_label(blocks, labels, count)
     places = dict(zip(grid.axes, np.unravel_index(numbers, grid.shape), strict=True))
     order = [*(n for n in STEP if n in places), *(n for n in places if n not in STEP)]
     data = {n: np.array(grid.axes[n], float if n == STEP[0] else None)[places[n]] for n in order}
