@@ -13,6 +13,7 @@ from stationary import (
     basins_of,
     end_state,
     evolve,
+    first_passage,
     mean_first_passage_time,
 )
 from stationary.errors import LandscapeError, Status
@@ -99,11 +100,31 @@ def test_many_datapoints_end_where_doubles_show_no_noise_and_the_drift_leads_in(
     for ask in (
         lambda: mean_first_passage_time(landscape, -20.0, 0.0),
         lambda: mean_first_passage_time(landscape, 0.0, 20.0),
+        lambda: first_passage(landscape, "normal:-20,1", 0.0),
         lambda: evolve(landscape, -20.0, [10.0]),
         lambda: evolve(landscape, "normal:-20,1", [10.0]),
     ):
         with pytest.raises(LandscapeError, match=r"lies outside .* comes in for good"):
             ask()
+
+
+def test_nothing_is_cut_where_it_may_hold_something():
+    """At a wall that absorbs; and beyond a jump of the noise, where 2e-5 of all lie next to it."""
+
+    def variance(x):  # in doubles alone
+        return np.where(np.abs(np.asarray(x, float)) < 3, 1.0, 1e-300)
+
+    x = np.random.default_rng(3).normal(size=(60, 1))
+    absorbing = Landscape(
+        losses=lambda w: -np.exp(-((w - x) ** 2) / 0.18) + 0.02 * w**2,
+        learning_rate=0.1,
+        domain=(-30, 25),
+        boundaries=("reflecting", "absorbing"),
+    )
+    jump = Diffusion(lambda x: -np.asarray(x, float), variance, domain=(-9, 9))
+    for process in (absorbing, jump):
+        with pytest.raises(LandscapeError, match="the variance vanishes"):
+            end_state(process, initial=0.0)
 
 
 def endless(strength):
