@@ -45,7 +45,11 @@ def functions(context: Any, exact: Mapping[str, tuple[int, Scalar]]) -> dict[str
     def absolute(x: Any) -> Any:
         x = many(x)
         with precision(x.arithmetic.bits):
-            return DigitArray(boxed(centres(np.absolute(x.raw))), x.arithmetic)[()]
+            made = DigitArray(boxed(np.absolute(x.balls)), x.arithmetic, exact=False)
+        return made if made.ndim else made[()]
+
+    def power(x: Any, y: Any) -> Any:
+        return x * x if type(y) in {int, float} and y == 2 else f["any power"](x, y)
 
     def first_where(compared: np.ufunc) -> Scalar:
         def chosen(x: Any, y: Any) -> Any:
@@ -58,8 +62,10 @@ def functions(context: Any, exact: Mapping[str, tuple[int, Scalar]]) -> dict[str
         name: _elementary(_METHODS.get(name), inputs, scalar, context)
         for name, (inputs, scalar) in exact.items()
     }
+    f["any power"] = f["power"]
     return f | {
         "abs": absolute,
+        "power": power,
         "log2": lambda x: f["divide"](f["log"](x), context.log(2)),
         "log10": lambda x: f["divide"](f["log"](x), context.log(10)),
         "exp2": lambda x: f["exp"](many(x) * context.log(2)),

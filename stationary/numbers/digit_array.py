@@ -125,10 +125,8 @@ def _operand(x: Any, context: Any) -> Any:
 
 
 def _bare(x: Any, context: Any) -> Any:
-    """The same for what is met most often, and None for all else."""
+    """The same for the single numbers that are met most often, and None for all else."""
     kind = type(x)
-    if kind is DigitArray:
-        return x.raw
     if kind is float or kind is context.mpf:
         return entered(x, context)
     return x if kind is int else None
@@ -148,24 +146,33 @@ class DigitArray(NDArrayOperatorsMixin):
     ----------
     raw
         The library's numbers, an object array; each is exact (a ball without a radius).
+    balls
+        The same, or what sums and products left: balls, whose centres their radii do not change.
     arithmetic
         The arithmetic that they belong to.
     """
 
-    __slots__ = ("arithmetic", "columns", "raw")
+    __slots__ = ("arithmetic", "balls", "columns", "exact")
     __array_priority__ = 100.0
     __hash__ = None  # type: ignore[assignment]
 
-    def __init__(self, raw: Array, arithmetic: Any) -> None:
-        self.raw, self.arithmetic = raw, arithmetic
+    def __init__(self, balls: Array, arithmetic: Any, exact: bool = True) -> None:
+        self.balls, self.arithmetic, self.exact = balls, arithmetic, exact
         self.columns: dict[int, Any] = {}  # of polynomials: as whole numbers, once used
+
+    @property
+    def raw(self) -> Array:
+        if not self.exact:
+            self.balls = boxed(centres(self.balls))
+            self.exact = True
+        return self.balls
 
     # What an array is asked for.
 
     dtype = np.dtype(object)
-    shape = property(lambda self: self.raw.shape)
-    ndim = property(lambda self: self.raw.ndim)
-    size = property(lambda self: self.raw.size)
+    shape = property(lambda self: self.balls.shape)
+    ndim = property(lambda self: self.balls.ndim)
+    size = property(lambda self: self.balls.size)
     base = property(lambda self: self.raw.base)
     T = property(lambda self: self._like(self.raw.T))
     flat = property(lambda self: iter(self.ravel()))
@@ -177,14 +184,14 @@ class DigitArray(NDArrayOperatorsMixin):
             return DigitArray(made, self.arithmetic)
         return left(made, self.context)
 
-    def _outside(self, made: Any) -> Any:
-        """What NumPy made, without the radius, if it has one."""
+    def _outside(self, made: Any, exact: bool = False) -> Any:
+        """What NumPy made of arrays, without radii if these are new numbers."""
         if isinstance(made, (tuple, list)):
-            return type(made)(self._outside(m) for m in made)
+            return type(made)(self._outside(m, exact) for m in made)
         if isinstance(made, np.ndarray) and made.dtype == object:
             plain = set(map(type, made.ravel().tolist())) - {arb}
-            made = raw_of(made, self.context) if plain else boxed(centres(made))
-            return DigitArray(made, self.arithmetic)
+            made = raw_of(made, self.context) if plain else made
+            return DigitArray(made, self.arithmetic, exact)
         return left(made.mid(), self.context) if isinstance(made, arb) else made
 
     def __len__(self) -> int:
@@ -264,9 +271,13 @@ class DigitArray(NDArrayOperatorsMixin):
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if ufunc in _PLAINLY and method == "__call__" and not options:
-            x, y = (_bare(x, self.context) for x in inputs)
+            moved = ufunc in _ARITHMETIC
+            x, y = (
+                (x.balls if moved else x.raw) if type(x) is DigitArray else _bare(x, self.context)
+                for x in inputs
+            )
             if x is not None and y is not None:
-                return self._plainly(ufunc, x, y)
+                return self._plainly(ufunc, x, y, moved)
         if any(hasattr(x, "__array_ufunc__") and not isinstance(x, _ARRAYS) for x in inputs):
             return NotImplemented  # a series, which knows what to do
         (out,) = options.pop("out", (None,))
@@ -276,16 +287,17 @@ class DigitArray(NDArrayOperatorsMixin):
         out[...] = made
         return out
 
-    def _plainly(self, ufunc: np.ufunc, x: Any, y: Any) -> Any:
+    def _plainly(self, ufunc: np.ufunc, x: Any, y: Any, moved: bool) -> Any:
         """Sums, products and comparisons of the library's numbers: the processor has no part."""
         with _lock:
             before, flint.ctx.prec = flint.ctx.prec, self.arithmetic.bits
             try:
                 made = ufunc(x, y)
-                made = centres(made) if ufunc in _ARITHMETIC else made
             finally:
                 flint.ctx.prec = before
-        return self._like(made) if ufunc in _ARITHMETIC else made
+        if moved and isinstance(made, np.ndarray):
+            return DigitArray(made, self.arithmetic, exact=False)
+        return left(made.mid(), self.context) if moved else made
 
     def _called(self, ufunc: np.ufunc, method: str, inputs: Any, options: Any) -> Any:
         context, bits = self.context, self.arithmetic.bits
@@ -321,12 +333,12 @@ class DigitArray(NDArrayOperatorsMixin):
             shape = options.get("shape", np.shape(arguments[0].raw))
             made = np.full(shape, _FILLED[function], dtype=options.get("dtype", float))
             return made if "dtype" in options else self.arithmetic.array(made)
-        context = self.context
-        inside = (lambda x: raw_of(x, context)[()]) if function in _JOINING else lambda x: x
+        context, joined = self.context, function in _JOINING
+        inside = (lambda x: raw_of(x, context)[()]) if joined else lambda x: x
         raw = [_unwrapped(x, inside) for x in arguments]
         options = {k: _unwrapped(v, inside) for k, v in options.items()}
         with precision(self.arithmetic.bits):
-            return self._outside(function(*raw, **options))
+            return self._outside(function(*raw, **options), exact=joined)
 
 
 _ARITHMETIC = {np.add, np.subtract, np.multiply}
