@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,10 @@ from stationary import (
     load,
     simulate,
 )
+from stationary.chain.batches import batches_of
+from stationary.chain.outcomes import _Passage
 from stationary.cli import app
+from stationary.numbers.arithmetic import many_digits
 
 CURVATURES, CENTRES = np.array([1, 2, 2, 1.5]), np.array([-1.25, -0.25, 0.5, 1])
 
@@ -517,6 +521,46 @@ def test_where_signs_balance_the_end_state_is_even_up_to_where_they_agree():
     (component,) = state.components
     assert component.interval == pytest.approx((-1, 1), abs=1e-14)
     assert state.std() == pytest.approx(1 / np.sqrt(3), rel=1e-12)
+
+
+def test_the_sign_of_what_doubles_round_to_0_is_known():
+    """tanh(w)^2 has a slope at 1000; only between 1/4 and 1/2 do signs differ, and cancel."""
+    factors = np.array([[1.0], [2.0]])
+    given = landscape(lambda w: np.tanh(factors * w - 0.5) ** 2, optimiser="sign")
+    mean, spread = given.moments(np.array([-1000.0, 0.3, 1000.0]))
+    assert [*mean, *spread] == [-1, 0, 1, 0, 1, 0]
+    assert end_state(given).std() == pytest.approx(0.25 / np.sqrt(12), rel=1e-12)
+
+
+def test_signs_are_known_however_near_to_where_a_minibatch_turns():
+    """Of (w - c)^2 that of the batch (c, d) turns at (c + d) / 2, where it has no sign."""
+    given = landscape(
+        lambda w: [(w - c) ** 2 for c in (0.1, 0.3, 1.0)], optimiser="sign", batch_size=2
+    )
+    many = many_digits(400)
+    (zero,) = (many.array([0.1]) + many.array([0.3])) / 2
+    away = many.array([-1, 0, 1, -1, 0, 1]) * many.array([10]) ** [-9, 0, -300, -380, 0, -40]
+    mean, spread = given.moments(zero + away, many)
+    up, down = np.array([1, 1, 3] * 2) / 9, np.array([8, 6, 6] * 2) / 9  # of nine pairs
+    assert many.to_float(mean) == pytest.approx(up - down, abs=1e-15)
+    assert many.to_float(spread) == pytest.approx(up + down - (up - down) ** 2, abs=1e-15)
+
+
+def test_all_places_are_found_at_which_one_of_many_signs_turns():
+    centres = np.sort(np.random.default_rng(3).normal(size=520))
+    given = landscape(lambda w: (w - centres[:, None]) ** 2, optimiser="sign", domain=(-5, 5))
+    assert given.corners == pytest.approx(centres, abs=1e-14)
+
+
+def test_a_start_on_a_lattice_is_followed_until_nobody_is_on_its_way():
+    """From the middle it leaves on either side; there are ever fewer, on ever the same points."""
+    hills = {"losses": lambda w: [-((w - c) ** 2) for c in (-1.5, 1.5)], "initial": 0.0}
+    hill = landscape(rate=1.0, optimiser="sign", **hills)
+    held = SimpleNamespace(lower=-4.0, upper=4.0, ends=("leave", "leave"))
+    ground = SimpleNamespace(start=hill.initial, rests=(), batches=batches_of(hill), held=held)
+    table = np.array([[1, 0], *[[0.5, 0.5]] * 6, [0, 1]])
+    ends = _Passage(ground, [], [], []).from_start(np.linspace(-4, 4, 9), table)
+    assert ends == pytest.approx([0.5, 0.5], abs=1e-14)
 
 
 def test_a_clip_whose_square_is_nothing_is_refused():

@@ -25,6 +25,8 @@ SLOW = math.log(1e6)  # of the steps until a closed class that are worth a word,
 STEEP = 0.03  # of what is decided in all, that one cell decides at most
 LOOKS = 4  # times that cells are laid anew, each by some 30 times narrower where that takes it
 TREE = 20_000  # points of a start that are followed step by step
+NOBODY = 1e-17  # of a start: what is on its way then decides nothing
+WALKED = 4096  # steps that are followed at most: on a lattice points do not become more
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,8 +181,11 @@ class _Passage:
         def undecided(x: Array) -> Array:
             return np.asarray(left[cells_of(edges, x)])
 
-        for led in stepped(x, p, repeat(batches), batches, self.ground.held, undecided):
+        steps = repeat(batches, WALKED)
+        for led in stepped(x, p, steps, batches, self.ground.held, undecided):
             x, p = led
+            if p[undecided(x)].sum() < NOBODY:
+                break
         lost = np.zeros((2, table.shape[1]))
         for j, k in enumerate(k for k in (1, 0) if self.ground.held.ends[k] == "leave"):
             lost[k, -1 - j] = 1.0

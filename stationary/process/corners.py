@@ -44,6 +44,7 @@ NARROW = 4  # gaps of the scan, within which what changes by 1 may be missed by 
 GONE = {"crossed": 40.0, "passed": 9.0, "largest": 40.0, "smallest": 6.0}
 FAR = 64.0  # widths, within which that is
 MOST = 512  # corners of minibatches: with more of them the panels between are left to the sampling
+MOST_JUMPS = 2**14  # the same where signs are taken: what lies between two of them is constant
 CROWDED = (
     f"there are more than {MOST} ends of places where functions change within very little: what "
     "lies between the points of a scan may have been missed. Give less of the domain."
@@ -51,13 +52,17 @@ CROWDED = (
 
 
 def corners(
-    rows: Callable[[Array], Array], levels: Sequence[float], domain: tuple[float, float]
+    rows: Callable[[Array], Array],
+    each: Callable[[Array, Array], Array],
+    levels: Sequence[float],
+    domain: tuple[float, float],
+    most: int = MOST,
 ) -> tuple[float, ...] | None:
     """The points inside a domain where one of the rows crosses one of the levels, ascending.
 
-    `rows` is a function of M points, of shape (K, M). None where there are more than `MOST`.
+    See `_crossings`. None where there are more than `most`.
     """
-    found = _crossings(rows, None, levels, _scan(*domain), MOST)
+    found = _crossings(rows, each, levels, _scan(*domain), most, jumps=True)
     if found is None:
         return None
     lower, upper = domain
@@ -66,22 +71,20 @@ def corners(
 
 def _crossings(
     rows: Callable[[Array], Array],
-    each: Callable[[Array, Array], Array] | None,
+    each: Callable[[Array, Array], Array],
     levels: Sequence[float],
     x: Array,
     most: int,
+    *,
+    jumps: bool = False,
 ) -> tuple[Array, Array] | None:
     """Where rows cross one of the levels between points x of a scan, and which rows do.
 
-    `rows` is a function of M points, of shape (K, M), and `each`, where they are continuous, of
-    the numbers of M rows and a point for each of these, of shape (M,). Each to the spacing of
-    doubles; None where there are more than `most`.
+    `rows` is a function of M points, of shape (K, M), and `each` of the numbers of M rows and a
+    point for each of these, of shape (M,). Where they may have `jumps` as well. Each to the spacing
+    of doubles; None where there are more than `most`.
     """
     table = rows(x)
-
-    def one_of_each(k: Array, x: Array) -> Array:
-        return each(k, x) if each else np.asarray(rows(x)[k, np.arange(len(k))])
-
     places: list[Array] = []
     owners: list[Array] = []
     brackets = []
@@ -93,13 +96,13 @@ def _crossings(
         owners.append(k)
         k, i = np.nonzero(side[:, :-1] * side[:, 1:] < 0)
         pairs = np.stack([k, x[i], x[i + 1], np.full(len(k), level), side[k, i]])
-        brackets += [pairs, _dips(one_of_each, table - level, level, x, most)]
+        brackets += [pairs, _dips(each, table - level, level, x, most)]
     k, low, high, level, before = np.concatenate(brackets, axis=1)
     if len(k) > most:
         return None
     own = k.astype(int)
-    if each is None:
-        _, roots = bisected(lambda x: np.sign(one_of_each(own, x) - level) == before, low, high)
+    if jumps:
+        _, roots = bisected(lambda x: np.sign(each(own, x) - level) == before, low, high)
     else:
         roots = find_roots(lambda x, j: each(own[j], x) - level[j], low, high, each=True)
     return np.concatenate([*places, roots]), np.concatenate([*owners, own])

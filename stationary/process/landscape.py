@@ -39,7 +39,7 @@ from stationary.functions.rounding import Rounding
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.cost import BY_WORK
 from stationary.process.adaptive import checked_betas, root_of
-from stationary.process.corners import CROWDED, MOST, corners, few_of, turns
+from stationary.process.corners import CROWDED, MOST, MOST_JUMPS, corners, few_of, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
@@ -373,13 +373,16 @@ class Landscape(Losses, metaclass=BySpace):
         assert not isinstance(moments.batches, ManyBatches)
         batches = moments.batches
 
-        def rows(w: Array) -> Array:
+        def rows(w: Array, k: Array | None = None) -> Array:
             (g,) = evaluate(table, w)
             with np.errstate(invalid="ignore"):  # a gradient may be beyond doubles far out
-                return np.asarray(g if batches is None else batches.shares @ g)
+                if k is not None:
+                    return g[k, np.arange(len(k))] if shares is None else (shares[k] * g.T).sum(1)
+                return np.asarray(g if shares is None else shares @ g)
 
-        c = self.clip
-        return corners(rows, (0.0,) if c is None else (-c, c), self.domain) or ()
+        c, shares = self.clip, None if batches is None else batches.shares
+        levels, most = ((0.0,), MOST_JUMPS) if c is None else ((-c, c), MOST)
+        return corners(rows, lambda k, w: rows(w, k), levels, self.domain, most) or ()
 
     def __repr__(self) -> str:
         lower, upper = self.domain

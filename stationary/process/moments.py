@@ -38,6 +38,7 @@ from stationary.process.corners import (
 from stationary.process.many_batches import ManyBatches
 from stationary.process.minibatches import Minibatches
 from stationary.process.optimiser import StepRule
+from stationary.process.signs import Signs
 from stationary.process.windows import WORTH, Windows
 
 SPARE_DIGITS = 1  # that a difference of gradients may lose: those of the guard are spoken for
@@ -189,6 +190,8 @@ class GradientMoments:
 
     def _of_losses(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
         with np.errstate(all="ignore"):  # what overflows is found, and located, further on
+            if self.rule.sign and not isinstance(self.batches, ManyBatches):
+                return self.signs.moments(w, arithmetic, order)
             if arithmetic is not DOUBLE:
                 if isinstance(self.batches, ManyBatches):
                     raise LandscapeError(f"{self.batches.name}: {IN_DOUBLES}")
@@ -198,6 +201,13 @@ class GradientMoments:
             if self.tapes(order) is not None and 0 < lost.sum() * self.n <= CACHE:
                 found = found.replaced(lost, self._by_series(w[lost], arithmetic, order))
             return found
+
+    @cached_property
+    def signs(self) -> Signs:
+        assert not isinstance(self.batches, ManyBatches)
+        lower, upper = self.tapes.domain
+        how = self.rule.weight_decay, self.n, self.batches, self.tapes(1), min(1.0, upper - lower)
+        return Signs(self.gradient, *how)
 
     def mean(self, w: Any) -> Any:
         """G of numbers of any arithmetic, or of series."""
@@ -248,7 +258,7 @@ class GradientMoments:
             size = int(self.batches.counts[0].sum())
             tables = [self.batches.counts @ t / size for t in tables]
             p = arithmetic.array(self.batches.chances)[:, None]
-        tables, largest = self.rule.bent(tables, w)
+        tables, largest = self.rule.clipped(tables)
         # Counted from the first of them: where all are clipped alike there is exactly no variance.
         first = tuple(v[0] for v in tables)
         above = [v - v0 for v, v0 in zip(tables, first, strict=True)]

@@ -103,19 +103,14 @@ class StepRule:
         inside = True if self.clip is None else np.abs(u) < self.clip
         return np.asarray(np.where(inside, slope, 0.0) + self.weight_decay)
 
-    def bent(self, tables: Sequence[Array], w: Array) -> tuple[list[Array], Array]:
-        """sign(u) or clip(u), with derivatives, and the largest u that is not cut, shape (M,).
+    def clipped(self, tables: Sequence[Array]) -> tuple[list[Array], Array]:
+        """clip(u), with derivatives, and the largest u that is not cut, shape (M,).
 
         `tables` hold u and its derivatives, shape (K, M), numbers of any arithmetic.
         """
         u, *rest = tables
-        if self.sign:
-            u = u + self.weight_decay * w
-            v = np.where(np.greater(u, 0), 1.0, np.where(np.less(u, 0), -1.0, 0.0))
-            cut = np.ones(v.shape, dtype=bool)
-        else:
-            c = math.inf if self.clip is None else self.clip
-            cut = np.greater_equal(abs(u), c)
-            v = np.where(cut, np.where(np.less(u, 0), -c, c), u)
+        c = math.inf if self.clip is None else self.clip
+        cut = np.greater_equal(abs(u), c)
+        v = np.where(cut, np.where(np.less(u, 0), -c, c), u)
         rest = [np.where(cut, 0.0, d) for d in rest]
         return [v, *rest], np.where(cut, 0.0, abs(u)).max(axis=0)
