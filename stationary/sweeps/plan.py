@@ -52,93 +52,23 @@ def planned(
     quantities: Any,
 ) -> Grid:
     """The axes of a grid, and how to make the process at each of its points."""
-    rules = {"batch_size": {"positive": True, "whole": True}, "learning_rate": {"positive": True}}
-    given = {
-        n: _truths(v) if n == "replacement" else checked_values(v, n, **rules[n])
-        for n, v in steps.items()
-        if v is not None
-    }
-    if parameters is not None and not isinstance(parameters, Mapping):
-        raise LandscapeError(
-            f"parameters = {parameters!r:.60} must be a dictionary of names and values, as in "
-            '{"sharpness": [10, 100, 1000]}.'
-        )
-    for name in parameters or {}:
-        if OWN_COLUMN.fullmatch(str(name)):
-            raise LandscapeError(
-                f"parameters: {name} is also the name of a column of the results. Rename the "
-                f"parameter in the file, to my_{name} for instance."
-            )
-    if "convention" in (parameters or {}) and not callable(source):  # no parameter of functions
-        parameters = dict(parameters or {})
+    given = _steps(steps)
+    parameters = _parameters(parameters)
+    if "convention" in parameters and not callable(source):  # no parameter of functions
         changes = {"convention": parameters.pop("convention")} | changes
     named = {
         str(k): (callable(source) and _words(v)) or checked_values(v, str(k))
-        for k, v in (parameters or {}).items()
+        for k, v in parameters.items()
     }
     fields, changes = _fields(changes, named)
-    for name, value in changes.items():
-        if name not in KNOWN:
-            raise LandscapeError(
-                f"there is no {name} (= {short(value)}) to sweep. {meant(name, KNOWN, '')} A "
-                f'parameter of a file is swept by its name: parameters={{"{name}": [1.0, 2.0]}}.'
-            )
-    if not given and not named and not fields:
-        raise LandscapeError(
-            "there is nothing to sweep. Give several values of something: learning_rate, "
-            "batch_size, replacement, parameters, convention or temperature (--learning-rate "
-            "1e-3:1e-1:50:log, --batch-size 1,2,4,8, --set NAME=FROM:TO:COUNT, --convention "
-            "ito,stratonovich, --temperature 0.02:0.2:9:log)."
-        )
-    sizes = [len(v) for v in (*fields.values(), *named.values(), *given.values())]
-    if math.prod(sizes) > MOST_POINTS:
-        raise LandscapeError(
-            f"the grid of {' x '.join(map(str, sizes))} = {math.prod(sizes)} points is too large: "
-            f"{MOST_POINTS} are the most. Give fewer values, as in 1e-3:1e-1:50:log."
-        )
+    _check_the_size(fields | named | given)
     # The settings with which a batch can be drawn if it can at all.
     lenient = {n: v[-1 if n == "replacement" else 0] for n, v in given.items()}
     settings = changes | lenient | {"initial": located(initial, None)}
-    if is_table(source):
-        source = as_process(source, "sweep", **settings)
-    if isinstance(source, (str, os.PathLike)):
-        file, text = source_text(source)
-        source, name = (text, file), file.name
-    elif isinstance(source, (Landscape, Diffusion)):
-        name = source.name
-        if named:
-            raise LandscapeError(
-                f"{name}: the parameters {', '.join(named)} can only be swept for a file, whose "
-                "functions are then given them, or for a function that makes the process. Pass the "
-                "path of the file, or the function."
-            )
-        as_process(source, "sweep", **changes)
-        if isinstance(source, Diffusion) and not fields:
-            raise LandscapeError(
-                f"{name}: a Diffusion has no learning rate and no batch size, so that there is "
-                "nothing to sweep. Pass the path of a file with parameters."
-            )
-    elif callable(source):
-        name = str(getattr(source, "__name__", "process")).replace("<lambda>", "process")
-        _check_that_it_takes(source, named)
-    else:
-        as_process(source, "sweep")  # which it is not
+    source, name = _source(source, settings, changes, named, fields)
     make = partial(_made, source, settings, tuple(fields))
-    base = _base(make, fields | named, source, named)
-    base = as_process(base, "sweep")
-    wanted = quantities_from(quantities)
-    for asked, function in wanted.items():
-        if function is QUANTITIES.get(asked):  # a column of its own, which is to be drawn
-            continue
-        if OWN_COLUMN.fullmatch(asked) or {asked, f"{asked}_error"} & {*named, *fields, *steps}:
-            raise LandscapeError(
-                f"quantities: {asked} is also the name of a column of the results or of a "
-                f"parameter. Call it otherwise, my_{asked} for instance."
-            )
-    if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
-        wanted = quantities_from(("current", "mean_velocity"))
-    if "log_exit_time" in wanted and rate_of({*given, *named, *fields}):
-        wanted = {"barrier": QUANTITIES["barrier"]} | wanted  # for the activations
+    base = as_process(_base(make, fields | named, source, named), "sweep")
+    wanted = _wanted(quantities, base, {*named, *fields}, {*given}, {*steps})
     checked(digits, base.name)
     checked_barrier(min_barrier, base.name)
     axes: dict[str, tuple[Any, ...]] = {n: v for n, v in fields.items() if n == "convention"}
@@ -153,10 +83,115 @@ def planned(
     return Grid(Recipe(name, make, digits, min_barrier, wanted), axes, base)
 
 
+def _steps(steps: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Those of learning rate, batch size and replacement that were given, as values."""
+    rules = {"batch_size": {"positive": True, "whole": True}, "learning_rate": {"positive": True}}
+    return {
+        n: _truths(v) if n == "replacement" else checked_values(v, n, **rules[n])
+        for n, v in steps.items()
+        if v is not None
+    }
+
+
+def _parameters(given: Any) -> dict[Any, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise LandscapeError(
+            f"parameters = {given!r:.60} must be a dictionary of names and values, as in "
+            '{"sharpness": [10, 100, 1000]}.'
+        )
+    for name in given or {}:
+        if OWN_COLUMN.fullmatch(str(name)):
+            raise LandscapeError(
+                f"parameters: {name} is also the name of a column of the results. Rename the "
+                f"parameter in the file, to my_{name} for instance."
+            )
+    return dict(given or {})
+
+
+def _check_the_size(axes: Mapping[str, tuple[Any, ...]]) -> None:
+    if not axes:
+        raise LandscapeError(
+            "there is nothing to sweep. Give several values of something: learning_rate, "
+            "batch_size, replacement, parameters, convention or temperature (--learning-rate "
+            "1e-3:1e-1:50:log, --batch-size 1,2,4,8, --set NAME=FROM:TO:COUNT, --convention "
+            "ito,stratonovich, --temperature 0.02:0.2:9:log)."
+        )
+    sizes = [len(v) for v in axes.values()]
+    if math.prod(sizes) > MOST_POINTS:
+        raise LandscapeError(
+            f"the grid of {' x '.join(map(str, sizes))} = {math.prod(sizes)} points is too large: "
+            f"{MOST_POINTS} are the most. Give fewer values, as in 1e-3:1e-1:50:log."
+        )
+
+
+def _source(
+    source: Any,
+    settings: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    named: Mapping[str, Any],
+    fields: Mapping[str, Any],
+) -> tuple[Any, str]:
+    """What processes are made from, a file as its text, and what it is called."""
+    if is_table(source):
+        source = as_process(source, "sweep", **settings)
+    if isinstance(source, (str, os.PathLike)):
+        file, text = source_text(source)
+        return (text, file), file.name
+    if isinstance(source, (Landscape, Diffusion)):
+        name = source.name
+        if named:
+            raise LandscapeError(
+                f"{name}: the parameters {', '.join(named)} can only be swept for a file, whose "
+                "functions are then given them, or for a function that makes the process. Pass the "
+                "path of the file, or the function."
+            )
+        as_process(source, "sweep", **changes)
+        if isinstance(source, Diffusion) and not fields:
+            raise LandscapeError(
+                f"{name}: a Diffusion has no learning rate and no batch size, so that there is "
+                "nothing to sweep. Pass the path of a file with parameters."
+            )
+        return source, name
+    if not callable(source):
+        as_process(source, "sweep")  # which it is not
+    _check_that_it_takes(source, named)
+    return source, str(getattr(source, "__name__", "process")).replace("<lambda>", "process")
+
+
+def _wanted(
+    quantities: Any,
+    base: Landscape | Diffusion,
+    named: set[str],
+    given: set[str],
+    steps: set[str],
+) -> dict[str, Any]:
+    """The quantities that are asked for, by their names, none of which is that of a column."""
+    wanted = quantities_from(quantities)
+    for asked, function in wanted.items():
+        if function is QUANTITIES.get(asked):  # a column of its own, which is to be drawn
+            continue
+        if OWN_COLUMN.fullmatch(asked) or {asked, f"{asked}_error"} & (named | steps):
+            raise LandscapeError(
+                f"quantities: {asked} is also the name of a column of the results or of a "
+                f"parameter. Call it otherwise, my_{asked} for instance."
+            )
+    if quantities is None and isinstance(base, Diffusion) and base.is_periodic:
+        wanted = quantities_from(("current", "mean_velocity"))
+    if "log_exit_time" in wanted and rate_of(named | given):
+        wanted = {"barrier": QUANTITIES["barrier"]} | wanted  # for the activations
+    return wanted
+
+
 def _fields(
     changes: dict[str, Any], named: Mapping[str, Any]
 ) -> tuple[dict[str, tuple[Any, ...]], dict[str, Any]]:
     """What else of a process has several values, and the changes that have one."""
+    for name, value in changes.items():
+        if name not in KNOWN:
+            raise LandscapeError(
+                f"there is no {name} (= {short(value)}) to sweep. {meant(name, KNOWN, '')} A "
+                f'parameter of a file is swept by its name: parameters={{"{name}": [1.0, 2.0]}}.'
+            )
     given: dict[str, tuple[Any, ...]] = {}
     convention, temperature = changes.get("convention"), changes.get("temperature")
     if isinstance(convention, str) and "," in convention:
