@@ -20,29 +20,17 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.line.ends import Anatomy
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import Rule, chebyshev_sum, ends_of
-from stationary.numbers.elementary import (
-    as_array,
-    converted,
-    depth_of,
-    exp,
-    finite,
-    log,
-    logaddexp,
-    number,
-    to_float,
-)
+from stationary.numbers.chebyshev import chebyshev_sum
+from stationary.numbers.elementary import as_array, converted, finite, log, logaddexp, number
 from stationary.progress import each
 from stationary.states.law import Value
 from stationary.states.laying import mesh_on
-from stationary.states.rests import LastLeg, Rest, Walk, log_sum
-from stationary.states.scales import LEVEL, STEEPEST, Log, Mesh
-from stationary.states.steep import course_on, derivatives, slowest_of
+from stationary.states.rests import LastLeg, Rest, Walk
+from stationary.states.scales import Log, Mesh
+from stationary.states.upwards import Pass, capped, panels_of
 
 T = TypeVar("T")
 
-ROUNDS = 12  # of halving panels on which a product is not resolved
 MOST_ROUNDS = 60  # of cutting panels; each finds where one more integral turns
 
 
@@ -116,7 +104,7 @@ class Cumulated:
             part = self.top[k] + log(converted(x - mesh.lower[k], mesh.numbers) * mean)
             result = self.base[k] + logaddexp(self.before[k], part)
         size = np.abs(np.where(finite(result), result, 0))
-        error = self.left_error[k] + _capped(mesh.arithmetic.grain * size, mesh.numbers)
+        error = self.left_error[k] + capped(mesh.arithmetic.grain * size, mesh.numbers)
         steep = ~self.summed[k]
         if steep.any():
             result[steep] = mesh.value(self._own, x[steep])
@@ -182,127 +170,22 @@ def cumulated(
 def _upwards(
     mesh: Mesh, f: Log, ahead: bool, rounds: int | None, begin: LastLeg | None, start: Any
 ) -> Cumulated:
-    r, numbers, half = mesh.rule, mesh.numbers, mesh.half
-    n, count, eps, depth = r.n, len(half), numbers.epsilon, depth_of(numbers)
-    # Everything within a panel counts from its own middle, so that no large exponent rounds it.
-    base = f.level + f.k * mesh.middle
-    phi = _everywhere(r, mesh.phi)
-    v = r.coefficients @ f.v
-    at = _everywhere(r, v)
-    local = at + f.k * phi
-    top = local[1:-1].max(axis=0)
-    span = to_float(top - local[1:-1].min(axis=0))
-    with np.errstate(under="ignore"):
-        c = r.coefficients @ exp(np.maximum(local[1:-1] - top, -4 * depth))
-    means = r.from_left @ c
-    size = np.abs(c).max(axis=0)
-    cut = to_float(np.abs(c[-3:]).max(axis=0) / np.where(size == 0, 1, size))
-    noise = 4 * eps * (64 + np.abs(f.v).max(axis=0))
-    # What a polynomial follows is summed, however far it falls towards an end of its panel.
-    gentle = (cut <= noise) | (span <= 4 * LEVEL * n) | ~np.isfinite(span)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mass = top + log(half * np.maximum(r.integral @ c, 0 * top))
-        seen = r.at_nodes @ means
-        if (seen <= 0).any():  # by rounding, where little is left of it: in the sliver of a jump
-            least = exp(np.maximum(np.minimum(local[:1], local[1:-1]) - top, -4 * depth))
-            seen = np.where(np.asarray(seen <= 0, dtype=bool), least, seen)
-        so_far = half * (1 + r.nodes[:, None]) * seen
-    step = np.abs(f.k) * mesh.step_error
-    own = f.error + 2 * cut + eps * (4 + 2 * np.abs(f.v).max(axis=0)) + step
-    # Where something constant is a factor, its logarithm was rounded, and its sum with k Phi is.
-    own = own + _capped(4 * mesh.arithmetic.grain * np.abs(f.level), numbers)
-    lows = (f.level + f.k * mesh.rises[0] + at[0]).tolist()
-    highs = (f.level + f.k * mesh.rises[1] + at[-1]).tolist()
-    first, last = local[0].tolist(), local[-1].tolist()
-    masses, bases, steep = mass.tolist(), base.tolist(), (~gentle).tolist()
-    finest = 64 * mesh.spacing / half
-    levels = f.level.tolist()
-    slopes = f.k * mesh.slope + derivatives(v, r) / half
-    rising = np.flatnonzero(~gentle & np.asarray(slopes > 0, dtype=bool).all(axis=0))
-    slowest = _slowest(mesh, f, rising, slopes, half)
-    walk = Walk(mesh, f, ahead, begin)
-
-    def shape(x: Any) -> Any:
-        return float(x) if numbers.dtype == float else x
-
-    ratio: list[Any] = [-math.inf] * count  # log F - L at the lower edge
-    errors: list[Any] = [0.0] * (count + 1)
-    slow = np.zeros_like(f.v)  # log F - L at the nodes of steep panels
-    constant = np.zeros(count, dtype=bool)
-    standing: list[Any] = [0.0] * count  # log F on panels where it is constant
-    need: list[Any] = []
-    marks: list[Any] = []
-    error: Any = 0.0
-    lr: Any = start
-    here: Any = start + lows[0] if start > -math.inf else start  # log F, as it stands
-    follows = False  # a panel that must be cut, at whose upper edge F is known roughly
+    numbers, count = mesh.numbers, len(mesh.half)
+    panels, walk = panels_of(mesh, f), Walk(mesh, f, ahead, begin)
+    way = Pass(mesh, f, panels, walk, rounds, start)
     for i in each(range(count), "panels of this round"):
-        slip: Any = 0.0
-        goes_on = i and not constant[i - 1] and f.k[i] == f.k[i - 1] and levels[i] == levels[i - 1]
-        if i in walk.gaps:
-            here, error = walk.across(i, here, error)
-            lr = shape(here - lows[i])
-            if i == 0 and begin is None and 1 in walk.rests and walk.rests[1].ratio is not None:
-                lr = shape(log(number(walk.rests[1].ratio)))
-        elif goes_on and lr < depth:
-            lr = lr + number(at[-1, i - 1] - at[0, i])  # Phi goes on as it was
-        elif i:
-            lr = shape(here - lows[i])
-            slip = min(mesh.arithmetic.grain * abs(lows[i]), STEEPEST) if here > -math.inf else 0.0
-        ratio[i], errors[i] = lr, error
-        low, high = lr + first[i], masses[i]
-        if low > high + depth + 1:
-            constant[i], standing[i] = True, here  # nothing is added to it
-        elif steep[i]:
-            begins = (i == 0 and walk.begins_steep) or follows
-            course = course_on(
-                local[:, i],
-                slopes[:, i],
-                half[i],
-                lr,
-                shape(slip),
-                r,
-                begins=begins,
-                finest=finest[i],
-                excess=mesh.excess[i] if f.k[i] else 0 * half[i],
-                slowest=slowest.get(i),
-            )
-            follows = bool(course.cuts) and not course.constant
-            (marks if course.sharp else need).extend(mesh.place(i, t) for t in course.cuts)
-            constant[i], slow[:, i] = course.constant, course.ratio
-            if course.constant:
-                if here > -math.inf:
-                    here = here + course.gain
-                else:
-                    here = lows[i] + (course.end + last[i] - first[i])
-                standing[i], error = here, error + course.error
-            else:
-                lr, error = course.end, f.error[i] + 16 * eps + course.error
-                here = lr + highs[i]
-            if course.cuts and rounds is None:
-                error = 1.0  # it could not be followed
-        else:
-            follows = False
-            lr, error = log_sum(low, error + step[i] + shape(slip), high, own[i])
-            if lr > -math.inf:
-                error += eps * abs(lr) / 4  # logarithms are rounded at every step, either way
-            counts = cut[i] > noise[i] and high + math.log(cut[i]) > lr + 9 - depth
-            rough = counts and (rounds or 0) < ROUNDS
-            if rough and finest[i] < 1:
-                need.append(number((mesh.lower[i] + mesh.upper[i]) / 2))
-            here = lr + bases[i]
-            lr = lr - last[i]
-    total, total_error = here, error
-    errors[count] = error
+        way.over(i)
+    total, total_error = way.here, way.error
+    way.errors[count] = way.error
     if count in walk.gaps:
-        total, total_error = walk.across(count, total, error)
-    if (need or marks) and rounds is not None:
-        raise UnresolvedError(need, marks)
-    ratios, known = numbers.array(ratio), numbers.array(errors)
-    before = ratios + local[0]
+        total, total_error = walk.across(count, total, total_error)
+    if (way.need or way.marks) and rounds is not None:
+        raise UnresolvedError(way.need, way.marks)
+    ratios, known = numbers.array(way.ratio), numbers.array(way.errors)
+    before, constant = ratios + panels.local[0], way.constant
     with np.errstate(divide="ignore", invalid="ignore"):
-        inside = logaddexp(before, top + log(so_far))
-    logs = np.where(gentle, inside - local[1:-1], slow)
+        inside = logaddexp(before, panels.top + log(panels.so_far))
+    logs = np.where(panels.gentle, inside - panels.local[1:-1], way.slow)
     known = np.maximum(np.where(ratios > -math.inf, known[:-1], 0), known[1:])
     return Cumulated(
         mesh,
@@ -310,44 +193,16 @@ def _upwards(
             np.where(constant, 0 * f.v, f.v + np.where(constant, 0 * f.v, logs)),
             np.where(constant, 0, f.k),
             known,
-            np.where(constant, mesh.arithmetic.array(standing), f.level),
+            np.where(constant, mesh.arithmetic.array(way.standing), f.level),
         ),
-        gentle & ~constant,
-        base,
+        panels.gentle & ~constant,
+        panels.base,
         before,
-        top,
-        means,
+        panels.top,
+        panels.means,
         number(total),
-        here - highs[-1] if constant[-1] else lr,
+        way.here - way.highs[-1] if constant[-1] else way.lr,
         walk.rests,
         np.append(known, numbers.array([total_error])),
         walk.levels,
     )
-
-
-def _slowest(mesh: Mesh, f: Log, rising: Array, slopes: Array, half: Array) -> dict[int, Any]:
-    """`slowest_of` the panels on which L rises; in many digits, where it costs, never twice."""
-
-    def key(i: int) -> tuple[Any, ...]:
-        ends = (mesh.lower[i], mesh.upper[i], f.v[0, i], f.v[-1, i])
-        return (int(f.k[i]), *map(number, ends))
-
-    known = {} if mesh.numbers is DOUBLE else mesh.slow
-    keys = {i: i if mesh.numbers is DOUBLE else key(i) for i in rising.tolist()}
-    fresh = [i for i in keys if keys[i] not in known]
-    if fresh:
-        start, at, end = slowest_of(slopes[:, fresh] * half[fresh], half[fresh], mesh.rule)
-        for n, i in enumerate(fresh):
-            known[keys[i]] = number(start[n]), at[:, n], number(end[n])
-    return {i: known[keys[i]] for i in keys}
-
-
-def _capped(error: Array, numbers: Arithmetic) -> Array:
-    """An error of levels among those of shapes, which doubles hold."""
-    return as_array(converted(np.minimum(error, STEEPEST), numbers))
-
-
-def _everywhere(r: Rule, c: Array) -> Array:
-    """Values at the lower edge, at the nodes and at the upper edge."""
-    low, high = ends_of(c)
-    return np.concatenate([low[None], r.at_nodes @ c[: r.n], high[None]])

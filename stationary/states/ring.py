@@ -40,11 +40,12 @@ from stationary.numbers.elementary import logaddexp, logsumexp
 from stationary.panels.pieces import MOST_PANELS
 from stationary.process.diffusion import Diffusion
 from stationary.result import Compared
-from stationary.states.cumulation import ROUNDS, Cumulated, UnresolvedError, cumulated, resolved
+from stationary.states.cumulation import Cumulated, UnresolvedError, cumulated, resolved
 from stationary.states.network import Network
 from stationary.states.outcomes import Group, Outcome
 from stationary.states.scales import Mesh
 from stationary.states.steep import derivatives
+from stationary.states.upwards import ROUNDS
 from stationary.weight.component import Component
 from stationary.weight.focus import peak_edges
 from stationary.weight.mesh import log_masses, monotone_mesh
