@@ -166,9 +166,7 @@ class Batches:
             found.append(_batches(self.landscape, MOST_MAPS, FEWER))
         if not self.exact:
             found.append(replace(self, refined=False))
-        if known is not None and (other := known.elsewhere()) is not None:
-            found.append(self._with(other))
-        return tuple(found)
+        return (*found, *map(self._with, known.elsewhere() if known is not None else ()))
 
     def pushed(self, away: float = -math.inf) -> tuple[Batches, ...]:
         """With what is not known of gradients driving w upwards, or away from a place; none where

@@ -24,6 +24,7 @@ Level = tuple[Transfer, NDArray[Any]]  # cells, and the logarithms of their mass
 
 
 FULL = 8.0  # times its share of the mass, above which a cell is too wide to show a density
+ANY = 1e6  # of a log of odds, where one of two laws has none there
 UNSETTLED = 0.5  # change of a log mass with finer cells that proves it unknown, if it does not fall
 
 
@@ -152,8 +153,8 @@ class ChainClass(Listed):
             return math.inf
         # Once changes are small they need not fall steadily: cells are laid differently each time.
         rest = 2 * max(after, before / 2) if settles else 3 * max(after, before)
-        for law in self.laws:
-            rest += TWICE * abs(law.log_probability(lower, upper) - value)
+        inside, out, off = self._odds(lower, upper)
+        rest += max(float(np.logaddexp(inside, out + off)), 0.0)
         return rest + 2 * abs(beside - value) + 1e-12
 
     def beside(self, other: ChainClass, sided: bool = False) -> ChainClass:
@@ -177,6 +178,38 @@ class ChainClass(Listed):
             mass_error=self.mass_error + TWICE * float(np.abs(masses).sum()) / 2,
             laws=(*self.laws, other),
         )
+
+    def reweighed(self, minima: Array, barriers: Array) -> ChainClass:
+        """With what other laws make of the odds between both sides of barriers as part of errors.
+
+        Next to 0 and to 1 what one law, off to one side, changes of P tells nothing of others.
+        """
+        moments, worst = np.zeros(4), 0.0
+        for barrier in barriers[(barriers > self.edges[0]) & (barriers < self.edges[-1])]:
+            few, most, off = *sorted((odds := self._odds(-math.inf, barrier))[:2]), odds[2]
+            moved = math.exp(few + most + off - np.logaddexp(few + off, most)) * -math.expm1(-off)
+            k = max(int(minima.searchsorted(barrier)), 1)
+            powers = (minima[k - 1 : k + 1, None] - self.mean) ** np.arange(1.0, 5)
+            apart = np.abs(np.diff(powers, axis=0)).sum(axis=0)
+            moments += moved * apart + (moved * apart[0]) ** np.arange(1.0, 5)
+            worst = max(worst, moved)
+        of_cdf, of_mass = max(self.cdf_error, worst), max(self.mass_error, worst)
+        moments = np.maximum(moments, self.moment_errors)
+        return replace(self, cdf_error=of_cdf, mass_error=of_mass, moment_errors=moments)
+
+    def _odds(self, lower: float, upper: float) -> tuple[float, float, float]:
+        """Logs of P between two points and of P elsewhere; how far the log of their ratio may be
+        off, as other laws of a step say."""
+
+        def logs(c: ChainClass) -> tuple[float, float]:
+            parts = (lower, upper), (-math.inf, lower), (upper, math.inf)
+            inside, *out = (_log_probability(c.edges, c.log_mass, *ends) for ends in parts)
+            return inside, float(np.logaddexp.reduce(out))
+
+        own = logs(self)
+        with np.errstate(invalid="ignore"):
+            off = [np.subtract(*logs(c)) - np.subtract(*own) for c in self.laws]
+        return *own, TWICE * float(np.abs(np.nan_to_num(off, posinf=ANY, neginf=-ANY)).sum())
 
     def unknown(self) -> ChainClass:
         """Where other gradients that may be true as well hold no such class."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from stationary.chain.batches import ASKED, TWICE, Batches, batches_of
-from stationary.chain.cells import CAPTURE
+from stationary.chain.cells import CAPTURE, equilibria_between
 from stationary.chain.far import Held
 from stationary.chain.ground import LOST, Ground, followed
 from stationary.chain.outcomes import SLOW
@@ -70,9 +70,14 @@ def _solved(batches: Batches, start: Initial | None, cells: int) -> ChainState:
     state = Search(ground).state()
     if state.kind != "none" and not state.linked:
         for other in batches.others:
-            state = _with_other(
-                state, Search(replace(ground, batches=other, laid=ground.cores)).state()
-            )
+            law = Search(replace(ground, batches=other, laid=ground.cores)).state()
+            state = _with_other(state, law)
+        if any(c.laws for c in state.components):
+            rests = equilibria_between(batches, held.lower, held.upper)
+            sides = (np.array([e.position for e in rests if e.stable == s]) for s in (True, False))
+            minima, barriers = map(np.sort, sides)
+            found = tuple(c.reweighed(minima, barriers) for c in state.components)
+            state = replace(state, components=found)
     if not batches.exact and any(c.weight for c in state.components):
         rough = _roughness(state)
         if rough > COARSE and (each := batches.one_by_one) is not None:

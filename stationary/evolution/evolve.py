@@ -355,7 +355,7 @@ def _distance_to_end(
     They do not where one of them holds most of a density: most of the distance may be within it.
     """
     state, edges = asked.state, between.edges
-    if not is_whole(state) or not state.error <= SAME:
+    if not is_whole(state):
         return None, None, True
     below = state.below(edges)
     for place, weight in [(p.position, p.weight) for p in state.atoms] + [
@@ -384,7 +384,7 @@ def _distance_to_end(
         first, held = asked.times == 0, asked.start.mass_at
         common = sum(min(held(float(a.position)), float(a.weight)) for a in state.atoms)
         apart[first], error[first] = 1 - common, float(state.error)
-    return np.minimum(apart, 1.0), np.minimum(error, 1.0), is_resolved
+    return np.minimum(apart, 1.0), np.nan_to_num(np.minimum(error, 1.0), nan=1.0), is_resolved
 
 
 def _hidden(masses: Array, goal: Array) -> Array:

@@ -59,7 +59,7 @@ def beside(found: Evolution, other: Evolution) -> Evolution:
         std_error=found.std_error + std,
         current_error=found.current_error + TWICE * np.abs(current).max(axis=1),
         atoms=tuple(atoms),
-        total_variation_error=None if distance is None else distance + masses,
+        total_variation_error=None if distance is None else np.minimum(distance + masses, 1.0),
         relaxation_error=relaxation,
         notes=(*found.notes, PUSHED),
         stopped=found.stopped or other.stopped,

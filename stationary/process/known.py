@@ -18,7 +18,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.interpolation import Spline
 from stationary.functions.tape.statistics import Moments
-from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
+from stationary.numbers.arithmetic import DOUBLE, EPSILON, TINY, Arithmetic
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.result import Data
@@ -74,7 +74,7 @@ class KnownGradients(Data):
     drawn
         Numbers of datapoints, (..., M), and w, (M,) -> their gradients, of which only these cost.
     otherwise
-        Other rows, which each datapoint may have just as well; None where they hardly differ.
+        Other rows, which each datapoint may have just as well; none where they hardly differ.
     domain, knots
         Where they are known, and where they are not smooth.
     error
@@ -91,7 +91,7 @@ class KnownGradients(Data):
     rows: Function | None = None
     each: Sample | None = None
     drawn: Callable[[Array, Array], Array] | None = None
-    otherwise: Function | None = None
+    otherwise: tuple[Function, ...] = ()
     error: Bounds | None = None
     sample: Sample | None = None
     notes: tuple[str, ...] = ()
@@ -140,9 +140,9 @@ class KnownGradients(Data):
             knots=self.knots,
         )
 
-    def elsewhere(self) -> KnownGradients | None:
-        """These with each datapoint as it may be just as well; None where they hardly differ."""
-        return None if self.otherwise is None else self._stepping(self.otherwise, self.mean)
+    def elsewhere(self) -> list[KnownGradients]:
+        """These with each datapoint as it may be just as well; none where they hardly differ."""
+        return [self._stepping(rows, self.mean) for rows in self.otherwise]
 
     def within(self, domain: tuple[float, float], where: str) -> tuple[float, float]:
         """The domain that is meant: all that is known, where none was given."""
@@ -184,7 +184,7 @@ def push(
     x = np.linspace(ends[:-1], ends[1:], BETWEEN, endpoint=False).T.ravel()
     x = np.append(x, ends[-1])
     of_f, of_a = error(x)
-    relative = of_a / np.maximum(variance(x), TINY)
+    relative = of_a / np.maximum(variance(x), EPSILON * of_a + TINY)
     drives = Spline.through(x, DRIVEN * (of_f + np.abs(drift(x)) * relative), 1)
     return drives, Spline.through(x, SPREAD / 2 * np.minimum(relative, 1.0), 1)
 

@@ -49,18 +49,17 @@ def unknown(
     def apart(other: Function, w: Array) -> Array:
         return np.asarray(np.abs(other(w) - plain(w)))
 
-    if (more := degree_for(len(x), degree + 2)) == own:
-        return lambda w: apart(lower, w)
-    higher, missed, many = through(every, more), np.zeros(len(x)), np.zeros(len(x))
-    if len(rows) > 2 * degree:
+    more, table = degree_for(len(x), degree + 2), rows.reshape(len(rows), -1)
+    higher = through(every, more) if more > own else lower
+    missed = many = lonely = np.zeros(len(x) - 1)
+    if len(x) > degree:
         missed, farther = (
             np.abs(left_out(x, lambda kept: through(kept, degree), gaps) - plain(x))
             for gaps in (1, 2)
         )
-        many = _everywhere(missed, farther)
-    missed, many = (np.maximum(e[1:], e[:-1]) for e in (missed, many))
-    table = rows.reshape(len(rows), -1)
-    lonely = _alone(x, table[: len(x)])
+        many = _everywhere(missed, farther) if more > own else missed / SPREAD
+        missed, many = (np.maximum(e[1:], e[:-1]) for e in (missed, many))
+        lonely = _alone(x, table[: len(x)])
     falls = pace(x, table, degree) if falls is None else falls
     factor, corners = _beyond(apart(lower, at), missed, lonely, falls)
     # What higher degrees hardly gain on may be either: half way between them.

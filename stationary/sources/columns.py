@@ -72,18 +72,16 @@ def columns_of(
     if isinstance(source, (str, os.PathLike)):
         path = Path(os.path.expanduser(source))
         suffix = _suffix(path)
-        if only and suffix == ".npy":
-            return _numbers({only: _npy(path)}, path.name, needed), path.name, None
-        if suffix not in SUFFIXES:
+        if suffix not in (*SUFFIXES, *[".npy"] * bool(only)):
             raise LandscapeError(
                 f"{path} is not a table: its name ends in none of {', '.join(SUFFIXES)}. Save it "
                 "as CSV with a line of column names."
             )
         try:
-            if suffix == ".npz":
-                return _numbers(_npz(path), path.name, needed), path.name, None
-            if suffix in (".parquet", ".pq"):
-                return _numbers(_parquet(path), path.name, needed), path.name, None
+            if only and suffix == ".npy":
+                return _numbers({only: _npy(path)}, path.name, needed), path.name, None
+            if suffix in READ:
+                return _numbers(READ[suffix](path), path.name, needed), path.name, None
             columns, lines = _csv(path, _text(path), only, needed)
             return columns, path.name, lines
         except OSError as error:
@@ -169,11 +167,6 @@ def _npz(path: Path) -> dict[str, Array]:
 def _npy(path: Path) -> Array:
     try:
         return np.asarray(np.load(path, allow_pickle=False))
-    except OSError as error:
-        raise LandscapeError(
-            f"{path}: the array cannot be read: {error.strerror or error}. Check its name and "
-            "permissions."
-        ) from error
     except (ValueError, EOFError) as error:
         raise LandscapeError(
             f"{path}: this is no NPY file of plain numbers. Save it with numpy.save(path, x)."
@@ -193,6 +186,9 @@ def _parquet(path: Path) -> dict[str, Any]:
     except ValueError as error:  # pyarrow's own errors are such
         raise LandscapeError(f"{path}: this is no Parquet file: {error}.") from error
     return {name: read.column(name).to_numpy() for name in read.column_names}
+
+
+READ = {".npz": _npz, ".parquet": _parquet, ".pq": _parquet}
 
 
 def _csv(

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -30,9 +30,10 @@ from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import to_float
 from stationary.numbers.threads import one_thread
 from stationary.process.known import KnownGradients, Shared
-from stationary.sources.between import THIRD, kept_of, left_out, pace, unknown
+from stationary.sources.between import LOOKS, THIRD, kept_of, left_out, pace, unknown
 
 DEGREE = 5  # of splines through what was measured once and for all
+UNTOLD = 0.1  # of S2, from where on rows may be straight lines as well as what splines make of them
 DRAWN = 1  # seed of the places at which datapoints jump otherwise
 ROUNDED = 2.0**-49  # of a mean gradient: what a datapoint is off by rounding alone
 
@@ -159,24 +160,27 @@ class Interpolated:
         return self._data.T @ self._basis.taylor(to_float(np.atleast_1d(w)))[0].T
 
     @cached_property
-    def otherwise(self) -> Function | None:
-        """Rows as they may be just as well: each datapoint jumps at an end, drawn for it, of lines.
+    def otherwise(self) -> tuple[Function, ...]:
+        """Rows as they may be just as well.
 
-        None where there are none.
+        Of lines each datapoint jumps at an end, drawn for it, or at the other one: one that
+        decides by itself is at both. Splines that do not know S2 may as well be straight lines.
         """
         if self.lines is None:
-            return None
+            w = np.linspace(self.x[:-1], self.x[1:], LOOKS).ravel()
+            told = (self.error(w)[1] < UNTOLD * self.variance(w)).all()
+            return () if told else (replace(self, degree=1).rows,)
         x, off = self.x, _deviations(self.gradients, self._mean[: len(self.x)])
         slopes = np.diff(off, axis=0) / np.diff(x)[:, None]
         jump = np.where(self.lines[:, None], _standing_out(slopes) * np.diff(x)[:, None], 0.0)
-        place = np.random.default_rng(DRAWN).integers(0, 2, size=jump.shape)
+        drawn = np.random.default_rng(DRAWN).integers(0, 2, size=jump.shape)
 
-        def rows(w: Any) -> Any:
+        def rows(w: Any, place: Array) -> Any:
             i = np.clip(x.searchsorted(to_float(w)) - 1, 0, len(x) - 2)
             share = (w - x[i]) / (x[i + 1] - x[i])
             return self.rows(w) - (share - (to_float(share)[:, None] > place[i]).T) * jump[i].T
 
-        return rows
+        return tuple(partial(rows, place=place) for place in (drawn, 1 - drawn))
 
     @cached_property
     def _local(self) -> tuple[Array, Array, Array]:

@@ -184,6 +184,7 @@ class Table(Result):
         """What a report should say of the table."""
         low, high = self.w[0], self.w[-1]
         what = "each datapoint" if self.datapoints else "drift and variance"
+        what += f" (the first axis of {self.kind})" * (self.datapoints == len(self.w))
         if self.kind == "moments":
             what = "mean and variance of the gradients"
         how = "interpolated between"
