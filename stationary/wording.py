@@ -72,7 +72,7 @@ def probability_text(
 
     To so many digits, or as few as an error or a standard error of the logarithm leave.
     """
-    digits = told_digits(error, of_sample, digits)
+    digits = told_digits(error, of_sample, digits, log_p)
     if digits > 17 and hasattr(log_p, "context") and log_p > LIGHT:
         return many_digits_text(log_p.context.exp(log_p), digits)
     log_p, digits = float(log_p), min(digits, 17)
@@ -130,10 +130,7 @@ def times_text(log_ratio: Any, error: Any = 0.0, of_sample: float = 0.0, most: i
         return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
     if abs(log_ratio) > 13:
         return power_text(log_ratio, float(error), of_sample)
-    digits = min(digits_left(error, most) + 1, most)
-    if of_sample > 0:
-        here, unsure = log_ratio / LN10, (log_ratio + math.log(of_sample)) / LN10
-        digits = max(1, min(digits, math.floor(here) - math.floor(unsure) + 1 + SECOND))
+    digits = told_digits(error, of_sample, most, log_ratio)
     return f"{float(f'{math.exp(log_ratio):.{digits}g}'):,.6g}"
 
 
@@ -143,7 +140,7 @@ def time_text(log_time: Any, error: Any = 0.0, most: int = 6, of_sample: float =
     As many digits are shown as the error and the standard error of the logarithm leave, and at
     most so many.
     """
-    digits = told_digits(error, of_sample, most)
+    digits = told_digits(error, of_sample, most, log_time)
     if most > 17 and hasattr(log_time, "context") and abs(log_time) < 20:
         return many_digits_text(log_time.context.exp(log_time), digits)
     log_time = float(log_time)
@@ -169,7 +166,7 @@ def steps_text(log_time: float, error: float) -> str:
         return f"10^({power:.0f} +- {math.ceil(error / LN10 + abs(power - round(power)))})"
     if log_time > math.log(1e7):
         return f"10^{log_time / LN10:.1f}"
-    steps = float(f"{math.exp(log_time):.{max(2, digits_left(error, 4))}g}")
+    steps = float(f"{math.exp(log_time):.{max(2, digits_left(error, 4, log_time))}g}")
     return f"{steps:,.0f}" if steps >= 100 else f"{steps:.6g}"
 
 
@@ -186,17 +183,16 @@ def is_known(error: Any, log_value: Any) -> bool:
     return bool(error < math.inf and error <= 0.5 * max(1.0, abs(log_value)))
 
 
-def digits_left(error: Any, most: int) -> int:
-    """As many digits of a number as its relative error leaves; at least one, `most` at most."""
-    if not error < 1:  # or not known
-        return 1
-    return most if error <= 10.0**-most else max(1, math.floor(-math.log10(error)))
+def digits_left(error: Any, most: int, log_value: Any = 0.0) -> int:
+    """Digits of exp(log_value) up to the decade of its relative error; at least one."""
+    first = 10.0 ** (float(log_value) / LN10 % 1.0)
+    return digits_known(first, float(error) * first, most)
 
 
-def told_digits(error: Any, of_sample: float, most: int) -> int:
-    """The same by a relative error, and to the second digit of a relative standard error."""
-    least = 10.0 ** -(SECOND + 1) * of_sample if of_sample > 0 else 0.0
-    return digits_left(max(error, least), most)
+def told_digits(error: Any, of_sample: float, most: int, log_value: Any = 0.0) -> int:
+    """The same, and to the second digit of a relative standard error."""
+    sure = digits_left(of_sample, most, log_value) + SECOND if of_sample > 0 else most
+    return min(digits_left(error, most, log_value), sure)
 
 
 def relative_error_text(error: Any, log_value: Any) -> str:
@@ -249,10 +245,10 @@ def mean_text(mean: float, std: float) -> str:
 def digits_known(value: float, error: Any, most: int) -> int:
     """Significant digits of a value up to the decade of its error; at least one."""
     error = float(error)  # of many digits it may be beyond doubles
+    if not error < math.inf:  # or not known
+        return 1
     if not (error > 0 and value and math.isfinite(value)):
         return most
-    if error == math.inf:
-        return 1
     known = math.floor(math.log10(abs(value))) - math.floor(math.log10(error)) + 1
     return min(max(known, 1), most)
 

@@ -497,6 +497,23 @@ def test_slopes_and_probabilities_of_classes_have_errors_beside_them():
 
 
 @pytest.mark.parametrize(
+    ("p", "error", "of_sample", "text"),
+    [
+        (0.00216123, 6e-5, 0.0, "0.00216"),  # of which "0.002" was told
+        (0.00916123, 6e-5, 0.0, "0.00916"),
+        (0.00216123, 9e-5, 6e-4, "0.00216"),
+        (0.00216123, 2e-3, 0.0, "0.002"),
+        (0.5, 0.0, 2.0, "0.5"),
+        (0.0, 0.1, 0.0, "0"),
+    ],
+)
+def test_a_probability_is_told_to_the_decade_of_its_error(p, error, of_sample, text):
+    """As `known_text` does, whatever the first digit is; of a sample to one digit more."""
+    log_p, of = (math.log(p), p) if p else (-math.inf, 1.0)
+    assert probability_text(log_p, 6, error / of, of_sample / of) == text
+
+
+@pytest.mark.parametrize(
     ("log_ratio", "error", "of_sample", "text"),
     [
         (math.log(35.42), 0.0, 0.0, "35.4"),

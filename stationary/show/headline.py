@@ -340,7 +340,7 @@ def chain_text(b: SgdBasin, sample: OfSample) -> str:
     if log_of(b.log_chain) > -of_mass:
         return near_one_text(log_of(b.log_chain), max(of_mass, error))
     of_log = sample.of("log_mass", b.position)
-    digits = max(2 - bool(sample), told_digits(doubt, of_log, 6))
+    digits = max(2 - bool(sample), told_digits(doubt, of_log, 6, log_of(b.log_chain)))
     return probability_text(log_of(b.log_chain), digits, doubt, of_log)
 
 

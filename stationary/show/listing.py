@@ -69,7 +69,7 @@ def in_full(analysis: Analysis) -> dict[str, str] | None:
     if state.kind in SETTLED:
         found |= {"mean": state.mean(), "standard deviation": state.std()}
         found |= {f"quantile {q:g}": state.ppf(q) for q in LEVELS}
-    known = max(1, min(digits, digits_left(state.error, digits) + 1))
+    known = digits_left(state.error, digits)
 
     def shown(what: str) -> int:  # what is read off the functions does not hang on the error
         return digits if what.endswith(("stable)", v, "minimum", "variance")) else known

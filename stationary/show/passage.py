@@ -20,7 +20,6 @@ from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate
 from stationary.wording import (
     LN10,
-    digits_left,
     error_text,
     last_rate_text,
     measured,
@@ -148,7 +147,7 @@ def _rows(p: FirstPassage) -> list[Line]:
         return log[k, i], error[k, i]
 
     def chance(log_p: Any, by: Any) -> str:
-        return probability_text(log_p, digits_left(by, p.digits or 9))
+        return probability_text(log_p, p.digits or 9, by)
 
     def when(log_time: Any, by: Any) -> str | None:
         if math.isnan(float(log_time)):

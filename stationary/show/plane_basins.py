@@ -10,7 +10,6 @@ import numpy as np
 from stationary.plane.basin import PlaneBasin, PlaneBasins
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.wording import (
-    digits_left,
     error_text,
     known_text,
     probability_text,
@@ -45,7 +44,7 @@ def basin_lines(basins: PlaneBasins) -> list[Line]:
 
 def mass_text(b: PlaneBasin) -> str:
     known = math.isfinite(b.mass_error)
-    return probability_text(b.log_mass, digits_left(b.mass_error, 6) if known else 6)
+    return probability_text(b.log_mass, error=b.mass_error if known else 0.0)
 
 
 def data(basins: PlaneBasins) -> dict[str, Any]:
