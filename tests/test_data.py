@@ -39,8 +39,9 @@ def _answers():
     passage = st.first_passage(process, [0.2, 0.5], (-1, 1))
     several = (
         process, landscape, found, analyze(process), st.end_state(trap), found.end_state,
-        found.basins[0], found.bias, found.steps, found.exits, st.peaks_of(found.end_state),
-        st.width_bias(TWO_MINIMA), st.dilation_bias(found.end_state, 1, [1, 2]),
+        found.basins[0], found.bias, found.bias[0], found.steps, found.exits,
+        st.peaks_of(found.end_state), st.width_bias(TWO_MINIMA),
+        st.dilation_bias(found.end_state, 1, [1, 2]),
         st.exact_chain(landscape, cells=100), swept, swept.rows, swept.rows[0], swept.crossovers,
         passage, passage.conditional_mean, st.regularisation_path(process, [1e-2, 1e-3]),
         st.simulate(process, dt=0.01, steps=50, walkers=10), st.evolve(process, times=[0, 1]),

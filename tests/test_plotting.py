@@ -1290,17 +1290,32 @@ def test_a_long_name_is_told_as_far_as_there_is_room(name):
     assert figure._suptitle.get_window_extent(renderer).x1 < figure.bbox.x1
 
 
-def test_a_line_that_hides_another_has_gaps():
-    found = sweep(
-        lambda k: Diffusion(lambda x: k * x - x**3, 0.3, (-4, 4)), {"k": np.linspace(1, 2, 3)}
+def test_a_line_that_hides_another_is_narrower():
+    """It had gaps over one axis, and half of its width over two, where both looked greenish."""
+
+    def widths(found):
+        lines = [
+            [line for line in ax.lines if len(line.get_xdata()) == 3] for ax in found.plot().axes
+        ]
+        return [[line.get_linewidth() for line in panel] for panel in lines]
+
+    k = {"k": np.linspace(1, 2, 3)}
+    lower, upper = widths(sweep(lambda k: Diffusion(lambda x: k * x - x**3, 0.3, (-4, 4)), k))[0]
+    assert lower == 2.5 * upper
+    apart = sweep(lambda k: Diffusion(lambda x: 0.1 + k * x - x**3, 0.3, (-4, 4)), k)
+    assert widths(apart) == [[upper, upper]]
+    made = sweep(  # times beyond doubles, two by two the same; deviations that differ by 2e-3
+        lambda k, a: Diffusion(lambda x: k * x - x**3, a, (-4, 4)),
+        {"k": np.linspace(1, 1.2, 3), "a": [1e-3, 1e-2]},
+        quantities=["exit_time", "std"],
     )
-    lower, upper = (line for line in found.plot().axes[0].lines if len(line.get_xdata()) == 3)
-    assert (lower.get_linestyle(), upper.get_linestyle()) == ("-", "--")
-    apart = sweep(
-        lambda k: Diffusion(lambda x: 0.1 + k * x - x**3, 0.3, (-4, 4)), {"k": np.linspace(1, 2, 3)}
-    )
-    lines = [line for line in apart.plot().axes[0].lines if len(line.get_xdata()) == 3]
-    assert [line.get_linestyle() for line in lines] == ["-", "-"]
+    assert widths(made) == [[lower, upper] * 2, [upper] * 2]
+
+
+def test_a_passage_is_drawn_down_to_its_target_and_what_has_no_name_has_no_title():
+    figure = first_passage(Diffusion(lambda x: -x, 1, (-4, 4)), [-1, 0, 1], 1).plot()
+    assert [line.get_ydata()[-1] for line in figure.axes[0].lines] == [0, 0]
+    assert figure.get_suptitle() == ""
 
 
 def test_panels_of_a_sweep_say_what_their_own_lines_are():

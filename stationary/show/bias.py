@@ -18,6 +18,7 @@ from stationary.show.layout import Line, Report, first_of, picked, report, tabul
 from stationary.show.listing import in_doubles
 from stationary.show.sample import OF_BASINS, rests_of, standard_error_text
 from stationary.states.basin import Basin
+from stationary.states.basins import basins_of
 from stationary.wording import (
     SUFFIX,
     error_text,
@@ -324,7 +325,7 @@ def data(bias: WidthBias) -> dict[str, Any]:
             {"index": i, **picked(b, f"position {number}")}
             for i, b in enumerate(in_doubles(bias.basins))
         ],
-        "ratios": [_pair(r, bias.basins) for r in bias.ratios],
+        "ratios": [pair(r, bias.basins) for r in bias.ratios],
         "dilation": bias.dilation and changed.data(bias.dilation),
         "noise": bias.noise and changed.data(bias.noise),
         "stopped": bias.stopped or None,
@@ -332,10 +333,10 @@ def data(bias: WidthBias) -> dict[str, Any]:
     }
 
 
-def _pair(r: Ratio, basins: tuple[Basin, ...]) -> dict[str, Any]:
+def pair(r: Ratio, basins: tuple[Basin, ...] = ()) -> dict[str, Any]:
     stretch = "factor factor_error mirrored misfit fits"
     errors = picked(r, "exponent_errors exponent_error noise_error width_error")
-    known = ratio_errors(r, basins)
+    known = ratio_errors(r, basins or basins_of(r.state, min_barrier=r.min_barrier))
     of_sample = {} if known is None else {f"{n}{SUFFIX}": e for n, e in known.items()}
     return (
         {
@@ -372,6 +373,6 @@ def table(bias: WidthBias) -> dict[str, Any]:
             n: np.concatenate([t.get(n, b) for t, b in zip(tables, blanks, strict=True)])
             for n in names
         }
-    rows = [_pair(r, bias.basins) for r in bias.ratios]
+    rows = [pair(r, bias.basins) for r in bias.ratios]
     of_sample = dict.fromkeys(name for row in rows for name in row if name.endswith(SUFFIX))
     return {n: [row.get(n) for row in rows] for n in (*PAIR_COLUMNS.split(), *of_sample)}

@@ -157,7 +157,7 @@ class Sheet:
     def title(self, words: str) -> None:
         """What a new figure is of, in as many lines as it takes."""
         room = int((self.inches * 72 - 20) / (1.15 * letter("figure.titlesize")))  # of any letters
-        lines = "\n".join(textwrap.wrap(words, room))
+        lines = "\n".join(textwrap.wrap(words.removeprefix("unnamed").lstrip(), room))
         self.figure.suptitle(lines, x=0.01, ha="left", parse_math=False)
 
 

@@ -18,6 +18,7 @@ PARTS = {  # as the lists have them that they are part of
     "Basin": ("listing", "basin"),
     "ChainClass": ("chain", "chain_class"),
     "PlaneBasin": ("plane_basins", "plane_basin"),
+    "Ratio": ("bias", "pair"),
 }
 NUMBERS = {"Estimate": "value log error", "Passage": "time log_time error"}
 MAIN = ("value", "log", "time", "log_time")  # whose error is called only that

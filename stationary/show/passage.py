@@ -267,7 +267,8 @@ def figure(p: FirstPassage, sheet: Sheet) -> None:
         ("mean", mean, BLUE, "-"),
         ("standard deviation", deviation, RED, "--"),
     ):
-        decades = np.where(np.isfinite(log), log, np.nan) / LN10
+        # On a target it is no time at all.
+        decades = np.where(np.isfinite(log) | (even & (log < 0)), log, np.nan) / LN10
         y = 10.0**decades if even else decades
         draw_curve(ax, p.start, y, color=colour, ls=line, label=name)
     unit = "steps" if p.diffusion.time_unit == "step" else "time"

@@ -30,7 +30,8 @@ from stationary.wording import SUFFIX
 
 PALEST = 0.3  # strength of the first of more curves than there are dashes
 SAME = "the same to within the error"
-HIDDEN = 3e-3  # of what a line reaches up to: the width of a line in a panel of 3 inches
+HIDDEN = 3e-3  # of the height of a panel: half the width of a line in one of 3 inches
+WIDER, MOST_WIDER = 1.5, 3  # by how many widths a line is wider for each that lies on it
 SURE = 0.01  # of a mass: less than what can be seen between a border and the next point
 
 
@@ -132,8 +133,6 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     Minima differ in colour; the values of the other axis in dashes or, where these do not suffice,
     in strength.
     """
-    from matplotlib import rcParams
-
     columns, named = sweep.table(), _columns(sweep, quantity)
     if not named and quantity in sweep.quantities:
         raise StationaryError(
@@ -152,7 +151,7 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     for place, n in _slice(sweep, drawn):
         curves.setdefault(place[0] if others else 0, []).append((place[-1], n))
     many, names = len(curves) > len(DASHES), {0, len(curves) - 1}
-    shown: list[Array] = []
+    lines: list[Any] = []
     bars_are, nothing = "", True
     for k, points in sorted(curves.items()):
         x = [float(_numbers(values)[i]) for i, _ in points]
@@ -178,28 +177,25 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
                 "label": None if many and k not in names else ", ".join(fixed + which) or None,
                 "clip_on": False,
             }
-            drawn_before = sum(_alike(y, other) for other in shown)
-            if drawn_before and others and not many:  # what lies below it is seen on both sides
-                kind["lw"] = rcParams["lines.linewidth"] * 0.5**drawn_before
-            elif drawn_before:  # or through its gaps
-                kind["ls"] = (0, (4, 4 * drawn_before))
             length = np.nan_to_num(np.array([by, by]), posinf=0.0)
             if quantity == "mass":  # between 0 and 1
                 length = np.fmin(length, [y, 1 - y])
-            _, _, bars = ax.errorbar(x, y, length, **kind)
+            line, _, bars = ax.errorbar(x, y, length, **kind)
+            lines.append(line)
             for bar in bars:  # may be longer than the panel, and stands on its edge
                 bar.set_clip_on(True)
                 bar.set_clip_path(_beyond_sides(ax))
-            shown.append(y)
             nothing = nothing and not bool((np.abs(y) > length[0]).any())
-    every = np.concatenate(shown)
+    every = np.concatenate([line.get_ydata() for line in lines])
     every = every[np.isfinite(every)]
     if nothing and not bars_are:  # rounding alone: its own scale would show that
         ax.set_ylim(-1, 1)
-    plain = quantity != "mass" and not quantity.startswith("log_")
-    if plain and len(every) and every.min() > 0 and every.max() / every.min() > 64:
+    if quantity == "mass":
+        ax.set_ylim(-0.03, 1.03)
+    elif not quantity.startswith("log_") and len(every) and 0 < every.min() < every.max() / 64:
         ax.set_yscale("log")
     _prepare(ax, "x", across, values)
+    _show_hidden(ax, lines)
     words = {"std": "standard deviation", "mass": "probability"}.get(quantity, quantity)
     ax.set_ylabel(words.replace("_", " "))
     if bars_are:
@@ -207,13 +203,24 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     return len(named) * (2 if many else len(curves))
 
 
-def _alike(y: Array, other: Array) -> bool:
-    """Whether one line hides another."""
-    if len(y) != len(other):
+def _show_hidden(ax: Axes, lines: Sequence[Any]) -> None:
+    """Draw each line so much wider that it is seen on both sides of those that lie on it."""
+    ax.get_ylim()  # after which the transformation is that of what was drawn
+    to_panel = ax.transScale + ax.transLimits
+    at = [to_panel.transform(line.get_xydata()) for line in lines]
+    for k, line in enumerate(lines):
+        above = sum(_alike(at[k], other) for other in at[k + 1 :])
+        wider = 1 + WIDER * min(above, MOST_WIDER)
+        line.set_linewidth(wider * line.get_linewidth())
+        line.set_markersize((1 + wider) / 2 * line.get_markersize())
+
+
+def _alike(one: Array, other: Array) -> bool:
+    """Whether one line hides another, by their points in the panel."""
+    if len(one) != len(other):
         return False
-    both = np.isfinite(y) & np.isfinite(other)
-    away = np.abs(np.where(both, y - other, 0.0)).max(initial=0.0)
-    return bool(both.any() and away <= HIDDEN * max(np.abs(y[both]).max(), np.ptp(y[both])))
+    both = np.isfinite(one).all(axis=1) & np.isfinite(other).all(axis=1)
+    return bool(both.any() and np.allclose(one[both], other[both], rtol=0, atol=HIDDEN))
 
 
 def _beyond_sides(ax: Axes) -> Any:
@@ -225,7 +232,6 @@ def _beyond_sides(ax: Axes) -> Any:
 
 def _draw_crossovers(ax: Axes, sweep: Sweep, across: str) -> None:
     """Where two masses are the same, and what has no answer."""
-    ax.set_ylim(-0.03, 1.03)
     for c in sweep.crossovers:
         if c.axis == across and not math.isnan(c.value):
             ax.axvline(c.value, color=GREY, lw=0.5, ls=":", zorder=0.5)

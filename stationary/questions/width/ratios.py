@@ -44,7 +44,7 @@ from stationary.process.landscape import Landscape
 from stationary.progress import each
 from stationary.questions.width.dilation import BasinBias, dilation_bias
 from stationary.questions.width.stretch import Stretch, best_stretch
-from stationary.result import Data, Result
+from stationary.result import Listed, Result
 from stationary.states.basin import Basin
 from stationary.states.basins import MIN_BARRIER, climb_error
 from stationary.states.distribution import EndState
@@ -67,7 +67,7 @@ class Causes:
 
 
 @dataclass(frozen=True, eq=False)
-class Ratio(Data):
+class Ratio(Listed):
     """Two minima of one closed class. Logarithms are natural, their errors absolute."""
 
     process: Landscape | Diffusion
