@@ -14,7 +14,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from threading import local
 from types import FunctionType, MethodType
@@ -166,6 +166,8 @@ def _same(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:
         return alike(a.__wrapped__, b.__wrapped__)
     if isinstance(a, MethodType):
         return a.__func__ is b.__func__ and alike(a.__self__, b.__self__)
+    if isinstance(a, partial):
+        return alike((a.func, a.args, a.keywords), (b.func, b.args, b.keywords))
     fields = getattr(a, "__dataclass_fields__", None)
     if fields is not None:
         names = [name for name, f in fields.items() if f.compare and hasattr(a, name)]
