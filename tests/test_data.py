@@ -469,6 +469,8 @@ def test_the_shape_of_a_law_has_all_digits_and_that_of_a_point_is_none():
 def test_the_bias_of_an_analysis_prints_the_report_of_the_command():
     found = analyze(TWO_MINIMA)
     assert str(found.bias) == st.width_bias(TWO_MINIMA).summary()
+    # Errors have one digit, those of lists and of what is in brackets, too.
+    assert not re.search(r"errors?:? [\d.]+\.", str(found.bias[0]))
     assert pickle.loads(pickle.dumps(found.bias)) == found.bias
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from stationary.result import Listed, Result, plain
 from stationary.show.layout import WIDTH, Report, Table, picked
-from stationary.wording import error_text, known_text, time_text
+from stationary.wording import SUFFIX, error_text, known_text, time_text
 
 PARTS = {  # as the lists have them that they are part of
     "Basin": ("listing", "basin"),
@@ -48,8 +48,10 @@ def _shown(name: str, value: Any, fields: dict[str, Any]) -> Any:
         alike = {n: v for n, v in alike.items() if len(v) == count}
         each = [fields | {n: v[k] for n, v in alike.items()} for k in range(count)]
         return [_shown(name, v, own) for v, own in zip(value, each, strict=True)]
-    if name.endswith("error") and isinstance(value, float):
-        return error_text(value)
+    if isinstance(value, dict):
+        return {n: _shown(n, v, value) for n, v in value.items()}
+    if name.endswith(("error", "errors")) and isinstance(value, float):
+        return None if name.endswith(SUFFIX) and value != value else error_text(value)
     own = name.removeprefix("log_")
     error = fields.get(f"{own}_error", fields.get("error") if name in MAIN else None)
     if not isinstance(value, float) or not isinstance(error, float):
