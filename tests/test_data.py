@@ -157,6 +157,8 @@ def test_analyses_go_through_a_pool_of_processes():
 
 
 def test_types_that_a_checker_reads_are_no_any():
+    for asked in ("mean", "probability", "log_probability", "log_ratio"):
+        assert get_type_hints(getattr(st.EndState, asked))["return"] is float
     hints = get_type_hints(Basin)
     for name in ("position", "lower", "upper", "mass", "log_mass", "log_density", "variance"):
         assert hints[name] is float

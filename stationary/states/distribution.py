@@ -156,9 +156,9 @@ class EndState(Numbers, Distribution):
 
     # -- probabilities and their ratios ---------------------------------------------------------
 
-    def log_probability(self, lower: Any, upper: Any) -> Any:
+    def log_probability(self, lower: Any, upper: Any) -> float:
         """log P(lower < X <= upper), right relative to the probability itself."""
-        return self.given(self._log_probability(lower, upper))
+        return cast(float, self.given(self._log_probability(lower, upper)))
 
     def log_probability_error(self, lower: Any, upper: Any) -> Any:
         """The estimated absolute error of `log_probability`: relative of the probability itself.
@@ -179,16 +179,16 @@ class EndState(Numbers, Distribution):
             )
         return parts.log_between(lower, upper)
 
-    def probability(self, lower: Any, upper: Any) -> Any:
+    def probability(self, lower: Any, upper: Any) -> float:
         """P(lower < X <= upper)."""
         log_whole = self._log_probability(lower, upper)
         if any(c.weight > 0 for c in self.components):
-            return self.given(exp(log_whole))
+            return cast(float, self.given(exp(log_whole)))
         low, high = self._number(lower), self._number(upper)
-        lumps = self._parts.lumps
-        return self.given(sum(p.weight for p in lumps if low < p.position <= high))
+        held = (p.weight for p in self._parts.lumps if low < p.position <= high)
+        return cast(float, self.given(sum(held)))
 
-    def log_ratio(self, first: tuple[Any, Any], second: tuple[Any, Any]) -> Any:
+    def log_ratio(self, first: tuple[Any, Any], second: tuple[Any, Any]) -> float:
         """log of P(X in first) / P(X in second), two intervals; exact where exp would overflow."""
         for pair in (first, second):
             if np.ndim(pair) != 1 or len(pair) != 2:
@@ -198,7 +198,7 @@ class EndState(Numbers, Distribution):
             raise LandscapeError(
                 f"log_ratio({first}, {second}): neither interval holds any probability."
             )
-        return self.given(above - below)
+        return cast(float, self.given(above - below))
 
     # -- moments --------------------------------------------------------------------------------
 
