@@ -110,41 +110,20 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
         log_mass = log_mass + c.log_share
     elif c.weight != 1:
         log_mass = log_mass + log(c.weight)
-    weight_error = compact(c.share_error)
-    if c.weight is not None:
-        # Of a start that is spread out, the error of a weight is absolute.
-        spread = state.initial is not None and state.initial.law is not None
-        weight_error += compact(state.weight_error / (c.weight if spread else 1))
-    # Where nothing is known of the density, neither is which minima there are.
-    unseen = {Status.PANEL_LIMIT: 1.0, Status.INTERPOLATED: math.exp(-VISIBLE)}
-    unknown = compact(unseen.get(state.status, 0.0) * c.error)
-    weight_error += unknown if unknown > 1 else 0.0
+    weight_error = _weight_error(state, c)
 
     def rounded(x: Any) -> float:
         """What a number loses when it is handed out as a double."""
         size = abs(to_float(number(x)))
         return 0.0 if state.digits is not None or size == math.inf else float(np.spacing(size)) / 2
 
-    # Left and right ends of the basins, as far as there are panels, with the minima between.
     index = [sum(b < place for b in inner) for place, _ in minima]
-    around = [
-        [max(borders[i], found.lower), place, min(borders[i + 1], found.upper)]
-        for i, (place, _) in zip(index, minima, strict=True)
-    ]
-    points = np.array(around, dtype=at.dtype).ravel()
-    climbs = np.append(found.climbs(points), 0 * points[-1:]).reshape(-1, 3)
-    doubts = np.full_like(climbs, 0 if period is None else climb_error(found, lower, upper))
-    if period is None:
-        doubts.ravel()[:-1] = climb_errors(found, points[:-1], points[1:])
+    ends = [(borders[i], borders[i + 1]) for i in index]
+    climbs, doubts = _climbs(found, at, ends, None if period is None else (lower, upper))
     result = []
     for n, (i, (place, e)) in enumerate(zip(index, minima, strict=True)):
-        low, high = borders[i], borders[i + 1]
-        left, right = climbs[n, :2]
-        if period is not None and low < lower:
-            left = left + found.climbs(np.array([low + period, upper]))[0]
-        if period is not None and high > upper:
-            right = right + found.climbs(np.array([lower, high - period]))[0]
-        left, right = abs(left), abs(right)
+        low, high = ends[n]
+        left, right = climbs[n]
         has_left, has_right = period is not None or i > 0, period is not None or i < len(inner)
         if e is None:
             place = lower if place is found.lower else upper
@@ -179,6 +158,45 @@ def _basins(state: EndState, c: Component, period: float | None) -> list[Basin]:
             )
         )
     return result
+
+
+def _weight_error(state: EndState, c: Component) -> float:
+    """The relative error of what a component has in all."""
+    error: float = compact(c.share_error)
+    if c.weight is not None:
+        # Of a start that is spread out, the error of a weight is absolute.
+        spread = state.initial is not None and state.initial.law is not None
+        error += compact(state.weight_error / (c.weight if spread else 1))
+    # Where nothing is known of the density, neither is which minima there are.
+    unseen = {Status.PANEL_LIMIT: 1.0, Status.INTERPOLATED: math.exp(-VISIBLE)}
+    unknown = compact(unseen.get(state.status, 0.0) * c.error)
+    return error + (unknown if unknown > 1 else 0.0)
+
+
+def _climbs(
+    found: Sampling, at: Array, ends: Sequence[tuple[Any, Any]], ring: tuple[Any, Any] | None
+) -> tuple[Array, Array]:
+    """How far the exponent falls from minima `at` to both `ends` of their basins, and the errors.
+
+    Shape (minima, 2); as far as there are panels. Basins of a `ring` may go across its seam.
+    """
+    around = [
+        [max(low, found.lower), place, min(high, found.upper)]
+        for place, (low, high) in zip(at, ends, strict=True)
+    ]
+    points = np.array(around, dtype=at.dtype).ravel()
+    climbs = np.append(found.climbs(points), 0 * points[-1:]).reshape(-1, 3)[:, :2]
+    if ring is None:
+        doubts = climb_errors(found, points[:-1], points[1:])
+        return np.abs(climbs), np.append(doubts, 0 * doubts[:1]).reshape(-1, 3)[:, :2]
+    lower, upper = ring
+    period = upper - lower
+    for n, (low, high) in enumerate(ends):
+        if low < lower:
+            climbs[n, 0] += found.climbs(np.array([low + period, upper]))[0]
+        if high > upper:
+            climbs[n, 1] += found.climbs(np.array([lower, high - period]))[0]
+    return np.abs(climbs), np.full_like(climbs, climb_error(found, lower, upper))
 
 
 def _variances(
