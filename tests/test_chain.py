@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from functools import partial
 from itertools import product
@@ -30,6 +30,7 @@ from stationary.chain.elimination import Elimination
 from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import log_stationary
 from stationary.chain.run import run_of
+from stationary.chain.smooth import led
 from stationary.chain.tilt import Lean
 from stationary.chain.times import exit_time
 from stationary.chain.transfer import transfers
@@ -1830,3 +1831,27 @@ def test_where_a_start_next_to_a_border_ends_is_decided_on_cells_that_see_it(mon
     )
     assert math.exp(run.log_shares[0, 0]) == pytest.approx(below, abs=1e-3)
     assert max(state.weight_error, run.errors[0, 0]) < 2e-3
+
+
+@pytest.mark.parametrize("bent", [False, True])
+def test_where_nodes_of_a_law_lead_follows_from_few_weights_where_that_is_smooth(bent):
+    """Of 300 datapoints by 16; next to where gradients jump each weight is asked for itself."""
+    c = np.random.default_rng(5).normal(size=(300, 1))
+
+    def losses(w):
+        return np.logaddexp(0, c * w) + (0.3 * np.abs(w - 0.4) if bent else 0.05 * w * w)
+
+    law, asked = batches_of(Landscape(losses=losses, learning_rate=0.3, batch_size=16)), []
+
+    class Counted(type(law)):
+        def images(self, w):
+            asked.append(len(w))
+            return super().images(w)
+
+    counted = Counted(**{f.name: getattr(law, f.name) for f in fields(law)})
+    w = np.linspace(-3, 3, 2001)
+    found, true, p = led(counted, w), law.images(w), law.probability
+    spread = np.sqrt(p @ (true - p @ true) ** 2)
+    assert (np.sqrt(p @ (found - true) ** 2) <= 4e-5 * spread).all()
+    assert (np.abs(p @ (found - true)) <= 2e-8 * spread).all()
+    assert sum(asked) < 400

@@ -152,7 +152,8 @@ def _standard(g: Array) -> tuple[Array, Array, Array, Array, Array]:
     deviation = np.sqrt((x * x).mean(axis=0))
     moving = deviation > 16 * ROUNDING
     deviation = deviation[moving]
-    return x[:, moving] / deviation, moving, mean, size, deviation
+    # In the order of memory, which an array of some columns is not in.
+    return np.ascontiguousarray(x[:, moving]) / deviation, moving, mean, size, deviation
 
 
 def _quantiles(x: Array, z: Array) -> Array:
@@ -176,10 +177,10 @@ def _binned(x: Array) -> tuple[Array, Array]:
     if n <= 2 * BINS:
         return x, np.ones_like(x)
     bins = np.minimum((x / (2 + np.abs(x)) + 1) * (BINS / 2), BINS - 1).astype(int)
-    at = bins * m + np.arange(m)  # x in deviations
+    at = (bins * m + np.arange(m)).ravel()  # x in deviations
     number, total, square = (
-        np.bincount(at.ravel(), power.ravel(), BINS * m).reshape(BINS, m)
-        for power in (np.ones_like(x), x, x * x)
+        np.bincount(at, power, BINS * m).reshape(BINS, m)
+        for power in (None, x.ravel(), (x * x).ravel())
     )
     kept = number.any(axis=1)
     number = number[kept]

@@ -25,6 +25,7 @@ from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.chain.links import Links
 from stationary.chain.multilevel import log_stationary
+from stationary.chain.smooth import led
 from stationary.chain.tilt import seen_slope
 from stationary.numbers.arithmetic import EPSILON, SAME
 from stationary.numbers.cost import SHARED
@@ -118,7 +119,7 @@ def transfers(
         rises.append(np.clip(rise, -STEEPEST, STEEPEST))
         steeps.append(rises[-1] != rise)
     n, block = len(edges) - 1, 2 ** (len(leans) - 1)
-    size = max(16, SHARED // max(len(batches), batches.landscape.datapoints)) // block * block
+    size = max(16, SHARED // len(batches)) // block * block
     size = max(size, block)
     parts: list[list[tuple[Array, ...]]] = [[] for _ in leans]
     for start in range(0, n, size):
@@ -144,13 +145,12 @@ def _images(batches: Batches, edges: Array, joints: Array) -> tuple[Array, Array
     # Next to 0 by no double that multiplying takes to 0.
     near = np.maximum(np.spacing(np.abs(edges)), EPSILON * np.gradient(edges))[jumps]
     beside = np.concatenate([edges[jumps] - near, edges[jumps] + near])
-    images = batches.images(np.concatenate([edges, (edges[1:] + edges[:-1]) / 2, beside]))
-    left, right = images[:, :n].copy(), images[:, 1 : n + 1].copy()
-    middle, from_left, from_right = (
-        images[:, n + 1 : 2 * n + 1],
-        images[:, 2 * n + 1 : 2 * n + 1 + len(jumps)],
-        images[:, 2 * n + 1 + len(jumps) :],
-    )
+    every = np.empty(2 * n + 1)
+    every[::2], every[1::2] = edges, (edges[1:] + edges[:-1]) / 2
+    images = led(batches, every)
+    left, middle, right = images[:, :-1:2].copy(), images[:, 1::2], images[:, 2::2].copy()
+    led_beside = batches.images(beside) if len(jumps) else images[:, :0]
+    from_left, from_right = np.split(led_beside, 2, axis=1)
     starting, ending = jumps < n, jumps > 0
     left[:, jumps[starting]] = from_right[:, starting]
     right[:, jumps[ending] - 1] = from_left[:, ending]
