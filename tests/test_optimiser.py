@@ -563,6 +563,16 @@ def test_a_start_on_a_lattice_is_followed_until_nobody_is_on_its_way():
     assert ends == pytest.approx([0.5, 0.5], abs=1e-14)
 
 
+def test_minibatches_with_a_gradient_beyond_doubles_are_clipped_as_others_are():
+    """What is not in a minibatch does not count, however large: 0 times infinity is 0."""
+    c = np.array([[0.0], [0.5], [0.9]])
+    given = landscape(lambda w: np.cosh(2 * (w - c)), clip=1.0, batch_size=2)
+    mean, spread = given.moments(np.array([-900.0, 0.3, 354.9, 900.0]))
+    pairs = np.sinh(2 * (0.3 - c)) + np.sinh(2 * (0.3 - c)).T
+    assert mean == pytest.approx([-1, np.clip(pairs, -1, 1).mean(), 1, 1], abs=1e-15)
+    assert spread == pytest.approx([0, np.clip(pairs, -1, 1).var(), 0, 0], abs=1e-15)
+
+
 def test_a_clip_whose_square_is_nothing_is_refused():
     with pytest.raises(LandscapeError, match="squares are 0 in doubles"):
         Landscape(losses=lambda w: (w**2, (w - 1) ** 2), learning_rate=0.1, clip=1e-300)

@@ -255,8 +255,7 @@ class GradientMoments:
             # An array: mpmath's numbers print those that they are to multiply.
             p = arithmetic.array([1]) / self.n
         else:
-            size = int(self.batches.counts[0].sum())
-            tables = [self.batches.counts @ t / size for t in tables]
+            tables = [self._mixed(t, self.batches.counts) for t in tables]
             p = arithmetic.array(self.batches.chances)[:, None]
         tables, largest = self.rule.clipped(tables)
         # Counted from the first of them: where all are clipped alike there is exactly no variance.
@@ -267,6 +266,17 @@ class GradientMoments:
         apart = [v - r for v, r in zip(above, rise, strict=True)]
         variance = tuple((p * product(apart, k)).sum(axis=0) for k in range(len(apart)))
         return Moments(mean, variance, largest)
+
+    @staticmethod
+    def _mixed(table: Array, counts: Array) -> Array:
+        """The mean of each minibatch; infinite, whatever the others are, where one of it is."""
+        size, in_doubles = int(counts[0].sum()), table.dtype == float
+        endless = np.isinf(table) if in_doubles else np.zeros(1, dtype=bool)
+        known: Array = counts @ (np.where(endless, 0.0, table) if endless.any() else table) / size
+        if not endless.any():
+            return known
+        up, down = (counts @ (table == way) > 0 for way in (np.inf, -np.inf))
+        return np.where(up & down, np.nan, np.where(up, np.inf, np.where(down, -np.inf, known)))
 
     def _in_digits(self, w: Array, arithmetic: Arithmetic, order: int) -> Moments:
         """All digits of both where the gradients nearly cancel, too."""
