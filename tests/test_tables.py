@@ -621,6 +621,11 @@ def that_jump(seed, n, weights):
     return gradients, places.ravel(), np.linspace(-2, 2, weights)
 
 
+def test_rows_of_different_lengths_are_refused():
+    with pytest.raises(LandscapeError, match="rows of gradients differ in length"):
+        table({"w": W, "gradients": [W, W[:3]]})
+
+
 def test_gradients_that_jump_between_all_of_a_few_weights_have_errors_that_say_so():
     """Of 7 to 13 weights they were up to 4.8 times too small, where twice them are claimed."""
     x, found = np.linspace(-2, 2, 1000, endpoint=False) + 1e-3, []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -16,6 +17,7 @@ from stationary.cells import Cells
 from stationary.chain.batches import TWICE
 from stationary.chain.far import Far
 from stationary.chain.transfer import Transfer, moments
+from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit, remainder
 from stationary.result import Listed
@@ -179,23 +181,29 @@ class ChainClass(Listed):
             laws=(*self.laws, other),
         )
 
-    def reweighed(self, minima: Array, barriers: Array) -> ChainClass:
+    def reweighed(self, rests: Sequence[Equilibrium]) -> ChainClass:
         """With what other laws make of the odds between both sides of barriers as part of errors.
 
         Next to 0 and to 1 what one law, off to one side, changes of P tells nothing of others.
         """
         moments, worst = np.zeros(4), 0.0
-        for barrier in barriers[(barriers > self.edges[0]) & (barriers < self.edges[-1])]:
-            few, most, off = *sorted((odds := self._odds(-math.inf, barrier))[:2]), odds[2]
-            moved = math.exp(few + most + off - np.logaddexp(few + off, most)) * -math.expm1(-off)
-            k = max(int(minima.searchsorted(barrier)), 1)
-            powers = (minima[k - 1 : k + 1, None] - self.mean) ** np.arange(1.0, 5)
-            apart = np.abs(np.diff(powers, axis=0)).sum(axis=0)
-            moments += moved * apart + (moved * apart[0]) ** np.arange(1.0, 5)
-            worst = max(worst, moved)
-        of_cdf, of_mass = max(self.cdf_error, worst), max(self.mass_error, worst)
-        moments = np.maximum(moments, self.moment_errors)
-        return replace(self, cdf_error=of_cdf, mass_error=of_mass, moment_errors=moments)
+        for k, rest in enumerate(rests):
+            if not rest.stable and self.edges[0] < rest.position < self.edges[-1]:
+                *logs, off = self._odds(-math.inf, float(rest.position))
+                few, most = sorted(logs)
+                moved = math.exp(few + most + off - np.logaddexp(few + off, most))
+                moved *= -math.expm1(-off)
+                beside = np.array([r.position for r in rests[max(k - 1, 0) : k + 2] if r.stable])
+                powers = (beside.astype(float)[:, None] - self.mean) ** np.arange(1.0, 5)
+                apart = np.abs(np.diff(powers, axis=0)).sum(axis=0)
+                moments += moved * apart + (moved * apart[0]) ** np.arange(1.0, 5)
+                worst = max(worst, moved)
+        return replace(
+            self,
+            cdf_error=max(self.cdf_error, worst),
+            mass_error=max(self.mass_error, worst),
+            moment_errors=np.maximum(self.moment_errors, moments),
+        )
 
     def _odds(self, lower: float, upper: float) -> tuple[float, float, float]:
         """Logs of P between two points and of P elsewhere; how far the log of their ratio may be

@@ -74,10 +74,7 @@ def _solved(batches: Batches, start: Initial | None, cells: int) -> ChainState:
             state = _with_other(state, law)
         if any(c.laws for c in state.components):
             rests = equilibria_between(batches, held.lower, held.upper)
-            sides = (np.array([e.position for e in rests if e.stable == s]) for s in (True, False))
-            minima, barriers = map(np.sort, sides)
-            found = tuple(c.reweighed(minima, barriers) for c in state.components)
-            state = replace(state, components=found)
+            state = replace(state, components=tuple(c.reweighed(rests) for c in state.components))
     if not batches.exact and any(c.weight for c in state.components):
         rough = _roughness(state)
         if rough > COARSE and (each := batches.one_by_one) is not None:
@@ -101,15 +98,10 @@ def _with_other(state: ChainState, few: ChainState) -> ChainState:
     if known[0] != known[1]:
         law = "gradients within what is not known of them" if sided else "a coarser law of a step"
         note = f"With {law} it ends otherwise: do not trust it."
-        if not sided:
-            return replace(
-                state, status=Status.INEXACT, weight_error=1.0, notes=(*state.notes, note)
-            )
-        unknown = tuple(c.unknown() for c in state.components)
         return replace(
             state,
-            components=unknown,
-            status=Status.INTERPOLATED,
+            components=tuple(c.unknown() for c in state.components),
+            status=Status.INTERPOLATED if sided else Status.INEXACT,
             weight_error=1.0,
             notes=tuple(dict.fromkeys((*state.notes, note))),
         )

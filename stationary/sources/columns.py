@@ -117,7 +117,12 @@ def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) ->
     for name, values in columns.items():
         if isinstance(values, np.ma.MaskedArray):
             values = np.ma.filled(values.astype(float), np.nan)
-        array = np.asarray(values)
+        try:
+            array = np.asarray(values)
+        except ValueError:
+            raise LandscapeError(
+                f"{where}: the rows of {name} differ in length. Give as many numbers in each."
+            ) from None
         if array.dtype.kind in "mM":
             continue  # dates have no unit that anybody gave
         if array.dtype.kind == "b" and name.strip() in needed:
