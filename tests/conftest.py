@@ -10,6 +10,9 @@ from pathlib import Path
 
 # Tests run side by side, one on each core: threads of the linear algebra would only get in the way.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# What is given back to the system comes back as pages of zeros, which take a tenth of all time.
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**32))
 # What is compiled is run once or twice.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
