@@ -41,14 +41,13 @@ def jet(function: Callable[[Any], Any], x: Array, order: int) -> Jet:
     # So many points that no axis of a constant can be taken for that of the points.
     x = x if size > 2 * n + 3 else np.concatenate([x, np.repeat(x[:, :1], 2 * n + 4, axis=1)], 1)
     m = x.shape[1]
-    ways = _directions(n, order)
     if order == 0:
-        table = _table(function, call_user_function(function, x.copy()), m, 0)
-    else:
-        tiled = np.tile(x, len(ways))
-        along = np.repeat(np.array(list(ways), dtype=float).T, m, axis=1)
-        series = Taylor((tiled, along, *[ZERO] * (order - 1)), DOUBLE)
-        table = _table(function, call_user_function(function, series), m * len(ways), order)
+        return {(): _table(function, call_user_function(function, x.copy()), m, 0)[0, ..., :size]}
+    ways = _directions(n, order)
+    tiled = np.tile(x, len(ways))
+    along = np.repeat(np.array(list(ways), dtype=float).T, m, axis=1)
+    series = Taylor((tiled, along, *[ZERO] * (order - 1)), DOUBLE)
+    table = _table(function, call_user_function(function, series), m * len(ways), order)
     d = {w: table[..., k * m : k * m + size] for k, w in enumerate(ways)}
     return _polarised(d, n, order)
 

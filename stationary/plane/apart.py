@@ -48,7 +48,7 @@ class Apart:
         """None where there are no two attractors, or the drift leads elsewhere, as to a cycle, on
         which P is not small where borders between attractors would cross it."""
         flow = Flow.of(process, equilibria, box)
-        if len(flow.attractors) < 2:
+        if len(flow.attractors) < 2 or not flow.arrives:
             return None
         places = np.concatenate([even(box, PLACES), process.narrow.around(box)], axis=1)
         label = flow.label(places)

@@ -41,9 +41,7 @@ LOUDER, LOUDEST = 1.28, 100.0  # factors of the noise: from one try to the next,
 TRIES = 3  # solutions that did not hold, before no more noise is tried
 TERMS = 4  # of a series in the noise; one less where louder noise does not hold
 FEWER = 2  # terms, of which the error is told: one may change nothing at an attractor by chance
-UNSURE = (
-    1.3  # times the most that this is at attractors: three times it is claimed, and held for 29
-)
+UNSURE = 1.3  # times the most that this is at attractors: three times it is claimed, held for 29
 ALIKE = 0.1  # in log P at attractors: what coarser ways may differ by where elements hold
 
 
@@ -71,8 +69,8 @@ def _least(start: Fitted, mesh: Mesh) -> Array:
 
 def _laid(start: Fitted) -> Mesh:
     """A mesh on which P falls by little in each rectangle, or one with more than `MOST`."""
-    kept = start.above < 0
-    steep = [np.abs(np.diff(start.phi, axis=k))[_both(kept, k)].mean() for k in (0, 1)]
+    phi = np.where(start.above < 0, start.phi, np.nan)
+    steep = [np.nanmean(np.abs(np.diff(phi, axis=k))) for k in (0, 1)]
     counts = np.clip(np.rint(FIRST * np.sqrt(np.array(steep) / np.mean(steep))), 4, 4 * FIRST)
     mesh = Mesh.over(start.box, (int(counts[0]), int(counts[1])))
     while True:
@@ -86,11 +84,6 @@ def _laid(start: Fitted) -> Mesh:
         if mesh.count > MOST or not steep.any():
             return mesh
         mesh = mesh.split(steep)
-
-
-def _both(kept: Array, axis: int) -> Array:
-    """Whether points and those next to them along an axis are kept."""
-    return kept[1:] & kept[:-1] if axis == 0 else kept[:, 1:] & kept[:, :-1]
 
 
 def beyond_barriers(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> Solved:
@@ -112,7 +105,7 @@ def beyond_barriers(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
         ways: list[tuple[str, Density]] | None = None
         start: _Start | None = None
         try:
-            start = _started(louder, equilibria)
+            start = _started(louder, equilibria, few=bool(made))
             if start is not None:
                 apart = Apart.of(louder, equilibria, start.fine.box)
                 if apart is None:
@@ -255,7 +248,7 @@ def _by_elements(
             best = worst, density
         if worst < resolved:
             break
-        finer = closer(mesh, missing, max(resolved, worst / 30), int(ROOM * MOST))
+        finer = closer(mesh, missing, resolved, int(ROOM * MOST))
         if finer is None:
             break
         mesh = finer.restricted(_least(fine, finer) < 0)

@@ -81,6 +81,7 @@ class Borders:
         all_over = low + (high - low) * np.random.default_rng(0).uniform(size=(2, 200))
         own = np.array([e.position for e in flow.attractors]).reshape(-1, 2).T
         x = np.concatenate([all_over, own], axis=1)
+        x = x[:, ((x >= low) & (x <= high)).all(axis=0)]  # the raster is that of the box
         traps = [math.sqrt(most / p[0, 0]) * np.eye(2)[:1].T for p, most in flow.traps]
         beside = own + np.concatenate([np.zeros((2, 0)), *traps], axis=1)
         seen = flow.label(x)
@@ -122,7 +123,7 @@ class Borders:
             deepest.append([p.start + v for p, v in zip(part, at, strict=True)])
         middle = np.reshape(deepest, (-1, 2)).T + 0.5
         of = np.concatenate([[-1], flow.label(low + pixel * middle)])
-        pixels = np.where(table, -2, of[parts])
+        pixels = np.where(table, -2, of[parts]).astype(np.int16)  # next to the processor
         known = (d if d[4].min(initial=0) > UNKNOWN else _told(flow, pixels, d) for d in found)
         sides = np.concatenate([none[4], *(d[4] for d in known)], axis=1)
         normal = np.stack([-along[1], along[0]]) * pixel
@@ -196,6 +197,8 @@ class _Back:
         wide, known = high - low, len(self.cycles)
         walls = np.equal([low, high], np.array(self.flow.process.domain).T)
         low, high = np.array([low, high]) + np.where(walls, 0.05, BEYOND) * wide * [[-1], [1]]
+        low = np.where(start < low, start - BEYOND * wide, low)  # of saddles beside the box
+        high = np.where(start > high, start + BEYOND * wide, high)
         left = math.inf
         for _ in range(LAPS):
             tree = _tree([*self.sources, *self.cycles], wide)

@@ -53,7 +53,7 @@ class Part:
         """Its points, and there the basis functions (M, n^2), and their gradients (2, M, n^2)."""
         some = slice(self.begin[e], self.begin[e + 1])
         p, t, (wide, high) = basis(degree), self.local[:, some], 2 / mesh.size[:, e]
-        (u, v), (du, dv) = ([of(w) for w in t] for of in (p.at, p.slope_at))
+        (u, v), (du, dv) = (of(t.ravel()).reshape(2, t.shape[1], -1) for of in (p.at, p.slope_at))
         flat = [
             np.asarray((one[:, :, None] * other[:, None, :]).reshape(len(one), -1))
             for one, other in ((u, v), (du * wide, v), (u, dv * high))

@@ -34,6 +34,7 @@ from stationary.plane.regions import Nodes, cut
 from stationary.process.plane import Box
 
 Region = Box | Labels | None
+PLACES = 401  # of a side, at which it is looked how far P has fallen
 
 
 class Bare:
@@ -46,6 +47,7 @@ class Law(Bare):
     """What densities in the plane answer, not normalised, from what each kind says of itself."""
 
     log_total: Any = 0.0
+    box: Any  # what holds all but next to nothing of the probability
     known: Any  # how well at best, in proportion
     beyond: Any = np.inf  # how low in -log P lies what a box cuts off, if that is known
     status: Any = Status.CONVERGED
@@ -93,6 +95,13 @@ class Law(Bare):
     def depth(self, x: Array) -> Array:
         """The same at points (2, M)."""
         return np.asarray(-self.log_at(x) - self.height.min())
+
+    def fallen(self, domain: Box) -> Array:
+        """(2, 2): -log P above its least at the sides of the box, inf at ends of a domain."""
+        made = np.full((2, 2), np.inf)
+        for axis, side, x in sides_of(self.box, PLACES, domain):
+            made[axis, side] = self.depth(x).min()
+        return made
 
     def log_mass(self, region: Region, rough: bool = False) -> float:
         """log of the probability of a region, normalised; less closely, and be it with all that
@@ -187,10 +196,7 @@ class Density(Law):
 
     def in_domain(self, domain: Box) -> Density:
         """The same, that knows what it misses of a domain."""
-        sides = [x for _, _, x in sides_of(self.mesh.box, 101, domain)]
-        if not sides:
-            return self
-        least = self.depth(np.concatenate(sides, axis=1)).min()
+        least = self.fallen(domain).min()
         return replace(self, missed=self.missed + float(np.exp(-max(least, 0.0))))
 
     @property
@@ -331,7 +337,6 @@ class Density(Law):
 
     @property
     def box(self) -> Box:
-        """What holds all but next to nothing of the probability."""
         return self.mesh.box
 
     cut, _marginal = cut, marginal_of

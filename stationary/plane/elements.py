@@ -148,8 +148,7 @@ class Condensed:
         self.place = number.reshape(self.mesh.count, -1)[:, self.outer]
         rows = np.repeat(self.place, len(self.outer), axis=1).ravel()
         columns = np.tile(self.place, (1, len(self.outer))).ravel()
-        size = extended.shape[0]
-        matrix = csr_array((self.parts.matrix.ravel(), (rows, columns)), shape=(size, size))
+        size, count = extended.shape
         right = np.bincount(self.place.ravel(), self.parts.load.ravel(), minlength=size)
         # Test functions are those of free nodes, with what they are at nodes that hang on these.
         self.extended = extended
@@ -157,7 +156,15 @@ class Condensed:
         if self.scales is not None:
             log = self.at_nodes(self.scales)
             tested.data = tested.data * np.exp(log[self.free[tested.col]] - log[tested.row])
-        self.matrix = csc_array(tested.T @ matrix @ extended)
+        index = np.full(size, -1)
+        index[self.free] = np.arange(count)
+        values, hang = self.parts.matrix.ravel(), (index[rows] < 0) | (index[columns] < 0)
+        rest = csr_array((values[hang], (rows[hang], columns[hang])), shape=(size, size))
+        more, free = (tested.T @ rest @ extended).tocoo(), ~hang
+        pairs = zip((values[free], index[rows[free]], index[columns[free]]),
+                    (more.data, more.row, more.col), strict=True)  # fmt: skip
+        values, rows, columns = (np.concatenate(pair) for pair in pairs)
+        self.matrix = csc_array((values, (rows, columns)), shape=(count, count))
         self.right = tested.T @ right
 
     @cached_property

@@ -16,6 +16,8 @@ from scipy.ndimage import binary_dilation, label
 
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
+from stationary.numbers.threads import one_thread
+from stationary.panels.roots import bisected
 from stationary.plane.boxes import box_of, clipped, ends_of, finite_box, joined, lattice
 from stationary.plane.cover import Region
 from stationary.plane.inside import SMOOTH, Labels
@@ -42,6 +44,7 @@ ENOUGH = 1e-3  # of a box: how long a further one must be
 TIP = 8  # steps between these: how far its corners may reach beyond what is seen
 
 
+@one_thread
 def exit_time(
     given: PlaneLandscape | PlaneDiffusion, x: Any, region: Any, smooth: float = SMOOTH
 ) -> Estimate:
@@ -195,9 +198,8 @@ def _reached(labels: Labels, box: Box, most: Box, x: Array) -> Box:
         out = ~inside(w.reshape(2, -1)).reshape(w.shape[1:])
         first = np.where(out.any(axis=2), out.argmax(axis=2), len(r) - 1)
         a, b = np.append(0.0, r)[first], r[first]
-        for _ in range(HALVINGS):
-            fine = inside((p + way * (a + b) / 2).reshape(2, -1)).reshape(a.shape)
-            a, b = np.where(fine, (a + b) / 2, a), np.where(fine, b, (a + b) / 2)
+        ways = lambda t: inside((p + way * t).reshape(2, -1)).reshape(t.shape)  # noqa: E731
+        a, _ = bisected(ways, a, b, HALVINGS)
         to = p + way * a
         ends[:] = np.minimum(ends[0], to.min(axis=(1, 2))), np.maximum(ends[1], to.max(axis=(1, 2)))
         return np.asarray(a)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from scipy.interpolate import RectBivariateSpline
+from scipy.ndimage import map_coordinates
 from scipy.sparse import csc_array
 from scipy.sparse.linalg import splu
 
@@ -60,13 +61,9 @@ class Fitted:
 
     def needed(self, x: Array) -> Array:
         """How far points (2, ...) are above what has to be known, in proportion between four."""
-        n, table = self.above.shape[1], self.above.ravel()
         low, high = (v.reshape(2, *[1] * (x.ndim - 1)) for v in ends_of(self.box))
-        place = np.clip((x - low) / (high - low) * (n - 1), 0, n - 1)
-        cell = np.minimum(place.astype(int), n - 2)
-        (s, t), k = place - cell, cell[0] * n + cell[1]
-        below, above = (table[k + j] * (1 - t) + table[k + j + 1] * t for j in (0, n))
-        return np.asarray(below * (1 - s) + above * s)
+        place = (x - low) / (high - low) * (len(self.above) - 1)
+        return np.asarray(map_coordinates(self.above, place, order=1, mode="nearest"))
 
 
 def adds_across(process: PlaneDiffusion, box: Box, *points: Array) -> bool:

@@ -13,6 +13,7 @@ from scipy.linalg import solve_continuous_lyapunov
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
+from stationary.panels.roots import bisected
 from stationary.plane.boxes import ends_of, even, finite_box, sides_of
 from stationary.plane.local import Equilibrium, units_at
 from stationary.process.plane import Box, PlaneDiffusion
@@ -21,6 +22,7 @@ STEPS = 4000  # of curves that follow the drift: what is still on its way then b
 TURNS = 0.3  # of the drift, that it may change by over half a step
 LONGEST = 1e6  # boxes at the speed that is left, in a step where it is all but across a valley
 CREEPS = 600  # steps, after which what is still on its way may go on by steps of first order
+HELD = 1e-8  # of a step: what is left of it where a wall stops it for good
 PLACES = 10  # for each direction, from which it is asked whether curves arrive
 SHELLS = 12  # around a rest point, on which the drift must point inwards
 ALONG_WALLS = 513  # of a wall, between which the drift along it may change its sign once
@@ -60,7 +62,7 @@ class Flow:
     def _followed(self, x: Array) -> tuple[Array, Array]:
         """The attractors that points go to, and where those are in the end that go to none."""
         label = np.full(x.shape[1], -1)
-        going, y = np.arange(x.shape[1]), x.copy()
+        going, y, stopped = np.arange(x.shape[1]), x.copy(), [x[:, :0]]
         (low, high), room = ends_of(self.box), ends_of(self.process.domain)
         wide = high - low
         longest = np.full(x.shape[1], np.inf)  # of steps in time
@@ -69,8 +71,9 @@ class Flow:
             for k, (e, (p, most)) in enumerate(zip(self.attractors, self.traps, strict=True)):
                 d = y - e.position[:, None]
                 held = (d * (p @ d)).sum(axis=0) <= most
-                label[going[held]] = k
-                going, y = going[~held], y[:, ~held]
+                if held.any():
+                    label[going[held]] = k
+                    going, y = going[~held], y[:, ~held]
             if not len(going):
                 break
             f = self.process.velocity(y)
@@ -95,12 +98,15 @@ class Flow:
                 gone = np.abs(way[:, stiff] / wide).max(axis=0)
                 longer[own] *= np.where(gone < 0.005, 2.0, np.where(gone > 0.01, 0.5, 1.0))
                 longer = np.minimum(longer, LONGEST)
-            y = np.clip(y + way, *room)
-            lost = ~np.isfinite(y).all(axis=0) | (np.abs(y - low) > 5 * wide).any(axis=0)
-            going, y = going[~lost], y[:, ~lost]
+            moved = np.clip(y + way, *room)
+            held = np.abs((moved - y) / wide).max(axis=0) < HELD * np.abs(way / wide).max(axis=0)
+            lost = held | ~np.isfinite(moved).all(axis=0)
+            lost |= (np.abs(moved - low) > 5 * wide).any(axis=0)
+            stopped.append(moved[:, held])
+            going, y = going[~lost], moved[:, ~lost]
             if step > CREEPS + 300 and len(going) == len(label):
                 break  # nothing arrives anywhere: there are cycles, or walls
-        return label, y
+        return label, np.concatenate([*stopped, y], axis=1)
 
     def _implicit(self, y: Array, dt: Array) -> Array:
         """A step that is stable along whatever the drift leads to fast, as into a narrow valley."""
@@ -215,11 +221,8 @@ def ends_at_walls(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
 
 def _zero(process: PlaneDiffusion, low: Array, high: Array, along: int, before: float) -> Array:
     """Where the drift along a wall changes its sign."""
-    for _ in range(HALVED):
-        middle = (low + high) / 2
-        same = process.velocity(middle[:, None])[along, 0] * before > 0
-        low, high = (middle, high) if same else (low, middle)
-    return low
+    ends = low[:, None], high[:, None]
+    return bisected(lambda x: process.velocity(x)[along] * before > 0, *ends, HALVED)[0][:, 0]
 
 
 def _ending(

@@ -15,17 +15,16 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import depth_of
-from stationary.plane.boxes import clipped, joined, sides_of
+from stationary.plane.boxes import clipped, joined
 from stationary.plane.closed import integrated
 from stationary.plane.curl import curl_test
-from stationary.plane.density import Density, Solved
+from stationary.plane.density import Solved
 from stationary.plane.local import Equilibrium, around, positions
 from stationary.plane.rough import GROWS, Rough, first_box, on_box
 from stationary.process.plane import Box, PlaneDiffusion
 
 BOXES = 12  # at most: each is up to 1.8 times as wide
 LESS = 6.0  # in -log P: a box that lacks as little grows on
-PLACES = 401  # of a side, at which it is looked how far P has fallen
 FALLS = 1.3  # times as far must -log P have risen at the sides of a wider box, else tails are heavy
 
 
@@ -57,7 +56,7 @@ def _grown(process: PlaneDiffusion, box: Box, peak: Array, cut: float) -> Solved
     before = 0.0
     for _ in range(BOXES):
         solved = integrated(process, box, peak)
-        fallen = _fallen(process, solved.density)
+        fallen = solved.density.fallen(process.domain)
         if fallen.min() >= cut:
             return solved
         if not fallen.min() > min(FALLS * before, cut - LESS):
@@ -82,12 +81,4 @@ def integrated_around(
         box = process.domain  # it is not said how far these reach
     solved = _grown(process, box, rough.peak, cut) or integrated(process, box, rough.peak)
     density = solved.density
-    return replace(solved, density=replace(density, beyond=_fallen(process, density).min()))
-
-
-def _fallen(process: PlaneDiffusion, density: Density) -> Array:
-    """(2, 2): -log P above its least at the sides of a box, inf at ends of the domain."""
-    made = np.full((2, 2), np.inf)
-    for axis, side, x in sides_of(density.box, PLACES, process.domain):
-        made[axis, side] = density.depth(x).min()
-    return made
+    return replace(solved, density=replace(density, beyond=density.fallen(process.domain).min()))

@@ -20,7 +20,7 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.numbers.chebyshev import rule
-from stationary.plane.boxes import box_of, clipped, finite_box, scattered, sides_of
+from stationary.plane.boxes import box_of, clipped, finite_box, scattered
 from stationary.plane.density import Density, Law
 from stationary.plane.fitted import adds_across
 from stationary.plane.inside import Labels
@@ -28,14 +28,15 @@ from stationary.plane.local import Equilibrium, around, positions
 from stationary.plane.marginal import NODES, Marginal
 from stationary.plane.mesh import Panels, end_to_end
 from stationary.plane.regions import Nodes
+from stationary.plane.rough import on_box
 from stationary.plane.spectral import CUT
 from stationary.plane.state import PlaneState
 from stationary.process.plane import Box, Fields, PlaneDiffusion
 
 BOXES, GROWS = 8, 1.5  # around an attractor, and times as wide is each next one
+SEEN = 10.0  # the same of a rough chain: where it has not fallen by that, it did not by more
 BELOW = 6.0  # in -log P: less than CUT by so much P may have fallen at their sides
 PLACES = 1024  # at which drift and noise are compared, in all, between attractors, and at one
-ALONG = 64  # of each side of a box
 TURNS = np.array([
     [[-1.0, 0.0], [0.0, -1.0]],
     [[-1.0, 0.0], [0.0, 1.0]],
@@ -163,13 +164,14 @@ def among_images(
     near, far = (np.array(around(process, (first,), level)) for level in (0.0, CUT))
     for _ in range(BOXES):
         box = clipped(far[:, 0], far[:, 1], room)
-        try:
-            state = solve(replace(process, domain=box), (first,), ())
-        except StationaryError:
-            return None
-        sides = [x for _, _, x in sides_of(box, ALONG, process.domain)]
-        if not sides or state.density.depth(np.concatenate(sides, axis=1)).min() > CUT - BELOW:
-            break
+        least = on_box(process, box, at[:, 0], at[:, :1], True).least
+        if (least > np.where(np.array(box) == process.domain, -np.inf, SEEN)).all():
+            try:
+                state = solve(replace(process, domain=box), (first,), ())
+            except StationaryError:
+                return None
+            if state.density.fallen(process.domain).min() > CUT - BELOW:
+                break
         if box == room:
             return None
         far = near + GROWS * (far - near)

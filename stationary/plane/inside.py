@@ -13,6 +13,7 @@ import numpy as np
 from numpy.polynomial import legendre
 
 from stationary.aliases import Array
+from stationary.numbers.cost import SHARED
 from stationary.panels.roots import bisected
 from stationary.plane.mesh import end_to_end, gauss, legendre_of, tensor
 
@@ -56,10 +57,11 @@ def looked(labels: Labels, low: Array, size: Array) -> tuple[Array, Array, Array
     k = np.flatnonzero(full | empty)
     ends = np.ones(len(s))
     sides = np.concatenate([[s, ends], [s, -ends], [ends, s], [-ends, s]], axis=1)
-    x = low[:, k, None] + size[:, k, None] * (1 + sides[:, None]) / 2
-    same = np.asarray(labels(x.reshape(2, -1)), dtype=bool).reshape(x.shape[1:]) == full[k, None]
-    mixed = k[~same.all(axis=1)]
-    full[mixed] = empty[mixed] = False
+    for some in np.array_split(k, 1 + k.size * len(ends) // SHARED):
+        x = low[:, some, None] + size[:, some, None] * (1 + sides[:, None]) / 2
+        own = np.asarray(labels(x.reshape(2, -1)), dtype=bool).reshape(x.shape[1:])
+        mixed = some[(own != full[some, None]).any(axis=1)]
+        full[mixed] = empty[mixed] = False
     return seen, full, empty
 
 

@@ -258,7 +258,7 @@ class Shape:
         """log c."""
         first, second = _psi(self.value, level)
         both = np.concatenate([log, end]), np.concatenate([second * self.rate, self.lost])
-        return _log_sum(log, first) - _log_sum(*both)
+        return log_sum(log, first) - log_sum(*both)
 
 
 def _rate(cover: Cover, rise: Array) -> Array:
@@ -277,7 +277,7 @@ def _factors(
         own, *others = (shapes[0].log_factor(*log, level) for log in logs)
         coarse = shapes[1].log_factor(*logs[0], level)
         second = _psi(shapes[0].value, level)[1]
-        rounded = _log_sum(inner, second * noise) - _log_sum(inner, second * shapes[0].rate)
+        rounded = log_sum(inner, second * noise) - log_sum(inner, second * shapes[0].rate)
         off = sum(abs(v - own) for v in others) + math.exp(min(rounded, 9.0)) + level
         if abs(coarse - own) + off < least:
             least = abs(coarse - own) + off
@@ -293,8 +293,3 @@ def _psi(s: Array, level: float) -> tuple[Array, Array]:
         return s, np.ones(len(s))
     second = np.clip((1 - s) / level - 1, 0, 1)
     return np.minimum(s, 1 - 2 * level) + level * (1 - second**2) / 2, second
-
-
-def _log_sum(log: Array, factor: Array) -> float:
-    some = factor != 0
-    return log_sum(log[some], factor[some])

@@ -44,6 +44,11 @@ class Basis:
         """(n, n): values at the nodes -> coefficients of P_k."""
         return np.asarray(np.linalg.inv(legendre.legvander(self.nodes, self.degree)))
 
+    @cached_property
+    def to_slopes(self) -> Array:
+        """(n - 1, n): values at the nodes -> coefficients of P_k in the derivative."""
+        return np.asarray(legendre.legder(self.to_legendre))
+
     @one_thread
     def at(self, t: Array) -> Array:
         """(len(t), n): values at the nodes -> values at t."""
@@ -51,8 +56,7 @@ class Basis:
 
     def slope_at(self, t: Array) -> Array:
         """(len(t), n): values at the nodes -> derivatives at t."""
-        slopes = legendre.legval(t, legendre.legder(np.eye(self.degree + 1)))
-        return np.asarray(slopes.T @ self.to_legendre)
+        return np.asarray(legendre.legvander(t, self.degree - 1) @ self.to_slopes)
 
 
 @lru_cache(maxsize=32)
@@ -135,12 +139,8 @@ class Mesh:
 
     def _at(self, steps: Array) -> Array:
         """Coordinates from positions (2, ...) in finest steps."""
-        return np.stack(
-            [
-                np.interp(s / (1 << FINEST), np.arange(len(line)), line)
-                for s, line in zip(steps, self.lines, strict=True)
-            ]
-        )
+        pairs = zip(steps / (1 << FINEST), self.lines, strict=True)
+        return np.stack([np.interp(s, np.arange(len(line)), line) for s, line in pairs])
 
     @cached_property
     def low(self) -> Array:
@@ -296,13 +296,9 @@ class Mesh:
         hangs[row] = True
         _, first = np.unique(row * size + column, return_index=True)  # corners that hang twice
         free = np.flatnonzero(~hangs)
-        once = csr_array(
-            (
-                np.concatenate([value[first], np.ones(len(free))]),
-                (np.concatenate([row[first], free]), np.concatenate([column[first], free])),
-            ),
-            shape=(size, size),
-        )
+        table = np.concatenate([value[first], np.ones(len(free))])
+        at = np.concatenate([row[first], free]), np.concatenate([column[first], free])
+        once = csr_array((table, at), shape=(size, size))
         made = once[:, free]
         for _ in range(30):  # larger ones may hang on larger ones
             if not hangs[once[hangs].indices].any():
@@ -312,11 +308,8 @@ class Mesh:
         return number, csr_array(made)
 
 
-def summed(
-    tables: Sequence[Array], number: Array, local: Array, slope: int | None = None
-) -> list[Array]:
-    """What several polynomials (E, n, n) are at places as `Mesh.place` gives them, all inside; or
-    what their derivatives along an axis are."""
+def summed(tables: Sequence[Array], number: Array, local: Array) -> list[Array]:
+    """What several polynomials (E, n, n) are at places as `Mesh.place` gives them, all inside."""
     made = [np.empty(len(number)) for _ in tables]
     degrees = [table.shape[1] - 1 for table in tables]
     at_once = SHARED // max(degrees) ** 2
@@ -326,8 +319,7 @@ def summed(
         known: dict[int, list[Array]] = {}
         for values, table, p in zip(made, tables, degrees, strict=True):
             if p not in known:
-                b = basis(p)
-                known[p] = [b.slope_at(v) if k == slope else b.at(v) for k, v in enumerate(t)]
+                known[p] = [basis(p).at(v) for v in t]
             x, y = known[p]
             values[some] = ((table[e] @ y[:, :, None])[..., 0] * x).sum(axis=1)
     return made
@@ -335,8 +327,13 @@ def summed(
 
 def with_slopes(mesh: Mesh, table: Array, number: Array, local: Array) -> tuple[Array, Array]:
     """As `summed` one polynomial, and its gradient, (2, M)."""
-    value, *rise = (summed((table,), number, local, k)[0] for k in (None, 0, 1))
-    return value, np.stack(rise) * 2 / mesh.size[:, number]
+    p, made = basis(table.shape[1] - 1), np.empty((2, 2, len(number)))
+    at_once = SHARED // p.degree**2
+    for start in range(0, len(number), at_once):
+        some = slice(start, start + at_once)
+        x, y = (np.stack([p.at(t), p.slope_at(t)], axis=1) for t in local[:, some])
+        made[..., some] = np.moveaxis(x @ table[number[some]] @ np.swapaxes(y, 1, 2), 0, 2)
+    return made[0, 0], np.stack([made[1, 0], made[0, 1]]) * 2 / mesh.size[:, number]
 
 
 class Panels(NamedTuple):
@@ -368,8 +365,7 @@ def end_to_end(parts: Sequence[T]) -> T:
 
 def log_sum(log: Array, factor: Array) -> float:
     """log of the sum of e^log factor; -inf where it is not positive."""
-    if not len(log):
-        return -np.inf
-    top = float(np.max(log))
+    log, factor = log[factor != 0], factor[factor != 0]
+    top = float(np.max(log, initial=-np.inf))
     total = float((np.exp(log - top) * factor).sum())
     return top + float(np.log(total)) if total > 0 else -np.inf

@@ -244,11 +244,12 @@ class PlaneState(Bare, Result):
         exact, total = borders.exact, self.density.log_total
         missed = self._cut.missed(total) if exact else borders.misplaced(self.density, len(logs))
         errors = np.asarray(self.error_of(lambda s: s._log_masses)) + missed
+        errors = np.nan_to_num(errors, nan=np.inf, posinf=np.inf)
         made = []
         for i, e in enumerate(self._attractors):
             its = [j for j, both in enumerate(borders.beyond) if i in both]
             barriers = tuple((saddles[j], float(rises[i, j])) for j in its)
-            error, own = float(np.nan_to_num(errors[i], nan=np.inf)), rises_off[i, its].tolist()
+            error, own = float(errors[i]), rises_off[i, its].tolist()
             made.append(PlaneBasin(e, float(logs[i]), error, barriers, i, barrier_errors=(*own,)))
         rest = 1 - sum(b.mass for b in made)
         if rest > 1e-6 and -1 in borders.pixels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import CACHE, LASTING
 
 BLOCK = CACHE // 16  # points at a time: an operation on fewer costs its call, on more the cache
+FEW = 64  # the same for no more than these, as where one point after the other is followed
 
 
 class _Weights:
@@ -79,19 +81,21 @@ class Directions:
         if np.size(nodes) * BLOCK > LASTING:
             raise UnknownOperationError("too many rows to pay")
         self.shape = (len(ways), order + 1, *shape)
-        self.plan = Plan(tape, every, np.zeros((n, BLOCK)))
+        self.plan = lru_cache(lambda size: Plan(tape, every, np.zeros((n, size))))
+        self.plan(BLOCK)
 
     @np.errstate(all="ignore")  # what is not finite is left to those who ask
     def __call__(self, x: Array) -> Array:
         """At points of shape (n, M): shape (ways, order + 1, *rows, M)."""
         m = x.shape[1]
-        made = np.empty((*self.shape, m))
-        for i in range(0, m, BLOCK):
-            some = x[:, i : i + BLOCK]
-            self.plan.x[:, : some.shape[1]] = some
-            self.plan.x[:, some.shape[1] :] = some[:, :1]
-            rows = self.plan.run()[:, : some.shape[1]]
-            made[..., i : i + BLOCK] = rows.reshape(*self.shape, -1)
+        size = BLOCK if m > FEW else FEW
+        made, plan = np.empty((*self.shape, m)), self.plan(size)
+        for i in range(0, m, size):
+            some = x[:, i : i + size]
+            plan.x[:, : some.shape[1]] = some
+            plan.x[:, some.shape[1] :] = some[:, :1]
+            rows = plan.run()[:, : some.shape[1]]
+            made[..., i : i + size] = rows.reshape(*self.shape, -1)
         return made
 
 
