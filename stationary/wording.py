@@ -130,7 +130,10 @@ def times_text(log_ratio: Any, error: Any = 0.0, of_sample: float = 0.0, most: i
         return f"1 {'+' if log_ratio > 0 else '-'} {abs(math.expm1(log_ratio)):.1g}"
     if abs(log_ratio) > 13:
         return power_text(log_ratio, float(error), of_sample)
-    digits = told_digits(error, of_sample, most, log_ratio)
+    digits = digits_left(error, most, log_ratio)
+    if of_sample > 0:
+        here, unsure = log_ratio / LN10, (log_ratio + math.log(of_sample)) / LN10
+        digits = max(1, min(digits, math.floor(here) - math.floor(unsure) + 1 + SECOND))
     return f"{float(f'{math.exp(log_ratio):.{digits}g}'):,.6g}"
 
 
@@ -191,8 +194,10 @@ def digits_left(error: Any, most: int, log_value: Any = 0.0) -> int:
 
 def told_digits(error: Any, of_sample: float, most: int, log_value: Any = 0.0) -> int:
     """The same, and to the second digit of a relative standard error."""
-    sure = digits_left(of_sample, most, log_value) + SECOND if of_sample > 0 else most
-    return min(digits_left(error, most, log_value), sure)
+    digits = digits_left(error, most, log_value)
+    if of_sample > 0:
+        digits = max(1, min(digits, SECOND + 1 + math.floor(-math.log10(of_sample))))
+    return digits
 
 
 def relative_error_text(error: Any, log_value: Any) -> str:

@@ -600,7 +600,7 @@ def test_powers_of_ten_stop_at_the_second_digit_of_a_standard_error():
     assert power_text(-13.834 * LN10, 1e-9, 0.05) == "10^-13.83"
     assert probability_text(-13.834 * LN10, 6, 1e-9, 77.0) == "10^-14"
     assert time_text(13.834 * LN10, 1e-9, of_sample=7.7) == "10^13.8"
-    assert time_text(math.log(1234.5), 1e-9, of_sample=0.77) == "1230"
+    assert time_text(math.log(1234.5), 1e-9, of_sample=0.77) == "1200"
 
 
 def test_a_saved_answer_says_where_its_law_and_its_numbers_are(tmp_path):

@@ -766,7 +766,7 @@ def test_values_that_scatter_as_noise_does_are_told(curve, noise, told):
     ("tilt", "said"),
     [
         (1e-4, "Both hold the same, to within the error"),
-        (1e-3, "The first minimum holds 1.03 times as much as the second"),
+        (1e-3, "The first minimum holds 1.027 times as much as the second"),
     ],
 )
 def test_minima_that_are_as_heavy_to_within_the_error_are_not_compared(tilt, said):
