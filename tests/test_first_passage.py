@@ -615,7 +615,7 @@ def test_a_passage_of_sgd_says_what_its_own_steps_make_of_it():
     for text in (str(passage), passage.summary(brief=True)):
         words = " ".join(text.split())
         assert "times of the diffusion, the limit of small steps" in words
-        assert "after 5,800,000 steps on average" in words
+        assert "after 5,750,000 steps on average" in words
         assert "believe the chain" in words
     near = first_passage(losses, 0.0, [-0.3, 1.2])  # beyond 1 no step leads
     (steps,) = near.to_dict()["mean_of_exact_chain"]
