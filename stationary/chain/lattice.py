@@ -19,7 +19,8 @@ from stationary.aliases import Array
 from stationary.cells import shares_of
 from stationary.chain.batches import Batches
 from stationary.chain.cells import bisected
-from stationary.chain.closed_class import ChainClass, lattice_class
+from stationary.chain.classes import lattice_class
+from stationary.chain.closed_class import ChainClass
 from stationary.chain.far import Held
 from stationary.chain.outcomes import Weights
 from stationary.chain.points import MOST, NEAREST, PROBES, Walk, led, linked, stays

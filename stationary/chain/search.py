@@ -20,7 +20,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batches import linear_moments
 from stationary.chain.cells import bisected, dead_stretch, draws, graded, hull, surrounded
-from stationary.chain.closed_class import FULL, ChainClass, class_of, still_class
+from stationary.chain.classes import FULL, class_of, still_class
+from stationary.chain.closed_class import ChainClass
 from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
 from stationary.chain.lattice import on_lattices

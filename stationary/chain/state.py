@@ -12,7 +12,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.chain.batches import TWICE, Batches
-from stationary.chain.closed_class import ChainClass, unevenness
+from stationary.chain.classes import unevenness
+from stationary.chain.closed_class import ChainClass
 from stationary.chain.distant import STEEPEST
 from stationary.chain.far import Far
 from stationary.chain.relaxation import Relaxation, relaxation_of

@@ -80,14 +80,11 @@ def _crossings(
 ) -> tuple[Array, Array] | None:
     """Where rows cross one of the levels between points x of a scan, and which rows do.
 
-    `rows` is a function of M points, of shape (K, M), and `each` of the numbers of M rows and a
-    point for each of these, of shape (M,). Where they may have `jumps` as well. Each to the spacing
-    of doubles; None where there are more than `most`.
+    `rows` is a function of M points, of shape (K, M), and `each` of M row numbers and a point for
+    each, of shape (M,). They may have `jumps`. To the spacing of doubles; None beyond `most`.
     """
     table = rows(x)
-    places: list[Array] = []
-    owners: list[Array] = []
-    brackets = []
+    places, owners, brackets = list[Array](), list[Array](), list[Array]()
     for level in levels:
         with np.errstate(invalid="ignore"):
             side = np.sign(table - level)
