@@ -77,8 +77,7 @@ class Search:
         if again and (renewal := renewed(self.ground.batches, *intervals[0])) is not None:
             return self._of_points(renewal)
         for low, high in intervals:
-            solved = self._solved(low, high)
-            if solved is not None:
+            if (solved := self._solved(low, high)) is not None:
                 components.append(solved)
         return self._weighed(points, components)
 
