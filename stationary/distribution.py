@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from stationary.errors import LandscapeError
 from stationary.numbers.elementary import finite
 from stationary.points import drawing, numbers_only, pointwise
 from stationary.result import Result
+
+Seed = np.random.Generator | int | None
 
 
 def order_of(given: Any) -> int:
@@ -86,6 +89,12 @@ class Distribution(Result, ABC):
         """The x with half of the probability on either side."""
         return self.ppf(0.5)
 
+    @overload
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]: ...
+
+    @overload
+    def interval(self, confidence: Array | Sequence[Any]) -> tuple[Array, Array]: ...
+
     def interval(self, confidence: Any = 0.95) -> tuple[Any, Any]:
         """The interval around the median that holds `confidence`, with equal tails."""
         held = self._points(confidence)
@@ -113,7 +122,7 @@ class Distribution(Result, ABC):
 
     # -- moments --------------------------------------------------------------------------------
 
-    def moment(self, order: int, centre: Any = 0.0) -> Any:
+    def moment(self, order: int, centre: Any = 0.0) -> float:
         """E (X - centre)^order, for order 0, 1, 2, ...; +-inf where a tail is too heavy for it.
 
         Parameters
@@ -123,13 +132,24 @@ class Distribution(Result, ABC):
         """
         k = order_of(order)
         if finite(self._points(centre)).all():
-            return self._moment(k, centre)
-        return (0.0 - float(centre)) ** k
+            return cast(float, self._moment(k, centre))
+        return float((0.0 - float(centre)) ** k)
 
     @abstractmethod
     def _moment(self, order: int, centre: Any) -> Any: ...
 
-    def stats(self, moments: str = "mv") -> Any:
+    @overload
+    def stats(self, moments: Literal["m", "v", "s", "k"]) -> float: ...
+
+    @overload
+    def stats(
+        self, moments: Literal["mv", "ms", "mk", "vs", "vk", "sk", "mvs", "mvk", "mvsk"] = "mv"
+    ) -> tuple[float, ...]: ...
+
+    @overload
+    def stats(self, moments: str) -> float | tuple[float, ...]: ...
+
+    def stats(self, moments: str = "mv") -> float | tuple[float, ...]:
         """Mean "m", variance "v", skewness "s" and excess kurtosis "k", in the order asked for.
 
         A single one is a number, several are a tuple. nan for what does not exist.
@@ -150,13 +170,21 @@ class Distribution(Result, ABC):
 
     # -- draws ----------------------------------------------------------------------------------
 
+    @overload
+    def rvs(self, size: None = None, rng: Seed = None, *, random_state: Seed = None) -> float: ...
+
+    @overload
+    def rvs(
+        self, size: int | tuple[int, ...], rng: Seed = None, *, random_state: Seed = None
+    ) -> Array: ...
+
     def rvs(
         self,
         size: int | tuple[int, ...] | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Seed = None,
         *,
-        random_state: np.random.Generator | int | None = None,
-    ) -> Any:
+        random_state: Seed = None,
+    ) -> float | Array:
         """Independent draws; of ten thousand and more, P(X <= x) is right to 1e-6.
 
         Parameters
@@ -169,7 +197,8 @@ class Distribution(Result, ABC):
             The same, by the name that it has in `scipy.stats`.
         """
         shape, generator = drawing(size, rng, random_state)
-        return self._handed_out(self._drawn(math.prod(shape), generator), shape)
+        drawn = self._handed_out(self._drawn(math.prod(shape), generator), shape)
+        return cast(float | Array, drawn)
 
     def _drawn(self, count: int, generator: np.random.Generator) -> Array:
         return self.ppf(generator.random(count))

@@ -11,7 +11,7 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import get_args, get_type_hints
+from typing import Any, get_args, get_overloads, get_type_hints
 
 import numpy as np
 import pytest
@@ -19,6 +19,7 @@ from scipy import special, stats
 
 import stationary as st
 from stationary import Diffusion, analyze
+from stationary.chain.state import ChainState
 from stationary.result import Data, Result
 from stationary.states.basin import Basin
 from stationary.states.law import Passage
@@ -425,6 +426,20 @@ def test_an_end_state_has_the_manners_of_scipy_stats():
     assert np.isinf(heavy.moment(4))
     with pytest.raises(st.StationaryError, match="mvsk"):
         state.stats("mq")
+
+
+def test_a_type_checker_knows_what_laws_give():
+    """No method of a law that is a number, or numbers, is `Any`; of several ways each is told."""
+    asked = "mean var std median moment stats rvs expect entropy interval support probability"
+    errors = "mean_error std_error moment_error entropy_error log_probability_error"
+    for law in (st.EndState, ChainState):
+        for name in f"{asked} {errors}".split():
+            of_class = getattr(law, name, None)
+            method = of_class if callable(of_class) else getattr(of_class, "fget", None)
+            ways = get_overloads(method) or [method] if method is not None else []
+            for way in ways:
+                told = get_type_hints(way)["return"]
+                assert Any not in (told, *get_args(told)), (law, name)
 
 
 def test_every_law_has_these_manners():

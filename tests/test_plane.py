@@ -6,11 +6,13 @@ import itertools
 import json
 import math
 import pickle
+import re
 from dataclasses import fields, replace
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import special, stats
@@ -43,7 +45,6 @@ from stationary.plane.exit import _around
 from stationary.plane.flow import Flow
 from stationary.plane.images import among_images
 from stationary.plane.inside import BORDER, held
-from stationary.plane.local import equilibria_of, everywhere
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.product import gibbs
 from stationary.plane.rough import first_box, found_on_grid
@@ -52,6 +53,7 @@ from stationary.plane.spectral import CUT
 from stationary.plane.steps import kept_in
 from stationary.plane.tails import FARTHEST, around, power_of, with_heavy_tails
 from stationary.plane.walls import chart_of
+from stationary.plane.zeros import equilibria_of, everywhere
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -1237,6 +1239,11 @@ def test_the_example_from_its_file_to_every_form(tmp_path):
     assert max(map(len, text.splitlines())) <= 80
     content = json.loads(state.to_json())
     assert content["basins"][1]["mass"] == state.basins[1].mass
+    assert re.search(r" error +eigenvalues of the drift +error\n", text)
+    assert all(
+        0 < e[n] < 1e-12 for e in content["equilibria"] for n in ("error", "eigenvalue_error")
+    )
+    assert 0 < content["curl"]["maximum_error"] < 1e-3
     assert len(state.to_csv(points=5).splitlines()) == 26
     state.plot(tmp_path / "plane.svg")
     assert (tmp_path / "plane.svg").stat().st_size > 10_000
@@ -2912,3 +2919,31 @@ def test_how_little_lies_next_to_a_wall_without_noise_is_told_with_its_error():
         assert abs(off) <= state.log_ratio_error(near, rest)
     assert state.log_ratio_error(((0.1, 0.2), all_), ((0.2, 1), all_)) < 1e-5
     assert state.marginal(0).pdf([-1.0, 1.0]) == pytest.approx([0, law.pdf(1)], abs=1e-6)
+
+
+@pytest.mark.parametrize("at", [1.0, 100.0])
+def test_zeros_and_their_eigenvalues_are_known_as_well_as_is_said(at):
+    """Held against 40 digits: shifted cubes cancel, and waves are steep far from the origin."""
+
+    def fields(x, y, sin, cos):
+        cubed = x * x * x - 3 * at * x * x + 3 * at * at * x - at**3
+        return 0.3 * sin(at * x) - cubed - (x - at) - 0.2 * (y - at), 0.2 * cos(x) - (y - at)
+
+    process = Diffusion(
+        lambda x: np.stack(fields(*x, np.sin, np.cos)), 0.1, domain=((at - 2, at + 2),) * 2
+    )
+    found = stationary.equilibria(process)
+    assert found
+    mp = mpmath.mp.clone()
+    mp.dps = 40
+    for e in found:
+        x, y = mp.findroot(lambda *x: fields(*x, mp.sin, mp.cos), [mp.mpf(v) for v in e.position])
+        truth = mp.eig(
+            mp.matrix([
+                [0.3 * at * mp.cos(at * x) - 3 * (x - at) ** 2 - 1, -0.2],
+                [-0.2 * mp.sin(x), -1],
+            ])
+        )[0]  # fmt: skip
+        assert max(abs(x - e.position[0]), abs(y - e.position[1])) <= e.error < 1e-9
+        off = (min(abs(complex(v) - t) for t in truth) for v in e.eigenvalues)
+        assert max(off) <= e.eigenvalue_error < 1e-6

@@ -184,10 +184,10 @@ def magnitude(x: Array) -> Array:
     return np.asarray(arithmetic_of(x).magnitude(x), dtype=float)
 
 
-def compact(x: Any) -> Any:
+def compact(x: Any) -> float:
     """x as a float where a double can hold it, else as it is: for errors and other sizes."""
     size = abs(x)
-    return float(x) if size == 0 or TINY < size < HUGE else number(x)
+    return float(x) if size == 0 or TINY < size < HUGE else cast(float, number(x))
 
 
 def apart(x: Any, y: Any) -> float:

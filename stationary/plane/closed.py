@@ -15,9 +15,10 @@ from stationary.numbers.cost import MEMORY
 from stationary.plane.boxes import box_of, finite_box
 from stationary.plane.curl import in_units
 from stationary.plane.density import Density, Mapped, Solved
-from stationary.plane.local import FARTHER, Equilibrium, covariance_of, described
+from stationary.plane.local import Equilibrium, covariance_of, described
 from stationary.plane.marginal import Marginal, normal
 from stationary.plane.mesh import FIRST, Mesh, along, basis, gauss, log_sum
+from stationary.plane.zeros import FARTHER
 from stationary.process.plane import Box, PlaneDiffusion, point_text, probes
 
 DEGREE = 16  # of panels on which a density is smooth

@@ -15,7 +15,7 @@ from stationary.plane.density import Density
 from stationary.plane.means import means_of
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 from stationary.result import Compared
-from stationary.wording import known_text
+from stationary.wording import known_text, measured
 
 GRID = 24  # points for each direction at which the curl and the noise are looked at
 SEEN = 15.0  # in -log P: beyond, no current is seen
@@ -62,9 +62,9 @@ class Curl(Compared):
     ----------
     local
         Whether it vanishes to rounding, so that log P is the integral of A.
-    maximum, where
+    maximum, where, maximum_error
         The largest |d_1 A_2 - d_2 A_1| seen, and where; None where the noise is singular, and
-        where it is the same everywhere (but for rounding).
+        where it is the same everywhere (but for rounding). The error is that of its value there.
     fraction, fraction_error
         Entropy production over that of the driving alone, between 0 and 1: how much of what
         drives the process goes into circulation; and the error of that. None before the end
@@ -80,6 +80,7 @@ class Curl(Compared):
     fraction: float | None = None
     fraction_error: float = 0.0
     gibbs: bool = False
+    maximum_error: float = 0.0
 
     @property
     def words(self) -> str:
@@ -101,9 +102,13 @@ class Curl(Compared):
         said = f"Probability circulates for ever{share}."
         if self.where is not None:
             at, seen = point_text(self.where), f"{GRID} x {GRID} places"
-            return f"{said} Of {seen} the curl is largest at {at}: {self.maximum:.4g}."
-        even = "" if self.maximum is None else f" The curl is {self.maximum:.4g} everywhere."
-        return said + even
+            return f"{said} Of {seen} the curl is largest at {at}: {self._size}."
+        return said if self.maximum is None else f"{said} The curl is {self._size} everywhere."
+
+    @property
+    def _size(self) -> str:
+        assert self.maximum is not None
+        return measured(self.maximum, self.maximum_error, 4)
 
 
 def curl_test(
@@ -140,7 +145,9 @@ def curl_test(
             own, rounding = _curls(beside)
             local = bool((own <= rounding).all())
     where = None if even and not local else tuple(map(float, x[:, good][:, k]))
-    return Curl(local, float(size[k] / unit.prod()), where, noise)
+    area = float(unit.prod())
+    most, error = float(size[k]) / area, float(rounding[k]) / area
+    return Curl(local, most, where, noise, maximum_error=error)
 
 
 def _curls(fields: Fields) -> tuple[Array, Array]:

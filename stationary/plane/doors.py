@@ -94,6 +94,6 @@ def equilibria(process: Any) -> tuple[Equilibrium, ...]:
     given: Any = any_process(process, "equilibria")
     if not isinstance(given, PLANE):
         raise LandscapeError(f"{given.name}: on a line they are end_state(process).equilibria.")
-    from stationary.plane.local import everywhere
+    from stationary.plane.zeros import everywhere
 
     return everywhere(given.diffusion())

@@ -22,11 +22,11 @@ from stationary.plane.boxes import box_of, clipped, ends_of, finite_box, joined,
 from stationary.plane.cover import Region
 from stationary.plane.inside import SMOOTH, Labels
 from stationary.plane.leaving import times
-from stationary.plane.local import everywhere
 from stationary.plane.metric import points_of
 from stationary.plane.product import alone
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT
+from stationary.plane.zeros import everywhere
 from stationary.process.plane import Box, PlaneDiffusion, box_text, point_text, rectangle
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.states.first_passage import first_passage

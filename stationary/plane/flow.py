@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from stationary.numbers.arithmetic import TINY
 from stationary.panels.roots import bisected
 from stationary.plane.boxes import ends_of, even, finite_box, sides_of
 from stationary.plane.local import Equilibrium, units_at
-from stationary.process.plane import Box, PlaneDiffusion
+from stationary.process.plane import Box, PlaneDiffusion, scale_of
 
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
 TURNS = 0.3  # of the drift, that it may change by over half a step
@@ -239,4 +240,6 @@ def _ending(
     spread = np.diag(a) / 2 / np.maximum(np.abs(slopes), TINY)
     spread[list(into)] = (np.diag(a)[list(into)] / 2 / f[list(into)]) ** 2
     covariance = np.diag(spread) if (slopes < 0).all() else None
-    yield Equilibrium(x, 0.0, np.diag(slopes), a, np.sort(slopes)[::-1], covariance, None)
+    error = 2.0**-HALVED * float(scale_of(process.domain).max())
+    values = np.sort(slopes)[::-1]
+    yield Equilibrium(x, error, np.diag(slopes), a, values, math.nan, covariance, None)

@@ -27,11 +27,11 @@ from stationary.plane.cover import Cover, Region
 from stationary.plane.curl import curl_test
 from stationary.plane.elements import DEGREE, Coefficients
 from stationary.plane.fitted import adds_across
-from stationary.plane.local import everywhere
 from stationary.plane.mesh import FINEST, FIRST, Mesh, basis, log_sum, summed
 from stationary.plane.product import product
 from stationary.plane.solve import plane_end_state
 from stationary.plane.spectral import closer
+from stationary.plane.zeros import everywhere
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 from stationary.process.plane_landscape import PlaneLandscape
 

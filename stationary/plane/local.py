@@ -1,7 +1,8 @@
-"""What a process does around a point, for any number of weights: zeros of the drift, Gaussians."""
+"""What a process does around a zero of its drift, for any number of weights: slopes, Gaussians."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -9,23 +10,16 @@ import numpy as np
 from scipy.linalg import matrix_balance, solve_continuous_lyapunov
 
 from stationary.aliases import Array
-from stationary.errors import StationaryError
-from stationary.numbers.arithmetic import SAME, TINY
-from stationary.plane.boxes import clipped, ends_of, even, finite_box, placed, scattered
+from stationary.numbers.arithmetic import ROUNDING, SAME, TINY
+from stationary.plane.boxes import clipped, finite_box
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text, scale_of
 
-FARTHER = 10.0 ** np.arange(13)  # times the first box, where an infinite domain is looked at
-REACH = 30.0  # lengths over which noise spreads against the drift: how far others are looked for
-PROBES = 25  # points at which the noise is looked at
-APART = 100.0  # times do units differ that are told from the noise
-SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
-NEWTON = 60  # steps: double zeros halve their distance in each
 SHRINK = 0.4  # of the ball on which a drift that jumps is fitted, in each step
 DOUBLE_ZERO = 1e-7  # of the domain: where the drift is flat, zeros are known to half of the digits
 BALL = 1e-9  # of the domain: the ball on which slopes at a zero should be what they are there
+TIGHT = 1e-11  # of the domain: the ball on which only rounding is not straight
 WIDER = 1e6  # times as wide is a ball on which slopes of a high power of the distance show
 LEFT = 1e-7  # of these: a zero of third order is known to a third of the digits, its slope to two
-NEAR = 3e-3  # of the domain, and of that ball: what comes as near to a zero leads there
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +33,8 @@ class Equilibrium:
     jacobian, variance
         d_j f_i and a there, shape (n, n); where the drift jumps, as at the kink of a loss, or
         attracts although a slope is 0, those of a linear fit as far as the noise reaches.
-    eigenvalues
-        Of the Jacobian, by falling real part.
+    eigenvalues, eigenvalue_error
+        Of the Jacobian, by falling real part; and how well each is known, nan of those of a fit.
     covariance
         S with J S + S J^T + a = 0, the Gaussian that small noise makes of it; None unless it
         attracts.
@@ -53,6 +47,7 @@ class Equilibrium:
     jacobian: Array
     variance: Array
     eigenvalues: Array
+    eigenvalue_error: float
     covariance: Array | None
     curl: float | None
 
@@ -87,164 +82,7 @@ class Equilibrium:
         return f"<Equilibrium at {point_text(self.position)}: {self.kind}>"
 
 
-def equilibria_of(
-    process: PlaneDiffusion, box: Box, known: tuple[Equilibrium, ...] = ()
-) -> tuple[Equilibrium, ...]:
-    """The zeros of the drift in a finite box, as far as a grid of starts finds them, and those that
-    are known."""
-    n = len(box)
-    if n == 2:
-        seeds = even(box, SEEDS)
-    else:
-        from scipy.stats.qmc import Sobol
-
-        seeds = placed(box, Sobol(n, scramble=False).random(256).T)
-    low, high = ends_of(box)
-    width = (high - low)[:, 0]
-    x = newton(process, np.concatenate([seeds, process.narrow.around(box)], axis=1), width)
-    found = [np.array([e.position for e in known]).reshape(-1, n).T, x]
-    x = np.concatenate(found, axis=1)
-    x = x[:, np.isfinite(x).all(axis=0)]
-    more = corners(process, seeds[:, ::4], width, x)
-    x = np.concatenate([x, more[:, np.isfinite(more).all(axis=0)]], axis=1)
-    first = np.ptp(np.array(finite_box(process.domain)), axis=1)[:, None]
-    slack = 1e-9 * np.minimum(high - low, first)  # in ever larger boxes walls are where they were
-    x = x[:, ((x >= low - slack) & (x <= high + slack)).all(axis=0)]
-    kept: list[Array] = []
-    for point in x.T:
-        if all((np.abs(point - k) > 1e-6 * width).any() for k in kept):
-            kept.append(point)
-    kept.sort(key=lambda p: tuple(p))
-    return tuple(described(process, p) for p in kept)
-
-
-def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
-    """Those in the domain; where that is infinite, in the first of ever larger boxes with any, and
-    in one that is as wide as the noise and they are, if those are much closer together or at
-    distances that the first box is no measure of."""
-    found: tuple[Equilibrium, ...] = ()
-    unit = _units(process)
-    for farther in FARTHER:
-        box = finite_box(process.domain, farther * unit)
-        found = equilibria_of(process, box)
-        if found or box == process.domain:
-            break
-    for _ in range(3):
-        if not found or box == process.domain:
-            break
-        spread = [np.abs(e.eigenvalues).max() for e in found]
-        wide = [np.sqrt(np.diag(e.variance) / v) for e, v in zip(found, spread, strict=True) if v]
-        if not wide:
-            break
-        near = np.array(around(process, found, 0.0))
-        reach = REACH * np.max(wide, axis=0) + np.ptp(near, axis=1)
-        wider = clipped(near[:, 0] - reach, near[:, 1] + reach, process.domain)
-        before, now = (np.ptp(b, axis=1) for b in (box, wider))
-        if not (now > 0).all():
-            break
-        if ((now > 0.01 * before) & (now < 2 * before)).all():
-            # As wide as it should be, but they may be at its edge.
-            (low, high), (least, most) = np.transpose(box), np.transpose(wider)
-            wider = clipped(np.minimum(low, least), np.maximum(high, most), process.domain)
-            if wider == box:
-                break
-        box = wider
-        found = equilibria_of(process, box, found)
-    return found
-
-
-def _units(process: PlaneDiffusion) -> Array:
-    """How large coordinates are, where that is far from 1 or their noise differs by far.
-
-    What is pushed by noise goes as far as it spreads until it is forgotten, and a position without
-    noise as far as a velocity takes it by then.
-    """
-    n = process.dimensions
-    x = scattered(finite_box(process.domain), PROBES)
-    size = np.ones(n)
-    try:
-        with np.errstate(all="ignore"):
-            fields = process.fields(x, 1)
-            noise = np.median(np.diagonal(fields.a), axis=0)
-            slopes = np.median(np.abs(fields.df), axis=2).T  # of f_i along j
-    except StationaryError:
-        return size
-    known = (noise > 0) & np.isfinite(noise)
-    if not known.any():
-        return size
-    if known.all():
-        log = np.log(noise) / 2
-        return np.exp(log - log.mean()) if np.ptp(log) > np.log(APART) else size
-    with np.errstate(all="ignore"):
-        forgets = 1 / np.diagonal(slopes)
-        own = np.where(known, np.sqrt(noise * forgets), 0.0)
-        own = np.where(known, own, (slopes * own * forgets).max(axis=1, where=known, initial=0.0))
-        far = np.abs(np.log(own)) > np.log(APART)
-    return np.where(np.isfinite(own) & (own > 0) & far, own, size)
-
-
-@np.errstate(all="ignore")  # where slopes are next to nothing
-def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
-    """Newton's method from many points (n, M); nan where it does not converge."""
-    most = 0.2 * width[:, None]
-    x, out, going = x.copy(), np.full_like(x, np.nan), np.arange(x.shape[1])
-    for _ in range(NEWTON):
-        if not len(going):
-            break
-        found = process.fields(x[:, going], 1)
-        slopes = np.moveaxis(np.swapaxes(found.df, 0, 1), -1, 0)  # (M, i, k)
-        fine = np.isfinite(slopes).all(axis=(1, 2)) & np.isfinite(found.f).all(axis=0)
-        going, slopes, f = going[fine], slopes[fine], found.f[:, fine]
-        step = -_solved(slopes, f, width)
-        step /= np.maximum(1, (np.abs(step) / most).max(axis=0))
-        x[:, going] += step
-        near = (np.abs(step) <= 1e-13 * (most + np.abs(x[:, going]))).all(axis=0)
-        out[:, going[near]] = np.where(np.abs(x) < 1e-15 * most, 0.0, x)[:, going[near]]
-        going = going[~near]
-    lost = np.flatnonzero(np.isfinite(out).all(axis=0))
-    if len(lost):  # least squares ends where the drift does not vanish, too
-        found = process.fields(out[:, lost], 1)
-        by = width[:, None] / width
-        size = 0.2 * np.abs(found.df * by[..., None]).max(axis=(0, 1))
-        out[:, lost[np.abs(found.f / width[:, None]).max(axis=0) > 1e-9 * size]] = np.nan
-    return out
-
-
-def _solved(slopes: Array, f: Array, unit: Array, least: float = 1e-15) -> Array:
-    """x (n, M) with J x = f for slopes J (M, n, n), the shortest in units of each direction."""
-    inverse = np.linalg.pinv(slopes * unit / unit[:, None], least)
-    return np.asarray(unit[:, None] * (inverse @ (f.T / unit)[..., None])[..., 0].T)
-
-
-@np.errstate(all="ignore")
-def corners(process: PlaneDiffusion, x: Array, width: Array, known: Array) -> Array:
-    """Where the drift vanishes or turns round, from points (n, M); nan where it does neither, or
-    leads to zeros that are known (n, K). By Newton's method with a linear fit on a ball that
-    shrinks: where it leads at last is no farther than the ball is wide."""
-    x, size = x.copy(), np.full(x.shape[1], 0.1)
-    going = np.arange(x.shape[1])
-    for _ in range(NEWTON):
-        f, slope, _ = _fitted(process, x[:, going], size[going] * width[:, None])
-        fine = np.isfinite(slope).all(axis=(1, 2))
-        going, f, slope = going[fine], f[:, fine].T[..., None], slope[fine]
-        step = -_solved(slope, f[..., 0].T, width, 1e-9)
-        size_of_f = np.abs(f[..., 0] / width).max(axis=1)
-        left = np.abs((f[..., 0] + (slope @ step.T[..., None])[..., 0]) / width).max(axis=1)
-        left = left > 1e-6 * size_of_f
-        step = step / width[:, None]
-        far = np.abs(step).max(axis=0) / size[going]
-        x[:, going] += step / np.maximum(far, 1) * width[:, None]
-        size[going[(far <= 1) & ~left]] *= SHRINK
-        apart = np.abs(x[:, going, None] - known[:, None]) / width[:, None, None]
-        near = apart.max(axis=0).min(axis=1, initial=np.inf) < np.minimum(size[going], NEAR)
-        going = going[(size[going] > SAME) & ~near]
-        if not len(going):
-            break
-    x = np.where(np.abs(x) < SAME * width[:, None], 0.0, x)
-    return np.where(size > SAME, np.nan, x)
-
-
-def _ring(n: int) -> Array:
+def ring(n: int) -> Array:
     """Points on the unit sphere, (n, K)."""
     if n == 2:  # even, and none along an axis: kinks often lie there
         angle = (np.arange(16) + 0.5) * np.pi / 8
@@ -254,10 +92,10 @@ def _ring(n: int) -> Array:
     return np.asarray(way / np.linalg.norm(way, axis=0))
 
 
-def _fitted(process: PlaneDiffusion, x: Array, radius: Array) -> tuple[Array, Array, Fields]:
+def fitted(process: PlaneDiffusion, x: Array, radius: Array) -> tuple[Array, Array, Fields]:
     """The drift (n, M) and its slopes (M, n, n) by linear fits on ellipsoids of radii (n, M) around
     points, and the fields at the points of these, one after the other."""
-    n, way = len(x), _ring(len(x))
+    n, way = len(x), ring(len(x))
     near = x[:, :, None] + radius[:, :, None] * way[:, None]
     fields = process.fields(near.reshape(n, -1))
     f = fields.f.reshape(near.shape)
@@ -268,7 +106,7 @@ def _fitted(process: PlaneDiffusion, x: Array, radius: Array) -> tuple[Array, Ar
 def _jump(process: PlaneDiffusion, x: Array) -> tuple[Array, Array] | None:
     """Where the drift jumps at a point (n,): its slopes and the noise, as far as that reaches."""
     scale = scale_of(process.domain)[:, None]
-    sizes = (np.abs(_fitted(process, x[:, None], r * scale)[2].f) for r in (1e-6, 1e-5))
+    sizes = (np.abs(fitted(process, x[:, None], r * scale)[2].f) for r in (1e-6, 1e-5))
     near, far = (s.max() for s in sizes)
     return _as_noise_sees(process, x) if near > far / 2 else None
 
@@ -278,7 +116,7 @@ def _as_noise_sees(process: PlaneDiffusion, x: Array) -> tuple[Array, Array]:
     scale = scale_of(process.domain)[:, None]
     radius = 1e-3 * scale
     for _ in range(30):
-        _, slope, fields = _fitted(process, x[:, None], radius)
+        _, slope, fields = fitted(process, x[:, None], radius)
         a = fields.a.mean(axis=2)
         if not _leads_back(slope[0]):
             break
@@ -299,8 +137,8 @@ def _attracts(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> A
         return None
     covariance = covariance_of(jacobian, a)
     radius = np.sqrt(np.diag(covariance))[:, None]
-    d = _fitted(process, x[:, None], radius)[2]
-    way = _ring(len(x)) * radius
+    d = fitted(process, x[:, None], radius)[2]
+    way = ring(len(x)) * radius
     inverse = np.linalg.pinv(covariance / radius / radius.T)
     inwards = np.einsum("im,ij,jm->m", way / radius, inverse, d.f / radius) < 0
     return covariance if inwards.all() else None
@@ -318,7 +156,7 @@ def _settled(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> Ar
         reach = unit[:, None] * np.sqrt(np.trace(a / unit / unit[:, None]) / size) + TINY
         radius, wide = np.minimum(radius, 1e-6 * reach), np.minimum(wide, 1e-2 * reach)
     near, twice, far = (
-        _fitted(process, x[:, None], r)[1][0] * by for r in (radius, 2 * radius, wide)
+        fitted(process, x[:, None], r)[1][0] * by for r in (radius, 2 * radius, wide)
     )
     if not np.isfinite(jacobian).all():
         found = 2 * near - twice
@@ -358,7 +196,10 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     unit = units_at(jacobian, a)
     # A double zero is known to half of the digits.
     flat = 1e-7 * np.abs(jacobian * unit / unit[:, None]).max()
-    values = np.where(np.abs(values.real) <= flat, 1j * values.imag, values)
+    zero = np.abs(values.real) <= flat
+    values = np.where(zero, 1j * values.imag, values)
+    error, unsure = _unsure(process, x, jacobian, unit)
+    unsure = math.nan if jump is not None else max(unsure, flat if zero.any() else 0.0)
     covariance = None
     if (values.real < 0).all():
         covariance = covariance_of(jacobian, a)
@@ -366,19 +207,44 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
         slopes, noise = _as_noise_sees(process, x)
         covariance = _attracts(process, x, slopes, noise)
         jacobian = jacobian if covariance is None else slopes
-    error = 4e-16 * float(np.abs(x).max())
-    if jump is None:
-        inverse = np.abs(np.linalg.pinv(jacobian * unit / unit[:, None]))
-        error += float((unit * (inverse @ np.abs(fields.f[:, 0] / unit))).max())
-        if (values.real == 0).any():
-            error = max(error, DOUBLE_ZERO * float(scale_of(process.domain).max()))
-    else:
-        error += SAME / SHRINK * float(np.diff(finite_box(process.domain)).max())
+    if jump is not None:
+        size = float(np.abs(x).max())
+        error = 4e-16 * size + SAME / SHRINK * float(np.diff(finite_box(process.domain)).max())
+    elif zero.any():
+        error = max(error, DOUBLE_ZERO * float(scale_of(process.domain).max()))
     curl = None
     if np.isfinite(fields.dda).all() and np.linalg.cond(a / unit / unit[:, None]) < 1e12:
         own = replace(fields, df=jacobian.T[..., None])
         curl = float(np.abs(own.slope_and_curl()[1]).max())
-    return Equilibrium(x, error, jacobian, a, values, covariance, curl)
+    return Equilibrium(x, error, jacobian, a, values, unsure, covariance, curl)
+
+
+@np.errstate(all="ignore")  # a radius has no slopes at 0
+def _unsure(process: PlaneDiffusion, x: Array, jacobian: Array, unit: Array) -> tuple[float, float]:
+    """How far rounding may move a zero of the drift, and the eigenvalues of its slopes there.
+
+    Rounding is what linear fits on a small ball leave of the drift and its slopes. Eigenvalues move
+    by no more than the slopes times the condition of their vectors (Bauer and Fike), or than
+    the root of them in which all come together (Elsner).
+    """
+    n, way = len(x), ring(len(x))
+    radius = TIGHT * (scale_of(process.domain) + np.abs(x))[:, None]
+    fields = process.fields(np.concatenate([x[:, None], x[:, None] + radius * way], axis=1), 1)
+    by = unit / unit[:, None]
+    slopes = np.swapaxes(fields.df, 0, 1) * by[..., None]  # of f_i along j
+    left = np.abs(fields.f[:, 1:] - jacobian @ (radius * way)).max(axis=1)
+    inverse = np.abs(np.linalg.pinv(jacobian * by))
+    moved = unit * (inverse @ (np.maximum(left, np.abs(fields.f[:, 0])) / unit))
+    around = slopes[..., 1:] - slopes[..., :1]
+    bent = around @ np.linalg.pinv(way)
+    off = np.abs(around - bent @ way).max(axis=2)
+    off += np.abs(bent @ (moved[:, None] / radius))[..., 0]
+    size = float(np.linalg.norm(slopes[..., 0]))
+    lost = float(np.linalg.norm(off)) + ROUNDING * size
+    apart = float(np.linalg.cond(np.linalg.eig(jacobian * by)[1])) * lost
+    return float(moved.max()) + 4e-16 * float(np.abs(x).max()), min(
+        apart, (2 * size + lost) ** (1 - 1 / n) * lost ** (1 / n)
+    )
 
 
 def positions(equilibria: tuple[Equilibrium, ...], kind: str) -> Array:

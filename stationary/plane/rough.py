@@ -25,7 +25,8 @@ from stationary.errors import ConvergenceError, LandscapeError
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.boxes import clipped, ends_of, lattice, sides_of
 from stationary.plane.flow import Flow
-from stationary.plane.local import APART, Equilibrium, around
+from stationary.plane.local import Equilibrium, around
+from stationary.plane.zeros import APART
 from stationary.process.plane import Box, PlaneDiffusion, box_text
 
 POINTS = 64  # of the grid, for each direction

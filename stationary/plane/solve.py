@@ -23,7 +23,7 @@ from stationary.plane.fitted import adds_across
 from stationary.plane.flow import ends_at_walls
 from stationary.plane.held import held_on_box, integrated_around
 from stationary.plane.images import among_images
-from stationary.plane.local import Equilibrium, around, equilibria_of, everywhere, positions
+from stationary.plane.local import Equilibrium, around, positions
 from stationary.plane.product import gibbs, product
 from stationary.plane.remarks import notes_of
 from stationary.plane.rough import Rough, found_on_grid, on_box
@@ -31,6 +31,7 @@ from stationary.plane.spectral import CUT, FAR, GOOD, MOST, RESOLVED, THIN, spec
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import with_heavy_tails
 from stationary.plane.walls import beside, chart_of, from_walls
+from stationary.plane.zeros import equilibria_of, everywhere
 from stationary.process.plane import Box, PlaneDiffusion, point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import at

@@ -76,7 +76,7 @@ class PlaneState(Bare, Result):
 
     # The density.
 
-    def logpdf(self, x: Any) -> Any:
+    def logpdf(self, x: Any) -> Array:
         points = points_of(x)
         with np.errstate(all="ignore"):
             made = self._aside(lambda d, by: d.log_at(points + by[:, None]) - d.log_total)
@@ -90,10 +90,10 @@ class PlaneState(Bare, Result):
             return aside(value, self.main.density, self.density, self.shift)
         return value(self.density, np.zeros(2))
 
-    def pdf(self, x: Any) -> Any:
+    def pdf(self, x: Any) -> Array:
         return np.exp(self.logpdf(x))
 
-    def energy(self, x: Any) -> Any:
+    def energy(self, x: Any) -> Array:
         """-log P, least 0."""
         return self.peak - self.logpdf(x)
 
@@ -218,7 +218,7 @@ class PlaneState(Bare, Result):
         alone = len(flow.attractors) == 1 and len(self.equilibria) == 1 and flow.arrives
         return flow, None if alone else Borders.of(flow, self.equilibria)
 
-    def basin_of(self, x: Any) -> Any:
+    def basin_of(self, x: Any) -> Array:
         """The number of the basin of each point; -1 where the drift leads to a cycle, or of nan."""
         flow, borders = self.borders
         points = points_of(x)

@@ -20,8 +20,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import EPSILON
 from stationary.plane.basin import PlaneBasin
-from stationary.plane.local import FARTHER
 from stationary.plane.state import PlaneState
+from stationary.plane.zeros import FARTHER
 from stationary.process.minibatches import Stepper
 
 QUARTERS = (0.25, 0.5, 0.75)

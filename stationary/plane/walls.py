@@ -14,11 +14,12 @@ from scipy.integrate import cumulative_trapezoid
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.plane.boxes import clipped, finite_box, lattice, sides_of
 from stationary.plane.charts import Between, Beyond, Chart, Even
-from stationary.plane.local import Equilibrium, equilibria_of
+from stationary.plane.local import Equilibrium
 from stationary.plane.rough import BEYOND, POINTS, Rough, found_on_grid
 from stationary.plane.spectral import CUT
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import Stretched
+from stationary.plane.zeros import equilibria_of
 from stationary.process.plane import PlaneDiffusion
 
 PLACES = 33  # along a wall, at which the noise across is looked at

@@ -85,7 +85,7 @@ class Numbers:
         exact = (0.0, 1.0)[order - 1] if order < 3 else None
         found = float((self.p * values) @ self.points.dx)
         if exact is None:
-            named = float(self.state.stats("sk"[order - 3]))
+            named = float(self.state.stats("s" if order == 3 else "k"))
             exact = named + 3 * (order == 4)
         # nan where there is no moment, or where it is made farther out than there are points
         known = abs(found - exact) < OFF * max(1.0, abs(exact))

@@ -160,15 +160,22 @@ def _production_error(state: PlaneState) -> float | None:
 
 
 def _equilibria(state: PlaneState) -> list[str]:
-    def complex_text(v: complex) -> str:
-        return f"{v.real:.4g}{f'{v.imag:+.4g}i' if v.imag else ''}"
+    rows = []
+    for k, e in enumerate(state.equilibria):
+        at = ", ".join(known_text(x, e.error, 6) for x in e.position)
+        fitted = math.isnan(e.eigenvalue_error)
+        error = 0.0 if fitted else e.eigenvalue_error
+        values = ", ".join(_eigenvalue(v, error) for v in e.eigenvalues)
+        known = "a fit" if fitted else error_text(error)
+        rows.append((str(k), f"({at})", error_text(e.error), e.kind, values, known))
+    header = ("", state.diffusion.variable, "error", "", "eigenvalues of the drift", "error")
+    return tabulated(header, rows) or ["The drift vanishes nowhere that was looked."]
 
-    rows = [
-        (str(k), point_text(e.position), e.kind, ", ".join(map(complex_text, e.eigenvalues)))
-        for k, e in enumerate(state.equilibria)
-    ]
-    lines = tabulated(("", state.diffusion.variable, "", "eigenvalues of the drift"), rows)
-    return lines or ["The drift vanishes nowhere that was looked."]
+
+def _eigenvalue(value: complex, error: float) -> str:
+    real, imaginary = (known_text(v, error, 4) for v in (value.real, abs(value.imag)))
+    sign = "-" if value.imag < 0 else "+"
+    return f"{real}{sign}{imaginary}i" if value.imag else real
 
 
 def _moments(state: PlaneState) -> list[str]:
@@ -226,10 +233,10 @@ def _trust(state: PlaneState) -> list[str]:
 
 
 def data(state: PlaneState) -> dict[str, Any]:
-    curl = picked(state.curl, "maximum where fraction fraction_error words")
+    curl = picked(state.curl, "maximum maximum_error where fraction fraction_error words")
     curl["local_energy"] = state.curl.local or state.curl.gibbs
     equilibria = [
-        picked(e, "position kind jacobian covariance curl")
+        picked(e, "position error kind jacobian eigenvalue_error covariance curl")
         | {"eigenvalues": [[float(v.real), float(v.imag)] for v in e.eigenvalues]}
         for e in state.equilibria
     ]

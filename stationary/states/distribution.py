@@ -160,7 +160,7 @@ class EndState(Numbers, Distribution):
         """log P(lower < X <= upper), right relative to the probability itself."""
         return cast(float, self.given(self._log_probability(lower, upper)))
 
-    def log_probability_error(self, lower: Any, upper: Any) -> Any:
+    def log_probability_error(self, lower: Any, upper: Any) -> float:
         """The estimated absolute error of `log_probability`: relative of the probability itself.
 
         Far out in a tail it may be many times `error`, which is that of where the probability is.
@@ -219,11 +219,11 @@ class EndState(Numbers, Distribution):
         """The standard deviation; inf or nan as for `var`."""
         return cast(float, self.given(sqrt(self._parts.variance[0])))
 
-    def entropy(self) -> Any:
+    def entropy(self) -> float:
         """Differential entropy -int P log P, in nats; needs a density without atoms."""
         if self._parts.lumps:
             raise LandscapeError("the differential entropy of a state with atoms does not exist.")
-        return self.given(self._parts.entropy[0])
+        return cast(float, self.given(self._parts.entropy[0]))
 
     @property
     def entropy_error(self) -> float:
@@ -232,7 +232,7 @@ class EndState(Numbers, Distribution):
         rounded = self.digits is None and math.isfinite(value)
         return float(error) + (float(np.spacing(abs(value))) / 2 if rounded else 0.0) + self.doubt
 
-    def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> Any:
+    def expect(self, function: Callable[[Array], ArrayLike] | None = None) -> float:
         """E[function(X)], for a NumPy function of an array of points (None: the mean).
 
         With `digits` the function is run in many digits; else in doubles.
@@ -248,16 +248,18 @@ class EndState(Numbers, Distribution):
         if function is None:
             return self.mean()
         in_digits = self.digits is not None and self.arithmetic is not DOUBLE
-        return self.given(self._parts.expected(function, in_digits, self.diffusion.name))
+        return cast(
+            float, self.given(self._parts.expected(function, in_digits, self.diffusion.name))
+        )
 
     @property
-    def mean_error(self) -> Any:
+    def mean_error(self) -> float:
         """The estimated absolute error of `mean()`; where that is nan inf, if it is not known."""
         mean, error = self._parts.mean
         return compact(error + self.unplaced(mean)) + 2 * self.off
 
     @property
-    def std_error(self) -> Any:
+    def std_error(self) -> float:
         """The estimated absolute error of `std()`; of nan as that of the mean."""
         variance, error = self._parts.variance
         if not 0 < variance < math.inf:
@@ -270,7 +272,7 @@ class EndState(Numbers, Distribution):
             return self.mean() - centre
         return self.given(self._parts.moment(order, self._number(centre))[0])
 
-    def moment_error(self, order: int, centre: Any = 0.0) -> Any:
+    def moment_error(self, order: int, centre: Any = 0.0) -> float:
         """The estimated absolute error of `moment(order, centre)`; nan where that is infinite."""
         k, centre = order_of(order), self._number(centre)
         if not finite(centre):
