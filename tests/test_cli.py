@@ -506,6 +506,11 @@ def test_a_page_needs_nothing_else_and_a_brief_answer_has_ten_lines(run, tmp_pat
     for part in ("<svg", "def losses(w):", "Fokker-Planck", "viewport", "Converged"):
         assert part in text
     assert not re.search(r"(src|href)=.http|@import|<script", text)
+    ids = re.findall(r'\bid="([^"]+)"', text)  # the figure is there for wide pages and for phones
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'(?:href="|url\()#([^")]+)', text)) <= {*ids}
+    for kind in ("broad", "narrow"):
+        assert f'<figure class="{kind}"><svg' in text
     assert "def losses(w):" in sweep(TWO_MINIMA, learning_rate=[0.05, 0.06]).to_html()
     assert "The landscape" not in analyze(TWO_MINIMA).end_state.to_html()  # of which it knows not
     whole = " ".join(re.sub(r"<[^>]+>", " ", text).split())

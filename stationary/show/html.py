@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import platform
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from html import escape
@@ -31,6 +32,8 @@ h1 { font-size: 1.4rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margi
 .first { font-size: 1.1rem; } p { overflow-wrap: break-word; }
 figure { margin: 1.5rem 0; padding: .5rem; border-radius: 4px; }
 figure svg { width: 100%; height: auto; }
+@media (min-width: 36rem) { .narrow { display: none; } }
+@media (max-width: 35.99rem) { .broad { display: none; } }
 .wide { overflow-x: auto; margin: .9rem 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 th, td { padding: .25rem .7rem; text-align: right; white-space: nowrap;
@@ -100,13 +103,19 @@ def _table(table: Table) -> str:
 
 
 def _figure(answer: Result, drawing: dict[str, Any]) -> str:
+    """The figure twice: as wide as a page, and as a column, whose letters a phone can show."""
     from stationary.show.drawing import content_of
 
-    try:
-        content = content_of(answer.plot(**drawing), ".svg").decode()
-    except StationaryError:
-        return ""  # nothing to draw
-    return f"<figure>{content[content.index('<svg') :]}</figure>"
+    made = []
+    for kind, width in (("broad", {}), ("narrow", {"width": "column"})):
+        try:
+            content = content_of(answer.plot(**drawing | width), ".svg").decode()
+        except StationaryError:
+            return ""  # nothing to draw
+        # What each refers to is its own, also where the other one has the same.
+        own = re.sub(r'(\bid="|href="#|url\(#)', rf"\1{kind}-", content[content.index("<svg") :])
+        made.append(f'<figure class="{kind}">{own}</figure>')
+    return "\n".join(made)
 
 
 def _source(answer: Result) -> str:
