@@ -1091,6 +1091,26 @@ def test_logarithms_of_a_sweep_are_not_drawn_on_a_logarithmic_axis():
     assert (logs.get_yscale(), times.get_yscale()) == ("linear", "log")
 
 
+def test_exit_times_beyond_an_axis_of_decades_are_drawn_by_their_logarithms():
+    """An exit time of 1e293 is e^(2 V / a) to all that counts; of beyond doubles there is none."""
+    found = sweep(
+        lambda k: Diffusion(lambda x: 4 * x - 4 * x**3 + 0.05, lambda x: 2 / k + 0 * x, (-2, 2)),
+        {"k": [300, 700, 720]},
+        quantities=["exit_time"],
+    )
+    figure = found.plot()
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    columns = found.table()
+    for line, i in zip(axes.get_lines(), (0, 1), strict=True):
+        times = columns[f"exit_time_{i}"]
+        known = times < np.inf
+        assert known.sum() == (3, 1)[i]
+        assert line.get_ydata()[known] == pytest.approx(np.log10(times[known]))
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylabel() == r"$\log_{10}$ of exit time"
+
+
 def test_many_curves_of_a_sweep_grow_stronger_and_the_first_and_last_have_names():
     from stationary import sweep
 

@@ -26,8 +26,9 @@ from stationary.show.drawing import (
 from stationary.show.sweep import sliced, value_text
 from stationary.sweeps.arrhenius import RATES
 from stationary.sweeps.sweep import Sweep
-from stationary.wording import SUFFIX
+from stationary.wording import LN10, SUFFIX
 
+HIGHEST = 1e280  # on an axis of decades, which needs room above for more
 PALEST = 0.3  # strength of the first of more curves than there are dashes
 SAME = "the same to within the error"
 HIDDEN = 3e-3  # of the height of a panel: half the width of a line in one of 3 inches
@@ -153,6 +154,8 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
     many, names = len(curves) > len(DASHES), {0, len(curves) - 1}
     lines: list[Any] = []
     bars_are, nothing = "", True
+    seen = np.concatenate([columns[c] for c in named])
+    decades = np.nanmin(seen, initial=1.0) > 0 and (seen[seen < math.inf] > HIGHEST).any()
     for k, points in sorted(curves.items()):
         x = [float(_numbers(values)[i]) for i, _ in points]
         at = [n for _, n in points]
@@ -164,6 +167,9 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
             for name in (f"{column}{SUFFIX}", f"{stem}{SUFFIX}_{label}"):
                 if name in columns and np.isfinite(columns[name][at]).any():
                     by, bars_are = columns[name][at], " (bars: standard errors of the sample)"
+            if decades:
+                y = np.where(y < math.inf, y, math.nan)
+                y, by = np.log10(y), by / y / LN10
             of = sweep.labels.index(int(label)) if column != quantity else None
             which = (
                 [named_in(sweep, int(label))] if of is not None and len(sweep.labels) > 1 else []
@@ -192,12 +198,14 @@ def _draw_quantity(ax: Axes, sweep: Sweep, drawn: Sequence[str], quantity: str) 
         ax.set_ylim(-1, 1)
     if quantity == "mass":
         ax.set_ylim(-0.03, 1.03)
-    elif not quantity.startswith("log_") and len(every) and 0 < every.min() < every.max() / 64:
+    elif decades or quantity.startswith("log_"):
+        pass
+    elif len(every) and 0 < every.min() < every.max() / 64:
         ax.set_yscale("log")
     _prepare(ax, "x", across, values)
     _show_hidden(ax, lines)
     words = {"std": "standard deviation", "mass": "probability"}.get(quantity, quantity)
-    ax.set_ylabel(words.replace("_", " "))
+    ax.set_ylabel((r"$\log_{10}$ of " if decades else "") + words.replace("_", " "))
     if bars_are:
         ax.set_xlabel(f"{ax.get_xlabel()}{bars_are}")
     return len(named) * (2 if many else len(curves))
