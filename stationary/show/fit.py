@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from stationary.analysis import analyze
+from stationary.analysis import Analysis, analyze
 from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Sheet
 from stationary.show.influence import errors_of
-from stationary.show.layout import Report, picked, report, rows_of, tabulated
+from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
 from stationary.show.sample import standard_error_text
 from stationary.sources.series.fit import Fit
 from stationary.sources.series.lags import Verdict
@@ -22,19 +22,32 @@ SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
 
 
 def text(f: Fit) -> Report:
-    runs, lags, found = f.runs, f.lags, analyze(f.diffusion)
+    found = analyze(f.diffusion)
+    return report(
+        {
+            f.name: _series(f),
+            "Drift and variance": _drift_and_variance(f),
+            "The end state": _end_state(f, found),
+            "How sure the series makes this": errors_of(found)
+            or ["Not known: doubles cannot tell places here apart from 0. Fit x - c, or c x."],
+            "The ladder of lags": _ladder(f),
+        }
+    )
+
+
+def _series(f: Fit) -> list[Line]:
+    """What it is, and how much of it went into the fit."""
+    runs, memory = f.runs, f.found.chain.relaxation_time
     count = sum(map(len, runs.values))
     several = f" in {len(runs.values)} runs" if len(runs.values) > 1 else ""
     typical = float(np.median(runs.steps()[2]))
-    memory = f.found.chain.relaxation_time
-    lines = [
-        f"It is {lags.verdict.value}.",
+    forgets = f"within some {plain_text(memory)}."
+    if memory > runs.duration:
+        forgets = "more slowly than that shows."
+    lines: list[Line] = [
+        f"It is {f.lags.verdict.value}.",
         f"{count:,} observations{several}, about {typical:.4g} apart, of a process that forgets "
-        + (
-            "more slowly than that shows."
-            if memory > runs.duration
-            else f"within some {plain_text(memory)}."
-        ),
+        + forgets,
     ]
     if (every := f.found.runs.every) > 1:
         lines.append(
@@ -46,90 +59,100 @@ def text(f: Fit) -> Report:
             "The likelihood was still changing when the fit was stopped: trust it to a standard "
             "error or two."
         )
-    x = np.quantile(runs.all, SHOWN)
-    spread = float(runs.all.std())
+    return lines
 
-    # Told apart from its neighbours, however far from 0 they are.
-    def place(x: float, error: float = 0.0) -> str:
-        return known_text(x, max(1e-4 * spread, error), 17)
 
-    curves = [
-        (place(v), sampled_text(b, c), plain_text(c), sampled_text(d, e), plain_text(e))
+def _place(f: Fit, x: float, error: float = 0.0) -> str:
+    """A place, told apart from its neighbours however far from 0 they are."""
+    return known_text(x, max(1e-4 * float(f.runs.all.std()), error), 17)
+
+
+def _drift_and_variance(f: Fit) -> list[Line]:
+    x = np.quantile(f.runs.all, SHOWN)
+    rows = [
+        (_place(f, v), sampled_text(b, c), plain_text(c), sampled_text(d, e), plain_text(e))
         for v, b, c, d, e in zip(x, *list(_curves(f, x).values())[1:5], strict=True)
     ]
-    ladder = [
-        (lag, f"{time:.4g}", sampled_text(speed, error), plain_text(error))
-        for lag, time, speed, error in zip(
-            lags.lags, lags.times, lags.speeds, lags.errors, strict=True
+    return tabulated(("x", "drift f", "std. error", "variance a", "std. error"), rows)
+
+
+def _end_state(f: Fit, found: Analysis) -> list[Line]:
+    """Its minima and moments, with what the series leaves unsure of them."""
+    errors, basins = found.standard_errors, found.basins
+    near = (
+        {}
+        if errors is None
+        else dict(zip((b.position for b in basins), errors.positions, strict=True))
+    )
+    rows = []
+    for k, (b, passage) in enumerate(zip(basins, found.exits, strict=True)):
+        known = (0.0, math.nan, 0.0)
+        if errors is not None:
+            known = (errors.positions[k], errors.masses[k], errors.log_exit_times[k])
+        rows.append(
+            (
+                _place(f, b.position, known[0] / 10**SECOND),
+                "-" if errors is None else standard_error_text(known[0]),
+                sampled_text(b.mass, known[1], 5),
+                None if passage is None else time_text(passage.log_time, of_sample=known[2]),
+            )
         )
-    ]
-    errors = found.standard_errors
-    ends = [
-        (
-            place(b.position, 0.0 if errors is None else errors.positions[k] / 10**SECOND),
-            "-" if errors is None else standard_error_text(errors.positions[k]),
-            sampled_text(b.mass, math.nan if errors is None else errors.masses[k], 5),
-            None
-            if passage is None
-            else time_text(
-                passage.log_time, of_sample=0.0 if errors is None else errors.log_exit_times[k]
-            ),
-        )
-        for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))
-    ]
     mean, std = found.end_state.mean(), found.end_state.std()
-    moments = f"Mean {place(mean)}, standard deviation {std:.4g}"
-    near = {}
+    moments = f"Mean {_place(f, mean)}, standard deviation {std:.4g}"
     if errors is not None:
         moments = (
             f"Mean {sampled_text(mean, errors.mean, 15)} (standard error "
             f"{plain_text(errors.mean)}), standard deviation {sampled_text(std, errors.std, 6)} "
             f"({plain_text(errors.std)})"
         )
-        near = {b.position: errors.positions[k] for k, b in enumerate(found.basins)}
 
     def peak(x: float) -> str:  # which moves about as much as the minimum next to it
         nearest = min(near, key=lambda at: abs(at - x), default=x)
-        return place(x, near.get(nearest, 0.0) / 10**SECOND)
+        return _place(f, x, near.get(nearest, 0.0) / 10**SECOND)
 
-    peaks = _peaks(found.end_state, peak)
-    told = []
-    if lags.verdict is not Verdict.DIFFUSION:
-        told.append(
+    lines: list[Line] = []
+    if f.lags.verdict is not Verdict.DIFFUSION:
+        lines.append(
             "These are numbers of the diffusion that was fitted, which the series is not, or not "
             "for certain; their standard errors hold for a diffusion only."
         )
-    header = ("x", "drift f", "std. error", "variance a", "std. error")
-    return report(
-        {
-            f.name: lines,
-            "Drift and variance": tabulated(header, curves),
-            "The end state": [
-                *told,
-                *tabulated(("minimum", "std. error", "mass", "exit time"), ends),
-                "Exit time: the mean time to leave the minimum, in the unit of the series.",
-                f"{moments}{peaks}.",
-                f"The series itself: mean {known_text(runs.all.mean(), 1e-3 * spread)}, standard "
-                f"deviation {spread:.4g}.",
-            ],
-            "How sure the series makes this": errors_of(found)
-            or ["Not known: doubles cannot tell places here apart from 0. Fit x - c, or c x."],
-            "The ladder of lags": [
-                *tabulated(("observations", "time", "speed", "std. error"), ladder),
-                "Speed: how fast the process runs by steps over so many observations, against the "
-                "fit. A diffusion runs equally fast at every lag. How far another one is from the "
-                "first is known better than either: the same observations are in both.",
-                f"Its two halves are {plain_text(lags.halves[0])} standard errors apart in the "
-                f"mean, and {plain_text(lags.halves[1])} in speed (above 4: not stationary).",
-                f"Less its linear trend of {plain_text(lags.trend[0])} per unit of time it is "
-                f"{power_text(lags.trend[1])} times as likely (above 10^3.5: not stationary)."
-                if lags.trend[1] > 1
-                else "Less its linear trend it is no more likely.",
-                f"Dickey and Fuller's statistic is {lags.unit_root[0]:.2f} (of 100 walks without "
-                f"an end state one is below {lags.unit_root[1]:.2f}).",
-            ],
-        }
-    )
+    own = f.runs.all
+    return [
+        *lines,
+        *tabulated(("minimum", "std. error", "mass", "exit time"), rows),
+        "Exit time: the mean time to leave the minimum, in the unit of the series.",
+        f"{moments}{_peaks(found.end_state, peak)}.",
+        f"The series itself: mean {known_text(own.mean(), 1e-3 * own.std())}, standard "
+        f"deviation {own.std():.4g}.",
+    ]
+
+
+def _ladder(f: Fit) -> list[Line]:
+    """Whether steps over many observations are those of the fit, and how a diffusion is told."""
+    lags = f.lags
+    rows = [
+        (lag, f"{time:.4g}", sampled_text(speed, error), plain_text(error))
+        for lag, time, speed, error in zip(
+            lags.lags, lags.times, lags.speeds, lags.errors, strict=True
+        )
+    ]
+    trend = "Less its linear trend it is no more likely."
+    if lags.trend[1] > 1:
+        trend = (
+            f"Less its linear trend of {plain_text(lags.trend[0])} per unit of time it is "
+            f"{power_text(lags.trend[1])} times as likely (above 10^3.5: not stationary)."
+        )
+    return [
+        *tabulated(("observations", "time", "speed", "std. error"), rows),
+        "Speed: how fast the process runs by steps over so many observations, against the "
+        "fit. A diffusion runs equally fast at every lag. How far another one is from the "
+        "first is known better than either: the same observations are in both.",
+        f"Its two halves are {plain_text(lags.halves[0])} standard errors apart in the "
+        f"mean, and {plain_text(lags.halves[1])} in speed (above 4: not stationary).",
+        trend,
+        f"Dickey and Fuller's statistic is {lags.unit_root[0]:.2f} (of 100 walks without "
+        f"an end state one is below {lags.unit_root[1]:.2f}).",
+    ]
 
 
 def _peaks(state: EndState, place: Callable[[float], str]) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import ALIKE, LARGEST
+from stationary.functions.given import ALIKE
 from stationary.functions.interpolation import Spline
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import KnownGradients
@@ -27,6 +27,7 @@ from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sources.columns import CLOCKS, RUN, Needed, columns_of, gathered
 from stationary.sources.curves import Curves
+from stationary.sources.entries import NOISELESS, check_entries
 from stationary.sources.interpolated import DEGREE, Interpolated, known_from
 from stationary.sources.settings import CLEARLY
 from stationary.wording import MOST_NAMED
@@ -35,13 +36,6 @@ PLACES = ("w", "x")
 OPTIONAL = ("gradient_error", "drift_error", "variance_error", "count")
 KNOWN = (*PLACES, "gradient", "drift", "variance", "gradients", "losses", *OPTIONAL)
 ROOTS = ("sd", "std", "sigma", "deviation", "stdev", "standard_deviation")
-NOISELESS = (
-    "means over the datapoints, which tell no noise: give losses or gradients of each, shape "
-    "(N, n), or columns gradient and variance."
-)
-CLOSEST, HIGHEST = 1e-30, 1e70  # splines have ninth powers of steps, jumps fourth ones of gradients
-MOST = 200_000  # values of w, a panel or more between each two: 100,000 take 9 s and 0.8 GB
-UNITS = 3.0  # by which errors may differ from those that the number of samples gives
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -242,7 +236,7 @@ def table(source: Any, *, smooth: bool = True, **settings: Any) -> Table:
     if "name" in settings:
         where = settings["name"]
     c, ignored = _named(gathered(columns, where), where)
-    _check(c, where, lines)
+    check_entries(c, where, lines)
     return Table(where, c, smooth, ignored, settings)
 
 
@@ -303,98 +297,3 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
         others += [k for k in c if k not in (*PLACES, main[0])]
         c = {k: v for k, v in c.items() if k in (*PLACES, main[0])}
     return c, tuple(others)
-
-
-def _check(c: dict[str, Array], where: str, lines: list[int] | None) -> None:
-    """Raise for the first entry that is not what its column should hold."""
-    place = "w" if "w" in c else "x"
-    w = c[place]
-
-    def at(i: int) -> str:
-        return f"row {i}" if lines is None else f"line {lines[i]}"
-
-    if w.ndim == 1 and len(w) > MOST:
-        raise LandscapeError(
-            f"{where}: {len(w):,} values of {place} are more than the {MOST:,} between which "
-            "anything is followed. Average neighbouring rows: some hundred tell a smooth curve."
-        )
-    if w.ndim != 1 or len(w) < 3:  # of two nothing tells what is between them
-        raise LandscapeError(
-            f"{where}: {place} has shape {w.shape}; a curve needs three places or more, shape "
-            "(n,). Measure at more of them."
-        )
-    for name, values in c.items():
-        wanted = f"({len(w)},)"
-        right = values.shape == w.shape or (name == "count" and values.ndim == 0)
-        if name in ("gradients", "losses"):
-            wanted, right = f"(N, {len(w)})", values.ndim == 2 and values.shape[1] == len(w)
-        if not right:
-            turned = values.ndim == 2 and values.shape[0] == len(w)
-            hint = "Transpose it: datapoints first." if turned else "They belong together."
-            if name in ("gradients", "losses") and values.ndim == 1:
-                hint = f"These are {NOISELESS}"
-            raise LandscapeError(
-                f"{where}: {name} has shape {values.shape}, but {place} has {len(w)} entries, so "
-                f"that {wanted} is expected. {hint}"
-            )
-        bad = ~np.isfinite(values)
-        if bad.any():
-            index = [int(k) for k in np.argwhere(bad)[0]]
-            i = index[-1] if index else 0
-            which = f" of datapoint {index[0]}" if len(index) == 2 else ""
-            raise LandscapeError(
-                f"{where}, {at(i)}: {name}{which} is {values[tuple(index)]:g}. Leave out rows with "
-                "nothing in them, as with df.dropna()."
-            )
-    down = np.flatnonzero(np.diff(w) <= 0)
-    if len(down):
-        i = int(down[0]) + 1
-        same = w[i] == w[i - 1]
-        raise LandscapeError(
-            f"{where}, {at(i)}: {place} = {w[i]:.16g} comes after {w[i - 1]:.16g}, but must "
-            "ascend. "
-            + ("Average the rows with the same " + place + "." if same else f"Sort by {place}.")
-        )
-    if np.diff(w).min() < CLOSEST:
-        i = int(np.argmin(np.diff(w))) + 1
-        raise LandscapeError(
-            f"{where}, {at(i)}: {place} = {w[i]:g} comes {w[i] - w[i - 1]:.3g} after the last one, "
-            f"and powers of less than {CLOSEST:g} overflow doubles. Measure in smaller units."
-        )
-    for name, values in c.items():
-        most = {place: LARGEST, "variance": HIGHEST**2}.get(name, HIGHEST)
-        highest = float(np.abs(values).max())
-        if highest > most:
-            raise LandscapeError(
-                f"{where}: the largest of {name} is {highest:.3g}, and powers of more than "
-                f"{most:g} overflow doubles. Measure in larger units."
-            )
-    for name in ("variance", "gradient_error", "drift_error", "variance_error"):
-        low = c[name].min() if name in c else 1.0
-        if low < 0 or (low == 0 and name != "variance"):
-            i = int(np.argmin(c[name]))
-            what = "not negative" if name == "variance" else "positive"
-            hint = "Give the variance over the datapoints, a square."
-            if name != "variance":
-                hint = f"Give its standard error, or leave the column out if {name[:-6]} is exact."
-            raise LandscapeError(
-                f"{where}, {at(i)}: {name} = {low:g} at {place} = {w[i]:g} must be {what}. {hint}"
-            )
-    if "count" in c:
-        c["count"] = np.broadcast_to(c["count"], w.shape)
-        if c["count"].min() < 2:
-            i = int(np.argmin(c["count"]))
-            raise LandscapeError(
-                f"{where}, {at(i)}: count = {c['count'][i]:g}; a variance is from at least 2 "
-                f"samples."
-            )
-        if "gradient_error" in c and c["variance"].min() > 0:
-            ratio = c["gradient_error"] / np.sqrt(c["variance"] / c["count"])
-            typical = float(np.exp(np.median(np.log(ratio))))
-            if not 1 / UNITS < typical < UNITS:
-                raise LandscapeError(
-                    f"{where}: gradient_error is about {typical:.2g} times sqrt(variance / count), "
-                    "which it should be. Is variance that over the datapoints (not that of their "
-                    "mean), gradient_error a standard error (not a deviation), and both in the "
-                    "same units? Leave count out if it means something else."
-                )
