@@ -352,6 +352,42 @@ def test_far_out_equal_gradients_of_single_precision_are_no_zero_of_the_noise():
     assert not state.anatomy.points
 
 
+@pytest.mark.parametrize("end", [9, 20, np.inf])
+@pytest.mark.parametrize("form", [single, hidden])
+def test_gradients_that_saturate_in_single_precision_hide_no_minimum(form, end):
+    """Beyond 9 tanh is 1 in float32: the variance seemed to vanish, or to be known to 1e-3."""
+    at = np.linspace(-1, 1.5, 40, dtype=np.float32)[:, None]
+
+    def solved(form, end):
+        gradients = form(lambda w: np.tanh(w - at) + 0.1 * w)
+        return end_state(Landscape(gradients=gradients, learning_rate=0.1, domain=(-end, end)))
+
+    exact, found = solved(lambda f: f, 4), solved(form, end)
+    assert abs(found.mean() - exact.mean()) <= found.mean_error
+    assert found.error < 1e-4
+    assert not found.anatomy.points
+
+
+@pytest.mark.parametrize("unit", [1e-3, 1e3])
+@pytest.mark.parametrize("end", [4, np.inf])
+def test_gradients_with_few_decimals_are_known_as_well_in_any_unit_of_the_loss(unit, end):
+    """In units of 1e-3 the mean was nan: f is the gradient times the learning rate."""
+    at = np.array([-1, 0.3, 1.1])[:, None]
+
+    def solved(decimals, unit):
+        def gradients(w):
+            rows = np.sin(w - at) + 0.5 * (w - at)
+            return np.round(rows, decimals) * unit
+
+        given = {"learning_rate": 0.3 / unit, "domain": (-end, end)}
+        return end_state(Landscape(gradients=gradients, **given))
+
+    exact, found, home = solved(15, 1.0), solved(5, unit), solved(5, 1.0)  # took a minute
+    assert abs(found.mean() - exact.mean()) < found.mean_error
+    assert found.mean_error == pytest.approx(home.mean_error, rel=0.01)
+    assert abs(found.std() - exact.std()) < found.std_error < 1e-5
+
+
 @pytest.mark.parametrize("decimals", [2, 4])
 def test_values_with_few_decimals_are_answered_to_these(decimals):
     """A drift off by at most h moves log rho by at most 2 h |x - y| / a."""

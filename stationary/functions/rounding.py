@@ -41,6 +41,8 @@ class Rounding:
     dtype: str  # of what is returned
     floor: float
     step: float = 0.0  # where it is the same everywhere, as for values with a few decimals
+    scale: float = 1.0  # of f in the unit of what is rounded
+    of_one: float = 0.0  # the floor of one of the rows that f is the mean of
 
     @property
     def unit(self) -> float:
@@ -62,6 +64,11 @@ class Rounding:
         """Whether the returned type does not show it."""
         return self.dtype not in UNITS
 
+    def of_rows(self, f: Array, grain: float) -> Array:
+        """What their rounding makes of rows at most where their mean is f, in the unit of f."""
+        relative = 64 * max(grain, self.of_one)  # their slopes may be as much larger than they are
+        return np.asarray(relative * np.abs(f) + ROUNDINGS * self.scale * self.step)
+
     @property
     def text(self) -> str:
         """As in "drift(x) returns float32 (7 digits)"."""
@@ -69,6 +76,9 @@ class Rounding:
             return f"{self.name} is rounded (to about {self.step:.0e})"
         what = "is rounded" if self.is_hidden else f"returns {self.dtype}"
         return f"{self.name} {what} ({self.digits} digit{'' if self.digits == 1 else 's'})"
+
+
+DOUBLES = Rounding("", "float64", 2.0**-52)
 
 
 def ladder(x: Array, places: int) -> Array:

@@ -8,6 +8,7 @@ asks again.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -238,28 +239,36 @@ class Written:
         else:
             parts = [near[i : i + most] for i in range(0, len(near), most)]
             table = np.concatenate([self._condensed(evaluate(self, p)[0]) for p in parts], axis=-1)
-        self.rounding = rounding_of(table, first, self.call, exact=self.refusal is None)
+        self.rounding = rounding_of(table[:2], first, self.call, exact=self.refusal is None)
+        of_rows = table[:1], table[2:]
         if self.rounding is not None and self.rounding.is_hidden:
             # A jump next to a place looks the same, but not at most of many.
             places = np.interp(np.linspace(0.1, len(x) - 1.1, 12), np.arange(len(x)), np.sort(x))
             more = self._condensed(evaluate(self, ladder(places, len(places)))[0])
-            if rounding_of(more, first, self.call, exact=self.refusal is None) is None:
+            if rounding_of(more[:2], first, self.call, exact=self.refusal is None) is None:
                 self.rounding = None
         if self.rounding is not None and self.rounding.is_hidden and self.refusal is None:
             # Series leave out conversions to shorter numbers: what is left then, digits can help.
             table = self._condensed(evaluate(self, near, order=1)[0])
-            if rounding_of(table, None, self.call, exact=True) is not None:
+            if rounding_of(table[:2], None, self.call, exact=True) is not None:
                 self.rounding = None
         if self.rounding is not None:
+            if self.rows:  # what it makes of the variance is known from these
+                own = [
+                    rounding_of(f, first, self.call, exact=self.refusal is None) for f in of_rows
+                ]
+                self.rounding = own[0] or self.rounding
+                if own[1] is not None:
+                    self.rounding = replace(self.rounding, of_one=own[1].floor)
             self.refusal = self.rounding.text
 
     def _condensed(self, table: Array) -> Array:
-        """The function itself, or of datapoints their mean and their variance."""
+        """The function itself, or of datapoints their mean, their variance and the first."""
         table = np.atleast_2d(table)
         if not self.rows:
             return table
         with np.errstate(all="ignore"):
-            return np.stack([table.mean(axis=0), table.var(axis=0)])
+            return np.stack([table.mean(axis=0), table.var(axis=0), table[0]])
 
 
 def _address(row: Any) -> int | None:

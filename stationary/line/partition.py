@@ -191,6 +191,12 @@ def _as_it_is(
     diffusion: Diffusion, max_panels: int, digits: int | None, known: tuple[Zero, ...] = ()
 ) -> Partition:
     look, memory = first_look(diffusion), diffusion.memory
+    if look is not None and diffusion.rows is not None:
+        a = np.exp(look.values[1])
+        if diffusion.is_lost(look.values[0] * a / 2, a).any():
+            shown = where_doubles_show(diffusion, scan_points(diffusion))
+            if shown is not None:
+                return _as_it_is(shown, max_panels, digits)
     if known or ZEROS not in memory:
         zeros, dips = dips_of_variance(diffusion, look, known)
     else:

@@ -106,8 +106,8 @@ def where_doubles_show(diffusion: Diffusion, x: Array) -> Diffusion | None:
     where on the density has fallen by all that is followed: whatever the variance beyond may be.
     """
     f, a = diffusion.coefficients(x)
-    shown = np.flatnonzero(a > diffusion.least_variance)
-    if diffusion.is_rounded or len(shown) < 2:
+    shown = np.flatnonzero((a > diffusion.least_variance) & ~diffusion.is_lost(f, a))
+    if len(shown) < 2:
         return None
     ends = list(diffusion.domain)
     for side, sign in enumerate((-1, 1)):

@@ -108,7 +108,7 @@ def sampled(
                 n=nodes_in(arithmetic),
                 arithmetic=arithmetic,
                 max_panels=most,
-                floor=_floor(*diffusion.rounding) if diffusion.is_rounded else None,
+                floor=_floor(diffusion.rounding, diffusion.rows) if diffusion.is_rounded else None,
                 apart=BLURRED if len(diffusion.breakpoints) > CROWD else CLOSE,
                 begun=begun,
             )
@@ -161,24 +161,29 @@ def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
     return tuple(found)
 
 
-def _floor(*rounding: Rounding | None) -> Any:
+def _floor(rounding: tuple[Rounding | None, ...], rows: float | None) -> Any:
     """How coarse h = 2 f / a and log a are where f and a are rounded.
 
     Relative to f that is the unit and the floor of `Rounding`, and the floor times x f' / f, where
-    2 f' / a = h' + h (log a)'; likewise of a. Where nothing is known of a but that it is positive,
-    h still has the sign of f.
+    2 f' / a = h' + h (log a)'; likewise of a, or, of rows, what it makes of their deviations from
+    f. Where nothing is known of a but that it is positive, h still has the sign of f.
     """
     (unit_f, floor_f, step_f), (unit_a, floor_a, step_a) = (
-        (0.0, 0.0, 0.0) if r is None else (r.unit + r.floor, r.floor, r.step) for r in rounding
+        (0.0, 0.0, 0.0) if r is None else (r.unit + r.floor, r.floor, r.scale * r.step)
+        for r in rounding
     )
 
     def floor(
         x: Array, values: tuple[Array, ...], slopes: tuple[Array, ...]
     ) -> tuple[Array, Array]:
         h, a = np.abs(values[0]), np.exp(values[1])
-        of_log_a = unit_a + floor_a * np.abs(x * slopes[1]) + step_a / a
         of_h = unit_f * h + floor_f * np.abs(x * (slopes[0] + values[0] * slopes[1]))
-        of_h += 2 * step_f / a + h * np.minimum(of_log_a, 1)
+        of_h += 2 * step_f / a
+        if rows is None:
+            of_log_a = unit_a + floor_a * np.abs(x * slopes[1]) + step_a / a
+        else:
+            of_log_a = 2 * unit_a + rows * np.sqrt(a) * of_h
+        of_h += h * np.minimum(of_log_a, 1)
         return of_h.mean(axis=0), of_log_a.max(axis=0)
 
     return floor
@@ -237,8 +242,10 @@ def vanishing_error(diffusion: Diffusion, x: Array, a: Array) -> VanishingVarian
         where = f"on a stretch of the domain, from about {v} = {x[first]:.6g} to {x[last]:.6g}"
     else:
         where = f"inside the domain, near {v} = {x[first]:.9g}"
+    coarse = dict.fromkeys(r.text for r in diffusion.rounding if r is not None)
+    less = "lost in rounding: " + ", ".join(coarse) if coarse else "too small for a double"
     return VanishingVarianceError(
-        f"{diffusion.name}: the variance vanishes {where} (or is too small for a double). There "
+        f"{diffusion.name}: the variance vanishes {where} (or is {less}). There "
         "the process falls into parts; choose a domain on which it is positive.",
         float(x[first]),
     )

@@ -26,7 +26,7 @@ from stationary.functions.given import (
     named,
 )
 from stationary.functions.parameters import Parameters, filled, handed_over
-from stationary.functions.rounding import Rounding
+from stationary.functions.rounding import DOUBLES, Rounding
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
 from stationary.numbers.cost import IN_DIGITS
@@ -119,6 +119,7 @@ class Diffusion(Data, metaclass=BySpace):
     exact_ends: tuple[Any, Any] = (None, None)  # of ends known to be zeros of the variance
     added: float = 0.0  # how much of the variance `regularised` has added [x^2 / time]
     rounding: tuple[Rounding | None, Rounding | None] = (None, None)  # of drift and variance
+    rows: float | None = None  # sqrt(a) in the unit of deviations of rows that no digits can tell
     uncertainty: Bounds | None = None  # x -> bounds of the errors of f and a, if interpolated
     sample: Sample | None = None  # what f and a were estimated from
     settled: bool = field(default=False)  # the functions have been tried already
@@ -263,15 +264,19 @@ class Diffusion(Data, metaclass=BySpace):
 
     def is_lost(self, f: Array, a: Array) -> Array:
         """Where the variance of rounded gradients is what rounding makes of equal ones."""
-        if not self.is_rounded or self.pair is None:
+        if self.rows is None:
             return np.zeros(np.shape(a), dtype=bool)
         with np.errstate(all="ignore"):
-            return np.asarray(a <= (64 * self.grain * f) ** 2)
+            coarse = (self.rounding[0] or DOUBLES).of_rows(f, self.grain)
+            return np.asarray(a <= (self.rows * coarse) ** 2)
 
     @property
     def least_variance(self) -> float:
         """The variance below which doubles, or what is computed in less, have lost digits."""
-        return 1e-290 if self.rounding[1] is None else self.rounding[1].least
+        known = self.rounding[1]
+        if known is None or self.rows is None:
+            return 1e-290 if known is None else known.least
+        return max((known.scale * known.least) ** 2, 1e-290)
 
     @property
     def is_periodic(self) -> bool:

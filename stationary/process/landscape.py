@@ -18,6 +18,7 @@ References
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -283,15 +284,14 @@ class Landscape(Losses, metaclass=BySpace):
 
         notes: tuple[str, ...] = () if known is None else known.notes
         knots = () if known is None else known.knots.tolist()
-        rounding = (self.written.rounding, self.written.rounding)
+        of_f = of_a = self.written.rounding and replace(self.written.rounding, scale=rate)
+        in_doubles = self.written.refusal is not None
         off, of_square = self.lumps
         largest = self.clip or 1.0
-        if max(off / largest, of_square / largest**2) > LUMPS and rounding[0] is None:
+        if max(off / largest, of_square / largest**2) > LUMPS and of_f is None:
             name = f"the {'sign' if self.rule.sign else 'clipped mean'} of a batch"
-            rounding = (
-                Rounding(name, "float64", 0.0, rate * off),
-                Rounding(name, "float64", 0.0, rate * rate * of_square),
-            )
+            of_f = Rounding(name, "float64", 0.0, off, rate)
+            of_a = Rounding(name, "float64", 0.0, of_square, rate * rate)
         if self.has_many_batches:
             notes = (*notes, MANY_BATCHES)
         narrow = few_of(self.tapes.narrow[0])
@@ -333,7 +333,8 @@ class Landscape(Losses, metaclass=BySpace):
             cost_of_many=self._costs[1],
             scan_panels=self._scan_panels,
             notes=notes,
-            rounding=rounding,
+            rounding=(of_f, of_a),
+            rows=math.sqrt(numerator / denominator) if in_doubles else None,
             settled=True,
         )
 
