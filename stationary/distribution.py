@@ -11,7 +11,7 @@ import math
 import operator
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, TypeAlias, cast, overload
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from stationary.numbers.elementary import finite
 from stationary.points import drawing, numbers_only, pointwise
 from stationary.result import Result
 
-Seed = np.random.Generator | int | None
+Seed: TypeAlias = "np.random.Generator | int | None"  # of which few answers have a need
 
 
 def order_of(given: Any) -> int:
@@ -198,7 +198,7 @@ class Distribution(Result, ABC):
         """
         shape, generator = drawing(size, rng, random_state)
         drawn = self._handed_out(self._drawn(math.prod(shape), generator), shape)
-        return cast(float | Array, drawn)
+        return cast(Array, drawn)
 
     def _drawn(self, count: int, generator: np.random.Generator) -> Array:
         return self.ppf(generator.random(count))

@@ -929,7 +929,7 @@ def test_a_curl_that_is_the_same_everywhere_has_no_place():
     found = curl_test(process, process.domain)
     assert (found.local, found.where) == (False, None)
     assert found.maximum == pytest.approx(2.6 / 0.14)
-    assert found.words.endswith("The curl is 18.57 everywhere.")
+    assert found.words.endswith("The curl is 18.57 +- 1e-08 everywhere.")
 
 
 def test_around_a_minimum_any_number_of_weights_has_its_gaussian_and_its_curl():

@@ -142,8 +142,7 @@ def curl_test(
         beside = in_units(process.fields(narrow, 2), unit)
         local = bool((_ratio(beside.a) > 1e-8).all())
         if local:
-            own, rounding = _curls(beside)
-            local = bool((own <= rounding).all())
+            local = bool(np.less_equal(*_curls(beside)).all())
     where = None if even and not local else tuple(map(float, x[:, good][:, k]))
     area = float(unit.prod())
     most, error = float(size[k]) / area, float(rounding[k]) / area
