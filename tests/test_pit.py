@@ -209,3 +209,17 @@ def test_minima_that_are_one_basin_in_many_digits_have_its_error():
     assert basin.mass == 1
     assert 0 < basin.mass_error < 1e-12
     assert len(basin.parts) == 2
+
+
+def test_masses_beyond_the_digits_of_their_logarithms_are_known_on_any_domain():
+    """ln of the pit's mass is -4.6e296, known to 1e263: that was taken for what the wide one lacks,
+    and how much either holds was not known on (-12, 14), though it was on (-7, 7)."""
+
+    def losses(w):
+        wide = -np.exp(-((w / 1.3) ** 2))
+        return wide, wide - 0.7 * np.exp(-(((w + 1.5) / 0.08) ** 2))
+
+    pit, wide = basins_of(end_state(Landscape(losses, learning_rate=0.05, domain=(-12, 14))))
+    assert wide.mass == 1
+    assert 0 <= wide.mass_error < 1e-30
+    assert pit.mass_error < 1e-15 * abs(pit.log_mass)

@@ -155,6 +155,12 @@ def logsumexp(values: Array) -> Any:
     return top + log(number(exp(values - top).sum()))
 
 
+def weighed(logs: Array, values: Array) -> Any:
+    """The mean of values with weights exp(logs), however far beyond the digits of these 1 is."""
+    weights = exp(logs - number(logs.max()))
+    return number(weights @ values) / number(weights.sum())
+
+
 def number(x: Any) -> Any:
     """A single number: a float, or the mpmath number that it is."""
     if isinstance(x, float):

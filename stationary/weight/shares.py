@@ -25,6 +25,7 @@ from stationary.numbers.elementary import (
     possible_growth,
     spacing,
     to_float,
+    weighed,
 )
 from stationary.process.known import SPREAD, share_of
 from stationary.weight.component import VISIBLE, Component
@@ -73,7 +74,7 @@ def log_probability_error(c: Component, low: Any, high: Any, share: Any = None) 
         ]
         logs = np.append(logs[part == 1], [log_mass for log_mass, _ in tails])
         own = np.append(c.panel_errors[panel[part == 1]], [error for _, error in tails])
-        error = number(exp(logs - logsumexp(logs)) @ own)
+        error = weighed(logs, own)
         return 1.5 * (c.norm_error + error) + log1p(left_out)
     if c.density.sampling.diffusion.uncertainty is not None:
         # Much may not be known where there is little, and may be where little is seen.
@@ -131,7 +132,7 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
         logs = np.append(raw[inside], [log for log, _ in extra])
         weights = np.append(c.panel_errors[panel[inside]], [error for _, error in extra])
         log_mass[i] = logsumexp(logs)
-        own[i] = exp(logs - log_mass[i]) @ weights if log_mass[i] > -math.inf else 0.0
+        own[i] = weighed(logs, weights) if log_mass[i] > -math.inf else 0.0
     if not c.is_known:
         return np.minimum(log_mass, 0), np.full(len(own), math.inf)
     # Of what is light the mesh has what its own peaks hold, but not what lies beyond its troughs.
@@ -143,13 +144,15 @@ def masses_between(c: Component, borders: Array) -> tuple[Array, Array]:
     some = np.asarray(own > 0, dtype=bool)
     growth = 0 * own
     growth[some] = possible_growth(log_mass[some], own[some])
-    errors = own * (1 - exp(log_mass)) + (growth.sum() - growth)
+    errors = own * np.abs(1 - exp(log_mass)) + (growth.sum() - growth)
     errors = np.minimum(errors, _added_up(c, (raw, basin, panel), own))
     if len(borders):  # which are numbers: what lies between two of them is in either basin
         between = c.logpdf(borders) + log(spacing(borders))
         for sides in (slice(None, -1), slice(1, None)):
+            excess, size = between - log_mass[sides], np.abs(between) + np.abs(log_mass[sides])
+            lost = np.asarray(c.arithmetic.grain * size > 1, dtype=bool)  # no more than all of it
             with np.errstate(under="ignore", over="ignore"):
-                share = exp(between - log_mass[sides])
+                share = exp(np.where(lost, np.minimum(excess, 0), excess))
             errors[sides] += np.where(np.asarray(log_mass[sides] > -math.inf), share, 0)
     return np.minimum(log_mass, 0), errors + 8 * c.arithmetic.grain * (1 + np.abs(log_mass))
 
