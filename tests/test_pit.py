@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import cache
 from pathlib import Path
 
 import mpmath
@@ -25,6 +26,11 @@ WIDTHS = {0.05: 4.1591713819232335275e-43, 0.02: 2.630490949173497498e-43}
 GAINS = {0.05: 3.677392082603097740739742e79, 0.02: 9.193480206507744670812274e79}
 
 
+@cache
+def pit(learning_rate, digits=None):
+    return analyze(PIT, learning_rate=learning_rate, digits=digits)
+
+
 @pytest.fixture(scope="module", params=[0.05, 0.02])
 def rate(request):
     return request.param
@@ -32,7 +38,7 @@ def rate(request):
 
 @pytest.fixture(scope="module")
 def analysis(rate):
-    return analyze(PIT, learning_rate=rate)
+    return pit(rate)
 
 
 def test_equilibria_and_the_gate(analysis):
@@ -62,15 +68,10 @@ def test_the_end_state_is_narrower_than_doubles_can_tell(analysis, rate):
     assert (shown["value"], shown["offset"]) == (2.0, pytest.approx(float(CENTRE), rel=1e-12))
 
 
-@pytest.fixture(scope="module")
-def exact():
-    return analyze(PIT, digits=100)
-
-
 @pytest.mark.parametrize("digits", [None, 40])
-def test_errors_of_what_leaves_as_doubles_hold_their_rounding(digits, exact):
+def test_errors_of_what_leaves_as_doubles_hold_their_rounding(digits):
     """A position is what is handed out with its offset: 32 digits where 75 were computed."""
-    answer = analyze(PIT, digits=digits)
+    answer, exact = pit(0.05, digits), pit(0.05, 100)
     said, mpf = answer.to_dict(), EXACT.mpf
 
     def both(entry, name):
@@ -143,7 +144,7 @@ def test_the_report_says_it_in_words(analysis):
 
 def test_in_many_digits_as_in_doubles():
     """40 digits of the same: masses beyond doubles stay logarithms."""
-    state = end_state(load(PIT), digits=40)
+    state = pit(0.05, 40).end_state
     assert isinstance(state.std(), type(state.arithmetic.one))
     assert abs(state.std() / WIDTHS[0.05] - 1) < 1e-12
     low, high = state.logpdf(np.array([1.2, 2.0]))
@@ -154,7 +155,7 @@ def test_in_many_digits_as_in_doubles():
 @pytest.mark.parametrize("domain", [(-10, 14), (-math.inf, math.inf)])
 def test_a_wider_domain_or_none_costs_little_more_and_changes_nothing(domain):
     """Far out gradients agree to thousands of digits, and nobody needs to look."""
-    near, analysis = end_state(load(PIT)), analyze(load(PIT, domain=domain))
+    near, analysis = pit(0.05).end_state, analyze(load(PIT, domain=domain))
     wide = analysis.end_state
     assert wide.std() == pytest.approx(near.std(), rel=1e-13)
     assert wide.mean_offset == pytest.approx(near.mean_offset, rel=1e-12)
@@ -179,7 +180,7 @@ def test_intervals_that_reach_beyond_what_was_sampled():
 
 
 def test_a_table_from_end_to_end_holds_the_gate():
-    rows = analyze(PIT).to_csv(points=41).splitlines()
+    rows = pit(0.05).to_csv(points=41).splitlines()
     assert len(rows) > 20
     assert all("nan" not in row for row in rows)
 
