@@ -107,7 +107,7 @@ def _tree(module):
 
 @cache
 def _imports(module):
-    found = (x for x in ast.walk(_tree(module)) if isinstance(x, ast.ImportFrom))
+    found = (x for x in _tree(module).body if isinstance(x, ast.ImportFrom))
     return {(x.module, name.name) for x in found for name in x.names}
 
 

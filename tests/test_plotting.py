@@ -399,7 +399,7 @@ def test_no_text_of_the_figure_lies_on_another(two_minima, log):
 
 
 def assert_texts_are_apart(figure):
-    figure.canvas.draw()  # without a warning
+    figure.draw_without_rendering()  # without a warning
     lowest = [a for a in figure.axes if a.get_xlabel()]
     texts = [a.yaxis.label for a in figure.axes] + [a.xaxis.label for a in lowest]
     for axes in figure.axes:
