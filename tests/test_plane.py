@@ -2511,6 +2511,32 @@ def test_what_creeps_along_a_steep_valley_arrives():
     assert flow.arrives
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("drift", [[[-1e4, 3.0], [5.0, -1.0]], [[-1e-3, 1.0], [-1.0, -1e-3]]])
+def test_all_goes_to_the_rest_point_of_a_linear_drift_however_stiff_or_slow(drift):
+    """In units of 1e-6 and 1e6, 20 widths from 0: 1e-5 was on or around a cycle, 0.4 of the weak
+    spiral, and the error was 0.1 of the peak."""
+    unit, shift = np.array([[1e-6], [1e6]]), np.array([[3e-5], [-2e7]])
+    process = Diffusion(
+        lambda x: unit * (np.array(drift) @ ((np.stack([x[0], x[1]]) - shift) / unit)),
+        unit @ unit.T * np.eye(2),
+        weights=2,
+    )
+    state = end_state(process)
+    (basin,) = state.basins
+    assert basin.mass == 1.0
+    assert state.error < 1e-11
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_drift_that_is_next_to_nothing_is_followed_without_a_word():
+    """Slopes of 1e-300 and below, as of networks that are dead: steps overflowed."""
+    process = Diffusion(lambda x: (-1e-310 * x[0], -1e-310 * x[1]), 1.0, domain=((-1, 1), (-1, 1)))
+    rest = SimpleNamespace(position=np.zeros(2), jacobian=-np.eye(2), attracts=True)
+    flow = Flow.of(process, (rest,), process.domain)
+    assert (flow.label(np.array([[0.9], [0.9]])) == 0).all()
+
+
 def test_where_slopes_are_zero_at_an_attractor_it_is_one():
     """P = e^-(x^4 + y^4 + x^2 y^2) with a current: its slopes at 0, 1e-15 by rounding, told how
     far out to look, and it was refused."""

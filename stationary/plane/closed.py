@@ -114,8 +114,8 @@ class Gaussian(Mapped):
 
     @property
     def known(self) -> float:  # far from 0 the mean has fewer digits behind the point
-        root = np.sqrt(np.linalg.eigvalsh(self.covariance)[0])
-        return float(7e-14 + 1e-15 * np.abs(self.mean).max() / root)
+        widths = np.abs(np.linalg.inv(self._root)) @ np.abs(self.mean)
+        return float(7e-14 + 1e-15 * widths.max())
 
     def equilibria(self, process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
         return (described(process, self.mean),)

@@ -16,7 +16,7 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
 from stationary.panels.roots import bisected
 from stationary.plane.boxes import ends_of, even, finite_box, sides_of
-from stationary.plane.local import Equilibrium, units_at
+from stationary.plane.local import Equilibrium
 from stationary.process.plane import Box, PlaneDiffusion, scale_of
 
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
@@ -25,7 +25,7 @@ LONGEST = 1e6  # boxes at the speed that is left, in a step where it is all but 
 CREEPS = 600  # steps, after which what is still on its way may go on by steps of first order
 HELD = 1e-8  # of a step: what is left of it where a wall stops it for good
 PLACES = 10  # for each direction, from which it is asked whether curves arrive
-SHELLS = 12  # around a rest point, on which the drift must point inwards
+SHELLS = 30  # around a rest point, on which the drift must point inwards
 ALONG_WALLS = 513  # of a wall, between which the drift along it may change its sign once
 LONG = 0.05  # of that length, in one step: no event is missed
 HALVED = 60  # times: down to rounding
@@ -60,6 +60,7 @@ class Flow:
         met = [(k, float(room[e, k])) for k in (0, 1) for e in (0, 1) if at[e][k].any()]
         return tuple(met), not np.any(at, axis=(0, 1)).all()
 
+    @np.errstate(divide="ignore", over="ignore")  # where the drift is 0, or next to it
     def _followed(self, x: Array) -> tuple[Array, Array]:
         """The attractors that points go to, and where those are in the end that go to none."""
         label = np.full(x.shape[1], -1)
@@ -82,16 +83,18 @@ class Flow:
             # What is narrow is around attractors.
             far = [np.abs((y - e.position[:, None]) / wide).max(axis=0) for e in self.attractors]
             most = np.minimum(0.01, 0.2 * np.min(far, axis=0, initial=1.0))
-            with np.errstate(divide="ignore"):
-                dt = np.minimum(most / speed, longest[going])
+            dt = np.minimum(most / speed, longest[going])
             dt = np.where(np.isfinite(dt), dt, 0.0)
             f2 = self.process.velocity(y + dt / 2 * f)
-            turned = np.abs((f2 - f) / wide).max(axis=0) > TURNS * speed
+            f3 = self.process.velocity(y + dt / 2 * f2)
+            f4 = self.process.velocity(y + dt * f3)
+            turned = (
+                np.abs(np.array([f2 - f, f3 - f, (f4 - f) / 2]) / wide).max(axis=(0, 1))
+                > TURNS * speed
+            )
             longest[going] = np.where(turned, dt / 2, 1.5 * dt)
             stiff = (turned | (dt * speed < 0.99 * most)) & (speed > TINY) & (step > CREEPS)
             dt = np.where(turned, 0.0, dt)  # anew
-            f3 = self.process.velocity(y + dt / 2 * f2)
-            f4 = self.process.velocity(y + dt * f3)
             way = dt / 6 * (f + 2 * f2 + 2 * f3 + f4)
             if stiff.any():
                 own = going[stiff]
@@ -117,7 +120,7 @@ class Flow:
         values = np.linalg.eigvals(slopes)
         away = np.where(values.real > 0, np.abs(values), 0.0).max(axis=1)
         fast = np.abs(slopes).max(axis=(1, 2))
-        dt = np.minimum(dt, np.minimum(0.3 / np.maximum(away, TINY), 1e9 / np.maximum(fast, TINY)))
+        dt = np.minimum(dt, np.minimum(0.3 / away, 1e9 / fast))
         rows = np.eye(2) - dt[:, None, None] * slopes
         return np.asarray(np.linalg.solve(rows, (dt * fields.f).T[..., None])[..., 0].T)
 
@@ -165,20 +168,20 @@ def _trap(
     process: PlaneDiffusion, e: Equilibrium, others: list[Array], box: Box
 ) -> tuple[Array, float]:
     """An ellipse around an attractor that the drift crosses inwards everywhere."""
-    unit = units_at(e.jacobian, e.variance)
-    if not (e.jacobian * (1 - np.eye(2))).any():  # directions share no unit
-        unit = np.diff(box)[:, 0]
+    unit = np.diff(box)[:, 0]
+    # What is fast is to shrink no less in proportion: the ellipse is about as long across a valley.
     balanced = e.jacobian * unit / unit[:, None]
-    p = solve_continuous_lyapunov(balanced.T, -np.eye(2)) / unit / unit[:, None]
+    _, size, ways = np.linalg.svd(balanced)
+    p = (
+        solve_continuous_lyapunov(balanced.T, -ways.T @ (size[:, None] * ways))
+        / unit
+        / unit[:, None]
+    )
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     root = np.linalg.inv(np.linalg.cholesky((p + p.T) / 2)).T
     ring = root @ np.stack([np.cos(angle), np.sin(angle)])
-    width = float((np.diff(box)[:, 0] / unit).min())
-    nearest = min(
-        (float(np.linalg.norm((o - e.position) / unit)) for o in others if o is not e.position),
-        default=width,
-    )
-    size = 0.4 * min(nearest, width) / np.abs(ring / unit[:, None]).max()
+    away = (float(np.linalg.norm((o - e.position) / unit)) for o in others if o is not e.position)
+    size = min([1.0, *(0.4 * d for d in away)]) / np.abs(ring / unit[:, None]).max()
     room = ends_of(process.domain)
     for _ in range(40):
         shells = size * np.linspace(0.05, 1, SHELLS)
