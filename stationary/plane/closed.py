@@ -21,6 +21,7 @@ from stationary.plane.mesh import FIRST, Mesh, along, basis, gauss, log_sum
 from stationary.plane.zeros import FARTHER
 from stationary.process.plane import Box, PlaneDiffusion, point_text, probes
 
+NEVER = 1e-6  # of the largest: what leads off a line by no more leads nowhere
 DEGREE = 16  # of panels on which a density is smooth
 PLACES, BESIDE = 12, (-8.0, -2.0, 2.0, 8.0)  # narrow places, and lines at so many widths from each
 
@@ -224,6 +225,17 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
     if is_flat(covariance, slope, a):
         raise LandscapeError(COLLAPSES.format(name=process.name, at=point_text(mean)))
     return Gaussian(mean, covariance)
+
+
+def is_never_left(diffusion: PlaneDiffusion, e: Equilibrium) -> bool:
+    """Whether neither drift nor noise leads off the line along which noise spreads around it."""
+    assert e.covariance is not None
+    across, along = np.linalg.eigh(e.covariance)[1].T
+    way = along * np.sqrt(np.trace(e.covariance))
+    found = diffusion.fields(e.position[:, None] + way[:, None] * (-2, -1, 1, 2))
+    off = np.abs(across @ found.f).max() / np.abs(found.f).max()
+    noise = np.einsum("i,ijm,j->m", across, found.a, across).max() / np.abs(found.a).max()
+    return bool(max(off, noise) < NEVER)
 
 
 def is_flat(covariance: Array | None, jacobian: Array, a: Array) -> bool:

@@ -24,7 +24,7 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.numbers.arithmetic import TINY
 from stationary.plane.apart import balanced
-from stationary.plane.boxes import box_of, clipped, ends_of, lattice
+from stationary.plane.boxes import box_of, ends_of, grown, lattice
 from stationary.plane.local import Equilibrium, around, positions
 from stationary.process.plane import Box, PlaneDiffusion
 
@@ -83,7 +83,7 @@ def fitted(
     if box is not None:
         return _on_box(process, box, at, count)
     box = around(process, equilibria, MARGIN)
-    grown = False
+    wider = False
     for _ in range(ROUNDS):
         made = _on_box(process, box, at, FIRST)
         if made is None:
@@ -97,13 +97,12 @@ def fitted(
             cells.append((max(held[0] - SLACK, 0), min(held[-1] + SLACK, FIRST - 1)))
         small &= ends != process.domain
         if small.any():
-            low, high = (ends + small * GROWS * np.diff(ends) * (-1, 1)).T
-            box, grown = clipped(low, high, process.domain), True
+            box, wider = grown(box, small, GROWS, process.domain), True
             continue
         low, high = (
             np.array([x[c[side]] for x, c in zip(made.axes, cells, strict=True)]) for side in (0, 1)
         )
-        if ((high - low) > 0.75 * np.diff(ends)[:, 0]).all() or grown:
+        if ((high - low) > 0.75 * np.diff(ends)[:, 0]).all() or wider:
             return _on_box(process, box, at, count, made)
         box = box_of(low, high)
     raise ConvergenceError(

@@ -15,7 +15,7 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import depth_of
-from stationary.plane.boxes import clipped, joined
+from stationary.plane.boxes import grown, joined
 from stationary.plane.closed import integrated
 from stationary.plane.curl import curl_test
 from stationary.plane.density import Solved
@@ -61,9 +61,7 @@ def _grown(process: PlaneDiffusion, box: Box, peak: Array, cut: float) -> Solved
             return solved
         if not fallen.min() > min(FALLS * before, cut - LESS):
             return None
-        before, ends = float(fallen.min()), np.array(box)
-        low, high = (ends + (fallen < cut) * GROWS * np.diff(ends) * (-1, 1)).T
-        box = clipped(low, high, process.domain)
+        before, box = float(fallen.min()), grown(box, fallen < cut, GROWS, process.domain)
         if not curl_test(process, box).local:
             return None
     return None

@@ -23,7 +23,7 @@ from scipy.sparse.linalg import splu
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.numbers.arithmetic import TINY
-from stationary.plane.boxes import clipped, ends_of, lattice, sides_of
+from stationary.plane.boxes import clipped, ends_of, grown, lattice, sides_of
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium, around
 from stationary.plane.zeros import APART
@@ -245,19 +245,17 @@ def found_on_grid(
     for _ in range(40):
         rough = on_box(process, box, start, spots, attracts)
         start = rough.peak
-        ends = np.array(box)
-        small = (rough.least < cut) & (ends != process.domain)
-        low, high = (ends + small * GROWS * np.diff(ends) * (-1, 1)).T
-        grown, here = clipped(low, high, process.domain), float(rough.least[small].min(initial=cut))
-        if grown != box:
-            lowest.append(here)
+        small = (rough.least < cut) & (np.array(box) != process.domain)
+        wider, here = grown(box, small, GROWS, process.domain), rough.least[small].min(initial=cut)
+        if wider != box:
+            lowest.append(float(here))
             fair = fair or (rough if here > ENOUGH and math.isfinite(farthest) else None)
             level = len(lowest) > FLAT and LOW < here < min(lowest[-FLAT - 1 : -1]) + 1
             level |= len(lowest) > LED and max(lowest[-LED:]) < 1
             first = first or _area(box)
-            if level or np.abs(grown).max() > farthest or _area(grown) > widest * first:
+            if level or np.abs(wider).max() > farthest or _area(wider) > widest * first:
                 break
-            box, settled = grown, shrunk  # what was cut too far is not cut again
+            box, settled = wider, shrunk  # what was cut too far is not cut again
             continue
         part = []
         for axis in (0, 1):

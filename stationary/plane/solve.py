@@ -15,7 +15,7 @@ from stationary.plane import closed
 from stationary.plane.apart import Apart
 from stationary.plane.balance import balanced
 from stationary.plane.barriers import beyond_barriers
-from stationary.plane.boxes import box_of, ends_of, finite_box, joined, scattered, sides_of
+from stationary.plane.boxes import box_of, ends_of, finite_box, grown, joined, scattered, sides_of
 from stationary.plane.charts import STRAIGHT, Chart
 from stationary.plane.curl import SINGULAR, Curl, curl_test, in_units
 from stationary.plane.density import Density, Solved
@@ -26,7 +26,7 @@ from stationary.plane.images import among_images
 from stationary.plane.local import Equilibrium, around, positions
 from stationary.plane.product import gibbs, product
 from stationary.plane.remarks import notes_of
-from stationary.plane.rough import Rough, found_on_grid, on_box
+from stationary.plane.rough import GROWS, Rough, found_on_grid, on_box
 from stationary.plane.spectral import CUT, FAR, GOOD, MOST, RESOLVED, THIN, spectral
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import with_heavy_tails
@@ -37,6 +37,7 @@ from stationary.process.plane_landscape import PlaneLandscape
 from stationary.progress import at
 
 WORST = 0.2  # of the peak: above this it is no answer
+HELD = CUT - 6  # in -log P at the sides of a box: e^-30 is what is compared with what is cut off
 LOW = 12.0  # in -log P, above which a side does not matter
 HIGH = 32.0  # in -log P of a saddle: beyond, they are too coarse for what crosses it
 BELOW = 2.0  # in log P of attractors: those farther below are to be known to a tenth of that
@@ -111,7 +112,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
             raise ConvergenceError(NOT_HELD.format(name=diffusion.name)) from error
         flat = [e for e in equilibria if closed.is_flat(e.covariance, e.jacobian, e.variance)]
         sure = isinstance(error, ConvergenceError)
-        flat = [e for e in flat if sure or _is_never_left(diffusion, e)]
+        flat = [e for e in flat if sure or closed.is_never_left(diffusion, e)]
         if not flat:
             raise
         where = point_text(flat[0].position)
@@ -189,6 +190,8 @@ def _around(
     box = box_of(*chart.x(np.array(rough.box)).T)
     tested = curl_test(own, box, lambda x: rough.at(chart.y(x)))
     solved = _solved(diffusion, rough, (*equilibria, *at_walls), tested, hull)
+    if whose is None and solved.road == "elements":
+        solved = _as_far_out(diffusion, rough, (*equilibria, *at_walls), tested, hull, solved)
     density = solved.density.in_domain(diffusion.domain)
     _require_held(diffusion, density)
     at("balance")
@@ -198,6 +201,30 @@ def _around(
         diffusion, diffusion, density, ways, equilibria, tested, solved.road,
         notes=notes_of(diffusion, density, equilibria),
     )  # fmt: skip
+
+
+def _as_far_out(
+    diffusion: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], tested: Curl,
+    hull: Box, solved: Solved,
+) -> Solved:  # fmt: skip
+    """The same on a box at whose sides P has really fallen: a chain whose moves span cells has it
+    fall too fast there."""
+    fallen = solved.density.fallen(diffusion.domain)
+    box, stable = rough.box, positions(equilibria, "stable")
+    for _ in range(2):
+        if fallen.min() >= HELD:
+            break
+        box = grown(box, fallen < HELD, GROWS, diffusion.domain)
+        try:
+            wider = on_box(diffusion, box, rough.peak, stable, stable.size > 0)
+            made = _solved(diffusion, wider, equilibria, tested, hull)
+        except StationaryError:
+            break
+        now = made.density.fallen(diffusion.domain)
+        if not now.min() > fallen.min():
+            break
+        solved, fallen = made, now
+    return solved
 
 
 def _around_all(
@@ -309,17 +336,6 @@ def _error(
     return PlaneState(
         diffusion, diffusion, made.density, made.others, equilibria, tested, made.road
     ).error
-
-
-def _is_never_left(diffusion: PlaneDiffusion, e: Equilibrium) -> bool:
-    """Whether neither drift nor noise leads off the line along which noise spreads around it."""
-    assert e.covariance is not None
-    across, along = np.linalg.eigh(e.covariance)[1].T
-    way = along * np.sqrt(np.trace(e.covariance))
-    found = diffusion.fields(e.position[:, None] + way[:, None] * (-2, -1, 1, 2))
-    off = np.abs(across @ found.f).max() / np.abs(found.f).max()
-    noise = np.einsum("i,ijm,j->m", across, found.a, across).max() / np.abs(found.a).max()
-    return bool(max(off, noise) < RESOLVED)
 
 
 def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> None:
