@@ -184,9 +184,9 @@ def _chain(
         # Steps lead to points nearby: other orders of rows fill less, and take longer.
         lu: Any = splu(csc_array(flow[:, rest][rest]), permc_spec="NATURAL")
         p[rest] = lu.solve(-flow[:, [pin]].toarray()[rest, 0])
-    except RuntimeError:
-        return None
-    p = p / p.sum()
+        p = p / p.sum()
+    except RuntimeError:  # of its sides some are never left
+        p = np.full(size, np.nan)
     if not np.isfinite(p).all() or np.abs(p).sum() > 1.5:
         notes.append("The chain has no one smooth law on the box of the diffusion.")
         return None
