@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, first_passage
+from stationary.line.closer import Look
 from stationary.line.feller import Feller
 from stationary.line.partition import Partition, partition
 from stationary.line.vanishing import dips_of_variance, zeros_of_variance
@@ -1050,3 +1051,15 @@ def test_a_floor_too_deep_for_many_digits_is_told_as_a_zero_that_may_be_none():
     (point,) = state.anatomy.points
     assert (point.position, point.role, point.decided) == (0.3, "trap", False)
     assert "or too small" in point.describe("w")
+
+
+def test_beyond_what_anything_is_left_of_edges_of_stretches_are_doubles():
+    """e^w - w by 1.2 and .6, clipped at 1: at -19700 no digits tell its slopes from the clip."""
+    losses = Landscape(
+        lambda w: (np.exp(1.2 * w) - w, np.exp(0.6 * w) - w), learning_rate=0.1, clip=1
+    )
+    closely = Look(losses.diffusion(), exact=True)
+    closely.collect([closely.on_stretch(None, -1e5, -2e4, -16384.0, beyond=True)])
+    (zero,) = closely.zeros
+    assert isinstance(zero.upper, float)
+    assert -2e4 < zero.upper < -16384

@@ -98,11 +98,17 @@ class Look:
     # -- stretches -----------------------------------------------------------------------------
 
     def on_stretch(
-        self, outside_left: float | None, low: float, high: float, outside_right: float | None
+        self,
+        outside_left: float | None,
+        low: float,
+        high: float,
+        outside_right: float | None,
+        beyond: bool = False,
     ) -> Search[Zero | None]:
         """The stretch from `low` to `high` with all that belongs to it, if the variance is 0 there.
 
-        Where there is nothing outside, it reaches to the end of the domain.
+        Where there is nothing outside, it reaches to the end of the domain. Where it lies `beyond`
+        what anything is left of, its edges are doubles.
         """
         # The ends exactly, however far apart they are.
         inside = [low * (1 - share) + high * share for share in (0.0, 0.3, 0.5, 0.7, 1.0)]
@@ -110,9 +116,9 @@ class Look:
         with contextlib.suppress(*CANNOT):
             if (yield from self.variance.vanishing(inside)).all():
                 if outside_left is not None:
-                    left = yield from self.variance.edge(outside_left, low)
+                    left = yield from self.variance.edge(outside_left, low, beyond)
                 if outside_right is not None:
-                    right = yield from self.variance.edge(outside_right, high)
+                    right = yield from self.variance.edge(outside_right, high, beyond)
                 if right - left <= CLOSEST * self.variance.whole:
                     left = right = next(roundest(float(left), float(right)))  # made by rounding
                 return Zero(left, right, self.variance.exact)

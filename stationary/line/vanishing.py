@@ -112,7 +112,12 @@ def dips_of_variance(
     closely.zeros += [z for z in known if lower < float(z.lower) and float(z.upper) < upper]
     sides = [None, *x, None]  # of the place i of x: those at i and i + 2
     runs = [(i, j) for i, j in runs_of(zero) if j - i > 1]
-    closely.collect([closely.on_stretch(sides[i], x[i], x[j - 1], sides[j + 1]) for i, j in runs])
+    closely.collect(
+        [
+            closely.on_stretch(sides[i], x[i], x[j - 1], sides[j + 1], bool(beyond[i:j].all()))
+            for i, j in runs
+        ]
+    )
     # A dip between two neighbours: lower than both, and not part of a stretch.
     inner = np.arange(1, len(x) - 1)
     dip = (log_a[inner] <= log_a[inner - 1]) & (log_a[inner] < log_a[inner + 1])

@@ -214,8 +214,11 @@ class Variance:
         lost = many.sqrt(np.array([many.grain]))[0]  # as much of a fall as is half of the digits
         return None, bool(sizes) and min(sizes) < lost * sizes[0]
 
-    def edge(self, outside: float, inside: float) -> Search[Any]:
-        """The last double without noise, or the first with it; the variance is 0 at `inside`."""
+    def edge(self, outside: float, inside: float, roughly: bool = False) -> Search[Any]:
+        """The last double without noise, or the first with it; the variance is 0 at `inside`.
+
+        In many digits, unless it is wanted `roughly`.
+        """
         a, b = float(outside), float(inside)
         while abs(b - a) > 2 * np.spacing(max(abs(a), abs(b))):
             x = _from(a, b)
@@ -228,7 +231,7 @@ class Variance:
             if (yield from self.vanishing([nice, np.nextafter(nice, inside)])).any():
                 break
         nice = nice if abs(nice) >= TINY else 0.0  # beside which products underflow
-        if not self.exact:
+        if roughly or not self.exact:
             return nice
         return (yield from self._edge_in_digits(a, nice, np.nextafter(nice, inside)))
 
