@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import cProfile
 import gc
-import importlib
 import os
 import runpy
-from contextlib import suppress
 from pathlib import Path
 
 # Tests run side by side, one on each core: threads of the linear algebra would only get in the way.
@@ -28,14 +26,6 @@ from stationary.__main__ import main
 gc.set_threshold(50_000, 20, 20)
 EXAMPLES = Path(__file__).parent.parent / "examples"
 loss = runpy.run_path(str(EXAMPLES / "two_minima.py"))["loss"]
-
-
-def pytest_sessionstart(session):
-    """One of the workers reads what all of them do from the other end: each then compiles half."""
-    if os.environ.get("PYTEST_XDIST_WORKER") == "gw1" and "tests" in session.config.args:
-        for path in sorted(Path(__file__).parent.glob("test_*.py"), reverse=True):
-            with suppress(Exception):  # which is told where it is collected
-                importlib.import_module(path.stem)
 
 
 def double_well(scale: float = 1.0, **changes: object) -> Diffusion:

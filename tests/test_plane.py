@@ -2540,9 +2540,20 @@ def test_all_goes_to_the_rest_point_of_a_linear_drift_however_stiff_or_slow(drif
 def test_a_drift_that_is_next_to_nothing_is_followed_without_a_word():
     """Slopes of 1e-300 and below, as of networks that are dead: steps overflowed."""
     process = Diffusion(lambda x: (-1e-310 * x[0], -1e-310 * x[1]), 1.0, domain=((-1, 1), (-1, 1)))
-    rest = SimpleNamespace(position=np.zeros(2), jacobian=-np.eye(2), attracts=True)
+    rest = SimpleNamespace(
+        position=np.zeros(2), jacobian=-np.eye(2), variance=np.eye(2), attracts=True
+    )
     flow = Flow.of(process, (rest,), process.domain)
     assert (flow.label(np.array([[0.9], [0.9]])) == 0).all()
+
+
+def test_a_box_that_is_far_longer_than_wide_has_its_traps_without_a_warning():
+    """As one that holds a zero at 1e11: in its units slopes were too far apart for SciPy."""
+    process = Diffusion(lambda x: (0.3 * x[1] - x[0], -0.7 * x[0] - 0.4 * x[1]), 1.0, weights=2)
+    box = ((-1e11, 4e11), (-35.0, 40.0))
+    (only,) = stationary.equilibria(process)
+    flow = Flow.of(process, (only,), box)
+    assert (flow.label(np.array([[5.0, -3.0, 0.1], [2.0, -3.0, 0.2]])) == 0).all()
 
 
 def test_where_slopes_are_zero_at_an_attractor_it_is_one():

@@ -16,7 +16,7 @@ from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
 from stationary.panels.roots import bisected
 from stationary.plane.boxes import ends_of, even, finite_box, sides_of
-from stationary.plane.local import Equilibrium
+from stationary.plane.local import Equilibrium, units_at
 from stationary.process.plane import Box, PlaneDiffusion, scale_of
 
 STEPS = 4000  # of curves that follow the drift: what is still on its way then belongs to none
@@ -168,15 +168,13 @@ def _trap(
     process: PlaneDiffusion, e: Equilibrium, others: list[Array], box: Box
 ) -> tuple[Array, float]:
     """An ellipse around an attractor that the drift crosses inwards everywhere."""
-    unit = np.diff(box)[:, 0]
+    unit, own = np.diff(box)[:, 0], units_at(e.jacobian, e.variance)
     # What is fast is to shrink no less in proportion: the ellipse is about as long across a valley.
-    balanced = e.jacobian * unit / unit[:, None]
-    _, size, ways = np.linalg.svd(balanced)
-    p = (
-        solve_continuous_lyapunov(balanced.T, -ways.T @ (size[:, None] * ways))
-        / unit
-        / unit[:, None]
-    )
+    _, size, ways = np.linalg.svd(e.jacobian * unit / unit[:, None])
+    by = own / unit
+    shrinks = ways.T @ (size[:, None] * ways) * by * by[:, None]
+    p = solve_continuous_lyapunov((e.jacobian * own / own[:, None]).T, -shrinks)
+    p = p / own / own[:, None]
     angle = np.linspace(0, 2 * np.pi, 48, endpoint=False)
     root = np.linalg.inv(np.linalg.cholesky((p + p.T) / 2)).T
     ring = root @ np.stack([np.cos(angle), np.sin(angle)])
