@@ -433,6 +433,9 @@ def test_a_process_is_typed_as_formulas(run):
         ("-hypot(x)", "gives hypot 1 argument, and it takes 2. Write hypot(x, a)."),
         ("clip(-x, -1)", "gives clip 2 arguments, and it takes 3. Write clip(x, a, b)."),
         ("-sin(x, out=x)", "takes 1 without a name. Write sin(x)."),
+        ("1e-400 - x", "1e-400, which is 0 in doubles. Write exp(-921.0340372 + 0 * x)."),
+        ("-1e4_00 * x", "it holds 1e4_00, which is inf in doubles. Write exp(921.0340372 + 0 * x)."),
+        ("-x * NaN", "--drift: NaN is no number that a process could have. Write a finite one"),
     ],
 )
 def test_a_formula_is_read_and_never_run(run, formula, message):
@@ -440,6 +443,12 @@ def test_a_formula_is_read_and_never_run(run, formula, message):
     assert (code, out) == (1, "")
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_name_without_a_value_is_told_by_the_formula_that_has_it(run):
+    code, _, err = run("analyze", "--drift", "-x", "--variance", "2 * k", "--domain", -1, 1)
+    assert code == 1
+    assert "--variance: k is the name of nothing here. Give it a value, as in --set k=1" in err
 
 
 @pytest.mark.parametrize("name", sorted(FUNCTIONS - {"where"}))

@@ -389,7 +389,8 @@ def test_files_the_command_line_and_the_report_know_the_optimiser(tmp_path):
         "D = S2 + 0.3^2 <phi^2> / B, T = 0.1 / (1 - 0.5) = 0.2",
         "Weight decay: 0.2 w is part of G.",
         "Label noise of deviation 0.3",
-        "Momentum 0.5 stands for a learning rate of T / (1 - beta)",
+        "Momentum 0.5 stands for a learning rate of 0.1 / (1 - 0.5)",
+        "the variance is 1 / (1 - 0.1 h / 3) times as large",
     ):
         assert said in words
     process = found.to_dict()["process"]

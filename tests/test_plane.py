@@ -2449,7 +2449,7 @@ def test_momentum_overshoots_where_its_own_steps_do_and_is_told_as_the_limit_of_
         assert said.startswith("unnamed In the long run SGD is around")
         assert "That is the limit of small steps" in said
         assert ("overshoots" in said) == leaves
-        assert "Momentum 0.9 stands for a learning rate of T / (1 - beta)" in said
+        assert f"Momentum 0.9 stands for a learning rate of {rate} / (1 - 0.9)" in said
     line = Landscape(
         losses=lambda w: [(w - c) ** 2 / 2 for c in (-1, 1)], learning_rate=0.3, momentum=0.9
     )

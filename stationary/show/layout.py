@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Any
 
+from stationary.process.settings import Settings
 from stationary.wording import error_text, estimate_text
 
 WIDTH = 80  # of a terminal, in columns
@@ -25,11 +26,6 @@ FIRST = (
     "minimum",
     "basin of",
 )  # of a table that ten lines hold: what was asked for
-MOMENTUM = (
-    "Momentum {beta:g} stands for a learning rate of T / (1 - beta), which it is for small steps "
-    "only: on a parabola of curvature h the variance is 1 / (1 - T h / (2 (1 + beta))) times as "
-    "large, and barriers are crossed at another rate unless T h is far below (1 - beta)^2."
-)
 LEVELS = (0.025, 0.5, 0.975)  # of quantiles that are told
 
 
@@ -209,3 +205,14 @@ class Bounds:
             parts += [words + ", ".join(named)] if named else []
         said = "; ".join(parts)
         return f"{said[0].upper()}{said[1:]}." if said else ""
+
+
+def momentum_text(landscape: Settings) -> str:
+    """What a learning rate with momentum was taken for, and how far off that is."""
+    beta, rate = landscape.momentum, landscape.learning_rate
+    return (
+        f"Momentum {beta:g} stands for a learning rate of {rate:g} / (1 - {beta:g}), which it is "
+        "for small steps only: on a parabola of curvature h the variance is 1 / (1 - "
+        f"{rate:g} h / {2 * (1 + beta):.6g}) times as large, and barriers are crossed at another "
+        f"rate unless {rate:g} h is far below (1 - {beta:g})^2."
+    )

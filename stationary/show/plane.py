@@ -17,7 +17,7 @@ from stationary.process.plane import point_text
 from stationary.process.plane_landscape import PlaneLandscape
 from stationary.show import plane_basins
 from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, shades
-from stationary.show.layout import LEVELS, MOMENTUM, Report, picked, report, tabulated
+from stationary.show.layout import LEVELS, Report, momentum_text, picked, report, tabulated
 from stationary.show.plane_basins import basin_lines, mass_text
 from stationary.weight.component import VISIBLE
 from stationary.wording import (
@@ -227,8 +227,8 @@ def _trust(state: PlaneState) -> list[str]:
             "This is the diffusion that SGD is for small steps; how far the steps that it takes "
             f"are from that {far}."
         )
-    if beta := getattr(state.process, "momentum", 0.0):
-        lines.append(MOMENTUM.format(beta=beta))
+    if isinstance(state.process, PlaneLandscape) and state.process.momentum:
+        lines.append(momentum_text(state.process))
     return [*lines, *state.notes]
 
 

@@ -19,11 +19,11 @@ from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
 from stationary.show.layout import (
     LEVELS,
-    MOMENTUM,
     WIDTH,
     Line,
     Report,
     first_of,
+    momentum_text,
     report,
     tabulated,
 )
@@ -189,7 +189,7 @@ def optimiser_lines(landscape: Landscape) -> list[Line]:
             f"unknown to {plain_text(100 * held.doubt)} %."
         )
     if landscape.momentum:
-        said.append(MOMENTUM.format(beta=landscape.momentum))
+        said.append(momentum_text(landscape))
     return said
 
 

@@ -19,6 +19,7 @@ from stationary.errors import LandscapeError
 from stationary.process.forms import FORMS
 from stationary.process.potential import NOISES
 
+NO_NUMBERS = ("nan", "inf", "infinity", "none")
 LONGEST = 2000  # characters: what is longer is a program, and belongs into a file
 CONSTANTS = {"pi": math.pi, "e": math.e}
 NUMPY = frozenset(
@@ -108,12 +109,23 @@ class Formula:
             form += f", and log({self.variable}) / log(b) to a base b"
         raise self._wrong(what, form)
 
+    def _check_that_it_is(self, number: float, written: str | None) -> None:
+        """Refuse what doubles take for 0 or infinity."""
+        import mpmath
+
+        exact = mpmath.mpf(str(written).replace("_", ""))
+        if exact != number:
+            instead = f"exp({float(mpmath.log(exact)):.10g} + 0 * {self.variable})"
+            raise self._wrong(f"holds {written}, which is {number:g} in doubles", instead)
+
     def _check(self, node: ast.AST) -> None:
         """Refuse every node that is not known; note the names that are parameters."""
         match node:
             case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
                 if isinstance(number, int) and abs(number) > 2**53:
                     raise self._wrong("holds a whole number that no double is")
+                if isinstance(number, float) and number in (0.0, math.inf):
+                    self._check_that_it_is(number, ast.get_source_segment(self.text.strip(), node))
             case ast.Name(id=name):
                 known = {*CONSTANTS, *FUNCTIONS, self.variable, *self.parameters}
                 if name in FUNCTIONS:
@@ -215,18 +227,24 @@ def inline(given: Mapping[str, Any], settings: Collection[str]) -> Inline:
             "--temperature, or by --losses."
         )
     lines = ["from stationary.sources.formulas import Formula"]
-    names: dict[str, None] = {}
+    names: dict[str, str] = {}  # and in which of them each is first
     for key, text in given.items():
         if not isinstance(text, str):
             lines.append(f"{key} = {text!r}")
             continue
         made = Formula(text, "w" if key in ("losses", "gradients") else "x", f"--{key}")
-        names |= dict.fromkeys(made.parameters)
+        for name in made.parameters:
+            names.setdefault(name, key)
         lines.append(f"{key} = Formula({text!r}, {made.variable!r}, {made.option!r})")
     lost = [name for name in names if name not in settings]
+    if lost and lost[0].lower() in NO_NUMBERS:
+        raise LandscapeError(
+            f"--{names[lost[0]]}: {lost[0]} is no number that a process could have. Write a "
+            "finite one, as 0.1."
+        )
     if lost:
         raise LandscapeError(
-            f"--{next(iter(given))}: {lost[0]} is the name of nothing here. Give it a value, as in "
+            f"--{names[lost[0]]}: {lost[0]} is the name of nothing here. Give it a value, as in "
             f"--set {lost[0]}=1, or use x, pi, e and functions such as sin, exp, log and tanh."
         )
     unused = [name for name in settings if name not in names]
