@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 import pytest
 from mpmath import MPContext
+from scipy import special
 
 from stationary import (
     Diffusion,
@@ -1635,6 +1636,29 @@ def test_atoms_that_lead_to_each_other_are_one_closed_class(unit, initial):
     assert (len(state.atoms), state.closed) == (3, 1)
     assert "Closed classes" not in state.summary()
     assert "Points of one closed class" in state.summary()
+
+
+def test_errors_of_an_exit_hold_what_nodes_of_normal_noise_leave_out():
+    """Held against the normal law itself on cells that end at the border: what 24 nodes change of
+    32 was 0.7 of it."""
+    low, top = -2.0, -0.10103129
+    state = exact_chain(
+        Landscape(
+            losses=lambda w: np.array([(w * w - 1) ** 2 / 4 - 0.1 * w]), learning_rate=0.1,
+            label_noise=1.0, domain=(-math.inf, math.inf),
+        )
+    )  # fmt: skip
+    known = []
+    for count in (150, 300):
+        edges = np.linspace(low, top, count + 1)
+        x = (edges[1:] + edges[:-1]) / 2
+        after = x - 0.1 * (x**3 - x - 0.1)
+        moves = np.diff(special.ndtr((edges - after[:, None]) / 0.1), axis=1)
+        times = np.linalg.solve(np.eye(count) - moves, np.ones(count))
+        known.append(np.interp(-0.9456, x, np.log(times)))
+    truth = known[1] + (known[1] - known[0]) / 3
+    found = state.mean_exit_time(low, top, -0.9456)
+    assert abs(found.log_time - truth) < found.error < 2e-3
 
 
 @pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 0.0), (1.0, 300.0)])

@@ -434,7 +434,10 @@ def test_a_process_is_typed_as_formulas(run):
         ("clip(-x, -1)", "gives clip 2 arguments, and it takes 3. Write clip(x, a, b)."),
         ("-sin(x, out=x)", "takes 1 without a name. Write sin(x)."),
         ("1e-400 - x", "1e-400, which is 0 in doubles. Write exp(-921.0340372 + 0 * x)."),
-        ("-1e4_00 * x", "it holds 1e4_00, which is inf in doubles. Write exp(921.0340372 + 0 * x)."),
+        (
+            "-1e4_00 * x",
+            "1e4_00, which is inf in doubles. Write exp(921.0340372 + 0 * x).",
+        ),
         ("-x * NaN", "--drift: NaN is no number that a process could have. Write a finite one"),
     ],
 )

@@ -196,7 +196,7 @@ def test_errors_hold_what_nodes_for_label_noise_leave_out(rate, noise, truth, mo
     )
     found = exact_chain(given, cells=250)
     monkeypatch.setattr(stationary.chain.batches, "NODES", truth)
-    monkeypatch.setattr(stationary.chain.batches, "FEWER", truth - 16)
+    monkeypatch.setattr(stationary.chain.batches, "OF_NOISE", truth - 16)
     better = exact_chain(given, cells=250)
     x = np.linspace(-2.2, 2.2, 2001)
     off = np.abs(found.cdf(x) - better.cdf(x)).max()

@@ -28,7 +28,10 @@ NOISY = 4  # times as few where each has nodes of its noise
 FEW = 224  # datapoints with which the chain costs about as much as the rest of an analysis
 ASKED = 0.1, 0.5, 0.9  # parts, of probability or an interval, where it is asked how rough they are
 NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches, or for noise
-FEWER = 24  # nodes that tell the error of these
+FEWER, OF_NOISE = (
+    24,
+    20,
+)  # nodes that tell the error of these; borders of an interval see noise more
 CELLS = (256, 1024)  # of the chain in every analysis, more where the first do not tell
 TWICE = 2  # times what fewer nodes, and a coarser law, change together is the error of these
 
@@ -163,7 +166,8 @@ class Batches:
         """Fewer nodes, such of a coarser law, and of datapoints that jump elsewhere."""
         found, known = [], self.landscape.known
         if not self.whole:
-            found.append(_batches(self.landscape, MOST_MAPS, FEWER))
+            fewer = OF_NOISE if self.landscape.label_noise else FEWER
+            found.append(_batches(self.landscape, MOST_MAPS, fewer))
         if not self.exact:
             found.append(replace(self, refined=False))
         return (*found, *map(self._with, known.elsewhere() if known is not None else ()))
@@ -242,7 +246,7 @@ def _batches(landscape: Landscape, most: int, nodes: int) -> Batches:
     p = np.outer(found.probability, gauss(nodes)[1]).ravel()
     note = (
         f"The normal noise in the labels stands as {nodes} nodes with its moments up to order "
-        f"{2 * nodes - 1}; the errors hold twice what {FEWER} of them change."
+        f"{2 * nodes - 1}; the errors hold twice what {OF_NOISE} of them change."
     )
     return replace(found, probability=p, note=f"{found.note} {note}".lstrip(), nodes=nodes)
 
