@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, InitVar, dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -259,8 +259,7 @@ class Diffusion(Data, metaclass=BySpace):
     @property
     def grain(self) -> float:
         """How far apart, in proportion, points must be for the functions to tell them apart."""
-        known = [max(r.floor, r.unit) for r in self.rounding if r is not None]
-        return max([2.0**-52, *known])
+        return max([2.0**-52, *(max(r.floor, r.unit) for r in self.rounding if r is not None)])
 
     def is_lost(self, f: Array, a: Array) -> Array:
         """Where the variance of rounded gradients is what rounding makes of equal ones."""
@@ -288,9 +287,8 @@ class Diffusion(Data, metaclass=BySpace):
         """The equation in full, with its convention and its factor of two."""
         v, c = self.variable, self.convention
         equation = self.equation or f"d{v} = f({v}) dt + sqrt(a({v})) dB"
-        a = "a"
+        a = f"(a + {self.added:g})" if self.added else "a"
         if self.added:
-            a = f"(a + {self.added:g})"
             equation += f", and a + {self.added:g} in place of a"
         root = f"sqrt{a}" if self.added else "sqrt(a)"
         spread = {
@@ -367,8 +365,7 @@ class Diffusion(Data, metaclass=BySpace):
     @property
     def memory(self) -> dict[Any, Any]:
         """What was found out by keys; nothing where the functions may change."""
-        known: dict[Any, Any] = self.__dict__.get("_memory", {})
-        return known
+        return cast(dict[Any, Any], self.__dict__.get("_memory", {}))
 
     def _is_still(self, side: int) -> bool:
         """Whether the variance vanishes at a finite end of the domain."""

@@ -248,9 +248,8 @@ class EndState(Numbers, Distribution):
         if function is None:
             return self.mean()
         in_digits = self.digits is not None and self.arithmetic is not DOUBLE
-        return cast(
-            float, self.given(self._parts.expected(function, in_digits, self.diffusion.name))
-        )
+        value: float = self.given(self._parts.expected(function, in_digits, self.diffusion.name))
+        return value
 
     @property
     def mean_error(self) -> float:
@@ -377,15 +376,13 @@ class EndState(Numbers, Distribution):
         found = self.anatomy.equilibria
         return found if self.digits is None else tuple(e.in_digits() for e in found)
 
-    # -- numbers in and out ---------------------------------------------------------------------
+    # -- how the parts are put together ---------------------------------------------------------
 
     @cached_property
     def arithmetic(self) -> Arithmetic:
         """What the state was computed in."""
         used = [c.arithmetic for c in self.components]
         return max(used, key=lambda a: a.digits, default=self.anatomy.arithmetic)
-
-    # -- how the parts are put together ---------------------------------------------------------
 
     @cached_property
     def _parts(self) -> Mixture:
