@@ -28,10 +28,8 @@ NOISY = 4  # times as few where each has nodes of its noise
 FEW = 224  # datapoints with which the chain costs about as much as the rest of an analysis
 ASKED = 0.1, 0.5, 0.9  # parts, of probability or an interval, where it is asked how rough they are
 NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batches, or for noise
-FEWER, OF_NOISE = (
-    24,
-    20,
-)  # nodes that tell the error of these; borders of an interval see noise more
+FEWER = 24  # nodes that tell the error of these
+OF_NOISE = 20  # the same of noise, of which borders of an interval show more
 CELLS = (256, 1024)  # of the chain in every analysis, more where the first do not tell
 TWICE = 2  # times what fewer nodes, and a coarser law, change together is the error of these
 
