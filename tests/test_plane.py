@@ -54,6 +54,7 @@ from stationary.plane.steps import kept_in
 from stationary.plane.tails import FARTHEST, around, power_of, with_heavy_tails
 from stationary.plane.walls import chart_of
 from stationary.plane.zeros import equilibria_of, everywhere
+from stationary.show import plane as show
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -2992,3 +2993,21 @@ def test_zeros_and_their_eigenvalues_are_known_as_well_as_is_said(at):
         assert max(abs(x - e.position[0]), abs(y - e.position[1])) <= e.error < 1e-9
         off = (min(abs(complex(v) - t) for t in truth) for v in e.eigenvalues)
         assert max(off) <= e.eigenvalue_error < 1e-6
+
+
+@pytest.mark.parametrize(("turn", "vanishes"), [(0.0, True), (0.5, False)])
+def test_noise_that_vanishes_on_a_curve_alone_is_not_said_to_make_a_current(turn, vanishes):
+    """f = -x + turn J x and a = (|x|^2 - 1)^2: without a turn A is radial, an energy's slope."""
+    from stationary.plane.curl import curl_test
+
+    process = Diffusion(
+        lambda x: (turn * x[1] - x[0], -turn * x[0] - x[1]),
+        lambda x: (x[0] ** 2 + x[1] ** 2 - 1) ** 2,
+        ((-2, 2), (-2, 2)),
+    )
+    found = curl_test(process, process.domain)
+    assert (found.noise.singular, found.local, found.vanishes) == ("on curves", False, vanishes)
+    assert ("circulates for ever" in found.words) != vanishes
+    for seen in (0.0, 1.0):
+        state = SimpleNamespace(curl=found, circulation=seen, circulation_error=1e-9)
+        assert show._circulates(state) == (not vanishes or seen > 0)

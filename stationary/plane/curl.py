@@ -71,6 +71,8 @@ class Curl(Compared):
         state is known, and where the noise is singular.
     gibbs
         Whether log P is known to be that of position and velocity at one temperature.
+    vanishes
+        Whether it does to rounding wherever the noise is not singular, though it is in places.
     """
 
     local: bool
@@ -81,6 +83,7 @@ class Curl(Compared):
     fraction_error: float = 0.0
     gibbs: bool = False
     maximum_error: float = 0.0
+    vanishes: bool = False
 
     @property
     def words(self) -> str:
@@ -95,6 +98,11 @@ class Curl(Compared):
             why = "what drives it does not lie in the directions of the noise"
             why = "the noise has rank 1" if self.noise.in_range else why
             return f"There is no local energy, and probability circulates for ever: {why}."
+        if self.vanishes:
+            return (
+                "Wherever the noise is not singular the curl vanishes: there is an energy next to "
+                "each place, and probability can circulate around what is singular only."
+            )
         share = ""
         if self.fraction is not None:
             known = known_text(100 * self.fraction, 100 * self.fraction_error, 3)
@@ -135,7 +143,7 @@ def curl_test(
     seen = size if height is None else np.where(height(x[:, good]) < SEEN, size, -1.0)
     k = int(np.argmax(seen))
     if noise.singular != "nowhere":  # next to where the curl has no bound
-        return Curl(False, None, None, noise)
+        return Curl(False, None, None, noise, vanishes=bool((size <= rounding).all()))
     local, even = (bool((np.abs(size - c) <= rounding).all()) for c in (0.0, size[k]))
     narrow = process.narrow.around(box)
     if local and narrow.size:

@@ -78,12 +78,18 @@ def _headline(state: PlaneState) -> str:
     elif len(basins) > MOST_NAMED:
         said += f", and in {more_text(len(basins) - MOST_NAMED, 'basin')}"
     turns = ""
-    if not state.curl.local:
+    if _circulates(state):
         way = "anticlockwise" if state.circulation > 0 else "clockwise"
         if not abs(state.circulation) > state.circulation_error:
             way = "neither way, as far as is known"
         turns = f" Probability circulates, on the whole {way}."
     return f"In the long run {who} is {said}.{turns}{_overshooting(state)}"
+
+
+def _circulates(state: PlaneState) -> bool:
+    """Whether there is a current, as far as is known; where the curl vanishes, if it is seen."""
+    seen = abs(state.circulation) > state.circulation_error
+    return not state.curl.local and (seen or not state.curl.vanishes)
 
 
 def _is_sgd(state: PlaneState) -> bool:
@@ -233,7 +239,7 @@ def _trust(state: PlaneState) -> list[str]:
 
 
 def data(state: PlaneState) -> dict[str, Any]:
-    curl = picked(state.curl, "maximum maximum_error where fraction fraction_error words")
+    curl = picked(state.curl, "maximum maximum_error where fraction fraction_error vanishes words")
     curl["local_energy"] = state.curl.local or state.curl.gibbs
     equilibria = [
         picked(e, "position error kind jacobian eigenvalue_error covariance curl")
@@ -327,7 +333,7 @@ def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Arra
             # Blurred over a few pixels: the contour at half is then no staircase.
             inside = gaussian_filter((label <= k).astype(float), 1.5, mode="nearest")
             axes.contour(x, y, inside, levels=[0.5], **border)
-    if not state.curl.local:
+    if _circulates(state):
         _stream(state, axes, x, y)
     for e in state.equilibria:
         if x[0] <= e.position[0] <= x[-1] and y[0] <= e.position[1] <= y[-1]:
@@ -354,7 +360,7 @@ def _stream(state: PlaneState, axes: Any, x: Array, y: Array) -> None:
 
 def _caption(state: PlaneState) -> str:
     name, share = state.diffusion.name, state.curl.fraction
-    if state.curl.local:
+    if not _circulates(state):
         return f"{name}: no current"
     return (
         name if share is None else f"{name}: {plain_text(100 * share)} % of the driving circulates"
