@@ -154,7 +154,7 @@ class Distribution(Result, ABC):
 
         A single one is a number, several are a tuple. nan for what does not exist.
         """
-        if not moments or set(moments) - set("mvsk"):
+        if not isinstance(moments, str) or not moments or set(moments) - set("mvsk"):
             raise LandscapeError(f'stats: moments = {moments!r:.40} must be letters of "mvsk".')
         mean, variance = self.mean(), self.var()
 

@@ -425,8 +425,9 @@ def test_an_end_state_has_the_manners_of_scipy_stats():
     assert state.rvs(size=(2, 3), random_state=np.random.default_rng(1)).shape == (2, 3)
     heavy = st.end_state(Diffusion(lambda x: -x, lambda x: 1 + x**2, (-np.inf, np.inf)))
     assert np.isinf(heavy.moment(4))
-    with pytest.raises(st.StationaryError, match="mvsk"):
-        state.stats("mq")
+    for wrong in ("mq", "", 3):
+        with pytest.raises(st.StationaryError, match="mvsk"):
+            state.stats(wrong)
 
 
 def test_a_type_checker_knows_what_laws_give():
