@@ -28,6 +28,7 @@ from stationary import (
 )
 from stationary.cells import Cells
 from stationary.evolution import refinement
+from stationary.evolution.between import Between
 from stationary.evolution.exponential import Propagator
 from stationary.evolution.gap import slowest
 from stationary.evolution.generator import chain_on
@@ -259,6 +260,37 @@ def test_what_wright_fisher_absorbs_in_the_end_is_where_it_started():
     assert abs(zero.weights[-1] - 0.7) <= zero.errors[-1] < 1e-4
     assert (np.diff(one.weights) > 0).all()
     assert abs(e.log_relaxation_time) <= e.relaxation_error < 1e-3
+
+
+def test_what_has_been_far_out_and_is_absorbed_by_then_was_not_nearer():
+    """Feller's branching: a cut that nothing is at by then had sent half of it back to 0."""
+    times = np.array([0.05, 3.0])
+    e = evolve(process(lambda x: -0.3 * x, lambda x: 3 * x, (0, INF)), 0.5, times)
+    dead = np.exp(-0.3 / 3 / np.expm1(0.3 * times))
+    (zero,) = e.atoms
+    assert (np.abs(zero.weights - dead) <= zero.errors).all()
+    assert zero.errors.max() < 1e-5
+
+
+def test_a_variance_kept_from_being_negative_ends_where_it_would():
+    """x = 2.6 sin(y) + 1.5 of Brownian motion between walls; ends are a rounding off the zeros."""
+
+    def noise(x):
+        return 3.6 * np.maximum((2.6 - (x - 1.5)) * (2.6 + (x - 1.5)), 0)
+
+    e = evolve(process(lambda x: -1.8 * (x - 1.5), noise, (1.5 - 2.6, 1.5 + 2.6)), -0.9, [1.6])
+    assert abs(e.mean[0] - (1.5 - 2.4 * math.exp(-2.88))) <= e.mean_error[0] < 2e-6
+    assert e.error[0] < 1e-6  # was 7e-6, and means were beyond their errors
+
+
+def test_what_a_power_is_off_where_cells_begin_next_to_its_end_is_known():
+    """sqrt(x) from 1e-4 to 1: no polynomial in x, and what its polynomial misses is told."""
+    edges = np.concatenate([np.linspace(0, 1e-4, 40), np.linspace(0.01, 1, 100)])
+    powers = np.ones((2, len(edges) - 1))
+    powers[0, 0] = 0.5
+    masses = np.diff(np.sqrt(edges))
+    found, error = Between(edges, np.array([]), powers).variation(masses, 1e-9, masses)
+    assert abs(found - 0.5) <= error < 0.1
 
 
 def test_a_wall_takes_what_comes_to_it_from_a_pulse_that_stays_deviations_away():
@@ -673,13 +705,13 @@ def test_steps_in_time_are_right_to_their_tolerance_for_a_shift_and_for_stiff_ra
     p[0] = 1
     shift = Propagator(np.append(np.full(n - 1, rate), 0), np.zeros(n))
     times = np.array([1.0, 30.0, 200.0])
-    found, errors, _ = map(np.array, zip(*shift.along(p, times, 1e-10), strict=True))
+    found, errors, *_ = map(np.array, zip(*shift.along(p, times, 1e-10), strict=True))
     exact = stats.poisson.pmf(np.arange(n), times[:, None])
     assert (np.abs(found - exact).sum(axis=1) / 2 <= errors).all()
     assert errors[-1] < 1e-9
     pair = Propagator(np.array([3e9, 0.0]), np.array([0.0, 1e9]))
     along = pair.along(np.array([1.0, 0.0]), np.array([1e-10, 1.0]), 1e-10)
-    found = np.array([p for p, _, _ in along])
+    found = np.array([p for p, *_ in along])
     high = 0.75 * -np.expm1(-4e9 * np.array([1e-10, 1.0]))
     assert found[:, 1] == pytest.approx(high, abs=1e-6)
 
@@ -690,7 +722,7 @@ def test_exchange_however_fast_hides_no_slow_one(is_ring):
     up, down = np.array([1e18, 2.0, 0.0]), np.array([0.0, 1e18, 1.0])
     times = np.array([0.1, 1.0, 1e6])
     along = Propagator(up, down, is_ring).along(np.eye(3)[0], times, 1e-9)
-    found, errors, _ = map(np.array, zip(*along, strict=True))
+    found, errors, *_ = map(np.array, zip(*along, strict=True))
     off = np.abs(found[:, 2] - (1 - np.exp(-2 * times)) / 2)
     assert (off < errors).all()
     assert errors.max() < 1e-8

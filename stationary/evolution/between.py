@@ -128,6 +128,9 @@ class Between:
         # A power is known from the end, and next to it what degrees say is lost in what is known.
         power = (self.powers != 1).any(axis=0) & (2 * size[0] < best)
         best[power], chosen[:, power] = 2 * size[0, power], even[:, power]
+        # A power next to whose end a cell begins is no polynomial in it: it misses both edges.
+        missed = RULE.at_ends[:2] @ chosen - np.stack([np.zeros(len(masses)), masses])
+        best = best + 2 * np.abs(missed).sum(axis=0)
         # One difference may be small by chance; those of the cells beside it are not, too.
         error = _of_three(best)
         unknown = np.minimum(_of_three(self._steps(masses)), most)

@@ -184,7 +184,7 @@ class Propagator:
 
     def along(
         self, p: Array, times: Array, tolerance: float, weights: Array | None = None
-    ) -> Iterator[tuple[Array, float, Array]]:
+    ) -> Iterator[tuple[Array, float, Array, Array]]:
         """p at ascending times, from p at time 0, and the errors of each, one after the other.
 
         Steps are halves of halves of the time from one to the next, so that their lengths recur.
@@ -195,12 +195,12 @@ class Propagator:
         Yields
         ------
         tuple
-            p (states,); its error in total variation; and those of the sums of `weights`
-            (k, states) times p, (k,): relative to the sums at each step, so that they grow with
-            them.
+            p (states,); its error in total variation; those of the sums of `weights` (k, states)
+            times p, (k,): relative to the sums at each step, so that they grow with them; and the
+            most that each state has held until then.
         """
         weights = np.zeros((0, len(p))) if weights is None else weights
-        relative, largest = np.zeros(len(weights)), weights @ p
+        relative, largest, most = np.zeros(len(weights)), weights @ p, p
         last, error, wanted = 0.0, 0.0, 0.0
         span = float(times[-1])
         noise = float(np.abs(_pade()[1]).sum())
@@ -224,7 +224,7 @@ class Propagator:
                 apart = np.abs(whole - half) / TRUST + np.maximum(-half, 0)
                 p = np.maximum(half, 0)
                 p /= p.sum()
-                error += off
+                error, most = error + off, np.maximum(most, p)
                 sums = weights @ p
                 relative += weights @ apart / np.maximum(sums, 1e-300)
                 largest = np.maximum(largest, sums)
@@ -233,4 +233,4 @@ class Propagator:
                 while wanted >= 2 * interval / 2**halvings and halvings and left % 2 == 0:
                     halvings, left = halvings - 1, left // 2
             last = float(t)
-            yield p, error, relative * largest
+            yield p, error, relative * largest, most

@@ -11,6 +11,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.evolution.grid import GRIDS, SPACINGS, Feature, Grid, grid_on
 from stationary.evolution.request import Asked
+from stationary.line.feller import Feller
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
@@ -125,7 +126,8 @@ def grid_in(
     edges = [float(e) for p in state.anatomy.points for e in (p.lower, p.upper)]
     singular = [x for x in edges if math.isfinite(x)]  # stretches reach to infinite ends, too
     for end in state.anatomy.ends:
-        if end.order is not None and low <= end.position <= high:
+        open_ = end.order is not None or end.feller is Feller.UNDECIDED
+        if open_ and low <= end.position <= high:
             singular.append(float(end.position))
     deep = CLOSE if len(singular) < MANY else 1e-3
     own = dict(depths)

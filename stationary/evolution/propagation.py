@@ -32,6 +32,7 @@ class Run:
     errors: Array  # (times,): of the integration in time
     origin: float  # near the start, from which distances are counted
     moment_errors: Array  # (times, 2): of E|X - origin| and E(X - origin)^2, in time alone
+    most: Array  # (times, cells): the most that each has held until then
 
     @property
     def cells(self) -> Array:
@@ -67,7 +68,7 @@ def runs_on(
     """Grids side by side, time by time: if `keeps`, up to where they are interrupted."""
     times = asked.times
     begun = [_begun(asked, edges, within) for edges in grids]
-    rows: list[list[tuple[Array, float, Array]]] = []
+    rows: list[list[tuple[Array, ...]]] = []
     try:
         for k in range(len(times)):
             at("times", k, len(times))
@@ -77,8 +78,8 @@ def runs_on(
             raise
     runs = []
     for (chain, origin, _), own in zip(begun, zip(*rows, strict=True), strict=True):
-        masses, errors, moments = map(np.array, zip(*own, strict=True))
-        runs.append(Run(chain, masses, errors, origin, moments))
+        masses, errors, moments, most = map(np.array, zip(*own, strict=True))
+        runs.append(Run(chain, masses, errors, origin, moments, most[:, chain.is_cell]))
     return runs
 
 

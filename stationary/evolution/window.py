@@ -99,9 +99,9 @@ def windowed(asked: Asked, cells: int, edges_at: int = 0) -> Grid:
 
 def _held_by(run: Run) -> tuple[float, float]:
     """The edges between which all probability is that matters."""
-    edges, masses = run.chain.edges, run.cells
+    edges = run.chain.edges
     centre = (edges[1:] + edges[:-1]) / 2 - run.origin
-    weight = masses * (1 + centre**2 / np.maximum(run.variance, 1e-300)[:, None])
+    weight = run.most * (1 + centre**2 / np.maximum(run.variance, 1e-300)[:, None])
     below = np.cumsum(weight, axis=1).max(axis=0)
     above = np.cumsum(weight[:, ::-1], axis=1).max(axis=0)
     first, last = (int(np.searchsorted(x, TAIL)) for x in (below, above))
@@ -152,13 +152,13 @@ def leaks(run: Run, diffusion: Diffusion) -> tuple[Array, Array]:
     """The probability at the ends of the cells, where they are no end of the domain, (times,).
 
     It is that of the outermost cell, and of those before it as long as they hold less and less:
-    it has piled up there.
+    it has piled up there, at any time until then: what has come back from there came too early.
     """
     edges = run.chain.edges
     nothing = np.zeros(len(run.states))
     return (
-        _piled(run.cells) if edges[0] > diffusion.domain[0] else nothing,
-        _piled(run.cells[:, ::-1]) if edges[-1] < diffusion.domain[1] else nothing,
+        _piled(run.most) if edges[0] > diffusion.domain[0] else nothing,
+        _piled(run.most[:, ::-1]) if edges[-1] < diffusion.domain[1] else nothing,
     )
 
 
