@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "10")
     # Many digits are millions of small objects without a cycle among them: to search them for
     # cycles as often as Python does by itself takes a fifth of the time.
-    gc.set_threshold(50_000, 20, 20)
+    gc.set_threshold(200_000, 20, 20)
     before: dict[int, Any] = {}
     STOP.begin()
     # What is done is kept; where somebody ignores a terminal that is closed (nohup), so do we.

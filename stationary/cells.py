@@ -14,6 +14,7 @@ from stationary.distance import Grid
 from stationary.distribution import Distribution
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.chebyshev import derived, rule
+from stationary.numbers.elementary import distinct
 from stationary.panels.roots import find_roots
 from stationary.points import pointwise
 
@@ -218,7 +219,7 @@ class Cells(Distribution):
     @cached_property
     def _grid(self) -> Grid:
         rank = 2 if self.noise is not None else 1 if self.rise is None else 0
-        edges = self.edges if len(self.edges) else np.unique(self.positions)
+        edges = self.edges if len(self.edges) else distinct(self.positions)
         error = self.error if self.edge_error is None else self.edge_error
         return Grid(
             edges, self.positions, self.mass_error, self.shift_error, rank, self.noise,

@@ -12,6 +12,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import ROUNDING, SAME, TINY
+from stationary.numbers.elementary import distinct
 from stationary.result import Listed
 
 KINDS = ("total variation", "kolmogorov", "wasserstein")
@@ -20,7 +21,7 @@ ATOM = 1e-4  # probability so near to the edge of a bin that rounding decides wh
 NARROWEST = 1e-6  # of all bins of walkers: less than that part only an atom could fill
 LUMP = 10.0  # times the density beside it: more than that, within rounding of an atom, is one, too
 CROSSINGS, FEW = 24, 256  # rounds in which crossings of densities are halved, and how many of them
-LEVELS = np.union1d(np.geomspace(1e-12, 1e-3, 46), np.linspace(0, 1, 1001)[1:-1])  # of a `Grid`
+LEVELS = distinct(np.geomspace(1e-12, 1e-3, 46), np.linspace(0, 1, 1001)[1:-1])  # of a `Grid`
 SUPREMUM = 1.36 / 0.5  # of a Brownian bridge, in 95 of 100, to its deviation where that is largest
 FINEST = 4001  # points at which an integral of distribution functions is looked at, at most
 
@@ -108,7 +109,7 @@ class Foreign:
     def of(cls, other: Any) -> Foreign:
         """What was given beside a law, if it is one."""
         if callable(getattr(other, "cdf", None)) and callable(getattr(other, "ppf", None)):
-            edges = np.unique(np.concatenate([other.ppf(LEVELS), other.isf(LEVELS)]))
+            edges = distinct(other.ppf(LEVELS), other.isf(LEVELS))
             whole = not callable(getattr(other, "pmf", None))
             atoms = np.empty(0) if whole else edges
             beyond = 0.0 if math.isfinite(other.mean()) else math.inf
@@ -117,7 +118,7 @@ class Foreign:
         numeric = points.dtype.kind in "iuf" and points.ndim == 1 and len(points) > 1
         if numeric and np.isfinite(points).all():
             at = np.sort(points.astype(float))
-            law = Grid(np.unique(at), np.unique(at), 0.0, 0.0, 0, sample=True)
+            law = Grid(distinct(at), distinct(at), 0.0, 0.0, 0, sample=True)
             return cls(lambda x: np.searchsorted(at, x, side="right") / len(at), law)
         raise LandscapeError(
             f"distance: {other!r:.60} is no distribution. Give an answer that is one, a frozen law "
@@ -244,7 +245,7 @@ def _partition(one: Law, other: Law, mine: Grid, theirs: Grid) -> tuple[Array, A
     known = np.concatenate([*edges, atoms])
     near = SAME * _scale(known) if len(known) else 0.0
     ends = [np.array([g.edges[0], g.edges[-1]]) for g in (mine, theirs) if len(g.edges)]
-    x = np.unique(np.concatenate([*edges, atoms - near, atoms + near, *ends]))
+    x = distinct(*edges, atoms - near, atoms + near, *ends)
     if len(atoms):  # what is as near to one as rounding is on it
         atoms = np.sort(atoms)
         k = np.searchsorted(atoms, x)
@@ -273,7 +274,7 @@ def _without_atoms(edges: Array, noise: Array, other: Law, blank: Array) -> tupl
     keep[[0, -1]] = True
     keep &= ~_within(edges, blank)
     if not keep.any():  # of what is there nothing is known but how much
-        return np.unique(blank[np.isfinite(blank)]), noise[:0]
+        return distinct(blank[np.isfinite(blank)]), noise[:0]
     starts = np.flatnonzero(keep)[:-1]
     return edges[keep], np.sqrt(np.add.reduceat(noise**2, starts))
 
@@ -294,8 +295,8 @@ def _wasserstein(one: Law, other: Law, mine: Grid, theirs: Grid) -> Distance:
     known = np.concatenate([mine.edges, theirs.edges, mine.atoms, theirs.atoms])
     near = SAME * _scale(known)
     atoms = np.concatenate([mine.atoms, theirs.atoms])
-    x = np.unique(np.concatenate([known, atoms - near, atoms + near]))
-    x = np.unique(np.concatenate([x, np.linspace(x[0], x[-1], 257)]))
+    x = distinct(known, atoms - near, atoms + near)
+    x = distinct(x, np.linspace(x[0], x[-1], 257))
     while True:
         middle = (x[1:] + x[:-1]) / 2
         at = np.sort(np.concatenate([x, middle]))

@@ -11,6 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.along import lasting
+from stationary.numbers.elementary import distinct
 from stationary.process.schedules import Schedule
 from stationary.progress import doing
 from stationary.result import Compared
@@ -115,12 +116,12 @@ class Looks:
         """Of n basins, in which `slowest` times the learning rate is what a step forgets."""
         self.schedule, self.n = schedule, n
         count = len(schedule)
-        self.steps = np.unique(np.linspace(0, count - 1, min(count, LOOKS)).astype(int))
+        self.steps = distinct(np.linspace(0, count - 1, min(count, LOOKS)).astype(int))
         self.every = np.diff(self.steps, append=count).astype(float)  # what each stands for
         self.rates = schedule.rates[self.steps]
         with np.errstate(divide="ignore"):
             self.memory = np.minimum(1 / (slowest * self.rates), float(count))  # in steps
-        self.cuts = np.unique(np.linspace(0, len(self.steps), INTERVALS + 1).astype(int))
+        self.cuts = distinct(np.linspace(0, len(self.steps), INTERVALS + 1).astype(int))
         self.at_cuts = np.minimum(self.cuts, len(self.steps) - 1)
 
     def course(
@@ -158,7 +159,7 @@ class Looks:
         unsure[:, 1:] = np.cumsum((errors.sum(axis=1) + lagging)[self.at_cuts], axis=1)
         apart = np.abs(unsure[:, :, None] - unsure[:, None, :])
         of_balance = balance * (apart @ balance[:, :, None])[:, :, 0]
-        none, held = np.isneginf(log_k[self.at_cuts]), impossible[self.at_cuts]
+        none, held = (np.asarray(x[self.at_cuts]) for x in (np.isneginf(log_k), impossible))
         balance[((none & ~held).any(axis=1) | none.all(axis=1)).any(axis=1)] = np.nan
         later = np.clip(self.steps + self.every - begun.steps[-1], 0.0, self.every)
         with np.errstate(divide="ignore"):
@@ -226,7 +227,7 @@ class Looks:
             if gap > TOLERANCE * math.exp(max(-many - top, 0.0) / 4):
                 waiting += [(a, middle), (middle, b)]
         (nodes, logs), errors, no_way = table(0), table(1)[1], table(2)[1]
-        some = np.unique(np.append(np.arange(0, len(nodes), 2), len(nodes) - 1))
+        some = distinct(np.arange(0, len(nodes), 2), len(nodes) - 1)
         log_k, off, held = np.full(shape, -np.inf), np.zeros(shape), np.ones(shape, dtype=bool)
         log_k[moving], held[moving] = between(nodes, logs, x), between(nodes, no_way, x) == 1
         off[moving] = between(nodes, errors, x)

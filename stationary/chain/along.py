@@ -21,6 +21,7 @@ from stationary.chain.ground import followed
 from stationary.chain.links import Links
 from stationary.chain.run import ground_of, held_in, placed, spread_on, walked
 from stationary.errors import LandscapeError
+from stationary.numbers.elementary import distinct
 from stationary.process.initial import Initial
 from stationary.progress import each
 
@@ -178,7 +179,7 @@ def _nodes(rates: Array, change: float) -> Array:
 
     From one to the next they grow by no more than `change`, if any is as near.
     """
-    known = np.unique(rates[rates > 0])
+    known = distinct(rates[rates > 0])
     nodes = [0] if len(known) else []
     while nodes and nodes[-1] < len(known) - 1:
         far = int(known.searchsorted(known[nodes[-1]] * (1 + change), side="right")) - 1

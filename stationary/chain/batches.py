@@ -18,6 +18,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.elementary import distinct
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
 from stationary.process.minibatches import how_many, minibatches
@@ -206,7 +207,7 @@ class Batches:
     @cached_property
     def places(self) -> Array:
         """Points between which lies what is narrow, ascending."""
-        return np.unique(np.asarray(self.landscape.diffusion().breakpoints, dtype=float))
+        return distinct(np.asarray(self.landscape.diffusion().breakpoints, dtype=float))
 
     @cached_property
     def _nodes(self) -> Array:
@@ -283,7 +284,7 @@ def linear_moments(
 
     None where the maps are not linear on the interval.
     """
-    w = np.unique(np.concatenate([np.linspace(low, high, 65), np.geomspace(1e-6, 1, 33) * high]))
+    w = distinct(np.linspace(low, high, 65), np.geomspace(1e-6, 1, 33) * high)
     w = w[(low <= w) & (w <= high)]
     images, p = batches.images(w), batches.probability
     a = (images[:, -1] - images[:, 0]) / (w[-1] - w[0])

@@ -23,6 +23,7 @@ from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import is_known, partition
 from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.numbers.cost import BY_LOOK
+from stationary.numbers.elementary import distinct
 from stationary.panels.roots import bisected as where_ends
 from stationary.process.corners import SCAN
 
@@ -190,10 +191,10 @@ def rest_points(
         return np.concatenate([landscape.stepped(g, w), noise])
 
     known = [p for p in landscape.joints() if low < p < high]
-    w = np.unique(np.concatenate([spaced(low, high, SCAN, cores), known]))
+    w = distinct(spaced(low, high, SCAN, cores), known)
     table = gradient(w)
     size = np.abs(table).max(axis=0)
-    typical = float(np.median(size)) or float(size.max())
+    typical = float(np.sort(size)[len(size) // 2]) or float(size.max())
     padded = np.concatenate([[np.inf], size, [np.inf]])
     least = (size <= padded[:-2]) & (size <= padded[2:]) & ~((size == 0) & (padded[:-2] == 0))
     least &= ~((size == 0) & (padded[2:] == 0))  # not on a stretch
@@ -330,7 +331,7 @@ def graded(
     knots += [p.position + s * d for p, d in zip(inside, distance, strict=True) for s in (1, -1)]
     if profile is not None:
         knots.append(profile[0])
-    x = np.unique(np.clip(np.concatenate(knots), low, high))
+    x = distinct(np.clip(np.concatenate(knots), low, high))
     level = _along(x, cores)
     level = (level - level[0]) / (level[-1] - level[0])
     if profile is not None:
@@ -356,7 +357,7 @@ def graded(
         least = 0.2 * np.interp(forced, edges[:-1], np.diff(edges))
         near = np.abs(edges[:, None] - forced) < least
         edges = np.concatenate([edges[~near.any(axis=1)], forced])
-    edges = np.unique(np.concatenate([edges, [low, high]]))
+    edges = distinct(edges, [low, high])
     keep = np.append(True, np.diff(edges) > np.maximum(8 * EPSILON * np.abs(edges[1:]), TINY))
     keep[-1] = True
     return np.asarray(edges[keep])
@@ -380,7 +381,7 @@ def spaced(low: float, high: float, count: int, cores: Sequence[Core] = ()) -> A
         ends = np.arcsinh((np.array([low, high]) - middle) / size)
         knots = np.linspace(ends[0], ends[1], 4 * count // len(cores))
         parts.append(middle + size * np.sinh(knots))
-    x = np.unique(np.clip(np.concatenate(parts), low, high))
+    x = distinct(np.clip(np.concatenate(parts), low, high))
     level = _along(x, cores)
     found = np.interp(np.linspace(level[0], level[-1], count), level, x)
     found[0], found[-1] = low, high

@@ -14,6 +14,7 @@ from stationary.chain.batches import TWICE
 from stationary.chain.transfer import Transfer
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import SAME
+from stationary.numbers.elementary import distinct
 from stationary.result import Listed
 
 ANY = 1e6  # of a log of odds, where one of two laws has none there
@@ -154,7 +155,7 @@ class ChainClass(Listed):
 
         A `sided` one is off to one side: moments count what it does as if that were to either.
         """
-        at = np.union1d(self.edges, other.edges)
+        at = distinct(self.edges, other.edges)
         apart = np.abs(self.cdf(at) - other.cdf(at))
         masses = np.diff(self.below - other.cdf(self.edges))
         with np.errstate(invalid="ignore"):  # moments that do not exist

@@ -16,6 +16,7 @@ from stationary.chain.batches import Batches
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.elementary import distinct
 
 STEEPEST = 700.0  # of a logarithm, as doubles bear
 NEUTRAL = 1e-3  # mean logarithm of the growth below which the way decides
@@ -45,7 +46,7 @@ def region_of(
         w = np.concatenate([-out[::-1], [0.0], out])
     around = [x + np.append(out, -out) for x in near]
     w = np.concatenate([w, *around, batches.landscape.joints()])
-    w = np.unique(w[(lower <= w) & (w <= upper)])
+    w = distinct(w[(lower <= w) & (w <= upper)])
     g = _gradients(batches, w)
     good = np.isfinite(g).all(axis=0)
     moved = np.flatnonzero((g != 0).any(axis=0))
@@ -95,7 +96,7 @@ def _narrowed(
     while max(after - low, high - before) > PARTED * (high - low):
         if high - low < NARROW * max(last - first, abs(low), abs(high)):
             return first, last
-        w = np.unique([np.linspace(low, after, FINER), np.linspace(before, high, FINER)])
+        w = distinct([np.linspace(low, after, FINER), np.linspace(before, high, FINER)])
         i = np.flatnonzero(_turns(_signs(_gradients(batches, w))).any(axis=0))
         if not len(i):  # they fade beside the largest
             break

@@ -29,6 +29,7 @@ from stationary.chain.distant import DISTANCES, NARROW, NEUTRAL, STEEPEST, Dista
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.functions.given import Boundary, checked_boundaries
+from stationary.numbers.elementary import distinct
 from stationary.process.landscape import Landscape
 
 VERY_FAR = 1e12  # the same, where steps are in proportion to the distance
@@ -278,8 +279,8 @@ def looked_at(batches: Batches, low: float, high: float) -> Array:
     known = batches.places
     known = known[(low < known) & (known < high)]
     if not 1 < len(known) <= BETWEEN * len(w):
-        return np.union1d(w, known[:1])
-    return np.union1d(w, np.linspace(known[:-1], known[1:], BETWEEN + 1).ravel())
+        return distinct(w, known[:1])
+    return distinct(w, np.linspace(known[:-1], known[1:], BETWEEN + 1).ravel())
 
 
 def covered(batches: Batches, low: float, high: float) -> tuple[float, float]:

@@ -24,6 +24,7 @@ from stationary.chain.closed_class import ChainClass
 from stationary.chain.far import Held
 from stationary.chain.outcomes import Weights
 from stationary.chain.points import MOST, NEAREST, PROBES, Walk, led, linked, stays
+from stationary.numbers.elementary import distinct
 from stationary.panels.roots import bisected as where_ends
 from stationary.process.corners import SCAN
 from stationary.process.initial import Initial
@@ -109,7 +110,7 @@ def _ways(batches: Batches, held: Held) -> tuple[Array, float] | None:
         return None
     known = np.array([p for p in batches.landscape.joints() if held.lower < p < held.upper])
     beside = ALIKE * width * np.array([-1.0, 1.0])
-    w = np.unique(np.concatenate([_looked(held), *(known[:, None] + beside)]))
+    w = distinct(_looked(held), *(known[:, None] + beside))
     table = steps(w)
     i = np.flatnonzero((np.abs(np.diff(table, axis=1)) > noise).any(axis=0))
     if len(i) > SCAN // PROBES:
@@ -120,7 +121,7 @@ def _ways(batches: Batches, held: Held) -> tuple[Array, float] | None:
 
     corners = [np.mean(where_ends(like(i), w[i], w[i + 1]), axis=0)]
     corners += [np.mean(where_ends(like(i + 1), w[i + 1], w[i]), axis=0)]
-    lengths = np.unique(np.abs(table[:, np.append(i, len(w) - 1)]))
+    lengths = distinct(np.abs(table[:, np.append(i, len(w) - 1)]))
     lengths = lengths[lengths > noise]
     if not len(lengths) or not np.isfinite(lengths).all():
         return None

@@ -17,6 +17,7 @@ from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import absorbed
 from stationary.chain.far import Held
 from stationary.chain.ground import FEW_CELLS, Ground
+from stationary.numbers.elementary import distinct
 from stationary.numbers.limit import limit
 from stationary.states.mixture import Escape
 
@@ -127,7 +128,7 @@ class _Passage:
         ground, held = self.ground, self.ground.held
         classes = [c.interval for c in self.components]
         joints = np.concatenate([ground.joints, *classes, self.points])
-        joints = np.unique(joints[(held.lower < joints) & (joints < held.upper)])
+        joints = distinct(joints[(held.lower < joints) & (joints < held.upper)])
         rests = tuple(sorted((ground.point(p) for p in self.points), key=lambda r: r.position))
         rests += tuple(r for r in ground.rests if not r.attracts)
         alone = len(self.points) + len(self.components) + len(self.outside) == 1

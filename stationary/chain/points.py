@@ -24,6 +24,7 @@ from stationary.chain.far import Fate, Held
 from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import SETTLED, log_stationary
 from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.elementary import distinct
 from stationary.panels.roots import bisected as where_ends
 
 Beside = Callable[[Array], Array]
@@ -88,7 +89,7 @@ class Walk:
             if self.stopped[part].all():
                 mass[part] += weight[part]
                 continue
-            states = np.union1d(part, ends)
+            states = distinct(part, ends)
             links, stopped = self.links.among(states), self.stopped[states]
             found = closed_classes(links, stopped)
             several |= len(found) > 1

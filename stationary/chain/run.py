@@ -27,6 +27,7 @@ from stationary.chain.lattice import ALIKE, is_rigid, lattices_of
 from stationary.chain.outcomes import cells_of, laid, stepped
 from stationary.chain.points import walks_from
 from stationary.numbers.arithmetic import HUGE, SAME
+from stationary.numbers.elementary import distinct
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Result
@@ -212,7 +213,7 @@ def ground_of(
     ground = Ground(batches, held, CELLS, start)
     near = SAME * (held.upper - held.lower)  # next to an end that absorbs there is no cell
     borders = [b for b in borders if held.lower + near < b < held.upper - near]
-    joints = np.unique([*ground.joints, *borders])
+    joints = distinct([*ground.joints, *borders])
     minima = [e.position for e in equilibria_between(batches, held.lower, held.upper) if e.stable]
 
     def lay(profile: tuple[Array, Array] | None = None) -> Array:

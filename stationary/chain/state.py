@@ -21,6 +21,7 @@ from stationary.chain.times import ExitTime, exit_time
 from stationary.distance import Grid
 from stationary.distribution import Through
 from stationary.errors import LandscapeError, Status
+from stationary.numbers.elementary import distinct
 from stationary.points import pointwise
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
@@ -166,7 +167,7 @@ class ChainState(Through):
         """The edges of the cells of all components together, ascending."""
         if not self.components:
             return np.empty(0)
-        return np.unique(np.concatenate([c.edges for c in self.components]))
+        return distinct(*[c.edges for c in self.components])
 
     @cached_property
     def log_mass(self) -> Array:

@@ -25,6 +25,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.numbers.cost import CACHE
+from stationary.numbers.elementary import distinct
 
 Seen = tuple[Array, Array]  # edges and log masses of cells
 
@@ -44,7 +45,7 @@ class Lean:
 
     def __init__(self, batches: Batches, w: Array) -> None:
         stride = max(1, len(w) * max(len(batches), batches.landscape.datapoints) // (4 * CACHE))
-        w = np.unique(np.append(w[::stride], w[-1]))
+        w = distinct(w[::stride], w[-1])
         p, step = batches.probability, batches.images(w) - w
         q = -exponent(p, step)
         known = np.isfinite(q)

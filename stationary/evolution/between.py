@@ -22,6 +22,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.chebyshev import chebyshev_sum, derived, rule
+from stationary.numbers.elementary import distinct
 
 DEGREES = (3, 5, 7, 9)
 RULE = rule(DEGREES[-1] + 1)
@@ -52,9 +53,7 @@ class Between:
         fewer cells than that.
         """
         x, cell = self.edges, np.arange(len(self.edges) - 1)
-        cuts = np.unique(
-            np.concatenate([[0], np.flatnonzero(np.isin(x, self.breaks)), cell[-1:] + 1])
-        )
+        cuts = distinct([0], np.flatnonzero(np.isin(x, self.breaks)), cell[-1:] + 1)
         piece = np.searchsorted(cuts, cell, side="right")
         first, last = cuts[piece - 1], cuts[piece]
         width = np.diff(x)

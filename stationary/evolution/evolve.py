@@ -42,6 +42,7 @@ from stationary.evolution.request import (
 )
 from stationary.evolution.window import leaks, near_the_unreached, windowed
 from stationary.numbers.arithmetic import SAME
+from stationary.numbers.elementary import distinct
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.progress import INTERRUPTED, Progress, stage, watched
@@ -233,7 +234,7 @@ def _of_pulses(asked: Asked, pulses: Pulses) -> Evolution:
     low = low if math.isfinite(low) else min(edges[0], first) - margin
     high = high if math.isfinite(high) else max(edges[-1], last) + margin
     zeros = [float(x) for p in state.anatomy.points for x in (p.lower, p.upper)]
-    edges = np.unique(np.clip(np.concatenate([edges, zeros, [low, high]]), low, high))
+    edges = distinct(np.clip(np.concatenate([edges, zeros, [low, high]]), low, high))
     grid = grid_in(asked, first_reach(asked), (), 4 * BASE)
     chains = [chain_on(state.diffusion, state.anatomy, grid.edges(k)) for k in range(GRIDS)]
     gap = gap_of(state, chains, edges, float(times[-1]))
@@ -307,7 +308,7 @@ def _answer(
     breaks = [float(x) for pair in (*ends, *blurred) for x in pair]
     breaks += [*state.diffusion.breakpoints, *state.anatomy.jumps.tolist()]
     breaks += [a.position for a in atoms]
-    between = Between(edges, np.unique(breaks), powers_at(state.anatomy, edges))
+    between = Between(edges, distinct(breaks), powers_at(state.anatomy, edges))
     distance, distance_error, is_resolved = _distance_to_end(asked, between, seen, atoms)
     held = {f.name: getattr(seen, f.name) for f in fields(Seen)}
     held |= {k: np.minimum(held[k], 1.0) for k in ("error", "mass_error")}

@@ -13,6 +13,7 @@ from stationary.evolution.grid import GRIDS, SPACINGS, Feature, Grid, grid_on
 from stationary.evolution.request import Asked
 from stationary.line.feller import Feller
 from stationary.numbers.arithmetic import HUGE, SAME
+from stationary.numbers.elementary import distinct
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
@@ -152,7 +153,7 @@ def grid_in(
         return density
 
     grid = grid_on(
-        window, np.unique(breaks), tuple(features), max(cells, 2), tuple(blurred), carried
+        window, distinct(breaks), tuple(features), max(cells, 2), tuple(blurred), carried
     )
     if grid.levels < GRIDS:
         raise LandscapeError(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.elementary import distinct
 
 EVEN = 6.0  # the share of the window as such, in the unit of one e-fold of distance
 SMALLEST = 1e-290  # of a variance, and of widths in windows: drifts of 1e18 over it are doubles
@@ -98,8 +99,8 @@ def grid_on(
         reach = np.arcsinh(span / s)
         count = max(SAMPLES, int(2 * DENSE * reach))
         samples.append(f.position + s * np.sinh(np.linspace(-reach, reach, count)))
-    breaks = np.unique(np.clip(np.concatenate([breaks, window]), low, high))
-    x = np.unique(np.clip(np.concatenate([*samples, breaks]), low, high))
+    breaks = distinct(np.clip(np.concatenate([breaks, window]), low, high))
+    x = distinct(np.clip(np.concatenate([*samples, breaks]), low, high))
     xi = EVEN * (x - low) / span
     for f, s in zip(features, widths, strict=True):
         xi = xi + f.weight * np.arcsinh((x - f.position) / s)

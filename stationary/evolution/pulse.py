@@ -32,6 +32,7 @@ from stationary.evolution.features import TAIL
 from stationary.evolution.moments import without_moments
 from stationary.evolution.request import Asked, Seen
 from stationary.numbers.arithmetic import EPSILON, TINY
+from stationary.numbers.elementary import distinct
 from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.laws import Given, Truncated
@@ -187,7 +188,7 @@ class Pulses:
         """What it has become, as a start."""
         x = self.edges(np.array([t]), 10 * POINTS)
         fine = np.interp(np.linspace(0, len(x) - 1, FINE * (len(x) - 1) + 1), np.arange(len(x)), x)
-        fine = np.unique(fine)  # of a pulse as narrow as rounding few are left
+        fine = distinct(fine)  # of a pulse as narrow as rounding few are left
         below = np.maximum.accumulate(np.clip(self.below(fine, t)[0], 0.0, 1.0))
         law = Given(Cells(fine, np.diff(below)))
         return replace(
@@ -337,4 +338,4 @@ def _graded(x: Array, step: Array, most: int) -> Array:
     k = np.clip(np.searchsorted(many, at, side="right") - 1, 0, len(grows) - 1)
     share = (at - many[k]) / np.maximum(np.diff(many)[k], TINY)
     share = np.where(uneven[k], np.expm1(share * grows[k]) / over[k], share)
-    return np.unique(x[k] + share * np.diff(x)[k])
+    return distinct(x[k] + share * np.diff(x)[k])

@@ -27,6 +27,7 @@ from stationary.errors import (
     UserFunctionError,
 )
 from stationary.functions import taylor_arrays, taylor_special  # noqa: F401  (enter functions)
+from stationary.functions.given import masked
 from stationary.functions.series import ZERO
 from stationary.functions.source_lines import (
     FRAMEWORKS,
@@ -245,9 +246,9 @@ def _series(function: Function, row: Any, order: int, arithmetic: Arithmetic) ->
             if not _is_complex(row.value):
                 return row
             row = np.asarray(row.value, dtype=complex)
-        if np.ma.is_masked(row):
+        if hidden := masked(row):
             raise LandscapeError(
-                f"{name_of(function)} returned {np.ma.getmaskarray(row).sum()} masked values. "
+                f"{name_of(function)} returned {hidden} masked values. "
                 "There is no process where its functions are unknown: fill them in, or shrink the "
                 "domain."
             )

@@ -148,9 +148,15 @@ def checked_breakpoints(given: Any, where: str, domain: tuple[float, float]) -> 
     return tuple(p for p in known if lower < p < upper)
 
 
+def masked(given: Any) -> int:
+    """How many of these values are masked: none, as long as nothing has imported masked arrays."""
+    ma = sys.modules.get("numpy.ma")
+    return int(ma.getmaskarray(given).sum()) if ma and ma.is_masked(given) else 0
+
+
 def number(given: Any) -> float | None:
     """`given` as a float if it is a real number (not a truth value or a string), else None."""
-    if isinstance(given, NO_NUMBERS) or given is np.ma.masked:
+    if isinstance(given, NO_NUMBERS) or masked(given):
         return None
     try:
         return float(given)

@@ -25,6 +25,7 @@ from stationary.numbers.elementary import (
     arithmetic_of,
     as_array,
     compact,
+    distinct,
     exp,
     finite,
     number,
@@ -200,7 +201,7 @@ def _unknown(found: Sampling, roots: Array) -> tuple[Array, Array]:
     if diffusion.uncertainty is None or not len(roots):
         return np.zeros(len(roots)), np.zeros(len(roots))
     at = to_float(roots)
-    knots = np.unique([diffusion.domain[0], *diffusion.breakpoints, diffusion.domain[1]])
+    knots = distinct([diffusion.domain[0], *diffusion.breakpoints, diffusion.domain[1]])
     own, gaps = np.clip(np.searchsorted(knots, at) - 1, 0, len(knots) - 2), np.diff(knots)
     k = np.clip(own + np.array([[-1], [0], [1]]), 0, len(gaps) - 1)  # (3, roots)
     x = knots[k] + gaps[k] * np.linspace(0, 1, AROUND)[:, None, None]

@@ -24,6 +24,7 @@ from stationary.numbers.elementary import (
     arithmetic_of,
     as_array,
     depth_of,
+    distinct,
     finite,
     log,
     number,
@@ -121,7 +122,7 @@ def _on_octaves(diffusion: Diffusion, x: Array, max_panels: int) -> Samples:
     ordered = np.sort(x)
     extra = [b for b in diffusion.breakpoints if ordered[0] < b < ordered[-1]]
     if extra:
-        ordered = np.union1d(ordered, arithmetic_of(x).array(extra))
+        ordered = distinct(ordered, arithmetic_of(x).array(extra))
     return sampled(diffusion, ordered[:-1], ordered[1:], max_panels)
 
 

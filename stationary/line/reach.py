@@ -21,7 +21,7 @@ from stationary.line.sampled import (
     sampled,
 )
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
-from stationary.numbers.elementary import finite, log, to_float
+from stationary.numbers.elementary import distinct, finite, log, to_float
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
 
@@ -135,7 +135,7 @@ def with_the_law(diffusion: Diffusion, x: Array) -> Array:
             more = np.linspace(lower, upper, count + 1)[1:-1]
             k = np.clip(np.searchsorted(x, more), 1, len(x) - 1)
             apart = np.minimum(np.abs(more - x[k - 1]), np.abs(more - x[k]))
-            return np.union1d(x, more[apart > (upper - lower) / count / 4])
+            return distinct(x, more[apart > (upper - lower) / count / 4])
     return x
 
 
@@ -231,7 +231,7 @@ def _scanned(
     coarse = np.diff(even).min() <= room
     step = np.spacing(np.abs(even).max())
     sides = np.array([b + side for b in diffusion.breakpoints for side in (-step, step)])
-    x = np.union1d(even, sides[(sides > core[0]) & (sides < core[1])])
+    x = distinct(even, sides[(sides > core[0]) & (sides < core[1])])
     inner = x[1:-1]
     f, a = diffusion.coefficients(arithmetic.array(inner), arithmetic)
     if coarse or not (finite(f).all() and finite(a).all() and (a > 0).all()):

@@ -14,7 +14,7 @@ from stationary.line.chart import OCTAVES
 from stationary.line.sampled import is_essential, sampled, usable
 from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import finite, number, spacing
+from stationary.numbers.elementary import distinct, finite, number, spacing
 from stationary.panels.pieces import Samples
 from stationary.process.known import Shared, share_of
 from stationary.process.laws import MORE_PANELS
@@ -113,7 +113,7 @@ def focused(
     s = found.samples
     touched = np.zeros(len(s.lower), dtype=bool)
     touched[found.panels.panel_of(points)] = True
-    edges = np.union1d(found.panels.edges, points)
+    edges = distinct(found.panels.edges, points)
     lower, upper = edges[:-1], edges[1:]
     of = found.panels.panel_of(lower)
     known = np.zeros(len(s.lower), dtype=bool)

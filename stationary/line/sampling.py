@@ -27,7 +27,7 @@ from stationary.line.sampled import NODES, nodes_in, open_ends, sampled
 from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, nodes_of, rule
 from stationary.numbers.cost import BY_WORK
-from stationary.numbers.elementary import as_array, log, number, spacing, to_float
+from stationary.numbers.elementary import as_array, distinct, log, number, spacing, to_float
 from stationary.panels.pieces import MOST_PANELS, Panels, Samples, summed_from, sums_between
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import squares_of
@@ -271,9 +271,7 @@ def sampling(
     else:
         for coarse in (True, False) if look is not None else (False,):
             edges = _first_edges(diffusion, core, arithmetic, coarse)
-            edges = np.unique(
-                np.concatenate([edges, *(_towards(d, core, arithmetic) for d in dips)])
-            )
+            edges = distinct(edges, *(_towards(d, core, arithmetic) for d in dips))
             for side, i in enumerate((0, -1)):
                 if not opened[side] and not fallen[side]:
                     edges[i] = diffusion.end(side, arithmetic)
@@ -329,14 +327,14 @@ def _first_edges(
         graded = CORE * 2.0 ** -np.arange(4.0, 4 + grades, max(1, n // NODES))
         graded = graded[graded > 2.0**-26 * abs(zero)]  # a double knows no less beside zero
         graded = np.concatenate([-graded, graded])
-        edges = np.union1d(edges, [x for x in float(zero) + graded if start < x < stop])
+        edges = distinct(edges, [x for x in float(zero) + graded if start < x < stop])
     extra = np.array([b for b in diffusion.breakpoints if start < b < stop])
     if len(extra):
         # Beside a breakpoint no edge of our own is wanted, least of all by a rounding.
         widths = np.diff(edges)
         apart = np.abs(edges[1:-1, None] - extra).min(axis=1)
         own = apart > BESIDE * np.minimum(widths[1:], widths[:-1])
-        edges = np.union1d(edges[np.concatenate([[True], own, [True]])], extra)
+        edges = distinct(edges[np.concatenate([[True], own, [True]])], extra)
     return arithmetic.array(edges)
 
 

@@ -22,6 +22,7 @@ from stationary.line.sampled import DIGITS, NODES
 from stationary.line.side_by_side import CANNOT
 from stationary.line.variance import ENOUGH, LOST, cancelled
 from stationary.numbers.arithmetic import many_digits
+from stationary.numbers.elementary import distinct
 from stationary.panels.pieces import Samples
 from stationary.panels.roots import runs_of
 from stationary.process.corners import SCAN
@@ -226,7 +227,7 @@ def scan_points(diffusion: Diffusion) -> Array:
     around = whole * 10.0 ** -np.arange(3.0, 9.0)
     pieces = [marks, *(marks + r for r in around), *(marks - r for r in around)]
     pieces.append((marks[1:] + marks[:-1]) / 2)  # of two stretches without noise, what is between
-    x = np.unique(np.concatenate([_even_points(diffusion), *pieces]))
+    x = distinct(_even_points(diffusion), *pieces)
     return np.asarray(x[(x > lower) & (x < upper)])
 
 
@@ -247,7 +248,7 @@ def _even_points(diffusion: Diffusion) -> Array:
         # Every scale around the point that distances count from.
         close = CORE * 2.0 ** (-np.arange(1, 4 * OCTAVES) / 4)
         pieces += [zero + close, zero - close]
-    x = np.unique(np.concatenate(pieces))
+    x = distinct(*pieces)
     return np.asarray(x[(x > lower) & (x < upper)])
 
 
@@ -327,7 +328,7 @@ def _thinned(indices: Array, most: int) -> Array:
     """Of each run of consecutive indices at most so many, its ends among them."""
     runs = np.split(indices, np.flatnonzero(np.diff(indices) > 1) + 1)
     few = [
-        run[np.unique(np.linspace(0, len(run) - 1, most).astype(int))] if len(run) > most else run
+        run[distinct(np.linspace(0, len(run) - 1, most).astype(int))] if len(run) > most else run
         for run in runs
     ]
     return np.concatenate(few)

@@ -77,6 +77,14 @@ def as_array(x: Any) -> Array:
     return cast(Array, x)
 
 
+def distinct(*values: Any) -> Array:
+    """The different ones of all of these, ascending: `np.unique` imports all masked arrays."""
+    x = np.sort(np.concatenate(values, axis=None))
+    kept = np.ones(len(x), dtype=bool)
+    kept[1:] = x[1:] != x[:-1]
+    return x[kept]
+
+
 def finite(x: Any) -> Any:
     """Where x is neither infinite nor nan."""
     if getattr(x, "dtype", None) is FLOAT:

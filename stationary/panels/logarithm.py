@@ -10,7 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.chebyshev import Rule, chebyshev_sum, derived, ends_of
-from stationary.numbers.elementary import FLOAT, as_array
+from stationary.numbers.elementary import FLOAT, as_array, distinct
 from stationary.panels.pieces import Panels, sums_between
 from stationary.panels.roots import sign_changes, without_ripples
 
@@ -82,7 +82,7 @@ class PiecewiseLog:
         many = c.dtype is not FLOAT  # where each look costs
         points = self._significant(sign_changes(p, c, self._steps_kept if many else None).x)
         jumps = p.edges[1:-1][self._jumps]
-        return np.unique(np.concatenate([points, jumps, p.edges[[0, -1]]]))
+        return distinct(points, jumps, p.edges[[0, -1]])
 
     @cached_property
     def _jumps(self) -> Array:

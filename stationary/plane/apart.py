@@ -19,6 +19,7 @@ from scipy.spatial import cKDTree
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.numbers.arithmetic import SAME
+from stationary.numbers.elementary import distinct
 from stationary.plane.boxes import even
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of, solve
@@ -52,7 +53,7 @@ class Apart:
             return None
         places = np.concatenate([even(box, PLACES), process.narrow.around(box)], axis=1)
         label = flow.label(places)
-        if len(np.unique(label)) != len(flow.attractors) or (label < 0).any():
+        if len(distinct(label)) != len(flow.attractors) or (label < 0).any():
             return None
         at, tops = (positions(equilibria, kind) for kind in ("stable", "saddle"))
         noise = np.array([np.trace(e.variance) for e in equilibria])
@@ -83,7 +84,7 @@ class Apart:
         mesh = guess.mesh
         number, _ = mesh.place(self.attractors)
         label = self.labels(mesh)
-        if (number < 0).any() or len(np.unique(label)) < len(number):
+        if (number < 0).any() or len(distinct(label)) < len(number):
             return solve(coefficients, guess, degree)
         phi = guess.at(basis(degree).nodes).reshape(mesh.count, -1)
         parts = parts_of(coefficients, guess, degree)
@@ -91,7 +92,7 @@ class Apart:
         index = np.full(system.extended.shape[0], -1)
         index[system.free] = np.arange(len(system.free))
         pins = [self._lowest(index[system.place[e]], phi[e, system.outer]) for e in number]
-        if len(np.unique(pins)) < len(pins):
+        if len(distinct(pins)) < len(pins):
             return solve(coefficients, guess, degree)
         apart = system.solve(np.array(pins), np.eye(len(pins)))  # (K, E, n, n)
         outer = apart.reshape(*apart.shape[:2], -1)[..., system.outer]

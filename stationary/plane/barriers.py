@@ -20,6 +20,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.numbers.arithmetic import TINY
+from stationary.numbers.elementary import distinct
 from stationary.plane.apart import Apart
 from stationary.plane.boxes import clipped
 from stationary.plane.density import Density, Solved
@@ -156,7 +157,7 @@ def _in_series(
     part = mesh.restricted(known)
     number = part.place(at)[0]
     joined = part.clusters(np.ones(part.count, dtype=bool))
-    if (number < 0).any() or len(np.unique(joined[number])) > 1:
+    if (number < 0).any() or len(distinct(joined[number])) > 1:
         raise ConvergenceError(UNEVEN.format(name=process.name, noise=factors[-1]))
 
     def density(name: str, count: int) -> Density:

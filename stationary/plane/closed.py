@@ -12,6 +12,7 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import TINY
 from stationary.numbers.cost import MEMORY
+from stationary.numbers.elementary import distinct
 from stationary.plane.boxes import box_of, finite_box
 from stationary.plane.curl import in_units
 from stationary.plane.density import Density, Mapped, Solved
@@ -91,7 +92,7 @@ def _first(process: PlaneDiffusion, box: Box) -> Mesh:
     for place in process.narrow.places(box)[:PLACES]:
         reach = np.abs(place.axes).sum(axis=1)
         lines = [
-            np.union1d(line, np.clip(x + r * np.array(BESIDE), *ends))
+            distinct(line, np.clip(x + r * np.array(BESIDE), *ends))
             for line, x, r, ends in zip(lines, place.middle, reach, box, strict=True)
         ]
     return Mesh.between(*lines)

@@ -20,6 +20,7 @@ from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.numbers.chebyshev import rule
+from stationary.numbers.elementary import distinct
 from stationary.plane.boxes import box_of, clipped, finite_box, scattered
 from stationary.plane.density import Density, Law
 from stationary.plane.fitted import adds_across
@@ -132,7 +133,7 @@ class Images(Law):
             k = int(np.argmax(np.abs(row)))
             sign, start = row[k], self.middle[axis, 0] - row[k] * self.middle[k, 0]
             parts.append((self.inner.marginals[k], sign, start))
-        edges = np.unique(np.concatenate([start + sign * law.edges for law, sign, start in parts]))
+        edges = distinct(*[start + sign * law.edges for law, sign, start in parts])
         x = edges[:-1] + np.diff(edges) * (1 + rule(NODES).nodes[:, None]) / 2
         values = sum(law.pdf(sign * (x - start)) for law, sign, start in parts)
         return Marginal.of(edges, np.asarray(values))

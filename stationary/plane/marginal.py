@@ -17,6 +17,7 @@ from stationary.distribution import Through
 from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.chebyshev import derived, rule
 from stationary.numbers.cost import MEMORY
+from stationary.numbers.elementary import distinct
 from stationary.plane.mesh import RULE, gauss
 from stationary.points import pointwise
 
@@ -121,7 +122,7 @@ class Heavy(Through):
     @cached_property
     def _grid(self) -> Grid:
         held = self.interval(1 - 1e-6)
-        edges = np.union1d(self.support(), np.linspace(*held, 401))
+        edges = distinct(self.support(), np.linspace(*held, 401))
         beyond = 0.0 if self.has_moment(1) else math.inf
         error = self.error * (held[1] - held[0])
         return Grid(edges, np.zeros(0), 2 * self.error, error, 0, beyond=beyond)
@@ -169,7 +170,7 @@ def marginal_of(density: Any, axis: int) -> Marginal:
     """The marginal of a `Density` along x (0) or y (1)."""
     panels = density.panels
     low, size = (v[axis] for v in density.sides(panels))
-    edges = np.unique(np.concatenate([low, low + size]))
+    edges = distinct(low, low + size)
     edges = edges[np.append(True, np.diff(edges) > SAME * np.abs(edges).max())]
     # The parts of panels between neighbouring edges, which no panel that is wider than rounding
     # ends within; of however many that are no wider the middle of a band lies in one.

@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from stationary.aliases import Array
 from stationary.numbers.cost import SHARED
+from stationary.numbers.elementary import distinct
 from stationary.numbers.threads import one_thread
 
 RULE = 12  # Gauss points in a panel for each direction
@@ -166,7 +167,7 @@ class Mesh:
         """For each level that occurs its rectangles by ascending keys."""
         keys = self._key(self.index, self.level)
         made = []
-        for k in np.unique(self.level):
+        for k in distinct(self.level):
             of = np.flatnonzero(self.level == k)
             order = of[np.argsort(keys[of])]
             made.append((int(k), keys[order], order))

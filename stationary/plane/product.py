@@ -18,6 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.numbers.arithmetic import ROUNDING
+from stationary.numbers.elementary import distinct
 from stationary.plane.boxes import finite_box, lattice, scattered
 from stationary.plane.closed import DEGREE
 from stationary.plane.density import Density
@@ -282,7 +283,7 @@ def _edges(law: EndState) -> Array:
             continue
         made.append(middle)
         waiting += [(low, middle), (middle, high)]
-    return np.unique(made)
+    return distinct(made)
 
 
 def _is_resolved(law: EndState, low: float, high: float) -> bool:

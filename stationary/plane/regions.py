@@ -12,6 +12,7 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.numbers.arithmetic import TINY
 from stationary.numbers.cost import MEMORY
+from stationary.numbers.elementary import distinct
 from stationary.plane.inside import LOOKS, Labels, held, looked
 from stationary.plane.mesh import RULE, Panels, end_to_end, log_sum
 
@@ -81,7 +82,7 @@ class Nodes(NamedTuple):
 def cut(density: Any, labels: Labels, rough: bool = False, only: Sequence[Any] = ()) -> Nodes:
     """A quadrature of a `Density` over the parts that labels tell, or over some of them; a `rough`
     one tells by how much it differs what is not known."""
-    parts = only or np.unique(labels(density.quadrature[0]))
+    parts = only or distinct(labels(density.quadrature[0]))
     return end_to_end([_part(density, labels, k, rough) for k in parts])
 
 

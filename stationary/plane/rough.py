@@ -23,6 +23,7 @@ from scipy.sparse.linalg import splu
 from stationary.aliases import Array
 from stationary.errors import ConvergenceError, LandscapeError
 from stationary.numbers.arithmetic import TINY
+from stationary.numbers.elementary import distinct
 from stationary.plane.boxes import clipped, ends_of, grown, lattice, sides_of
 from stationary.plane.flow import Flow
 from stationary.plane.local import Equilibrium, around
@@ -74,7 +75,7 @@ def _pinned(
             "single density. Add a little noise, or shrink the domain to one class."
         )
     p = np.isin(part, few).astype(float)
-    apart = np.union1d(closed, part[spots])
+    apart = distinct(closed, part[spots])
     for k in apart:
         inside = np.flatnonzero(part == k)
         if len(inside) < FEW:

@@ -19,6 +19,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.elementary import distinct
 from stationary.plane.basin import PlaneBasin
 from stationary.plane.state import PlaneState
 from stationary.plane.zeros import FARTHER
@@ -191,9 +192,9 @@ def _box(state: PlaneState, stepper: Stepper, basin: PlaneBasin) -> Array | None
         row, column = np.round((x - at) / pixel)
         if max(np.abs(row).max(), np.abs(column).max()) > ROW // 4:
             return None
-        led = np.unique((row * ROW + column).astype(int))
+        led = distinct((row * ROW + column).astype(int))
         fresh = np.setdiff1d(led[:, None] + near, seen)
-        seen = np.union1d(seen, fresh)
+        seen = distinct(seen, fresh)
         out = np.asarray(state.basin_of(place(fresh))) != basin.index
         if out.any() or len(seen) > MOST:
             return None

@@ -21,6 +21,7 @@ from stationary.functions.tape.recording import record
 from stationary.functions.tape.switching import Switches, changes, switches
 from stationary.functions.written import Written
 from stationary.numbers.cost import BY_WORK, LASTING
+from stationary.numbers.elementary import distinct
 from stationary.panels.roots import bisected, find_roots, runs_of
 
 SCAN = 2049  # points at which it is looked where a function changes its sign
@@ -65,8 +66,7 @@ def corners(
     found = _crossings(rows, each, levels, _scan(*domain), most, jumps=True)
     if found is None:
         return None
-    lower, upper = domain
-    return tuple(float(w) for w in np.unique(found[0]) if lower < w < upper)
+    return tuple(float(w) for w in distinct(found[0]) if domain[0] < w < domain[1])
 
 
 def _crossings(
@@ -184,7 +184,7 @@ def narrow_places(
     """
     x, few = _scan(*domain), turning if len(turning) <= FEW else ()
     between = np.ravel(np.linspace(few[:-1], few[1:], BETWEEN)) if few else np.zeros(0)
-    coarse, x = np.union1d(x[::COARSE], between), np.union1d(x, between)
+    coarse, x = distinct(x[::COARSE], between), distinct(x, between)
     groups = [(how, s) for how, some in found.items() for s in some if s.count // s.size <= most]
     each = [_narrow(s, how, coarse, x) for how, s in groups]
     places, owners = np.concatenate([np.zeros((2, 0)), *each], axis=1)
@@ -194,7 +194,7 @@ def narrow_places(
 
 def few_of(places: Array) -> tuple[float, ...] | None:
     """Each of them once, ascending; None where they are too many."""
-    places = np.unique(places)
+    places = distinct(places)
     return tuple(places.tolist()) if len(places) <= MOST else None
 
 
@@ -381,7 +381,7 @@ def turns(
 
     () where there are more than `most`.
     """
-    every = np.unique(places)
+    every = distinct(places)
     if not 0 < len(every) <= most:
         return ()
     near = ROUNDINGS * np.spacing(np.abs([*every, *known]).max())

@@ -29,6 +29,7 @@ from stationary.distribution import Distribution
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import ROUNDING, SAME
 from stationary.numbers.cost import SHARED
+from stationary.numbers.elementary import distinct
 from stationary.points import points_inside, pointwise
 from stationary.process.laws import Normal, Truncated, Uniform
 from stationary.process.starts import Source, located, nowhere, place, understood
@@ -262,7 +263,7 @@ class Initial(Distribution):
             return Grid(self.points, self.points, 0.0, 0.0, 0)
         quantiles = [self._inverted(*pair) for pair in ((LEVELS, 1 - LEVELS), (1 - LEVELS, LEVELS))]
         beyond = 0.0 if math.isfinite(self.mean()) else math.inf
-        return Grid(np.unique(quantiles), np.empty(0), 1e-12, 0.0, 0, beyond=beyond)
+        return Grid(distinct(quantiles), np.empty(0), 1e-12, 0.0, 0, beyond=beyond)
 
     def mass_at(self, x: float) -> float:
         """P(X = x): what starts at the point itself."""

@@ -20,7 +20,7 @@ from stationary.functions.interpolation import Spline
 from stationary.functions.tape.statistics import Moments
 from stationary.numbers.arithmetic import DOUBLE, EPSILON, TINY, Arithmetic
 from stationary.numbers.cost import MEMORY
-from stationary.numbers.elementary import to_float
+from stationary.numbers.elementary import distinct, to_float
 from stationary.result import Data
 
 # Errors of interpolation between different knots are of either sign: by twice the root of the sum
@@ -180,7 +180,7 @@ def push(
     does in 2 f / a. Twice what this changes is an error: `DRIVEN` is half of what bounds are taken
     for, and half of `SPREAD` for the variance, which counts by itself where a process starts.
     """
-    ends = np.unique(knots)
+    ends = distinct(knots)
     x = np.linspace(ends[:-1], ends[1:], BETWEEN, endpoint=False).T.ravel()
     x = np.append(x, ends[-1])
     of_f, of_a = error(x)

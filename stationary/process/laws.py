@@ -16,6 +16,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import ROUNDING, SAME
+from stationary.numbers.elementary import distinct
 from stationary.panels.pieces import sample
 
 Function = Callable[[Array], Array]
@@ -219,7 +220,7 @@ class Truncated:
         upper one. An atom at a cut has its own.
         """
         inner = cuts[(cuts > self.lower) & (cuts < self.upper)]
-        points = np.unique(np.concatenate([[self.lower], inner, [self.upper]]))
+        points = distinct([self.lower], inner, [self.upper])
         levels = self.levels(points)
         finest = ROUNDING * self.total
         pieces = []
@@ -261,4 +262,4 @@ def _graded(start: float, stop: float, at_start: float, at_stop: float) -> Array
     shares = 0.5 / GRADING ** np.arange(1, 40)
     head = start + width * shares[width * shares > at_start][::-1]
     tail = stop - width * shares[width * shares > at_stop]
-    return np.unique(np.concatenate([[start], head, [(start + stop) / 2], tail, [stop]]))
+    return distinct([start], head, [(start + stop) / 2], tail, [stop])

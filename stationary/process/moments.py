@@ -27,7 +27,7 @@ from stationary.functions.taylor import Taylor
 from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, SAME, Arithmetic, many_digits
 from stationary.numbers.cost import CACHE, SHARED
-from stationary.numbers.elementary import arithmetic_of, magnitude, to_float
+from stationary.numbers.elementary import arithmetic_of, distinct, magnitude, to_float
 from stationary.process.corners import (
     MOST_NARROW,
     MOST_ROWS,
@@ -301,7 +301,7 @@ class GradientMoments:
             if not again.any():
                 return found
             steps = np.where(again, np.ceil(wanted / DIGIT_STEP), 0).astype(int)
-            for step in np.unique(steps[again]):
+            for step in distinct(steps[again]):
                 here = steps == step
                 more = many_digits(int(step) * DIGIT_STEP)
                 exact = self._moments(more.array(w[here]), more, order)
@@ -316,7 +316,7 @@ def _recorded(function: Function, order: int, probe: Array | None) -> Recording 
         if probe is None:
             return recording
         if any(node.op in STEPS for node in recording.tape.nodes):  # what differs here and there
-            probe = np.union1d(probe, np.linspace(probe.min(), probe.max(), BRANCHED))
+            probe = distinct(probe, np.linspace(probe.min(), probe.max(), BRANCHED))
         values = rows_of(recording, 0, probe)
     except Exception:  # whatever it is, the function is called as it stands then
         return None

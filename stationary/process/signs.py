@@ -20,7 +20,7 @@ from stationary.functions.tape.running import TapeMoments
 from stationary.functions.tape.statistics import Moments
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.cost import IN_DIGITS, LASTING, SHARED
-from stationary.numbers.elementary import to_float
+from stationary.numbers.elementary import distinct, to_float
 from stationary.process.minibatches import Minibatches
 
 BLUR = 2.0**-26  # of a weight (or `unit`), and of what adds up to a gradient, as near as which half
@@ -168,7 +168,7 @@ class Signs:
         """Which of the known zeros of gradients k straight lines at x lead to; 0 where to none."""
         owners, places, *_ = self._zeros
         found = np.zeros(len(k), dtype=int)
-        for one in np.unique(k[np.isin(k, owners)]):
+        for one in distinct(k[np.isin(k, owners)]):
             mine, here = np.flatnonzero(owners == one), np.flatnonzero(k == one)
             found[here] = mine[np.abs(places[mine][:, None] - guess[here]).argmin(axis=0)]
         reach = np.abs(x - guess) / 2 + (np.abs(x) + self.unit) / ALIKE

@@ -18,7 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.files import read_bounded
-from stationary.functions.given import meant, number, short, typed
+from stationary.functions.given import masked, meant, number, short, typed
 from stationary.process.laws import Given, Law, Normal, Uniform
 
 DIGITS = 17  # that a double holds; a point written with more is kept exactly
@@ -332,9 +332,9 @@ def _numbers(given: Any, where: str) -> Array:
             f"{where} has the shape {shape}. Give the samples as one row of numbers, as .ravel() "
             "makes it."
         )
-    if np.ma.is_masked(given):
+    if hidden := masked(given):
         raise LandscapeError(
-            f"{where}: {np.ma.getmaskarray(given).sum()} of the {len(given)} samples are masked. "
+            f"{where}: {hidden} of the {len(given)} samples are masked. "
             "Leave them out, as .compressed() does."
         )
     if isinstance(given, np.ndarray) and given.dtype.kind in "fiu":

@@ -24,6 +24,7 @@ from stationary.functions.tape.running import WIDE, TapeMoments
 from stationary.functions.tape.statistics import Moments, Statistics
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, nodes_of, rule
+from stationary.numbers.elementary import distinct
 from stationary.process.row_pieces import RowPieces
 
 NODES = 20  # of a window, as of a panel: polynomials that need more are left to its halves
@@ -63,8 +64,8 @@ class Windows:
     def __init__(self, rows: TapeMoments, complete: bool, places: Array, owners: Array) -> None:
         order = np.argsort(places, kind="stable")
         self.rows, self.places, self.owners = rows, places[order], owners[order]
-        places, self._of_any = self.places, np.unique(places[owners < 0])
-        self._rule, self._distinct = rule(NODES), np.unique(places)
+        places, self._of_any = self.places, distinct(places[owners < 0])
+        self._rule, self._distinct = rule(NODES), distinct(places)
         beyond = np.spacing(np.abs(places).max())
         self._all = _Window(places[0] - beyond, places[-1] + beyond, np.arange(rows.n), None)
         self._widest = (places[-1] - places[0]) / SCANNED

@@ -24,6 +24,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE, TINY
+from stationary.numbers.elementary import distinct
 from stationary.states.distribution import EndState
 
 ORDER = 8  # Gauss nodes on a panel
@@ -50,7 +51,7 @@ class Points:
     def __init__(self, state: EndState, places: Sequence[float], edges: Sequence[float]) -> None:
         """`edges` are more ends of panels; `places` lie where it must be fine, ascending."""
         self.state = state
-        self.marks = np.unique([*places, *edges])
+        self.marks = distinct([*places, *edges])
         self.x, self.dx = _points(state, np.array(places), self.marks)
         self.every = np.append(self.x, self.marks)
         self.log_p = _log_p(state, self.x)
@@ -164,7 +165,7 @@ def _points(state: EndState, places: Array, edges: Array) -> tuple[Array, Array]
     """Gauss points on panels that are fine where the density is, and between the places."""
     c = state.components[0]
     every = [c.density.sampling.panels.edges, c.mesh.lower, c.mesh.upper, edges]
-    whole = np.unique(np.concatenate(every).astype(float))
+    whole = distinct(np.concatenate(every).astype(float))
     whole = whole[np.isfinite(whole)]  # the outermost basins may have no end
     whole = whole[np.concatenate([[True], np.diff(whole) > 1e-13 * np.abs(whole[1:])])]
     least = state.logpdf(places).min() - 750  # of which doubles hold nothing, but on barriers

@@ -27,6 +27,7 @@ from stationary.errors import LandscapeError
 from stationary.line.sampled import NODES
 from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.chebyshev import nodes_of, rule
+from stationary.numbers.elementary import distinct
 from stationary.panels.pieces import sample
 from stationary.process.diffusion import Diffusion
 from stationary.states.law import Estimate
@@ -56,7 +57,7 @@ def effective_diffusion(state: EndState) -> Estimate:
         scan_panels=ring.scan_panels,
     )
     dual = end_state(exchanged)
-    edges = np.unique(np.concatenate([_edges(state), _edges(dual)]))
+    edges = distinct(_edges(state), _edges(dual))
     panels, r = (edges[:-1], edges[1:]), rule(NODES)
 
     def exponents(x: Array) -> Array:

@@ -11,6 +11,7 @@ from stationary.aliases import Array
 from stationary.annealing.anneal import Annealing, Spread
 from stationary.annealing.course import Course, Freeze
 from stationary.numbers.arithmetic import ROUNDING
+from stationary.numbers.elementary import distinct
 from stationary.sgd.basins import NEVER
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
@@ -168,7 +169,7 @@ def _over_time(found: Annealing) -> list[Any]:
             "of the shares."
         )
     rows = []
-    for k in np.unique(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int)):
+    for k in distinct(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int)):
         if n == 1 and s is not None:
             known = [(s.mean[k], s.mean_error[k]), (s.std[k], s.std_error[k])]
             cells = [c for v, by in known for c in (known_text(v, by, 7), error_text(by))]

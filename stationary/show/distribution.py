@@ -10,6 +10,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.distribution import Distribution
 from stationary.functions.given import checked_whole
+from stationary.numbers.elementary import distinct
 from stationary.show.layout import Report, report, rows_of, tabulated
 from stationary.wording import error_text, known_text, measured
 
@@ -21,7 +22,7 @@ def text(law: Distribution) -> Report:
     error = float(law.error)
     known = error_text(error) if error else "rounding"
     said = [f"Mean: {_mean(law)}.", f"The distribution function P(X <= x) is right to {known}."]
-    at = np.unique(law.ppf(np.array(LEVELS)))
+    at = distinct(law.ppf(np.array(LEVELS)))
     rows = [(x, known_text(law.cdf(x), error), known_text(law.sf(x), error)) for x in at]
     places, held = atoms_of(law)
     atoms = [(x, known_text(p, 2 * error)) for x, p in zip(places, held, strict=True)]
@@ -45,7 +46,7 @@ def _mean(law: Distribution) -> str:
 
 def atoms_of(law: Distribution) -> tuple[Array, Array]:
     """Points with probability of their own, and that."""
-    at = np.unique(law._grid.atoms)
+    at = distinct(law._grid.atoms)
     held = law.cdf(at) - law.cdf(np.nextafter(at, -np.inf)) if len(at) else at
     return at[held > 0], held[held > 0]
 
@@ -64,5 +65,5 @@ def data(law: Distribution) -> dict[str, Any]:
 def table(law: Distribution, points: int = 1001) -> dict[str, Any]:
     """The distribution function at so many points, over all but next to nothing."""
     points = checked_whole(points, "points", "law", 4, hint=", as 1001")
-    x = np.unique(np.concatenate([np.linspace(*law.interval(1 - 2e-4), points), atoms_of(law)[0]]))
+    x = distinct(np.linspace(*law.interval(1 - 2e-4), points), atoms_of(law)[0])
     return {"x": x, "cdf": law.cdf(x), "sf": law.sf(x), "error": np.full(len(x), float(law.error))}

@@ -9,6 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.evolution.evolution import Evolution
+from stationary.numbers.elementary import distinct
 from stationary.show.drawing import (
     ACROSS,
     BLUE,
@@ -63,10 +64,10 @@ def _densities(e: Evolution, axes: Axes, q: Array) -> None:
     low, high = _reach(q)
     # A start at a point has no density.
     first = int(e.initial.point is not None and e.times[0] == 0 and len(e.times) > 1)
-    chosen = np.unique(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
+    chosen = distinct(np.rint(np.linspace(first, len(e.times) - 1, CURVES)).astype(int))
     ends = (0.3, 1.0) if is_dark(axes) else (0.0, 0.9)  # what is seen on the paper
     colours = matplotlib.colormaps["viridis"](np.linspace(*ends, len(chosen)))
-    x = np.unique(np.linspace(low, high, ACROSS + 1))  # fewer where doubles do not tell them apart
+    x = distinct(np.linspace(low, high, ACROSS + 1))  # fewer where doubles do not tell them apart
     top = 0.0
     for k, colour in zip(chosen, colours, strict=True):
         p = np.diff(e.at(e.times[k]).cdf(x)) / np.diff(x)

@@ -13,6 +13,7 @@ from stationary.chain.state import ChainState
 from stationary.distribution import Distribution
 from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import SAME
+from stationary.numbers.elementary import distinct
 from stationary.show.density import Stem, draw_density, draw_stems
 from stationary.show.distribution import atoms_of
 from stationary.show.drawing import BLUE, INK, RED, UNSEEN, Axes, Sheet, symbol_of
@@ -57,7 +58,7 @@ def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
         edges = edges[shown.start or 0 :][: len(log_mass) + 1]
         if law.has_density is not True:  # finer cells only tower higher: what they hold together
             bins = np.linspace(edges[0], edges[-1], BINS)[:-1]
-            starts = np.unique(np.searchsorted(edges, bins))
+            starts = distinct(np.searchsorted(edges, bins))
             log_mass = np.logaddexp.reduceat(log_mass, starts)
             edges = np.append(edges[starts], edges[-1])
     atoms = [(float(a.position), a.weight) for a in law.atoms if a.weight]
@@ -96,7 +97,7 @@ def _draw_curve(axes: Axes, law: Cells, *, log: bool) -> None:
     low, high = (chosen(np.array(of(TAILS)), law.median()) for of in (law.ppf, law.isf))
     inner = (law.edges[:-1] + np.diff(law.edges) * np.arange(PARTS)[:, None] / PARTS).ravel()
     even = np.linspace(low, high, BINS)
-    x = np.unique([*even, *inner[(inner > low) & (inner < high)]])
+    x = distinct([*even, *inner[(inner > low) & (inner < high)]])
     height = law.pdf(x)
     most = float(np.quantile(law.pdf(even), 0.98))
     if height.max() > UNBOUNDED * most:  # it leaves the picture

@@ -12,6 +12,7 @@ from stationary.analysis import Analysis
 from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole
 from stationary.line.junction import Side, SingularPoint
+from stationary.numbers.elementary import distinct
 from stationary.points import points_inside
 from stationary.sgd.basins import SETTLED, SgdBasin
 from stationary.sgd.finite_step import FiniteStep
@@ -382,9 +383,8 @@ def density_table(state: EndState, points: int) -> dict[str, Any]:
     rest = max(1 - below - above, 0.0)  # of what is lost at infinite ends no row is made
     low = lower if math.isfinite(lower) else float(state.ppf(below + EDGE * rest))
     high = upper if math.isfinite(upper) else float(state.isf(above + EDGE * rest))
-    even = np.linspace(low, high, points // 2 + 1)
     q = below + rest * np.linspace(EDGE, 1 - EDGE, points - points // 2 - 1)
-    x = np.unique(np.concatenate([even, np.clip(state.ppf(q), low, high)]))
+    x = distinct(np.linspace(low, high, points // 2 + 1), np.clip(state.ppf(q), low, high))
     log_density = state.logpdf(x)
     with np.errstate(over="ignore"):  # next to an end where it has no bound
         density = np.exp(log_density)

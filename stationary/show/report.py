@@ -12,6 +12,7 @@ from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import many_digits
+from stationary.numbers.elementary import distinct
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.show.answer import distance_text, interval_text, places
@@ -355,7 +356,7 @@ def _ends(analysis: Analysis) -> list[Line]:
 def _seen(diffusion: Diffusion, parts: Partition) -> str:
     """Where the process was looked at, and what could have been missed."""
     if diffusion.uncertainty is not None:
-        known = np.unique([*diffusion.domain, *diffusion.breakpoints])
+        known = distinct([*diffusion.domain, *diffusion.breakpoints])
         gap = np.diff(known).max() / np.ptp(known)
         return (
             f"The process is known at {len(known)} values of {diffusion.variable}: a feature "

@@ -23,6 +23,7 @@ from stationary.errors import StationaryError
 from stationary.evolution.evolution import Evolution
 from stationary.files import path_of, probe, write
 from stationary.numbers.chebyshev import rule
+from stationary.numbers.elementary import distinct
 from stationary.result import Result, fields_of, plain
 from stationary.show.density import label_basins
 from stationary.show.drawing import INK, Sheet, symbol_of
@@ -141,7 +142,7 @@ def _tabulated(state: EndState) -> Cells | str:
         near = TOLD * np.spacing(np.abs(ends))
         middle = ends.sum() / 2  # so that no cell has powers at both of its ends
         inside = (inner > ends[0] + near[0]) & (inner < ends[1] - near[1])
-        edges = np.unique([*ends, middle, *inner[inside]])
+        edges = distinct([*ends, middle, *inner[inside]])
         powers = np.ones((2, len(edges) - 1))
         for side, tail in enumerate(c.density.tails):
             power = 1.0 if tail is None or tail.outward else float(tail.exponent) + 1
@@ -212,7 +213,7 @@ def _fitted(state: EndState, cells: Array) -> tuple[Array, Array]:
 
 def _joined(state: EndState, found: Array, rise: Array, off: float) -> Cells:
     """The law with its atoms; gaps between densities are cells without any probability."""
-    edges = np.unique(found[:2])
+    edges = distinct(found[:2])
     own, masses = np.searchsorted(edges, found[0]), np.zeros(max(len(edges) - 1, 0))
     every, powers = np.zeros((len(rise), len(masses))), np.ones((2, len(masses)))
     every[:, own], powers[:, own], masses[own] = rise, found[2:4], rise.sum(axis=0)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.numbers.elementary import distinct
 from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -230,10 +231,10 @@ class Rests:
             return True
         from stationary.chain.reach import closure  # for the few runs that come to rest in part
 
-        places, going = np.unique(x[self.resting]), x[moving]
+        places, going = distinct(x[self.resting]), x[moving]
         between = np.searchsorted(places, going)
         lower, upper = sgd.domain
-        for k in np.unique(between):
+        for k in distinct(between):
             part = going[between == k]
             low, high = float(part.min()), float(part.max())
             far = 4 * (high - low) + self.scale

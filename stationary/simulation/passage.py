@@ -24,6 +24,7 @@ from stationary.chain.times import ExitTime, refined_exit_time
 from stationary.errors import ConvergenceError, StationaryError
 from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_WORK, CACHE
+from stationary.numbers.elementary import distinct
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Compared
@@ -136,7 +137,7 @@ def walked(found: FirstPassage) -> tuple[WalkedPassage, ...] | None:
     with np.errstate(invalid="ignore"):  # of no time at all, or of one that is for ever
         spreads = np.subtract(*logs)
     try:
-        targets = np.unique([float(t) for t in found.targets])
+        targets = distinct([float(t) for t in found.targets])
         work = WORK // len(starts)
         return tuple(
             _unsure(_from(sgd.at_last_rate, start, targets, work), spread)
@@ -174,7 +175,7 @@ def _from(sgd: Landscape, start: Any, targets: Array, work: int) -> WalkedPassag
     initial = start if isinstance(start, Initial) else float(start)
     run = Run(sgd, Crew(sgd), initial, WALKERS, seed=0)
     crew = [group for block in run.blocks for group in _groups(block, run.plan.walls, targets)]
-    firsts = tuple(np.unique([t for g in crew for t in g.targets if math.isfinite(t)]).tolist())
+    firsts = tuple(distinct([t for g in crew for t in g.targets if math.isfinite(t)]).tolist())
     told = _followed(sgd, crew, firsts[-1], run.watch, work)
     told = replace(told, targets=firsts)
     return told if len(firsts) == 2 else replace(told, upper=math.nan, upper_error=math.nan)
@@ -196,7 +197,7 @@ def _groups(block: Block, walls: Walls, targets: Array) -> list[_Group]:
         targets.searchsorted(block.x),
     )
     groups = []
-    for k in np.unique(above):
+    for k in distinct(above):
         ends, kinds, first = list(walls.domain), list(walls.kinds), (beyond[k], beyond[k + 1])
         for side, target in enumerate(first):
             if math.isfinite(target):

@@ -14,6 +14,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_LOOK
+from stationary.numbers.elementary import distinct
 from stationary.panels.roots import bisected
 from stationary.process.adaptive import Held
 from stationary.process.corners import SCAN
@@ -144,7 +145,7 @@ def _grid(lower: float, upper: float, marks: Array, points: int) -> Array:
             x = lower + far if math.isinf(upper) else upper - far[::-1]
     aside = 1e-3 * np.maximum(1, np.abs(marks))
     near = np.concatenate([marks - aside, marks, marks + aside])
-    x = np.unique(np.concatenate([x, near]))
+    x = distinct(x, near)
     return x[(x > lower) & (x < upper)]
 
 

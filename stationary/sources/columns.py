@@ -15,7 +15,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.files import read_bounded
-from stationary.functions.given import short, typed
+from stationary.functions.given import masked, short, typed
 from stationary.sources.formulas import Inline
 
 RUN = "run"  # the one column that may hold words
@@ -115,7 +115,7 @@ def columns_of(
 def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) -> dict[str, Array]:
     found = {}
     for name, values in columns.items():
-        if isinstance(values, np.ma.MaskedArray):
+        if masked(values):
             values = np.ma.filled(values.astype(float), np.nan)
         try:
             array = np.asarray(values)

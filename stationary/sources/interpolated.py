@@ -27,7 +27,7 @@ from stationary.functions.evaluation import composed
 from stationary.functions.interpolation import Spline, degree_for, interpolating
 from stationary.functions.taylor import Taylor
 from stationary.numbers.cost import MEMORY
-from stationary.numbers.elementary import to_float
+from stationary.numbers.elementary import distinct, to_float
 from stationary.numbers.threads import one_thread
 from stationary.process.known import KnownGradients, Shared
 from stationary.sources.between import LOOKS, THIRD, kept_of, left_out, pace, unknown
@@ -100,7 +100,7 @@ class Interpolated:
         if self.losses is None:
             return self.x[1:-1]
         halfway = self.x[:-1] + np.diff(self.x) / 2
-        return np.union1d(self.x[1:-1], halfway if self.lines is None else halfway[~self.lines])
+        return distinct(self.x[1:-1], halfway if self.lines is None else halfway[~self.lines])
 
     @cached_property
     def _data(self) -> Array:

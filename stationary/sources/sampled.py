@@ -28,6 +28,7 @@ from stationary.aliases import Array, Function
 from stationary.errors import LandscapeError
 from stationary.functions.given import interval, number
 from stationary.numbers.arithmetic import TINY
+from stationary.numbers.elementary import distinct
 from stationary.process.known import SPREAD, KnownGradients
 from stationary.sources.evaluated import FIRST, NEAR, Evaluated
 from stationary.sources.interpolated import Interpolated, known_from
@@ -225,7 +226,7 @@ def _cells(x: Array, moments: Callable[[Array], tuple[Array, Array]], scale: flo
     even = np.arange(FINE) / FINE
     closer = 0.5 ** np.arange(math.log2(FINE) + 1, OCTAVES + 1)
     share = np.concatenate([even, closer, 1 - closer])
-    edges = np.unique(np.append(x[:-1, None] + np.diff(x)[:, None] * share, x[-1]))
+    edges = distinct(x[:-1, None] + np.diff(x)[:, None] * share, x[-1])
     g, s = moments(edges)
     k = np.flatnonzero((g[:-1] < 0) & (g[1:] >= 0))
     step = edges[k + 1] - edges[k]
@@ -233,7 +234,7 @@ def _cells(x: Array, moments: Callable[[Array], tuple[Array, Array]], scale: flo
     peak = edges[k] - g[k] / slope
     width = np.sqrt(s[k] / (scale * slope))
     near = np.clip((peak[:, None] + width[:, None] * PEAK).ravel(), x[0], x[-1])
-    return np.unique(np.concatenate([edges, near]))
+    return distinct(edges, near)
 
 
 def _kernels(g: Array, log_p: Array) -> tuple[Array, Array]:

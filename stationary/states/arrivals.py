@@ -17,7 +17,7 @@ from stationary.line.feller import Feller
 from stationary.line.partition import Partition, partition
 from stationary.line.reshape import unrolled
 from stationary.numbers.arithmetic import DOUBLE, ROUNDING, Arithmetic
-from stationary.numbers.elementary import converted, exp, number
+from stationary.numbers.elementary import converted, distinct, exp, number
 from stationary.points import is_no_number
 from stationary.process.initial import Initial
 from stationary.sources.loading import as_process
@@ -163,7 +163,7 @@ class Arrivals:
     def _averaged(self, start: Initial, moments: int) -> Law:
         """The same for a start that is drawn from a law."""
         count = 2 * len(self.targets)
-        cuts = np.unique(np.concatenate([self.network.cuts, np.array(self.targets, dtype=float)]))
+        cuts = distinct(self.network.cuts, np.array(self.targets, dtype=float))
         worst = [0.0, 0.0, 0.0]
         endless = np.zeros((3, count), dtype=bool)  # means that no average of numbers makes finite
 

@@ -10,6 +10,7 @@ from stationary.aliases import Array
 from stationary.line.chart import OCTAVES
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import rule
+from stationary.numbers.elementary import distinct
 from stationary.panels.pieces import sample
 from stationary.process.diffusion import Diffusion
 from stationary.states.law import Value
@@ -39,9 +40,9 @@ def travel_times(diffusion: Diffusion, x: Array, goal: float) -> Value:
             return Value(endless, np.zeros(x.shape))
         ends = far * 2.0 ** -np.arange(float(OCTAVES), 0, -1)
         rest = float(ends[0] * speed(ends[:1])[0] / (1 - slow))
-    edges = np.union1d(ends, distance[distance > ends[0]])
+    edges = distinct(ends, distance[distance > ends[0]])
     extra = [sign * (goal - b) for b in diffusion.breakpoints]
-    edges = np.union1d(edges, [d for d in extra if edges[0] < d < edges[-1]])
+    edges = distinct(edges, [d for d in extra if edges[0] < d < edges[-1]])
     found = sample(
         lambda d: (speed(d),), edges[:-1], edges[1:], weights=(True,), n=r.n, arithmetic=DOUBLE
     )

@@ -19,6 +19,7 @@ from stationary.numbers.elementary import (
     as_array,
     converted,
     depth_of,
+    distinct,
     infinite,
     log,
     magnitude,
@@ -159,13 +160,13 @@ def _edges_on(
     turns += [x for x, end in zip((inner_low, inner_high), ends, strict=True) if x == end]
     both = own.array(np.array([inner_low, inner_high, *turns], dtype=object))
     edges = panels.edges[(panels.edges > inner_low) & (panels.edges < inner_high)]
-    edges = np.unique(np.concatenate([edges, both]))
+    edges = distinct(edges, both)
     cuts, marks = map(inside, given)
     # Below n^2 / 8 e-folds a polynomial follows solutions that do not vary slowly, too.
     steep = max(2 * depth_of(numbers), n * n / 8)
     followed = steep, LEVEL * n, SUDDEN / numbers.epsilon
     edges = _graded(panels, found.climb[0], edges, turns, marks, followed, own)
-    return (np.union1d(edges, own.array(np.array(cuts, dtype=object))) if cuts else edges), ends
+    return (distinct(edges, own.array(np.array(cuts, dtype=object))) if cuts else edges), ends
 
 
 def _block(
@@ -183,7 +184,7 @@ def _block(
     r = rule(n, own)
     at = panels.panel_of(lower)
     # Most panels are those of the sampling: their values are known.
-    same = np.isin(lower, panels.lower) & np.isin(upper, panels.upper) & (n == len(found.h))
+    same = (lower == panels.lower[at]) & (upper == panels.upper[at]) & (n == len(found.h))
     x, offset = nodes_of(lower, upper, r)
     slope, log_a = np.empty_like(x), np.empty_like(x)
     for made, v, c in zip((slope, log_a), found.samples.values, (found.h, found.ell), strict=True):
@@ -263,7 +264,7 @@ def _graded(
         if not sharp:
             continue
         points = arithmetic.array(np.array(sharp, dtype=object))
-        edges = np.union1d(edges, points)
+        edges = distinct(edges, points)
         marked = np.isin(edges, points)
         lower, upper = edges[:-1], edges[1:]
         rises, new = rise(lower, upper), [edges]
@@ -282,7 +283,7 @@ def _graded(
                 values = chebyshev_sum(local, ((x - a) - (b - x)) / (b - a), np.repeat(k, len(x)))
                 risen = to_float(np.abs(values[:-1] - values[-1]))
                 new.append(x[:-1][(risen > level / 4) & (risen < last)])
-        edges = np.unique(np.concatenate(new))
+        edges = distinct(*new)
     for _ in range(3):  # a panel on which Phi turns may rise by more than its part
         lower, upper = edges[:-1], edges[1:]
         rises = rise(lower, upper)
@@ -292,5 +293,5 @@ def _graded(
         owner = np.repeat(np.arange(len(parts)), parts)
         nth = np.arange(len(owner)) - np.repeat(np.cumsum(parts) - parts, parts)
         inner = lower[owner] + (upper - lower)[owner] * nth / parts[owner]
-        edges = np.unique(np.concatenate([inner, edges[-1:]]))
+        edges = distinct(inner, edges[-1:])
     return as_array(edges)

@@ -23,6 +23,7 @@ from stationary.numbers.elementary import (
     arithmetic_of,
     converted,
     depth_of,
+    distinct,
     exp,
     finite,
     infinite,
@@ -343,7 +344,7 @@ class Mixture:
         # Errors of probabilities are those of where they lie, not the worst anywhere.
         error = self.weight_error + sum(float(c.weight * c.mean_error) for c in self.components)
         atoms = np.array([float(p.position) for p in self.lumps])
-        edges = np.unique(np.clip(np.concatenate([inner, even]), low, high))
+        edges = distinct(np.clip(np.concatenate([inner, even]), low, high))
         beyond = sum(
             float(c.weight) * float(first_moment_beyond(c, tail, (low, high)[side]))
             for c in self.components

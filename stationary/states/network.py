@@ -27,7 +27,7 @@ from stationary.line.feller import Feller
 from stationary.line.junction import Behaviour, SingularPoint
 from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.elementary import arithmetic_of, compact, converted, exp, to_float
+from stationary.numbers.elementary import arithmetic_of, compact, converted, distinct, exp, to_float
 from stationary.result import Data
 from stationary.states.flow import travel_times
 from stationary.states.law import Law, Value, filled
@@ -62,7 +62,7 @@ class Network(Data):
         """Where the probabilities may jump or have a kink, ascending."""
         points = [float(e) for p in self.partition.points for e in (p.lower, p.upper)]
         points += [x for p in self.partition.points for x in p.turns]
-        return np.unique(np.array([*points, *map(float, self.targets)]))
+        return distinct(np.array([*points, *map(float, self.targets)]))
 
     def probabilities(self, x: Any) -> Array:
         """The probability of each outcome, shape (outcomes, points), from starts of shape (M,).

@@ -19,7 +19,7 @@ from stationary.aliases import Array
 from stationary.analysis import Analysis
 from stationary.errors import StationaryError, Status
 from stationary.numbers.arithmetic import EPSILON
-from stationary.numbers.elementary import log, number, possible_growth, to_float
+from stationary.numbers.elementary import distinct, log, number, possible_growth, to_float
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.questions.width.stretches import Shares
@@ -316,7 +316,7 @@ def _answers(
     stage = np.searchsorted(heights, min_barrier / s.strengths)
     held_by = np.tile(np.arange(n), (m, 1))
     order = {place: i for i, place in enumerate(places.tolist())}
-    for k in np.unique(stage[stage > 0]):
+    for k in distinct(stage[stage > 0]):
         for group in stages[k][1]:
             if len(group) > 1:
                 same = [order[float(b.position)] for b in group]

@@ -22,6 +22,7 @@ from stationary.numbers.elementary import (
     as_array,
     converted,
     depth_of,
+    distinct,
     exp,
     finite,
     log1p,
@@ -52,7 +53,7 @@ def mesh_edges(density: Weight) -> Array:
             r = np.abs(edges - tail.anchor)
             near = (r < r.max() / 64) & (edges > found.lower) & (edges < found.upper)
             cuts.append(edges[np.asarray(near, dtype=bool)])
-    return np.unique(np.concatenate(cuts))
+    return distinct(*cuts)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -282,7 +283,7 @@ class Component:
         side = 0 if left else 1
         octaves = self.octaves(side, x)
         result = np.full(len(x), -math.inf, dtype=x.dtype)
-        for count in np.unique(octaves):
+        for count in distinct(octaves):
             table = self.deep(side, int(count))
             end = table.ends[side]
             # Where 2 f / a grows beyond what panels could follow, so little is left that it is

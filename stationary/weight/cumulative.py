@@ -18,6 +18,7 @@ from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import (
     arithmetic_of,
     as_array,
+    distinct,
     exp,
     log,
     logaddexp,
@@ -108,11 +109,11 @@ class Integrated:
 
         Among points between which W hardly changes, the parts of a panel are right to themselves.
         """
-        points, bottom = np.unique(x), self.ends[0 if left else 1]
+        points, bottom = distinct(x), self.ends[0 if left else 1]
         with np.errstate(invalid="ignore"):
             falls = np.diff(np.floor(to_float(self.weight.inside(points)))) != 0
         chosen = np.append(True, falls) | np.append(falls, True)
-        cuts = np.unique(np.concatenate([points[chosen], self.weight.turns, [bottom]]))
+        cuts = distinct(points[chosen], self.weight.turns, [bottom])
         cuts = cuts[(cuts >= bottom) & (cuts <= x.max())] if left else cuts[cuts >= x.min()]
         cuts = cuts if left else cuts[cuts <= bottom]
         size = MOST_PANELS // 8  # of pieces at a time, each of which may be halved

@@ -14,7 +14,7 @@ from stationary.line.ends import Anatomy, anatomy
 from stationary.line.reshape import focused
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum, derived
-from stationary.numbers.elementary import as_array, log, spacing, sqrt
+from stationary.numbers.elementary import as_array, distinct, log, spacing, sqrt
 from stationary.process.laws import GRADING
 from stationary.weight.component import VISIBLE, Component, mesh_edges
 from stationary.weight.mesh import monotone_mesh
@@ -165,4 +165,4 @@ def peak_edges(density: Weight) -> Array:
     k = density.panels.panel_of(cuts)
     gap = np.minimum(cuts - density.panels.lower[k], density.panels.upper[k] - cuts)
     apart = gap > CLOSE * np.concatenate([steps[near]] * 2)
-    return np.unique(cuts[inside & np.asarray(apart, dtype=bool)])
+    return distinct(cuts[inside & np.asarray(apart, dtype=bool)])

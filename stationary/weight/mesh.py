@@ -21,6 +21,7 @@ from stationary.numbers.elementary import (
     arithmetic_of,
     as_array,
     depth_of,
+    distinct,
     exp,
     log,
     logaddexp_at,
@@ -186,7 +187,7 @@ def _on_panels(density: Weight, cuts: Array, depth: Array, level: float) -> Mesh
     k = p.panel_of(cuts)
     outer = np.asarray((cuts == start) | (cuts == stop), dtype=bool)
     edges = p.edges[np.asarray((p.edges > start) & (p.edges < stop), dtype=bool)]
-    edges = np.union1d(edges, cuts[outer | np.asarray(density.span[k] > level, dtype=bool)])
+    edges = distinct(edges, cuts[outer | np.asarray(density.span[k] > level, dtype=bool)])
     lower, upper = edges[:-1], edges[1:]
     k = p.panel_of(lower)
     ends = density.at_ends(lower, upper, k)

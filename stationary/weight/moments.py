@@ -17,6 +17,7 @@ from stationary.numbers.elementary import (
     as_array,
     converted,
     depth_of,
+    distinct,
     exp,
     finite,
     log,
@@ -140,7 +141,7 @@ def expectation(c: Component, f: Integrand) -> tuple[Any, Any]:
     mesh, density = c.deep_mesh, c.density
     total, error, size = _product(c, f, density, mesh.lower, mesh.upper, mesh=mesh)
     # What the mesh leaves out is next to nothing, unless the function is as large.
-    cuts = np.union1d(density.panels.edges, np.concatenate([mesh.lower, mesh.upper]))
+    cuts = distinct(density.panels.edges, np.concatenate([mesh.lower, mesh.upper]))
     k = np.minimum(np.searchsorted(mesh.upper, cuts[1:]), len(mesh.upper) - 1)
     out = np.asarray((mesh.lower[k] > cuts[:-1]) | (mesh.upper[k] < cuts[1:]), dtype=bool)
     parts = [_product(c, f, density, cuts[:-1][out], cuts[1:][out], size)[:2]] if out.any() else []

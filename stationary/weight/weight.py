@@ -36,6 +36,7 @@ from stationary.numbers.elementary import (
     arithmetic_of,
     as_array,
     converted,
+    distinct,
     exact_sum,
     finite,
     infinite,
@@ -153,7 +154,7 @@ class Weight(PiecewiseLog):
         result = np.full(x.shape, -math.inf, dtype=x.dtype)
         octaves = self.octaves(side, x)
         at_end = np.asarray(x == self.sampling.interval[side], dtype=bool)
-        for count in np.unique(octaves[~at_end]):
+        for count in distinct(octaves[~at_end]):
             wide = self.beyond(side, int(count))
             k = wide.panels.panel_of(x)
             known = (octaves == count) & wide.sampling.samples.resolved[k]

@@ -16,7 +16,7 @@ from stationary.aliases import Array
 from stationary.functions.tape.running import Program, TapeMoments, rows_at
 from stationary.functions.tape.statistics import Moments, Statistics
 from stationary.numbers.arithmetic import Arithmetic
-from stationary.numbers.elementary import to_float
+from stationary.numbers.elementary import distinct, to_float
 
 BESIDE = 64  # spacings of doubles next to a place, within which rows that turn there are computed
 BOTH = 2  # places that either half has, so that a weight beside so many is in one of them
@@ -124,7 +124,7 @@ class Steps:
         if first == after:
             return np.array([0])
         last = self._starts[after] if after < len(self._starts) else None
-        owners = np.union1d(0, self.owners[self._starts[first] : last])
+        owners = distinct(0, self.owners[self._starts[first] : last])
         return np.arange(self.rows.n) if owners[0] < 0 else owners
 
 

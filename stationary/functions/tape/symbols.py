@@ -15,6 +15,7 @@ from stationary.functions.tape.axes import WEIGHTS_AXIS, Label, fresh_label
 from stationary.functions.tape.graph import Tape, UnknownOperationError
 from stationary.functions.taylor import Taylor
 from stationary.numbers.arithmetic import DOUBLE
+from stationary.numbers.elementary import distinct
 
 MOST_PARTS = 256  # along an axis of which each entry has nodes of its own
 _OPERATORS = (
@@ -213,7 +214,7 @@ class Symbol(Recorded):
         if name == WEIGHTS_AXIS or not ((number >= 0) & (number < self.shape[other])).all():
             raise UnknownOperationError("a part of an array")
         found = part(int(number[0]))
-        for k in np.unique(number).tolist():
+        for k in distinct(number).tolist():
             here = self.tape.captured(number == k, (name,))
             found = self.tape.operation("where", here, part(k), found)
         return self.with_node(found, other, keepdims)

@@ -18,6 +18,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.functions.given import checked_noise
+from stationary.numbers.elementary import distinct
 from stationary.process.diffusion import Diffusion
 from stationary.progress import INTERRUPTED, Progress, told
 from stationary.questions.influence import standard_errors
@@ -209,7 +210,7 @@ def _checked(given: Any, diffusion: Diffusion) -> Array:
             f"{diffusion.name}: epsilons = {given!r:.80} must be positive numbers, as in "
             "[1e-2, 1e-4, 1e-6]."
         )
-    return np.unique(values)[::-1]
+    return distinct(values)[::-1]
 
 
 def _decades(exact: EndState) -> Array:

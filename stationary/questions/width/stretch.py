@@ -16,6 +16,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.chebyshev import nodes_of, rule
+from stationary.numbers.elementary import distinct
 from stationary.panels.pieces import Panels
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
@@ -168,7 +169,7 @@ def _rows(process: Landscape | Diffusion) -> tuple[Callable[[Array], Rows], Arra
 
         return lambda x: _integrated(of_coefficients, x), np.array([1.0, -1.0])
     count = min(process.datapoints, COMPARED)
-    chosen = np.unique(np.linspace(0, process.datapoints - 1, count).astype(int))
+    chosen = distinct(np.linspace(0, process.datapoints - 1, count).astype(int))
 
     def losses(x: Array) -> Array:
         table = process.loss_table(x)

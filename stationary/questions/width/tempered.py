@@ -33,7 +33,7 @@ from stationary.line.sampling import Sampling
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.chebyshev import Rule, rule
 from stationary.numbers.cost import CACHE
-from stationary.numbers.elementary import spacing, to_float
+from stationary.numbers.elementary import distinct, spacing, to_float
 from stationary.questions.width.stretches import TOLERANCE, Held, Shares, Stretches
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
@@ -211,7 +211,7 @@ class Tempered:
         marks = np.array([*self.borders, *self.centres], dtype=found.panels.edges.dtype)
         edges = [e for m in meshes for e in (m.lower, m.upper)]
         edges += [found.panels.edges, marks[(marks > found.lower) & (marks < found.upper)]]
-        together = np.unique(np.concatenate(edges))
+        together = distinct(*edges)
         # Two edges that differ by rounding only are one.
         together = together[np.append(True, np.diff(together) > 4 * spacing(together[1:]))]
         relative = Stretches(found, strong.density.phi, self.borders, self.centres)

@@ -28,6 +28,7 @@ import numpy as np
 from scipy.linalg import eigh_tridiagonal
 
 from stationary.aliases import Array
+from stationary.numbers.elementary import distinct
 
 LEAST = 1e-13  # probability of a step, below which eigenvectors know nothing of it
 FEW = 0.05  # of the steps, shorter or longer than the others: together they are between two times
@@ -260,6 +261,6 @@ class Chain:
         upto = np.cumsum(starts.sum(axis=1)) / starts.sum()
         low, high = times[np.searchsorted(upto, FEW)], times[np.searchsorted(upto, 1 - FEW)]
         inner = np.geomspace(low, high, max(math.ceil(math.log2(high / low)), 1) + 1)
-        nodes = np.unique(np.concatenate([times[:1], inner, times[-1:]]))
+        nodes = distinct(times[:1], inner, times[-1:])
         share = np.stack([np.interp(times, nodes, e) for e in np.eye(len(nodes))])
         return [(t, s @ starts) for t, s in zip(nodes.tolist(), share, strict=True)]

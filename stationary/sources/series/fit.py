@@ -12,6 +12,7 @@ from stationary.aliases import Array
 from stationary.functions.evaluation import composed
 from stationary.functions.interpolation import Spline, shaped
 from stationary.functions.taylor import Taylor
+from stationary.numbers.elementary import distinct
 from stationary.process.diffusion import Diffusion
 from stationary.progress import Progress, watched
 from stationary.result import Result
@@ -123,7 +124,7 @@ class Fit(Result):
     def diffusion(self) -> Diffusion:
         """The process, whose answers have standard errors; on the range of the series."""
         low, high = self.domain
-        knots = np.union1d(self._curves[0].knots, self._curves[1].knots)[1:-1]
+        knots = distinct(self._curves[0].knots, self._curves[1].knots)[1:-1]
         return Diffusion(
             drift=self.drift,
             variance=self.variance,

@@ -26,6 +26,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.interpolation import Spline
+from stationary.numbers.elementary import distinct
 from stationary.numbers.threads import one_thread
 from stationary.progress import at
 from stationary.sources.series.chain import LEAST, Cells, Chain
@@ -153,7 +154,7 @@ def _resolved(runs: Runs) -> tuple[Runs, float]:
         rounded = f", multiples of {runs.grain:.4g}" if runs.grain else ""
         raise LandscapeError(
             f"{runs.name}: half of the steps from some places are the same, whichever part of them "
-            f"is taken: values of too few digits ({len(np.unique(runs.all))} different ones"
+            f"is taken: values of too few digits ({len(distinct(runs.all))} different ones"
             f"{rounded}), or a trend without noise. Record more digits; or, of a chain of a few "
             "states, count the transitions."
         )

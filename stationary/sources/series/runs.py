@@ -14,6 +14,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import LARGEST, number, short
 from stationary.numbers.arithmetic import SAME
+from stationary.numbers.elementary import distinct
 from stationary.sources.columns import CLOCKS, RUN, columns_of, gathered
 
 OBSERVED = 100  # observations, from which anything can be told
@@ -46,7 +47,7 @@ class Runs:
     @cached_property
     def grain(self) -> float:
         """The unit of which all values are multiples, up to one constant; 0 if of none."""
-        levels = np.unique(self.all)
+        levels = distinct(self.all)
         gaps = np.diff(levels)
         gaps = gaps[gaps > 1e-9 * (levels[-1] - levels[0])]  # sums are off by their rounding
         unit = float(gaps.min())
@@ -69,7 +70,7 @@ class Runs:
         width = max(CLASSES, float(logs.max()) / MOST_CLASSES)
         label = np.floor(logs / width + 1e-9).astype(int)
         found = []
-        for k in np.unique(label):
+        for k in distinct(label):
             own = label == k
             found.append((float(time[own].mean()), start[own], stop[own]))
         return found
@@ -271,5 +272,5 @@ def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any
     if RUN not in columns:
         return x, t
     labels = columns[RUN]
-    groups = [labels == k for k in np.unique(labels)]
+    groups = [labels == k for k in distinct(labels)]
     return [x[g] for g in groups], None if t is None else [np.asarray(t)[g] for g in groups]
