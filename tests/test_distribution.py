@@ -194,6 +194,15 @@ def test_modes_are_where_the_noise_puts_them(double_well):
     assert len(state.modes) == 2
 
 
+def test_rounding_far_out_makes_no_modes():
+    """Deviations of cubic gradients are lost in their mean there: log P is noise at e^-240."""
+    c = np.linspace(-1, 1, 9)[:, None]
+    quartic = stationary.Landscape(
+        lambda w: (w - c) ** 4 / 8 - (w - c) ** 2 / 2 + 0.1 * w * (1 + c), learning_rate=0.3
+    )
+    assert [round(mode.position, 1) for mode in end_state(quartic).modes] == [-0.8, 0.6]
+
+
 def test_a_density_that_diverges_at_an_end_says_so(gamma):
     assert [(m.position, m.log_density) for m in gamma.modes] == [(0.0, INF)]
     assert gamma.pdf(0.0) == INF

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,7 +61,12 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
             modes.append(Mode(position, log_density, error=error))
         elif log_density > modes[-1].log_density:
             modes[-1] = Mode(position, log_density, error=error)
-    return tuple(modes)
+    # What is not told from a higher one that lies within its error is rounding.
+    places = [m.position for m in modes]
+    reach = [(bisect_left(places, m.position - m.error), m.position + m.error) for m in modes]
+    near = [modes[first : bisect_right(places, last)] for first, last in reach]
+    tops = [max(m.log_density for m in some) for some in near]
+    return tuple(m for m, top in zip(modes, tops, strict=True) if m.log_density == top)
 
 
 def _off(density: Weight, x: Array) -> Array:
