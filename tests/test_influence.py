@@ -117,6 +117,24 @@ def test_of_a_quadratic_the_influence_on_the_mean_is_known():
     assert change == pytest.approx(-(c[first] - c.mean()) / 49)
 
 
+def test_without_a_minimum_datapoints_have_an_influence_on_the_mean():
+    """Gradients w, w + 2 and w^4 - w^2: their mean has no zero."""
+
+    def without(left_out):
+        def gradients(w):
+            every = [w, w + 2, w**4 - w**2] * 40
+            return [g for j, g in enumerate(every) if j != left_out]
+
+        return Landscape(gradients=gradients, learning_rate=0.3, batch_size=2)
+
+    found = analyze(without(None))
+    assert not found.basins
+    moved = end_state(without(1)).mean() - found.end_state.mean()
+    assert found.influence.left_out()[1] == pytest.approx(moved, rel=0.03)
+    with pytest.raises(LandscapeError, match="there is no minimum"):
+        found.influence.top(10, 0, 1)
+
+
 def test_a_domain_without_ends_has_the_influence_of_a_wide_one():
     of, wide = (
         analyze(landscape(slice(60), domain=(-end, end)), chain=False).influence

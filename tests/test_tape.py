@@ -498,3 +498,24 @@ def test_a_shared_term_after_minus_a_column_of_others_is_left_out(shape):
     g = 0.1 * w - 1 / np.cosh(w - c) ** 2
     assert mean == pytest.approx(g.mean(axis=0), rel=1e-12, abs=1e-14)
     assert variance == pytest.approx(g.var(axis=0), rel=1e-12)
+
+
+def test_rows_given_back_in_another_order_or_one_behind_the_other_are_recorded_as_a_whole():
+    """A deviation is 1e-8 of the mean there: what they share is seen, however many there are."""
+    c, y = np.random.default_rng(3).normal(size=(2, 400, 1))
+    order, w = np.random.default_rng(4).permutation(400), np.array([-1.0, 0.4, 24.0])
+
+    def losses(w):
+        return (np.tanh(c * w) - y) ** 2 + np.cosh(w)
+
+    mean, variance = moments(losses, w)
+    for rows in (
+        lambda w: losses(w)[order],
+        lambda w: np.concatenate([losses(w)[150:], losses(w)[:150][::-1]]),
+        lambda w: np.vstack([losses(w)[c[:, 0] > 0], losses(w)[c[:, 0] <= 0]]),
+        lambda w: np.concatenate([losses(w), losses(w)[::-1]]),
+    ):
+        sgd = Landscape(rows, learning_rate=0.1, domain=(-3, 3))
+        assert len(sgd.tapes(1).tape.nodes) < 200
+        assert sgd.moments(w)[0] == pytest.approx(mean, rel=1e-14)
+        assert sgd.moments(w)[1] == pytest.approx(variance, rel=1e-12, abs=0)

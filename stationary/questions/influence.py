@@ -137,6 +137,8 @@ class Influence(Result):
             raise LandscapeError(
                 f"{self.name}: there are basins 0 to {count - 1}, left to right, and not "
                 f"{first} and {second}."
+                if count
+                else f"{self.name}: there is no minimum, and no ratio of the masses of two."
             )
         fewer = float(self.of_fewer[first] - self.of_fewer[second])
         return np.asarray(self.log_masses[first] - self.log_masses[second]), fewer
@@ -187,14 +189,14 @@ def influence_of(process: Any, state: EndState, basins: tuple[Basin, ...]) -> In
     landscape = with_datapoints(process)
     numbers, n = Numbers(state, basins), landscape.datapoints
     every = [numbers.of_basins(name) for name in ("log_masses", "log_exit_times")]
-    changes = np.concatenate([*every, numbers.moment(1)[None] * numbers.std])
+    changes = np.stack([*every[0], *every[1], numbers.moment(1) * numbers.std])
     sample = landscape.as_sample()
     found = n * scores(numbers.points, sample, changes)
     one_fewer = OneFewer(sample, 1 if landscape.replacement else landscape.batch_size)
     fewer = scores(numbers.points, one_fewer, changes)[:, 0]
     places = tuple(float(b.position) for b in basins)
     held = tuple(float(b.log_mass) for b in basins)
-    masses, times = found[:-1].reshape(2, len(basins), -1)
+    masses, times = found[:-1].reshape(2, len(basins), n)
     return Influence(landscape.name, places, held, masses, times, found[-1], fewer)
 
 

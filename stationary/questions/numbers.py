@@ -59,7 +59,8 @@ class Numbers:
         self.steady = [e for e in state.equilibria if e.slope]
         rests = [float(e.position) for e in state.equilibria]
         marks = [x for x in (*borders, *rests, *self.quantiles) if np.isfinite(x)]
-        self.points = points = Points(state, [float(b.position) for b in basins], marks)
+        held = [float(b.position) for b in basins] or [float(state.ppf(0.5))]
+        self.points = points = Points(state, held, marks)
         self.unknown = np.full((2, len(points.every)), np.nan)
         p = np.exp(points.log_p)
         self.p = p / (p @ points.dx)

@@ -121,7 +121,7 @@ class Tape:
             return self._arranged("sum", (self.as_number(index),), label, (label,))
         if index in self.constants:
             left = tuple(u for u in node.units if u != label)
-            return self._reduced(self.constants[index].sum(axis=node.units.index(label)), left)
+            return self.reduced(self.constants[index].sum(axis=node.units.index(label)), left)
         if self.is_exponential(index):
             if label[0] <= FEW_TERMS:
                 return self.folded("add", [self.part(index, label, k) for k in range(label[0])])
@@ -183,7 +183,7 @@ class Tape:
                     )
                     for i in parts
                 ]
-                return self._reduced(*in_order(np.stack(every), (label, *units)))
+                return self.reduced(*in_order(np.stack(every), (label, *units)))
         node = self._of("stacked", tuple(map(self.as_number, parts)), label)
         node = replace(node, units=tuple(sorted({*node.units, label})))
         return self._node((node.op, node.args, label), node)
@@ -203,7 +203,7 @@ class Tape:
             if node.op == "constant":
                 left = tuple(u for u in node.units if u != label)
                 taken = np.take(self.constants[i], k, axis=node.units.index(label))
-                found[i] = self._reduced(taken, left)
+                found[i] = self.reduced(taken, left)
             elif node.op == "stacked" and node.how == label:
                 found[i] = node.args[k]
             elif node.op in ARRANGED:
@@ -220,11 +220,11 @@ class Tape:
             return index
         units = tuple(names.get(u, u) for u in node.units)
         if index in self.constants:
-            return self._reduced(*in_order(self.constants[index], units))
+            return self.reduced(*in_order(self.constants[index], units))
         made = replace(self._of("renamed", (index,), pairs), units=tuple(sorted(units)))
         return self._node((made.op, made.args, pairs), made)
 
-    def _reduced(self, value: Any, units: tuple[Label, ...]) -> int:
+    def reduced(self, value: Any, units: tuple[Label, ...]) -> int:
         """The node of a constant: a number, where it is the same throughout."""
         value = np.asarray(value)
         if (value == value.flat[0]).all():
@@ -395,4 +395,4 @@ class Tape:
         units = tuple(name for axis in long if (name := names[axis]) is not None)
         if len(units) < len(long):
             raise UnknownOperationError("a constant with axes of its own")
-        return self._reduced(*in_order(values.reshape([values.shape[a] for a in long]), units))
+        return self.reduced(*in_order(values.reshape([values.shape[a] for a in long]), units))

@@ -6,15 +6,15 @@ What mixes weights with each other, or depends on how many there are, raises.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from itertools import accumulate
 from string import ascii_letters
 from typing import Any
 
 import numpy as np
 
-from stationary.functions.tape.axes import WEIGHTS_AXIS, Label
+from stationary.functions.tape.axes import WEIGHTS_AXIS, Label, fresh_label
 from stationary.functions.tape.graph import UnknownOperationError
+from stationary.functions.tape.joining import Piece
 from stationary.functions.tape.symbols import (
     ARRAY_FUNCTIONS,
     Recorded,
@@ -43,21 +43,28 @@ def _joined(arrays: Sequence[Any], axis: int = 0, **_: Any) -> Any:
     """Arrays one behind the other along an axis."""
     arrays = [together(x) for x in arrays]
     rest = [np.delete(np.shape(x), axis).tolist() for x in arrays]
-    if rest != rest[:1] * len(rest):
+    known = [x for x in arrays if isinstance(x, Symbol)]
+    if rest != rest[:1] * len(rest) or any(x.mask is not None for x in known):
         raise UnknownOperationError("arrays joined")
-    first = next(x for x in arrays if isinstance(x, Symbol))
-    shape = list(first.shape)
-    shape[axis] = 1
-    names = named([x.taken(axis, 0) for x in arrays if isinstance(x, Symbol)],
-                  [range(len(shape) - 1)] * len(arrays), rest[0])  # fmt: skip
-    nodes = []
+    first = known[0]
+    axis %= first.ndim
+    if any(x.names[axis] == WEIGHTS_AXIS for x in known):
+        raise UnknownOperationError("arrays joined")
+    others = [a for a in range(first.ndim) if a != axis]
+    alike = [
+        Symbol(x.tape, x.index, tuple(rest[0]), tuple(x.names[a] for a in others)) for x in known
+    ]
+    around = named(alike, [range(len(others))] * len(alike), rest[0])
+    pieces = []
     for x in arrays:
-        for k in range(np.shape(x)[axis]):
-            part = x.taken(axis, k) if isinstance(x, Symbol) else np.take(x, k, axis)
-            nodes.append(entered(first.tape, part, range(len(names)), names))
-    around = (*names[:axis], None, *names[axis:]) if axis >= 0 else None
-    assert around is not None
-    return Symbol(first.tape, nodes[0], tuple(shape), around).stacked(nodes, axis)
+        n = np.shape(x)[axis]
+        names = [*around[:axis], x.names[axis] if isinstance(x, Symbol) else None, *around[axis:]]
+        if n > 1 and names[axis] in (None, *around):
+            names[axis] = fresh_label(n, [u for u in around if u])
+        index = entered(first.tape, x, range(len(names)), tuple(names))
+        pieces.append(Piece(index, names[axis], range(n)))
+    names = [*around[:axis], None, *around[axis:]]
+    return Symbol(first.tape, first.index, first.shape, tuple(names)).along(axis, pieces)
 
 
 def _where(condition: Any, a: Any, b: Any) -> Any:
@@ -160,6 +167,14 @@ def _concatenated(arrays: Any, axis: int = 0, **_: Any) -> Any:
         else:
             return _joined(arrays, axis)
     return _stacked(rows, axis)
+
+
+def _one_below_the_other(arrays: Any) -> Any:
+    """Rows stacked, or the rows of arrays one behind the other."""
+    rows = list(arrays)
+    if all(np.ndim(x) < 2 for x in rows):
+        return _stacked(rows)
+    return _concatenated([_expanded(x, 0) if np.ndim(x) == 1 else x for x in rows])
 
 
 def _summed_up(x: Any, axis: Any = None, **_: Any) -> Any:
@@ -295,7 +310,7 @@ ARRAY_FUNCTIONS.update(
         np.reshape: _reshaped,
         np.expand_dims: _expanded,
         np.stack: _stacked,
-        np.vstack: partial(_stacked, axis=0),
+        np.vstack: _one_below_the_other,
         np.concatenate: _concatenated,
         np.repeat: _repeated,
         np.cumsum: _summed_up,

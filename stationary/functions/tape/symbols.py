@@ -13,11 +13,11 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from stationary.aliases import Array
 from stationary.functions.tape.axes import WEIGHTS_AXIS, Label, fresh_label
 from stationary.functions.tape.graph import Tape, UnknownOperationError
+from stationary.functions.tape.joining import MOST_PARTS, Piece, joined
 from stationary.functions.taylor import Taylor
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.elementary import distinct
 
-MOST_PARTS = 256  # along an axis of which each entry has nodes of its own
 _OPERATORS = (
     "add subtract multiply negative greater greater_equal less less_equal equal not_equal "
     "logical_and logical_or logical_not bitwise_and bitwise_or invert"
@@ -122,7 +122,7 @@ class Symbol(Recorded):
         """Entries along axes, all of them, or for each datapoint another; and new axes."""
         entries = _spelled(key, self.ndim)
         lists = [e for e in entries if np.ndim(e) == 1]
-        if lists:
+        if lists and (len(lists) > 1 or any(isinstance(e, (int, np.integer)) for e in entries)):
             return self._chosen_by(entries)
         found, axes, at = self, list[int | None](), 0
         for entry in entries:
@@ -164,13 +164,18 @@ class Symbol(Recorded):
         return self.with_node(self.part_at(axis)(k % self.shape[axis]), axis)
 
     def cut(self, axis: int, entry: Any) -> Symbol:
-        """Several entries along an axis."""
-        if not isinstance(entry, slice):
+        """Several entries along an axis, by a slice, a list of numbers, or of what is taken."""
+        places = np.arange(self.shape[axis])[entry]
+        if not len(places) or self.mask is not None or self.names[axis] == WEIGHTS_AXIS:
             raise UnknownOperationError("a part of an array")
-        part, places = self.part_at(axis), range(self.shape[axis])[entry]
-        if not 0 < len(places) <= MOST_PARTS:
-            raise UnknownOperationError("an axis that is long")
-        return self.stacked([part(k) for k in places], axis)
+        return self.along(axis, [Piece(self.index, self.names[axis], places)])
+
+    def along(self, axis: int, pieces: Sequence[Piece]) -> Symbol:
+        """The same axes, with these pieces along one of them."""
+        shape, names = list(self.shape), list(self.names)
+        shape[axis], names[axis] = sum(len(p.places) for p in pieces), None
+        index, names[axis] = joined(self.tape, pieces, names)
+        return Symbol(self.tape, index, tuple(shape), tuple(names))
 
     def stacked(self, parts: list[int], axis: int) -> Symbol:
         """The same axes, with these nodes along one of them."""
