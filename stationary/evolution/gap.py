@@ -65,11 +65,12 @@ def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) 
     """The gap, as five grids have it when cells shrink to nothing; the mode on cells of `edges`."""
     sides = [side for pair in state.anatomy.sides for side in pair]
     far = [s for s in sides if s.end.feller in (Feller.NATURAL, Feller.ATTRACTING)]
-    cuts = [x for x, end in zip(edges[[0, -1]], state.diffusion.domain, strict=True) if x != end]
+    fine = chains[-1]
+    own = fine.edges  # those that are shown, of pulses, may hold a part of the line only
+    cuts = [x for x, end in zip(own[[0, -1]], state.diffusion.domain, strict=True) if x != end]
     if (cuts and not is_whole(state)) or any(_piles_up(s.end) for s in far):
         return NONE  # it would be that of the cells
     slow = [slowest(chain, span) for chain in chains]
-    fine = chains[-1]
     below = np.append(0.0, np.cumsum(slow[-1].mode[fine.is_cell]))
     mode = np.diff(np.interp(edges, fine.edges, below))
     logs = np.array([r.log_time for r in slow])
@@ -80,7 +81,7 @@ def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) 
     limit = limit_of(list(logs[:, None]), scale=1.0)
     log_time = float(limit.value[0])
     rate = math.exp(min(-log_time, 700.0))
-    floors = [_floor(state.diffusion, s.end, edges) for s in far]
+    floors = [_floor(state.diffusion, s.end, own) for s in far]
     start = min((at for at, _ in floors), default=math.inf)
     least = min((v for _, v in floors), default=math.inf)
     if not start > 0:
@@ -90,7 +91,7 @@ def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) 
     if start <= rate:
         return Gap(-math.log(start), SETTLED, None)
     error = float(limit.error[0]) + sizes([r.error for r in slow[-3:]])
-    error += sum(_beyond(state.diffusion, x, edges, rate) for x in cuts)
+    error += sum(_beyond(state.diffusion, x, own, rate) for x in cuts)
     return Gap(log_time, error if error < 1 else math.inf, mode)  # cells do not reach far enough
 
 
