@@ -129,6 +129,13 @@ def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
     assert state.marginal(0).mean() == pytest.approx(state.mean()[0], abs=1e-11)
     draws = state.rvs(20_000, rng=3)
     assert np.abs(draws.mean(axis=1) - state.mean()).max() < 5 * state.std().max() / 141
+    # Where P comes out negative, by whatever, it is 0, and known to what it is below 0.
+    here = state.density.mesh.place(x)[0][[700]]
+    u = state.density.u.copy()
+    u[here] *= -1
+    below = replace(state, density=replace(state.density, u=u), others=())
+    assert below.pdf(x[:, 700]) == 0
+    assert below.error_of(lambda s: s.pdf(x[:, 700])) >= 0.99 * state.pdf(x[:, 700]) > 0
 
 
 def test_errors_of_densities_hold_at_every_place_although_ways_agree_there_by_chance():
@@ -1233,6 +1240,27 @@ def test_a_box_that_cuts_the_density_is_told_with_a_better_one():
     beyond, inside = ((0.6, 0.7), (0, 1)), ((-0.5, 0), (0, 1))
     assert state.log_ratio(beyond, inside) == -math.inf
     assert state.log_ratio_error(beyond, inside) == math.inf
+
+
+def test_what_the_box_cuts_off_is_no_error_of_regions_that_do_not_reach_its_sides():
+    process, v = rotated(1e-3, 0.0)
+    state = end_state(process)
+    deep, high = (
+        ((x - 0.3, x + 0.3), (y - 0.3, y + 0.3)) for x, y in ((-1.17, 0.35), (0.77, -0.23))
+    )
+    t, w = np.polynomial.legendre.leggauss(160)
+    logs = []
+    for (a, b), (c, d) in (deep, high):
+        x, y = (a + b) / 2 + 0.3 * t, (c + d) / 2 + 0.3 * t
+        height = v(x[:, None], y) / 1e-3
+        logs.append(np.log(w @ np.exp(height.min() - height) @ w) - height.min())
+    off = abs(state.log_ratio(deep, high) - (logs[0] - logs[1]))
+    assert logs[0] - logs[1] > 500
+    assert off < state.log_ratio_error(deep, high) < 1e-8
+    outside, whole = ((0.5, 1.0), (50, 60)), ((-np.inf, np.inf),) * 2
+    assert state.log_ratio_error(outside, whole) == math.inf
+    top = state.box[1][1]
+    assert state.log_ratio_error(((-1.2, -1.1), (top - 0.01, 9)), deep) > 1
 
 
 def test_the_example_from_its_file_to_every_form(tmp_path):

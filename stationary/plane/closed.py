@@ -141,7 +141,7 @@ class Gaussian(Mapped):
     def log_stretch(self, y: Array) -> Array:
         return np.full(y.shape[1], np.log(np.diag(self._root)).sum())
 
-    def log_at(self, x: Array) -> Array:  # beyond the rectangles, too
+    def log_at(self, x: Array, size: bool = False) -> Array:  # beyond the rectangles, too
         y = self.y(x)
         return np.asarray(-(y**2).sum(axis=0) / 2 - np.log(2 * np.pi) - self.log_stretch(y))
 

@@ -13,7 +13,7 @@ from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.numbers.arithmetic import TINY
 from stationary.numbers.cost import LASTING
-from stationary.plane.boxes import sides_of
+from stationary.plane.boxes import ends_of, sides_of
 from stationary.plane.inside import Labels
 from stationary.plane.marginal import marginal_of
 from stationary.plane.mesh import (
@@ -49,11 +49,11 @@ class Law(Bare):
     log_total: Any = 0.0
     box: Any  # what holds all but next to nothing of the probability
     known: Any  # how well at best, in proportion
-    beyond: Any = np.inf  # how low in -log P lies what a box cuts off, if that is known
+    domain: Any = None  # of which P is known to fall beyond the box as it does at its sides
     status: Any = Status.CONVERGED
     notes: Any = ()
     shares: Any = None  # of attractors, where it is known without a look at their borders
-    log_at: Any  # log P at points (2, M); -inf outside, or where P is not positive
+    log_at: Any  # log P (or its size) at points (2, M); -inf outside, or where it is not positive
     slope_at: Any  # its gradient; nan outside
     height: Any  # -log P at places all over
     panels: Any  # on which a rule of Gauss integrates P
@@ -105,14 +105,27 @@ class Law(Bare):
 
     def log_mass(self, region: Region, rough: bool = False) -> float:
         """log of the probability of a region, normalised; less closely, and be it with all that
-        lies beyond the box, where it is to be `rough`."""
+        lies beyond the box next to it, where it is to be `rough`."""
         if region is None:
             return 0.0
         if callable(region):
             log = float(self.cut(region, rough, [True]).log_mass(True) - self.log_total)
         else:
             log = float(self._log_rectangle(region))
-        return float(np.logaddexp(log, -self.beyond)) if rough else log
+        return float(np.logaddexp(log, -self._cut_off(region, log == -np.inf))) if rough else log
+
+    def _cut_off(self, region: Any, lies_beyond: bool) -> float:
+        """How low in -log P lies what the box cuts off of a region: as at the sides it reaches."""
+        least = np.inf
+        for axis, side, x in sides_of(self.box, PLACES, self.domain or self.box):
+            if callable(region):
+                x = x if lies_beyond else x[:, region(x)]
+            elif (2 * side - 1) * (region[axis][side] - self.box[axis][side]) < 0:
+                continue
+            elif not lies_beyond:
+                x = np.clip(x, *ends_of(region))
+            least = min(least, float(self.depth(x).min(initial=np.inf)))
+        return least
 
     @cached_property
     def moments(self) -> tuple[Array, Array]:
@@ -142,9 +155,9 @@ class Mapped(Law):
     y: Callable[[Array], Array]  # of x
     log_stretch: Callable[[Array], Array]  # of y: log |det dx/dy|, shape (M,)
 
-    def log_at(self, x: Array) -> Array:
+    def log_at(self, x: Array, size: bool = False) -> Array:
         y = self.y(x)
-        log = self.inner.log_at(y)
+        log = self.inner.log_at(y, size)
         with np.errstate(invalid="ignore"):
             return np.asarray(np.where(log > -np.inf, log - self.log_stretch(y), -np.inf))
 
@@ -179,16 +192,15 @@ class Density(Law):
     ----------
     phi, u
         Values at Gauss-Lobatto nodes, shapes (E, n, n) and (E, m, m).
-    missed, beyond
-        What there is, as a part of the peak, at sides of the box beyond which the process goes;
-        and how low -log P is there, where regions as low as that are integrated as well.
+    missed
+        What there is, as a part of the peak, at sides of the box beyond which the process goes.
     """
 
     mesh: Mesh
     phi: Array
     u: Array
     missed: float = 0.0
-    beyond: float = np.inf
+    domain: Box | None = None
 
     @property
     def known(self) -> float:
@@ -203,12 +215,13 @@ class Density(Law):
     def degrees(self) -> tuple[int, int]:
         return self.phi.shape[1] - 1, self.u.shape[1] - 1
 
-    def log_at(self, x: Array) -> Array:
+    def log_at(self, x: Array, size: bool = False) -> Array:
         number, local = self.mesh.place(x)
         made = np.full(x.shape[1], -np.inf)
         here = number >= 0
         if here.any():
             phi, u = self.factors(number[here], local[:, here])
+            u = np.abs(u) if size else u
             with np.errstate(divide="ignore", invalid="ignore"):
                 made[here] = np.where(u > 0, np.log(np.maximum(u, 0)) - phi, -np.inf)
         return made

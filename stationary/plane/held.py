@@ -71,12 +71,11 @@ def integrated_around(
     process: PlaneDiffusion, rough: Rough, equilibria: tuple[Equilibrium, ...], cut: float
 ) -> Solved:
     """log P as an integral on a box that holds every basin, also those that hold next to nothing;
-    it knows how low lies what the box cuts off."""
+    it knows what of the domain the box cuts off."""
     basins = [around(process, [e], depth_of(DOUBLE)) for e in equilibria]
     box = joined(rough.box, *basins)
     flat = any(e.kind == "marginal" for e in equilibria)
     if flat and np.isfinite(process.domain).all():
         box = process.domain  # it is not said how far these reach
     solved = _grown(process, box, rough.peak, cut) or integrated(process, box, rough.peak)
-    density = solved.density
-    return replace(solved, density=replace(density, beyond=density.fallen(process.domain).min()))
+    return replace(solved, density=replace(solved.density, domain=process.domain))

@@ -86,8 +86,8 @@ class Images(Law):
     def height(self) -> Array:
         return self.inner.height
 
-    def log_at(self, x: Array) -> Array:
-        return np.asarray(logsumexp([self.inner.log_at(y) for y in self._back(x)], axis=0))
+    def log_at(self, x: Array, size: bool = False) -> Array:
+        return np.asarray(logsumexp([self.inner.log_at(y, size) for y in self._back(x)], axis=0))
 
     def slope_at(self, x: Array) -> Array:
         made = np.full(x.shape, np.nan)

@@ -64,7 +64,7 @@ class Product(Density):
     def known(self) -> float:
         return 1e-12 + sum(law.error for law in self.laws)
 
-    def log_at(self, x: Array) -> Array:
+    def log_at(self, x: Array, size: bool = False) -> Array:
         return np.asarray(sum(law.logpdf(v) for law, v in zip(self.laws, x, strict=True)))
 
     def _log_rectangle(self, box: Box) -> float:

@@ -79,8 +79,10 @@ class PlaneState(Bare, Result):
     def logpdf(self, x: Any) -> Array:
         points = points_of(x)
         with np.errstate(all="ignore"):
-            made = self._aside(lambda d, by: d.log_at(points + by[:, None]) - d.log_total)
-        return np.where(np.isinf(points).any(axis=0), -np.inf, made).reshape(np.shape(x)[1:])[()]
+            own = self._aside(
+                lambda d, by: d.log_at(points + by[:, None], self.rough) - d.log_total
+            )
+        return np.where(np.isinf(points).any(axis=0), -np.inf, own).reshape(np.shape(x)[1:])[()]
 
     def _aside(self, value: Callable[[Any, Any], Any]) -> Any:
         """What a density has at places moved by (2,); or the main one, and this one more than it
