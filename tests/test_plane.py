@@ -1417,6 +1417,7 @@ def test_momentum_has_its_own_variance_and_small_steps_are_those_of_a_larger_rat
     state = end_state(process)
     assert state.cov()[0, 0] == pytest.approx(end_state(landscape).var(), rel=1e-12)
     found = stationary.check(process, simulation=False)
+    assert found.given == ("correlation",)  # as of the landscape
     c = curved**2 * centre.var()
     exact = rate * c * (1 + beta) / ((1 - beta) * curved * (2 * (1 + beta) - rate * curved))
     assert found.chain.values[2] == pytest.approx(math.sqrt(exact), rel=1e-10)
@@ -2141,6 +2142,10 @@ def test_points_that_are_none_have_no_density_and_no_basin():
     single = end_state(Diffusion(lambda x: -x, 1.0, weights=2))
     assert single.pdf([math.inf, 0]) == 0
     assert single.energy([1e200, 0]) == math.inf
+    walled = Diffusion(lambda x: -x, 0.1, domain=((-2, 2), (-1, 3)))  # no node is at the top of P
+    assert end_state(walled).energy([0, 0]) == pytest.approx(0, abs=1e-13)
+    with pytest.raises(LandscapeError, match="does not lie in the region"):
+        stationary.mean_exit_time(walled, (math.nan, 0), ((-1, 1), (-1, 1)))
     assert single.log_ratio(0, 0) == 0
     with pytest.raises(LandscapeError, match="there is no basin 5"):
         single.log_ratio(0, 5)

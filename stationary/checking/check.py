@@ -25,6 +25,7 @@ from stationary.numbers.arithmetic import DOUBLE
 from stationary.process.forms import Convention
 from stationary.process.landscape import Landscape
 from stationary.process.phase_space import phase_space
+from stationary.process.plane import PlaneDiffusion
 from stationary.progress import Progress, is_watched, stage, watched
 from stationary.result import Result
 from stationary.sgd.basins import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basins, stretches_of
@@ -184,8 +185,7 @@ def _checked(
         if process.adaptive:
             found: Any = _of_adaptive(process, own, walkers, steps, seed, simulation)
             return found  # type: ignore[no-any-return]
-    momentum = isinstance(process, Landscape) and process.momentum
-    if momentum:
+    if isinstance(process, Landscape) and process.momentum:
         process, own = _with_velocity(process), {}
     with stage("end state", 1, 2 + simulation):
         analysis: Any = analyze(process, **own)
@@ -194,7 +194,7 @@ def _checked(
 
         how: Any = {"walkers": walkers or WALKERS, "steps": steps, "simulation": simulation}
         found = plane_check(analysis, seed=seed, **how)
-        if momentum:
+        if isinstance(process, PlaneDiffusion):  # of `phase_space`: no other one has steps
             found = replace(found, notes=(VELOCITY, *found.notes), given=("correlation",))
         return found  # type: ignore[no-any-return]
     landscape = analysis.landscape.at_last_rate

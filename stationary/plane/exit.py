@@ -118,7 +118,7 @@ def _require_within(process: PlaneDiffusion, box: Box, flat: Array) -> None:
         raise LandscapeError(
             f"{process.name}: the region {box_text(box)} lies outside of where the process is."
         )
-    outside = ((flat < low) | (flat > high)).any(axis=0)
+    outside = ~((flat >= low) & (flat <= high)).all(axis=0)
     if outside.any():
         raise LandscapeError(
             f"{process.name}: the point {point_text(flat[:, np.argmax(outside)])} does not lie in "

@@ -81,6 +81,17 @@ def values_of(function: Callable[[Array], Any], x: Array, mass: Array, name: str
     return made[None]
 
 
+def highest(log: Callable[[Array], Any], x: Array, box: Any) -> float:
+    """The largest of a logarithm next to the point (2, M) at which it is largest."""
+    low, high = np.array(box).T[..., None]
+    grid = np.indices((9, 9)).reshape(2, -1) / 4 - 1
+    best, reach = x[:, [int(np.argmax(log(x)))]], (high - low) / 16
+    for _ in range(24):
+        near = np.clip(np.concatenate([best, best + reach * grid], axis=1), low, high)
+        best, reach = near[:, [int(np.argmax(log(near)))]], reach / 2
+    return float(log(best)[0])
+
+
 class _Asked(threading.local):
     """Whether a density was asked what it is at places, since it was last said that none was."""
 

@@ -21,7 +21,7 @@ from stationary.plane.density import Bare, Region
 from stationary.plane.flow import PLACES, Flow
 from stationary.plane.local import Equilibrium, positions
 from stationary.plane.marginal import beside, known_by
-from stationary.plane.means import aside, asked, means_of, truth_of, values_of
+from stationary.plane.means import aside, asked, highest, means_of, truth_of, values_of
 from stationary.plane.mesh import log_sum
 from stationary.plane.metric import Metric, points_of
 from stationary.plane.regions import Nodes
@@ -101,8 +101,8 @@ class PlaneState(Bare, Result):
 
     @cached_property
     def peak(self) -> float:
-        """The largest log P seen."""
-        return float(-self.density.height.min() - self.density.log_total)
+        """The largest log P seen, from the best of all points on."""
+        return highest(self.logpdf, self.density.quadrature[0], self.box)
 
     @cached_property
     def error(self) -> float:
