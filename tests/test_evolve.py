@@ -274,14 +274,15 @@ def test_what_has_been_far_out_and_is_absorbed_by_then_was_not_nearer():
 
 
 def test_a_variance_kept_from_being_negative_ends_where_it_would():
-    """x = 2.6 sin(y) + 1.5 of Brownian motion between walls; ends are a rounding off the zeros."""
+    """x = c + r sin(y) of Brownian motion between walls; ends are a rounding off the zeros."""
+    c, r = 0.822, 0.194
 
     def noise(x):
-        return 3.6 * np.maximum((2.6 - (x - 1.5)) * (2.6 + (x - 1.5)), 0)
+        return np.maximum((r - (x - c)) * (r + (x - c)), 0)
 
-    e = evolve(process(lambda x: -1.8 * (x - 1.5), noise, (1.5 - 2.6, 1.5 + 2.6)), -0.9, [1.6])
-    assert abs(e.mean[0] - (1.5 - 2.4 * math.exp(-2.88))) <= e.mean_error[0] < 2e-6
-    assert e.error[0] < 1e-6  # was 7e-6, and means were beyond their errors
+    e = evolve(process(lambda x: -(x - c) / 2, noise, (c - r, c + r)), c + 0.19, [0.58])
+    assert abs(e.mean[0] - (c + 0.19 * math.exp(-0.29))) <= e.mean_error[0] < 2e-7
+    assert e.error[0] < 2e-6  # was 1e-5, and means were beyond their errors
 
 
 def test_what_a_power_is_off_where_cells_begin_next_to_its_end_is_known():
