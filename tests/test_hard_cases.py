@@ -297,6 +297,14 @@ def test_of_endless_equilibria_only_those_that_are_told_apart_are_listed():
     assert max(e.error for e in found) < 1e-6
 
 
+def test_a_drift_that_is_small_against_its_noise_far_out_has_no_zero_there():
+    """2 f / a falls below all rounding of its panel: a zero at 412 made an exit time of 10^114."""
+    k, c = np.array([[-0.51], [0.43]]), np.array([[0.08], [0.01]])
+    found = analyze(Landscape(lambda w: np.exp(k * w) + np.exp(c - k * w), learning_rate=0.8))
+    assert len(found.end_state.equilibria) == 1
+    assert found.basins[0].exit_time is None
+
+
 def test_a_corner_at_zero_is_halved_no_further_than_slopes_are_doubles():
     """Distances count from a gate elsewhere, and no panel ends at 0, where doubles are dense."""
     rows = [(-1.05, 3.43), (2.35, -0.99), (0.13, 1.87)]

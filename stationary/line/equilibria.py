@@ -126,6 +126,7 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     near = np.maximum(np.abs(before[0]), np.abs(after[0]))
     cornered = near * reach > np.maximum(1e-6 * reach, SCAN * step) * far
     # The position is known to where the drift has the right sign on both sides, from there on.
+    # Where it nowhere has, what changes its sign is the rounding of a drift small against a.
     wrong = ~((before > 0) & (after < 0))
     last_wrong = np.where(wrong.any(axis=0), len(wrong) - np.argmax(wrong[::-1], axis=0), 0)
     error = step * SCAN ** np.minimum(last_wrong, len(wrong) - 1)
@@ -140,7 +141,8 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
         error = np.fmax(error, np.where(cornered, 0.0, ROUNDINGS * even))
     error = np.where(flat, (right - left) / 2, error + off)
     # Of the wrong sign beyond its panel: others are about, in what was not resolved.
-    unseen = ~flat & ~found.samples.resolved[k] & (error > 2 * half)
+    unseen = ~found.samples.resolved[k] & (error > 2 * half)
+    kept = flat | ~(unseen | wrong.all(axis=0))
     many = found.arithmetic is not DOUBLE
     smooth = ~(flat | cornered)
     slope_errors = np.where(smooth, tilt + _of_slopes(found, roots, error, smooth), 0.0)
@@ -156,7 +158,7 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
             exact_position=roots[i] if many else None,
             exact_slope=slopes[i] if many and smooth[i] else None,
         )
-        for i in np.flatnonzero(~unseen)
+        for i in np.flatnonzero(kept)
     )
 
 
