@@ -142,7 +142,7 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     error = np.where(flat, (right - left) / 2, error + off)
     # Of the wrong sign beyond its panel: others are about, in what was not resolved.
     unseen = ~found.samples.resolved[k] & (error > 2 * half)
-    kept = flat | ~(unseen | wrong.all(axis=0))
+    real = flat | ~(unseen | wrong.all(axis=0))
     many = found.arithmetic is not DOUBLE
     smooth = ~(flat | cornered)
     slope_errors = np.where(smooth, tilt + _of_slopes(found, roots, error, smooth), 0.0)
@@ -158,7 +158,7 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
             exact_position=roots[i] if many else None,
             exact_slope=slopes[i] if many and smooth[i] else None,
         )
-        for i in np.flatnonzero(kept)
+        for i in np.flatnonzero(real)
     )
 
 
