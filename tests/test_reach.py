@@ -253,3 +253,14 @@ def test_what_is_not_known_of_a_wall_is_no_error_of_arithmetic():
     assert math.isinf(wall.mass_error)
     assert math.isinf(well.mass_error)
     assert math.isinf(state.mean_error)
+
+
+def test_where_equal_gradients_leave_rounding_far_out_nothing_is_sampled():
+    """Cubic gradients far out differ by less than they are rounded: from 1e18 on not at all."""
+    c, unit = np.linspace(-1, 1, 60)[:, None], 50.0
+    quartic = Landscape(
+        lambda w: ((w / unit - c) ** 4 / 8 - (w / unit - c) ** 2 / 2) * unit**2, learning_rate=0.3
+    )
+    state = end_state(quartic)
+    assert state.std() / unit == pytest.approx(0.9185193244996266, rel=1e-13)  # in any unit
+    assert abs(state.mean()) < 1e-12

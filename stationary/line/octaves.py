@@ -37,6 +37,7 @@ SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
 BATCH = 12  # octaves that are sampled before looking whether more are needed; fewer at first
 FALLEN = 1.0 - math.log(math.ulp(0.0))  # its exponential is below the smallest double
 MARGIN = 100.0  # by which sampling goes deeper than any mass is followed
+OUTERMOST = 16  # panels; beyond them all is unresolved if all of them are
 STEEP = 4.0  # e-folds of the density in an octave: more than a power that matters
 
 
@@ -110,7 +111,9 @@ def grown(
         pieces = [piece, *pieces] if side == 0 else [*pieces, piece]
         here = number(x[known - 1])
         done += count
-        lost = outward and not piece.resolved.any()  # it oscillates faster than can be followed
+        # It oscillates faster than can be followed, or is what rounding leaves of equal gradients.
+        outermost = slice(OUTERMOST) if side == 0 else slice(-OUTERMOST, None)
+        lost = outward and not piece.resolved[outermost].any()
         if count == 0 or lost:
             log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)
             fallen = _has_fallen(log_mass, outward)
