@@ -350,6 +350,13 @@ def test_intervals_hold_where_the_variance_changes_with_the_place():
     assert np.mean(held) > 0.85  # 0.62 by splines and cells that are even in x
 
 
+def test_scoring_does_not_end_where_steps_that_were_seen_are_impossible():
+    """From there no gradient leads back: "jumps" were told, and half of the variance."""
+    found = fit(square_root(1, 1500, 1.0, math.sqrt(0.5), 2.0), 2.0)
+    assert found.lags.verdict is not Verdict.JUMPS
+    assert found.variance(1.5) == pytest.approx(0.75, abs=3 * found.variance_error(1.5))
+
+
 @pytest.mark.parametrize(
     ("variance", "kind"),
     [

@@ -142,23 +142,29 @@ class Chain:
 
     def impossible(self, counts: Counts) -> int:
         """How many of the steps it never makes."""
-        return sum(
-            int(n[(pairs @ np.exp(rate)) <= LEAST].sum())
-            for pairs, rate, n in self._pairs(self.blurred(counts))
-        )
+        return round(self.likelihood(self.blurred(counts))[1])
 
     def log_likelihood(self, counts: Counts) -> float:
-        u, total = self.places[0], 0.0
+        return self.likelihood(counts)[0]
+
+    def likelihood(self, counts: Counts) -> tuple[float, float]:
+        """Its logarithm, and how many of the steps are too seldom to be known."""
+        u, total, beyond = self.places[0], 0.0, 0.0
         known = self._pairs(counts)
         for (_, (i, j, _)), (pairs, rate, n) in zip(counts, known, strict=True):
-            e = np.maximum(pairs @ np.exp(rate), LEAST)
-            total += float(n @ (np.log(e) + (u[j] - u[i]) / 2))
-        return total
+            e, up = pairs @ np.exp(rate), (u[j] - u[i]) / 2
+            told = e > LEAST
+            # Nothing is won by what is not known: P would exceed 1 far from where most is.
+            up = np.where(told, up, np.minimum(up, 0.0))
+            total += float(n @ (np.log(np.maximum(e, LEAST)) + up))
+            beyond += float(n[~told].sum())
+        return total, beyond
 
     def _pairs(self, counts: Counts) -> list[tuple[Array, Array, Array]]:
         """Of the steps of each length: what modes make of each, how these fall, how many."""
         values, rows = self.modes[0], self.places[2]
-        return [(rows[i] * rows[j], values * t, n) for t, (i, j, n) in counts]
+        with np.errstate(over="ignore"):  # what falls faster than doubles tell is gone
+            return [(rows[i] * rows[j], values * t, n) for t, (i, j, n) in counts]
 
     def speed(self, counts: Counts) -> tuple[float, float]:
         """The most likely factor on time, and its standard error."""

@@ -198,14 +198,15 @@ def _climbed(
         def lost(at: Array, penalty: Array = penalty) -> float:
             return float(at @ penalty @ at + UNKNOWN @ (at - first) ** 2) / 2
 
-        value = total - lost(theta)
+        value, beyond = total - lost(theta), chain.likelihood(blurred)[1]
         for halving in range(12):
             trial = theta + (aim - theta) / 2**halving
             try:
-                reached = Chain(cells, trial).log_likelihood(blurred)
+                reached, unknown = Chain(cells, trial).likelihood(blurred)
             except (FloatingPointError, np.linalg.LinAlgError):
                 continue
-            if reached - lost(trial) >= value - 1e-9 * abs(value):
+            # No gradient leads back from where steps are not known.
+            if unknown <= beyond and reached - lost(trial) >= value - 1e-9 * abs(value):
                 theta = trial
                 break
     return Fitted(chart, runs, cells, theta, covariance, total, float(now[1]), converged), smoothing
