@@ -297,6 +297,28 @@ def test_of_endless_equilibria_only_those_that_are_told_apart_are_listed():
     assert max(e.error for e in found) < 1e-6
 
 
+@pytest.mark.parametrize(
+    ("drift", "slope"),
+    [
+        (lambda x: -x * np.abs(x) ** 0.3, 0.0),
+        (lambda x: -(x - 0.3) * np.abs(x - 0.3) ** 0.5, 0.0),
+        (lambda x: -np.sign(x) * np.sqrt(np.abs(x)), None),
+        (lambda x: -1e-9 * x - x**3, -1e-9),
+        (lambda x: 1 - np.exp(x), -1.0),
+        (lambda x: np.exp(-x) - 1, -1.0),
+        (lambda x: 1.14 * x - 2.17 * (np.exp(x) - np.exp(-x)) / 2, -1.03),
+    ],
+)
+def test_slopes_of_powers_and_of_what_is_rounded_next_to_zero_are_true(drift, slope):
+    """1 - exp(x) is 0 on a stretch of doubles; what |x|^0.3 is next to 0 is no slope."""
+    (zero,) = solve(drift, 0.2, (-INF, INF)).equilibria
+    assert zero.interval is None
+    assert (zero.slope is None) is (slope is None)
+    if slope is not None:
+        assert abs(zero.slope - slope) <= zero.slope_error + 1e-15 * abs(slope)
+        assert zero.slope_error < 1e-3
+
+
 def test_a_drift_that_is_small_against_its_noise_far_out_has_no_zero_there():
     """2 f / a falls below all rounding of its panel: a zero at 412 made an exit time of 10^114."""
     k, c = np.array([[-0.51], [0.43]]), np.array([[0.08], [0.01]])

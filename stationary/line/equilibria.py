@@ -11,29 +11,22 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.errors import StationaryError
-from stationary.functions.evaluation import evaluate
-from stationary.functions.rounding import ROUNDINGS, STEPS, scatter
+from stationary.functions.rounding import ROUNDINGS, STEPS
 from stationary.line.chart import CORE
 from stationary.line.sampled import coefficients_at
 from stationary.line.sampling import Sampling
+from stationary.line.slopes import blurred, drift_and_slope
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.numbers.chebyshev import derived
-from stationary.numbers.cost import BY_LOOK
 from stationary.numbers.elementary import (
     apart,
-    arithmetic_of,
     as_array,
     compact,
     distinct,
-    exp,
-    finite,
     number,
     spacing,
     to_float,
 )
 from stationary.panels.roots import SignChanges, find_roots, runs_of, sign_changes, without_ripples
-from stationary.process.diffusion import Diffusion
 from stationary.process.known import HERE
 
 NEWTON_STEPS = 12  # each doubles the digits: from 15 to beyond 10,000
@@ -41,7 +34,9 @@ SCAN = 30.0  # factor between the distances at which a root is tried
 LINEAR = 1e-9  # of a panel: within it a drift is straight but for rounding
 ALONE = 1.4  # times as far off may be what is known at one place as what adds up over many
 AROUND = 17  # points from knot to knot at which the error of an interpolated drift is looked at
-HALVINGS = np.arange(5.0, 45.0)  # of the reach, over which a slope is taken by differences
+RUNGS = 30  # distances at which a root is tried, at most: from a spacing next to 0 to a panel
+FINE, STRAIGHT = 1e-10, 1e-2  # of the largest: distances that tell powers of a drift from rounding
+ALIKE = 0.02  # powers that differ by less are one
 
 
 @dataclass(frozen=True)
@@ -90,8 +85,9 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     keep = _significant(found, changes.x)
     if not len(keep):
         return ()
-    roots, flat = changes.x[keep], changes.stretch[keep]
+    roots, least = changes.x[keep], _least_stretch(found)
     left, right, stable = changes.left[keep], changes.right[keep], changes.downward[keep]
+    flat = changes.stretch[keep] & (right - left > least)
     for low, high in _stretches_of_zeros(found):
         # Near the corners where a stretch begins rounding may change sign: the two are one.
         i = int(np.argmin(np.abs(np.clip(roots, low, high) - roots)))
@@ -113,18 +109,19 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     step = np.maximum(4 * spacing(roots), 0.45 * found.arithmetic.grain * half)
     # Steps of a drift in fewer digits are no jumps of it.
     step = np.maximum(step, blurred(found.diffusion, roots, _looked_over(found, roots), slopes))
-    before, after, reach = _around(found, roots, step, stable)
+    before, after, distance = _around(found, roots, step, stable)
     doubtful = ~flat & ~((before[0] > 0) & (after[0] < 0))
     if doubtful.any():
         # A multiple root, or a corner: bracket it instead.
         low, high = left[doubtful], right[doubtful]
         roots[doubtful] = find_roots(lambda x: coefficients_at(found.diffusion, x)[0], low, high)
         slopes = drift_and_slope(found, roots)[1]
-        before, after, reach = _around(found, roots, step, stable)
+        before, after, distance = _around(found, roots, step, stable)
     # Across a jump the drift does not shrink with the step; at a zero it is slope * step.
-    far = np.maximum(np.abs(before[-1]), np.abs(after[-1]))
-    near = np.maximum(np.abs(before[0]), np.abs(after[0]))
-    cornered = near * reach > np.maximum(1e-6 * reach, SCAN * step) * far
+    size, reach = np.maximum(np.abs(before), np.abs(after)), distance[-1]
+    power = _powers(distance, size)
+    cornered = size[0] * reach > np.maximum(1e-6 * reach, SCAN * step) * size.max(axis=0)
+    cornered |= power < 1
     # The position is known to where the drift has the right sign on both sides, from there on.
     # Where it nowhere has, what changes its sign is the rounding of a drift small against a.
     wrong = ~((before > 0) & (after < 0))
@@ -146,6 +143,9 @@ def equilibria_of(found: Sampling) -> tuple[Equilibrium, ...]:
     many = found.arithmetic is not DOUBLE
     smooth = ~(flat | cornered)
     slope_errors = np.where(smooth, tilt + _of_slopes(found, roots, error, smooth), 0.0)
+    none = smooth & (power > 1)  # as far as differences tell, which come no closer
+    slope_errors[none] += np.abs(to_float(slopes[none]))
+    slopes[none] = 0 * slopes[none]
     return tuple(
         Equilibrium(
             position=float(roots[i]),
@@ -220,21 +220,49 @@ def _around(
 ) -> tuple[Array, Array, Array]:
     """The drift before and after each root, at distances that grow from `step`, row by row.
 
-    Turned so that it should be positive before and negative after; and the largest distance.
+    Turned so that it should be positive before and negative after; and the distances. Next to 0
+    these are far smaller than what a drift that is not 0 there by itself is rounded to.
     """
-    distance = step * SCAN ** np.arange(11.0)[:, None]
+    lower, upper = found.diffusion.domain
+    far = min(upper - lower, 2 * CORE) / found.diffusion.scan_panels / 2
+    rungs = math.log(far / to_float(step).min(initial=far)) / math.log(SCAN)
+    count = min(max(11, math.ceil(rungs)), RUNGS)
+    distance = step * SCAN ** np.arange(float(count))[:, None]
     # Half way to the next root at most: beyond that one the drift has the other sign again.
     between = np.concatenate([[found.lower], (roots[1:] + roots[:-1]) / 2, [found.upper]])
     x = np.clip(np.stack([roots - distance, roots + distance]), between[:-1], between[1:])
     f = coefficients_at(found.diffusion, x.ravel())[0].reshape(x.shape)
     before, after = np.where(stable, 1, -1) * f
-    return before, after, as_array(np.abs(x[:, -1] - roots).max(axis=0))
+    return before, after, as_array(np.abs(x - roots).max(axis=0))
+
+
+def _powers(distance: Array, size: Array) -> Array:
+    """The power of the distance that a drift is around each of its zeros; 1 where it is none.
+
+    And where it is a whole one: a smooth drift has its slope from its derivative.
+    """
+    r, values = to_float(distance), to_float(size)
+    with np.errstate(all="ignore"):
+        p = np.diff(np.log(values), axis=0) / np.diff(np.log(r), axis=0)
+    p = np.where((r[1:] > FINE * r[-1]) & (r[1:] < STRAIGHT * r[-1]), p, math.nan)
+    p = p[np.isfinite(p).any(axis=1)]
+    if len(p) < 2:
+        return np.ones(r.shape[1])
+    told = (np.ptp(p, axis=0) < ALIKE) & (np.abs(p[-1] - np.rint(p[-1])) > ALIKE)
+    return np.where(told, p[-1], 1.0)
 
 
 def _stretches_of_zeros(found: Sampling) -> list[tuple[Any, Any]]:
     """Where the drift vanishes on whole panels."""
     p, still = found.panels, (found.samples.values[0] == 0).all(axis=0)
-    return [(number(p.lower[i]), number(p.upper[j - 1])) for i, j in runs_of(still)]
+    every = [(number(p.lower[i]), number(p.upper[j - 1])) for i, j in runs_of(still)]
+    return [(low, high) for low, high in every if high - low > _least_stretch(found)]
+
+
+def _least_stretch(found: Sampling) -> float:
+    """How wide at least a stretch without drift is: of 1 - exp(x) rounding leaves one at 0."""
+    lower, upper = found.diffusion.domain
+    return float(ROUNDINGS * found.arithmetic.epsilon * min(upper - lower, 2 * CORE))
 
 
 def _confirmed(found: Sampling, changes: SignChanges) -> SignChanges:
@@ -287,84 +315,3 @@ def _significant(found: Sampling, roots: Array) -> Array:
             if abs(rises[to_wall].sum()) <= noise[to_wall].max():
                 keep = np.delete(keep, -side)
     return keep
-
-
-# -- slopes ----------------------------------------------------------------------------------------
-# Where the functions can be differentiated they are known to rounding. Else panels have them, and
-# noise of a size eta at their nodes makes up to n eta / sqrt(1 - t^2) of a slope at t, by
-# Bernstein's inequality; at a zero of the variance, which no panel reaches across, differences do.
-
-
-def drift_slope(diffusion: Diffusion, x: float) -> float | None:
-    """f' at one point, or None where the drift cannot be differentiated exactly."""
-    try:
-        slope = float(evaluate(diffusion.drift, np.array([x]), order=1)[1][0])
-    except StationaryError:
-        return None
-    return slope if np.isfinite(slope) else None
-
-
-def drift_and_slope(found: Sampling, x: Array) -> tuple[Array, Array, Array]:
-    """f, f' and its error near zeros of f: exact where the functions have slopes, else from h."""
-    arithmetic = arithmetic_of(x)
-    try:
-        if len(x) * found.diffusion.cost > BY_LOOK:
-            raise StationaryError("too many to differentiate at once")
-        value, slope = evaluate(found.diffusion.drift, x, order=1, arithmetic=arithmetic)
-        if slope.shape == x.shape and finite(slope).all():
-            return value, slope, ROUNDINGS * arithmetic.grain * np.abs(slope)
-    except StationaryError:
-        pass
-    k, t = found.panels.locate(x)
-    half, half_a = found.panels.half[k], exp(found.panels.evaluate(found.ell, x)) / 2
-    slope = found.panels.evaluate(derived(found.h), x) / half * half_a
-    n = len(found.h)
-    steepest = np.minimum(n / np.sqrt(np.maximum(1 - to_float(t) ** 2, 1 / n**2)), n**2)
-    noise = 4 * found.samples.tails[0][k] + arithmetic.grain * np.abs(found.h).max(axis=0)[k]
-    error = steepest * noise / half * half_a + 4 * found.samples.tails[1][k] * np.abs(slope)
-    return coefficients_at(found.diffusion, x)[0], np.asarray(slope), np.asarray(error)
-
-
-def blurred(diffusion: Diffusion, x: Array, reach: Array, slopes: Array) -> Array:
-    """How far the rounding of a drift in fewer digits than doubles moves its zeros.
-
-    By the floor that was measured over the domain, and by what is seen within `reach` of them.
-    """
-    if not diffusion.is_rounded or not len(x):
-        return np.zeros(len(x))
-
-    def drift(x: Array) -> Array:
-        return as_array(diffusion.coefficients(x)[0])
-
-    rounding, at, reach = diffusion.rounding[0], to_float(x), to_float(reach)
-    with np.errstate(all="ignore"):
-        noise = ROUNDINGS * scatter(drift, at, reach)
-        noise += 0.0 if rounding is None else rounding.step
-        shift = diffusion.grain * np.abs(at) + np.nan_to_num(noise / np.abs(to_float(slopes)))
-    return np.asarray(np.minimum(shift, reach))
-
-
-def slope_beside(diffusion: Diffusion, x: float, reach: float) -> tuple[float | None, float]:
-    """f' at a zero of f from its values on both sides, and its error; None where these differ.
-
-    Differences over ever smaller steps come closer to it until rounding takes them apart again:
-    the steps at which they agree best are taken, and by how much they do.
-    """
-    step = reach * 2.0**-HALVINGS
-    with np.errstate(all="ignore"):
-        right = diffusion.coefficients(x + step)[0] / ((x + step) - x)
-        left = diffusion.coefficients(x - step)[0] / ((x - step) - x)
-        slopes, apart = (left + right) / 2, np.abs(right - left)
-        change = np.abs(np.diff(slopes))
-        # Three in a row: two may agree by chance.
-        doubt = np.maximum(np.maximum(change[:-2], change[1:-1]), change[2:])
-    doubt = np.where(np.isfinite(doubt), doubt, math.inf)
-    if not np.isfinite(doubt).any():
-        return None, 0.0
-    best = int(np.argmin(doubt))
-    error = 2 * float(doubt[best]) + diffusion.grain * abs(float(slopes[best + 1]))
-    # Both sides of what is smooth come together with the step; those of a corner do not.
-    wide, near = float(apart[0]), float(apart[best + 1])
-    if not near <= max(wide / 2, 4 * error):
-        return None, 0.0
-    return float(slopes[best + 1]), error

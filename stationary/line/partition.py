@@ -22,11 +22,12 @@ from stationary.functions.rounding import ROUNDINGS
 from stationary.line.closer import Zero, with_exact_ends
 from stationary.line.digits import sampled_in_digits
 from stationary.line.ends import Anatomy, End, anatomy
-from stationary.line.equilibria import Equilibrium, drift_slope, slope_beside
+from stationary.line.equilibria import Equilibrium
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
 from stationary.line.reach import where_doubles_show
 from stationary.line.sampled import NO_NOISE, VanishingVarianceError
 from stationary.line.sampling import Sampling, first_look
+from stationary.line.slopes import drift_slope, slope_beside
 from stationary.line.vanishing import (
     EndlessZerosError,
     dips_of_variance,

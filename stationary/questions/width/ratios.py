@@ -34,8 +34,8 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import StationaryError
-from stationary.line.equilibria import drift_slope
 from stationary.line.sampling import Sampling
+from stationary.line.slopes import drift_slope
 from stationary.numbers.chebyshev import chebyshev_sum, derived, nodes_of
 from stationary.numbers.elementary import exp, log, number, to_float
 from stationary.process.diffusion import Diffusion
