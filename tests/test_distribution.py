@@ -203,6 +203,13 @@ def test_rounding_far_out_makes_no_modes():
     assert [round(mode.position, 1) for mode in end_state(quartic).modes] == [-0.8, 0.6]
 
 
+def test_noise_that_is_rounded_next_to_an_end_makes_no_mode():
+    """1 - exp(-x) has steps there, at log P = -90."""
+    rounded = Diffusion(lambda x: 2 - x, lambda x: 1 - np.exp(-x), (0, INF))
+    (mode,) = end_state(rounded).modes
+    assert mode.position == pytest.approx(1.9272241673439663, abs=1e-9)
+
+
 def test_a_density_that_diverges_at_an_end_says_so(gamma):
     assert [(m.position, m.log_density) for m in gamma.modes] == [(0.0, INF)]
     assert gamma.pdf(0.0) == INF

@@ -91,4 +91,5 @@ def _off(density: Weight, x: Array) -> Array:
         if held.all():
             break
         r = np.where(held, r, 2 * r)
-    return np.where((x - r <= low) & (x + r >= high), math.inf, to_float(r))
+    everywhere = (x - r <= low) & (x + r >= high)
+    return np.where(held & ~everywhere, to_float(r), math.inf)
