@@ -34,7 +34,7 @@ SCAN = 30.0  # factor between the distances at which a root is tried
 LINEAR = 1e-9  # of a panel: within it a drift is straight but for rounding
 ALONE = 1.4  # times as far off may be what is known at one place as what adds up over many
 AROUND = 17  # points from knot to knot at which the error of an interpolated drift is looked at
-RUNGS = 30  # distances at which a root is tried, at most: from a spacing next to 0 to a panel
+RUNGS = 30.0  # distances at which a root is tried, at most: from a spacing next to 0 to a panel
 FINE, STRAIGHT = 1e-10, 1e-2  # of the largest: distances that tell powers of a drift from rounding
 ALIKE = 0.02  # powers that differ by less are one
 
@@ -225,8 +225,8 @@ def _around(
     """
     lower, upper = found.diffusion.domain
     far = min(upper - lower, 2 * CORE) / found.diffusion.scan_panels / 2
-    rungs = math.log(far / to_float(step).min(initial=far)) / math.log(SCAN)
-    count = min(max(11, math.ceil(rungs)), RUNGS)
+    near = max(float(to_float(step).min(initial=far)), far * SCAN**-RUNGS)
+    count = max(11, math.ceil(math.log(far / near) / math.log(SCAN)))
     distance = step * SCAN ** np.arange(float(count))[:, None]
     # Half way to the next root at most: beyond that one the drift has the other sign again.
     between = np.concatenate([[found.lower], (roots[1:] + roots[:-1]) / 2, [found.upper]])
