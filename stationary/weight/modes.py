@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from stationary.aliases import Array
-from stationary.numbers.elementary import number, spacing, sqrt, to_float
+from stationary.numbers.elementary import log, number, spacing, sqrt, to_float
 from stationary.weight.component import Component
 from stationary.weight.weight import Weight
 
-DOUBLINGS = 64  # from half the digits of a panel's width to beyond all panels
+TRIALS = 64  # from half the digits of a panel's width to beyond all panels, doubled at least
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ def _off(density: Weight, x: Array) -> Array:
     own = abs(density.s) * rises + density.k * unknown + density.cut + density.noise
     least = 2 * np.max([own[np.clip(k + step, 0, last)] for step in (-1, 0, 1)], axis=0)
     r = spacing(x) + sqrt(found.arithmetic.grain) * panels.half[k]
-    for _ in range(DOUBLINGS):
+    factor = np.maximum(2.0, np.exp(to_float(log((high - low) / r)) / TRIALS))
+    for _ in range(TRIALS):
         points = np.clip([x - r, x, x + r], low, high)
         falls = density.climbs(points.T.ravel())
         left, right = (
@@ -90,6 +91,6 @@ def _off(density: Weight, x: Array) -> Array:
         held = left & right
         if held.all():
             break
-        r = np.where(held, r, 2 * r)
+        r = np.where(held, r, factor * r)
     everywhere = (x - r <= low) & (x + r >= high)
     return np.where(held & ~everywhere, to_float(r), math.inf)
