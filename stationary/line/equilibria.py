@@ -35,7 +35,7 @@ LINEAR = 1e-9  # of a panel: within it a drift is straight but for rounding
 ALONE = 1.4  # times as far off may be what is known at one place as what adds up over many
 AROUND = 17  # points from knot to knot at which the error of an interpolated drift is looked at
 RUNGS = 30.0  # distances at which a root is tried, at most: from a spacing next to 0 to a panel
-FINE, STRAIGHT = 1e-10, 1e-2  # of the largest: distances that tell powers of a drift from rounding
+FINE, STRAIGHT = 1e-7, 1e-2  # of the largest: distances that tell powers of a drift from rounding
 ALIKE = 0.02  # powers that differ by less are one
 
 
@@ -244,12 +244,12 @@ def _powers(distance: Array, size: Array) -> Array:
     r, values = to_float(distance), to_float(size)
     with np.errstate(all="ignore"):
         p = np.diff(np.log(values), axis=0) / np.diff(np.log(r), axis=0)
-    p = np.where((r[1:] > FINE * r[-1]) & (r[1:] < STRAIGHT * r[-1]), p, math.nan)
-    p = p[np.isfinite(p).any(axis=1)]
-    if len(p) < 2:
-        return np.ones(r.shape[1])
-    told = (np.ptp(p, axis=0) < ALIKE) & (np.abs(p[-1] - np.rint(p[-1])) > ALIKE)
-    return np.where(told, p[-1], 1.0)
+    seen = np.isfinite(p) & (r[:-1] > FINE * r[-1]) & (r[1:] < STRAIGHT * r[-1])
+    least = np.where(seen, p, math.inf).min(axis=0)
+    most = np.where(seen, p, -math.inf).max(axis=0)
+    told = (seen.sum(axis=0) > 1) & (most - least < ALIKE)
+    power = np.where(told, least, 1.0)
+    return np.where(np.abs(power - np.rint(power)) > ALIKE, power, 1.0)
 
 
 def _stretches_of_zeros(found: Sampling) -> list[tuple[Any, Any]]:
