@@ -318,6 +318,7 @@ def test_slopes_of_powers_and_of_what_is_rounded_next_to_zero_are_true(drift, sl
     if slope is not None:
         assert abs(zero.slope - slope) <= zero.slope_error + 1e-15 * abs(slope)
         assert zero.slope_error < 1e-3
+        assert slope or zero.slope == 0
 
 
 def test_a_drift_that_is_small_against_its_noise_far_out_has_no_zero_there():

@@ -92,5 +92,4 @@ def _off(density: Weight, x: Array) -> Array:
         if held.all():
             break
         r = np.where(held, r, factor * r)
-    everywhere = (x - r <= low) & (x + r >= high)
-    return np.where(held & ~everywhere, to_float(r), math.inf)
+    return np.where((x - r <= low) & (x + r >= high), math.inf, to_float(r))
