@@ -193,7 +193,9 @@ def changed(**columns):
     ("columns", "message"),
     [
         (changed(w=W[::-1]), r"row 1: w = 2.75 comes after 3, but must ascend. Sort by w"),
-        (changed(w=np.repeat(W[:13], 2)[:25]), r"Average the rows with the same w"),
+        (changed(w=np.repeat(W[:13], 2)[:25]), r"Average the rows with the same w. Tables are of"),
+        (changed(w=np.stack([W, W])), r"w has shape \(2, 25\).* Tables are of one weight"),
+        ({"w0": W, "w1": W, "g0": W, "g1": W}, r"no column w or x.* Tables are of one weight"),
         (changed(variance=W), r"row 0: variance = -3 at w = -3 must be not negative"),
         (changed(gradient=np.where(W > 0, np.nan, W)), r"row 13: gradient is nan. Leave out rows"),
         (changed(gradient=W[:5]), r"gradient has shape \(5,\), but w has 25 entries"),

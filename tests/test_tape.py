@@ -162,6 +162,14 @@ def test_a_factor_of_some_is_not_taken_for_what_all_share():
     np.testing.assert_allclose(s2, apart**2 / 4, rtol=1e-12)
 
 
+def test_products_of_two_numbers_have_one_sign():
+    """-a b was written as minus a times -b, and so on for ever, in quartics about two places."""
+    at, w = np.array([[0.189], [-0.523]]), np.array([-1.0, 0.2, 2.0])
+    found = moments(lambda w: [(w - a) ** 4 / 4 + (w - a) ** 2 / 4 for (a,) in at], w)
+    slopes = (w - at) ** 3 + (w - at) / 2
+    np.testing.assert_allclose(found, [slopes.mean(axis=0), slopes.var(axis=0)], rtol=1e-13)
+
+
 C = np.array([[1.0], [2.0], [4.0]])
 
 

@@ -14,6 +14,7 @@ NOISELESS = (
     "means over the datapoints, which tell no noise: give losses or gradients of each, shape "
     "(N, n), or columns gradient and variance."
 )
+ONE = "Tables are of one weight; of two, give losses(w) or gradients(w) for w of shape (2, M)."
 CLOSEST, HIGHEST = 1e-30, 1e70  # splines have ninth powers of steps, jumps fourth ones of gradients
 MOST = 200_000  # values of w, a panel or more between each two: 100,000 take 9 s and 0.8 GB
 UNITS = 3.0  # by which errors may differ from those that the number of samples gives
@@ -49,7 +50,7 @@ def _check_shapes(c: Columns, place: str, where: str, at: Place) -> None:
     if w.ndim != 1 or len(w) < 3:  # of two nothing tells what is between them
         raise LandscapeError(
             f"{where}: {place} has shape {w.shape}; a curve needs three places or more, shape "
-            "(n,). Measure at more of them."
+            f"(n,). {'Measure at more of them.' if w.ndim < 2 else ONE}"
         )
     for name, values in c.items():
         wanted = f"({len(w)},)"
@@ -85,7 +86,7 @@ def _check_places(w: Array, place: str, at: Place) -> None:
         raise LandscapeError(
             f"{at(i)}: {place} = {w[i]:.16g} comes after {w[i - 1]:.16g}, but must "
             "ascend. "
-            + ("Average the rows with the same " + place + "." if same else f"Sort by {place}.")
+            + (f"Average the rows with the same {place}. {ONE}" if same else f"Sort by {place}.")
         )
     if np.diff(w).min() < CLOSEST:
         i = int(np.argmin(np.diff(w))) + 1

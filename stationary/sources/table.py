@@ -27,7 +27,7 @@ from stationary.process.landscape import Landscape
 from stationary.result import Result
 from stationary.sources.columns import CLOCKS, RUN, Needed, columns_of, gathered
 from stationary.sources.curves import Curves
-from stationary.sources.entries import NOISELESS, check_entries
+from stationary.sources.entries import NOISELESS, ONE, check_entries
 from stationary.sources.interpolated import DEGREE, Interpolated, known_from
 from stationary.sources.settings import CLEARLY
 from stationary.wording import MOST_NAMED
@@ -258,6 +258,8 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
             hint = f"It has {how} the variance."
         elif "losses" in names and means:
             hint = f"It has {means[0]}, {NOISELESS}"
+        elif len([k for k in others if k[:1] in PLACES and k[1:].strip("_").isdigit()]) > 1:
+            hint += f" {ONE}"
         elif near:
             hint = f"Did you mean {near[0][1]}? Rename it to {near[0][0]}."
         elif "losses" in names and len(columns) > MOST_NAMED:

@@ -170,7 +170,7 @@ def _minus(tape: Tape, index: int) -> int | None:
     if node.op == "negative":
         return node.args[0]
     factors = [n for i in node.args if (n := tape.number(i)) is not None]
-    if node.op == "multiply" and any(n < 0 for n in factors):
+    if node.op == "multiply" and sum(n < 0 for n in factors) == 1 and 0 not in factors:
         return tape.operation("negative", index)
     return None
 
