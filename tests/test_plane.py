@@ -974,6 +974,10 @@ def test_curvature_of_the_metric():
     assert np.allclose(state.metric.curvature(x), 2 / (1 + (x**2).sum(axis=0)))
 
 
+def quartics(w):
+    return [(w - a) ** 4 / 4 + (w - a) ** 2 / 4 for a in (0.2, -0.5, -2.4, 2)]
+
+
 def product(w):
     """Gradients of all datapoints lie along (b, a): nothing holds a^2 - b^2 up."""
     a, b = w
@@ -1051,6 +1055,14 @@ def product(w):
         (
             lambda: end_state(Landscape(losses=product, learning_rate=0.1, domain=2 * [(0, 3)])),
             r"all collapses onto a line through \(1.00399, 1.00399\)",
+        ),
+        (
+            lambda: end_state(
+                stationary.phase_space(
+                    Landscape(quartics, learning_rate=0.05, batch_size=2, momentum=0.9)
+                )
+            ),
+            r"nothing holds the process",  # chances beyond doubles made its chain singular
         ),
         (lambda: Kinetic(lambda q: -q, temperature=-1), r"positive number"),
         (

@@ -49,6 +49,10 @@ NARROW = 0.3  # of a domain's width: what is narrower is looked at alone
 LED = 10  # boxes at whose growing sides P was largest: the drift leads on for ever
 PINS = 4  # points are tried, each the highest that was found from the one before
 FEW = 5  # points that are never left are a trap
+UNHELD = (
+    "{name}: no density was found on the box that was looked at: nothing holds the process "
+    "together there. Give a finite domain; its ends then reflect."
+)
 
 
 def _pinned(
@@ -83,20 +87,20 @@ def _pinned(
         own = next((m for m in (pin, *spots) if part[m] == k), inside[len(inside) // 2])
         for _ in range(PINS):
             rest = inside[inside != own]
-            lu = splu(
-                csc_array(flow[:, rest][rest]), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0,
-                options={"SymmetricMode": True},
-            )  # fmt: skip
+            try:
+                lu = splu(
+                    csc_array(flow[:, rest][rest]), permc_spec="MMD_AT_PLUS_A",
+                    diag_pivot_thresh=0.0, options={"SymmetricMode": True},
+                )  # fmt: skip
+            except RuntimeError as wrong:  # less than doubles hold leads back from far out
+                raise LandscapeError(UNHELD.format(name=process.name)) from wrong
             p[own], p[rest] = 1.0, lu.solve(-flow[:, [own]].toarray()[rest, 0])
             if p[inside].max() < 1e3:
                 break
             # Far from the peak a pin leaves few digits, or none.
             own = inside[np.argmax(np.where(np.isfinite(p[inside]), p[inside], np.inf))]
         else:
-            raise LandscapeError(
-                f"{process.name}: no density was found on the box that was looked at: nothing "
-                "holds the process together there. Give a finite domain; its ends then reflect."
-            )
+            raise LandscapeError(UNHELD.format(name=process.name))
         p[inside] /= p[inside].max()
     return np.maximum(p, 0), len(apart) == 1
 
