@@ -213,34 +213,36 @@ def checked_noise(given: Any, where: str) -> float:
     return eps
 
 
-def interval(domain: Any, where: str, narrowest: float = SAME) -> tuple[float, float]:
+def interval(
+    domain: Any, where: str, narrowest: float = SAME, what: str = "domain"
+) -> tuple[float, float]:
     """`domain` as two ascending floats, or an error that says what is wrong with it."""
     pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
     lower, upper = (number(end) for end in domain) if pair else (None, None)
     if lower is None or upper is None:
         raise LandscapeError(
-            f"{where}: domain = {domain!r:.80} is not a pair of numbers. Write domain = (-1, 4); "
+            f"{where}: {what} = {domain!r:.80} is not a pair of numbers. Write {what} = (-1, 4); "
             "an end may be -np.inf or np.inf."
         )
     if math.isnan(lower) or math.isnan(upper):
         raise LandscapeError(
-            f"{where}: domain = ({lower:g}, {upper:g}) has an end that is nan. Give two numbers, "
-            "as in domain = (-1, 4)."
+            f"{where}: {what} = ({lower:g}, {upper:g}) has an end that is nan. Give two numbers, "
+            f"as in {what} = (-1, 4)."
         )
     if not lower < upper:
-        remedy = "Swap the two, or widen the domain." if lower > upper else "Widen the domain."
+        remedy = f"Swap the two, or widen the {what}." if lower > upper else f"Widen the {what}."
         raise LandscapeError(
-            f"{where}: the domain is empty: {lower:g} is not below {upper:g}. {remedy}"
+            f"{where}: the {what} is empty: {lower:g} is not below {upper:g}. {remedy}"
         )
     largest = max((abs(end) for end in (lower, upper) if math.isfinite(end)), default=0.0)
     if largest > LARGEST:
         raise LandscapeError(
-            f"{where}: the domain ({lower:g}, {upper:g}) reaches beyond {LARGEST:g}, where doubles "
+            f"{where}: the {what} ({lower:g}, {upper:g}) reaches beyond {LARGEST:g}, where doubles "
             "overflow. Measure in larger units, or use np.inf for an end without limit."
         )
     if upper - lower <= narrowest * largest and math.isfinite(upper - lower):
         raise LandscapeError(
-            f"{where}: the domain ({lower!r}, {upper!r}) is so narrow that doubles cannot tell "
-            "points in it apart. Shift the origin into the domain."
+            f"{where}: the {what} ({lower!r}, {upper!r}) is so narrow that doubles cannot tell "
+            f"points in it apart. Shift the origin into the {what}."
         )
     return lower, upper

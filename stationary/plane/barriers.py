@@ -41,8 +41,7 @@ LESS = 4.0  # in -log P: by as much less is kept to tell the error of what was c
 LOUDER, LOUDEST = 1.28, 100.0  # factors of the noise: from one try to the next, and at most
 TRIES = 3  # solutions that did not hold, before no more noise is tried
 TERMS = 4  # of a series in the noise; one less where louder noise does not hold
-FEWER = 2  # terms, of which the error is told: one may change nothing at an attractor by chance
-UNSURE = 1.3  # times the most that this is at attractors: three times it is claimed, held for 29
+UNSURE = 1.3  # times the most that terms are off at attractors, which is claimed three times
 ALIKE = 0.1  # in log P at attractors: what coarser ways may differ by where elements hold
 
 
@@ -128,7 +127,7 @@ def beyond_barriers(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
             f"{process.name}: barriers are too high for spectral elements, also with {noise:.3g} "
             "times the noise. Raise the noise, or take each basin as a domain of its own."
         )
-    return _in_series(process, factors, made, first, at)
+    return _in_series(process, factors, made, first, at, positions(equilibria, "saddle"))
 
 
 def _alike(ways: list[Density], at: Array) -> bool:
@@ -139,7 +138,7 @@ def _alike(ways: list[Density], at: Array) -> bool:
 
 def _in_series(
     process: PlaneDiffusion, factors: list[float], made: list[list[tuple[str, Density]]],
-    first: Fitted, at: Array,
+    first: Fitted, at: Array, saddles: Array,
 ) -> Solved:  # fmt: skip
     """What a series in the noise makes of densities, each with coarser ones, at as many factors."""
     mesh = made[0][0][1].mesh
@@ -169,13 +168,17 @@ def _in_series(
         return Density(part, phi - phi.min(), np.ones((part.count, 2, 2)))
 
     others = [(name, density(name, len(factors))) for name, _ in made[0][1:]]
-    own, fewer = density("", len(factors)), density("", len(factors) - FEWER)
-    others.append(("series", fewer))
+    own, less, least = (density("", len(factors) - k) for k in range(3))
+    # One term may change nothing somewhere by chance: then as much less than the last as elsewhere.
+    logs = np.array([d.log_at(np.hstack([at, saddles])) for d in (own, less, least)])
+    top = int(logs[0, : at.shape[1]].argmax())
+    moved = np.abs(np.diff(logs - logs[:, [top]], axis=0))
+    moved = moved[:, np.isfinite(moved).all(axis=0)]  # a saddle may lie beyond what is known
+    shrunk = min(1.0, float(moved[0].max() / max(moved[1].max(), TINY)))
+    before = own.phi + shrunk * (least.phi - less.phi)
+    others += [("series", less), ("terms", Density(part, before - before.min(), own.u))]
     # What is off at an attractor may be as far as anywhere, and has no part in what is at others.
-    logs = own.log_at(at)
-    off = fewer.log_at(at) - logs
-    top = int(logs.argmax())
-    most = UNSURE * float(np.abs(off - off[top]).max())
+    most = UNSURE * float((moved[0] + shrunk * moved[1])[: at.shape[1]].max())
     box = np.ptp(np.array(part.box), axis=1)[:, None, None, None]
     x = part.points(basis(DEGREE).nodes)
     nearest = np.argmin([(((x - a[:, None, None, None]) / box) ** 2).sum(axis=0) for a in at.T], 0)

@@ -32,6 +32,7 @@ COLLAPSES = (
     "line as a process on the line, or add noise across it."
 )
 
+RESTS = "{name}: there is no noise, so that all ends {at}. Give a variance above 0."
 NO_NOISE = (
     "{name}: the noise vanishes across a wall of the domain, or at a point, next to which the "
     "density is a power of the distance that could not be followed. End the domain a little before."
@@ -219,10 +220,7 @@ def linear(process: PlaneDiffusion) -> Gaussian | None:
     covariance = covariance_of(slope, a)
     mean = -np.linalg.solve(slope, fields.f[:, -1])
     if not fields.a.any():
-        raise LandscapeError(
-            f"{process.name}: there is no noise, so that all ends at {point_text(mean)}. Give a "
-            "variance above 0."
-        )
+        raise LandscapeError(RESTS.format(name=process.name, at=f"at {point_text(mean)}"))
     if is_flat(covariance, slope, a):
         raise LandscapeError(COLLAPSES.format(name=process.name, at=point_text(mean)))
     return Gaussian(mean, covariance)

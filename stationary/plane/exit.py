@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from stationary.plane.boxes import box_of, clipped, ends_of, finite_box, joined,
 from stationary.plane.cover import Region
 from stationary.plane.inside import SMOOTH, Labels
 from stationary.plane.leaving import times
+from stationary.plane.means import truth_of
 from stationary.plane.metric import points_of
 from stationary.plane.product import alone
 from stationary.plane.rough import found_on_grid
@@ -55,9 +57,10 @@ def exit_time(
     """
     flat, process = points_of(x), given.diffusion()
     if callable(region):
-        _require_inside(process, region, flat)
-        box = _around(process, region, flat)
-        made = times(given, Region(process, flat, box, (), region, smooth))
+        labels = partial(truth_of, region, name=process.name)
+        _require_inside(process, labels, flat)
+        box = _around(process, labels, flat)
+        made = times(given, Region(process, flat, box, (), labels, smooth))
     else:
         sides = rectangle(region, process.name)
         absorbing = _absorbing(process, sides)
@@ -127,13 +130,10 @@ def _require_within(process: PlaneDiffusion, box: Box, flat: Array) -> None:
 
 
 def _require_inside(process: PlaneDiffusion, labels: Labels, x: Array) -> None:
-    inside = np.asarray(labels(x), dtype=bool)
-    if inside.shape != x.shape[1:] or not inside.all():
-        at = 0 if inside.shape != x.shape[1:] else int(np.argmin(inside))
-        raise LandscapeError(
-            f"{process.name}: the point {point_text(x[:, at])} does not lie in the region. (A "
-            "function of points of shape (2, M) must return a truth value for each.)"
-        )
+    inside = labels(x)
+    if not inside.all():
+        at = point_text(x[:, int(np.argmin(inside))])
+        raise LandscapeError(f"{process.name}: the point {at} does not lie in the region.")
 
 
 def _finite(process: PlaneDiffusion, box: Box) -> Box:

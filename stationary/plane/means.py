@@ -11,6 +11,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.functions.evaluation import call_user_function
 from stationary.numbers.cost import MEMORY
 from stationary.plane.mesh import RULE, gauss, legendre_of
 from stationary.process.plane import point_text
@@ -64,8 +65,7 @@ def _unresolved(parts: Array) -> Array:
 
 def values_of(function: Callable[[Array], Any], x: Array, mass: Array, name: str) -> Array:
     """(1, M): what a user's function is at points that hold something."""
-    with np.errstate(all="ignore"):  # where there is no probability, nothing is asked for
-        made = np.asarray(function(x))
+    made = np.asarray(call_user_function(function, x))
     if made.shape not in ((), x.shape[1:]) or made.dtype.kind not in "biuf":
         raise LandscapeError(
             f"{name}: expect takes a function of points of shape (2, M) that returns one number "
@@ -112,7 +112,7 @@ def aside(value: Callable[[Any, Array], Any], own: Any, other: Any, by: Array) -
 
 def truth_of(region: Callable[[Array], Any], x: Array, name: str) -> Array:
     """(M,): which points a user's region holds."""
-    made = np.asarray(region(x))
+    made = np.asarray(call_user_function(region, x))
     if made.shape != x.shape[1:] or made.dtype != bool:
         raise LandscapeError(
             f"{name}: a region is a function of points of shape (2, M) that returns a truth value "

@@ -9,6 +9,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
+from stationary.points import numbers_only
 from stationary.process.plane import PlaneDiffusion
 from stationary.result import Data
 
@@ -31,7 +32,8 @@ class Metric(Data):
 
 
 def points_of(x: Any) -> Array:
-    made = np.asarray(x, dtype=float)
+    with numbers_only(x):
+        made = np.asarray(x, dtype=float)
     if made.ndim == 0 or made.shape[0] != 2:
         raise LandscapeError(
             f"points must have shape (2,) or (2, M), x above y, not {made.shape}. Transpose them."

@@ -349,6 +349,8 @@ def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibr
                 f"{name}: nothing moves the component {k} of {v}: neither drift nor noise depends "
                 "on it. Leave it out, and solve for the other one alone."
             )
+    if not found.a.any():
+        raise LandscapeError(closed.RESTS.format(name=name, at="where the drift is at rest"))
     usual = float(np.median(found.a[0, 0] + found.a[1, 1]))
     unit = np.sqrt(np.median(np.diagonal(found.a), axis=0))
     unit = unit if (unit > 0).all() else np.median(np.abs(found.f), axis=1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, Status
+from stationary.functions.evaluation import call_user_function
 from stationary.functions.given import number
 from stationary.plane.basin import PlaneBasin, PlaneBasins
 from stationary.plane.borders import Borders
@@ -82,7 +83,8 @@ class PlaneState(Bare, Result):
             own = self._aside(
                 lambda d, by: d.log_at(points + by[:, None], self.rough) - d.log_total
             )
-        return np.where(np.isinf(points).any(axis=0), -np.inf, own).reshape(np.shape(x)[1:])[()]
+        far: Array = -np.abs(points).max(axis=0)  # of nan that
+        return np.where(np.isfinite(far), own, far).reshape(np.shape(x)[1:])[()]
 
     def _aside(self, value: Callable[[Any, Any], Any]) -> Any:
         """What a density has at places moved by (2,); or the main one, and this one more than it
@@ -316,9 +318,8 @@ class PlaneState(Bare, Result):
 
     def expect(self, function: Callable[[Array], Any]) -> float:
         """The mean of a NumPy function of points (2, M); of truth values, how likely they are."""
-        with np.errstate(all="ignore"):
-            kind = np.asarray(function(self.density.quadrature[0][:, :1])).dtype.kind
-        if kind == "b":
+        some = self.density.quadrature[0][:, :1]
+        if np.asarray(call_user_function(function, some)).dtype == bool:
             return float(np.exp(self.log_probability(function)))
         name = self.diffusion.name
         mean, error = means_of(self.density, lambda x, mass: values_of(function, x, mass, name))

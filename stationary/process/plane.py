@@ -369,7 +369,7 @@ def rectangle(region: Any, where: str) -> Box:
             "whose ends may be infinite; a basin or its number; or a function of points (2, M) "
             "that says which lie inside."
         )
-    return tuple(interval(tuple(b), where) for b in box)
+    return tuple(interval(tuple(b), where, what="region") for b in box)
 
 
 def only_ito(convention: Any, where: str) -> None:
