@@ -1472,6 +1472,18 @@ def test_wells_at_the_edge_of_where_they_are_looked_for_are_found():
     assert max(state.basins, key=lambda b: b.log_mass).position[1] > -3
 
 
+def test_where_the_drift_leads_to_a_wall_no_zeros_are_looked_for_far_out():
+    """At 1e11 those of a drift that turns were found on a half-plane, and refused after 80 s."""
+    half = ((0, np.inf), (-np.inf, np.inf))
+
+    def drift(w):
+        return 1.2 * np.sin(w[0] / 1e6) - 1, -w[1]
+
+    assert stationary.equilibria(Diffusion(drift, 1.0, domain=half)) == ()
+    (far,) = stationary.equilibria(Diffusion(lambda w: (1e4 - w[0], -w[1]), 1.0, domain=half))
+    np.testing.assert_allclose(far.position, (1e4, 0), rtol=1e-12)
+
+
 @pytest.mark.parametrize(("noise", "road"), [(0.02, "elements"), (0.006, "series")])
 def test_noise_that_changes_from_place_to_place_beyond_barriers_leaves_a_law_that_is_known(
     noise, road

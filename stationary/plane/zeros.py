@@ -60,7 +60,7 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
     for farther in FARTHER:
         box = finite_box(process.domain, farther * unit)
         found = equilibria_of(process, box)
-        if found or box == process.domain:
+        if found or box == process.domain or _leads_to_walls(process, box):
             break
     for _ in range(3):
         if not found or box == process.domain:
@@ -84,6 +84,21 @@ def everywhere(process: PlaneDiffusion) -> tuple[Equilibrium, ...]:
         box = wider
         found = equilibria_of(process, box, found)
     return found
+
+
+def _leads_to_walls(process: PlaneDiffusion, box: Box) -> bool:
+    """Whether of a domain with walls the drift leads in from wherever it has none, at the median
+    over the outer half of a box as wide as others are looked for: then what is farther out matters
+    to nothing."""
+    ends, wide = np.array(process.domain), np.ptp(np.array(box), axis=1)[:, None]
+    x = scattered(box, PROBES)
+    fields, aside = process.fields(x), x - ends_of(box)[0] - wide / 2
+    leads = [
+        np.median((sign * fields.f[k] * wide[k] + REACH * fields.a[k, k] / 2)[sign * aside[k] > 0])
+        for k, side in np.argwhere(np.isinf(ends)).tolist()
+        for sign in (2 * side - 1,)
+    ]
+    return bool(np.isfinite(ends).any() and max(leads, default=0.0) < 0)
 
 
 def _units(process: PlaneDiffusion) -> Array:
