@@ -1296,6 +1296,9 @@ def test_the_example_from_its_file_to_every_form(tmp_path):
     assert len(state.to_csv(points=5).splitlines()) == 26
     state.plot(tmp_path / "plane.svg")
     assert (tmp_path / "plane.svg").stat().st_size > 10_000
+    state.save(tmp_path / "plane.json")
+    with pytest.raises(LandscapeError, match="a file keeps numbers alone, and pickle the law"):
+        stationary.load(tmp_path / "plane.json").law.pdf(0.0)
     again = pickle.loads(pickle.dumps(state))
     assert again.pdf([0.9, 0.0]) == state.pdf([0.9, 0.0])
     size = len(pickle.dumps(again))

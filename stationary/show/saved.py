@@ -122,7 +122,8 @@ def law_of(answer: Any) -> Cells | str:
     if isinstance(law, Evolution):
         return "it has one at each time: save that, as in evolution.at(5.0).save('found.json')"
     if not isinstance(law, EndState):
-        return "an answer of this kind is no law"
+        of_two = "of two weights a file keeps numbers alone, and pickle the law"
+        return of_two if hasattr(law, "marginal") else "an answer of this kind is no law"
     if law.kind in ("none", "classes"):
         return law.verdict if law.kind == "none" else law.reason
     return _tabulated(law.rounded)
