@@ -3,9 +3,10 @@
 With y' = dy/dx, the process of y has the drift y' f + y'' a / 2 and the noise y' a y'; its density
 is that of x times dx/dy.
 
-Where far out f grows like r and a like r^2, the density falls like r^-(alpha + 2), alpha > 0 being
-where the generator L has the leading eigenvalue 0 on functions r^alpha phi(angle) (Kesten). Of
-other tails no power is told.
+Where far out a grows like r^k and f like r^(k - 1) or less, the density falls like r^-(beta + k),
+beta > 0 being where the generator L has the leading eigenvalue 0 on functions r^beta phi(angle)
+(Kesten, for k = 2). Of other tails no power is told. In 1 + alpha, that of marginals, alpha is
+beta + k - 2.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ def around(equilibria: tuple[Equilibrium, ...]) -> Chart | None:
 
 
 def power_of(process: PlaneDiffusion, chart: Chart) -> tuple[float, float] | None:
-    """alpha, and its error; None where far out the process is not linear with noise in proportion
-    to r that turns it everywhere, or moves off for ever."""
+    """alpha, and its error; None where far out drift and noise are no powers of r, the noise does
+    not turn the process everywhere, or it moves off for ever."""
     if np.isfinite(process.domain).any():
         return None
     try:
@@ -65,12 +66,17 @@ def power_of(process: PlaneDiffusion, chart: Chart) -> tuple[float, float] | Non
         return None
     if None in made:
         return None
-    near, far = (v for v in made if v is not None)
-    error = abs(far - near) + SAME * far
+    (near, noise), (root, louder) = (v for v in made if v is not None)
+    grows = np.log(louder[::2] / noise) / np.log(100)  # k - 2, at each angle
+    far = root + float(grows.mean())
+    error = abs(root - near) + float(np.ptp(grows)) + SAME * root
     return (far, error) if error < 1e-3 * far else None
 
 
-def _root(process: PlaneDiffusion, chart: Chart, radius: float, count: int) -> float | None:
+def _root(
+    process: PlaneDiffusion, chart: Chart, radius: float, count: int
+) -> tuple[float, Array] | None:
+    """beta, and the noise over r^2 at as many angles."""
     angle = 2 * np.pi * np.arange(count) / count
     e, n = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
     wide = np.exp(chart.log_stretch(np.zeros(2)))
@@ -97,7 +103,7 @@ def _root(process: PlaneDiffusion, chart: Chart, radius: float, count: int) -> f
         low, high = high, 2 * high
         if high > STEEPEST:
             return None
-    return float(brentq(leading, low, high, xtol=1e-13)) if low else None
+    return (float(brentq(leading, low, high, xtol=1e-13)), ee + nn) if low else None
 
 
 @dataclass(frozen=True, eq=False)
