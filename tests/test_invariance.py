@@ -162,6 +162,8 @@ ROUNDED = {
     "by what is typed": (1.7, 1.0, lambda x: 0.3 * (x - 1.7) - 0.3 * (x - 1.7) ** 2),
     "inside": (5.0, 1e-3, lambda x: 3e-7 * ((x - 5) / 1e-3) * (1 - (x - 5) / 1e-3)),
     "outside": (2.0, 1e-3, lambda x: 3e-7 * ((x - 2) / 1e-3) * (1 - (x - 2) / 1e-3)),
+    "below 0": (0.0, 0.2, lambda x: 0.3 * (0.1**2 - (x - 0.1) ** 2)),
+    "above 0": (0.0, 0.7, lambda x: 0.3 * (0.35**2 - (x - 0.35) ** 2)),
     "by terms that cancel": (5.0, 0.37, lambda x: -0.3 * x * x + 0.3 * 10.37 * x - 0.3 * 5 * 5.37),
 }
 

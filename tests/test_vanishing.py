@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from stationary import Diffusion, Landscape, LandscapeError, analyze, end_state, first_passage
+from stationary import (
+    Diffusion,
+    Landscape,
+    LandscapeError,
+    Status,
+    analyze,
+    end_state,
+    first_passage,
+)
 from stationary.line.closer import Look
 from stationary.line.feller import Feller
 from stationary.line.partition import Partition, partition
@@ -112,6 +120,33 @@ def test_ends_that_a_variance_whose_parts_cancel_vanishes_at():
     same = solve(lambda x: -np.sin(x), lambda x: np.cos(x) ** 2, domain=(-HALF, HALF))
     assert state.std() == pytest.approx(same.std(), rel=1e-13)
     assert [end.feller for end in state.anatomy.ends] == [Feller.ENTRANCE] * 2
+
+
+@pytest.mark.parametrize("end", [0.0, -0.001, 0.1])
+@pytest.mark.parametrize(
+    ("variance", "same"),
+    [
+        (lambda r: 1 - np.exp(-r), lambda r: -np.expm1(-r)),
+        (lambda r: 1e3 - 1e3 * np.exp(-r / 1e3), lambda r: -1e3 * np.expm1(-r / 1e3)),
+        (lambda r: 1 - 1 / (1 + r), lambda r: r / (1 + r)),
+        (lambda r: 1 - np.cos(r) + r**2, lambda r: 2 * np.sin(r / 2) ** 2 + r**2),
+    ],
+)
+def test_a_variance_that_cancels_next_to_an_end_is_known_there(variance, same, end):
+    """1 - exp(-r) is lost in doubles at 1e-16, next to 0 as next to other ends."""
+    ways = [
+        solve(lambda x: 0.5 - (x - end), lambda x, a=a: a(x - end), domain=(end, math.inf))
+        for a in (variance, same)
+    ]
+    assert [way.status for way in ways] == [Status.CONVERGED] * 2
+    one, other = ((way.mean(), way.modes[-1].log_density) for way in ways)
+    assert one == pytest.approx(other, abs=1e-13)
+
+
+def test_modes_at_ends_where_rounded_zeros_leave_no_bound():
+    """Ends are numbers of many digits there, as cos(pi / 2) is 6e-17."""
+    state = solve(lambda x: 0.2 - x, lambda x: 0.3 * np.cos(np.pi * (x - 0.5)), domain=(0, 1))
+    assert [(float(m.position), m.log_density) for m in state.modes] == [(0.0, math.inf)]
 
 
 def test_a_variance_that_only_rounding_makes_negative():

@@ -28,6 +28,7 @@ DEPTH = 0.68  # sixteenths a digit: down to 247 decades below what doubles blur,
 SHARP = 1e-9  # of a variance, by which it rises from a double to the next where these do not do
 PER_OCTAVE = 8  # points around a zero, in whose neighbourhood another one may hide
 ROUNDED = 2  # spacings of doubles, by which an end may be off that somebody added up
+LOST = 1 / 16  # of a variance, where doubles do not tell how far its zero is from 0
 LOSES = 8  # times the rounding of a variance that is seen next to an end, which it may have there
 
 
@@ -88,10 +89,12 @@ class Look:
         return [p for p in places if abs(float(p.upper) - middle) > 2 * CORE]
 
     def collect(self, searches: Sequence[Search[Found]]) -> None:
-        """Search side by side, and keep what is found."""
+        """Search side by side, and keep what is found inside the domain."""
+        lower, upper = self.diffusion.domain
         for found in side_by_side(self.diffusion, searches):
             if isinstance(found, Zero):
-                self.zeros.append(found)
+                if float(found.lower) < upper and float(found.upper) > lower:
+                    self.zeros.append(found)
             elif found is not None:
                 self.dips.append(found)
 
@@ -263,7 +266,7 @@ def with_exact_ends(diffusion: Diffusion) -> Diffusion:
     sides = [
         side
         for side, end in enumerate(diffusion.domain)
-        if end and math.isfinite(end) and diffusion.exact_ends[side] is None
+        if math.isfinite(end) and diffusion.exact_ends[side] is None
     ]
     ends = list(diffusion.exact_ends)
     for side, zero in zip(
@@ -279,7 +282,7 @@ def _zero_at(diffusion: Diffusion, side: int) -> Search[Any]:
     It is as near as numbers are that were rounded, or nearer than the variance knows in doubles.
     """
     look, end = Variance(diffusion, exact=True), diffusion.domain[side]
-    spacing, inwards = float(np.spacing(abs(end))), 1 - 2 * side
+    spacing, inwards = float(np.spacing(abs(end) or look.whole)), 1 - 2 * side
     reach = inwards * spacing * BESIDE
     x = end + reach * np.append(0.0, 2.0 ** np.arange(-16.0, 1.0))
     try:
@@ -297,6 +300,10 @@ def _zero_at(diffusion: Diffusion, side: int) -> Search[Any]:
             return None
     except CANNOT:
         return None
+    if not end:  # next to which doubles tell all that does not cancel
+        x = abs(float(zero)) * inwards * 2.0 ** np.arange(1.0, 9.0)
+        rough, exact = (yield from look.at(x)), (yield from look.at(few.array(x), few))
+        return zero if np.abs(few.to_float(rough / exact) - 1).max() > LOST else None
     lost = LOSES * np.abs(few.to_float(exact - few.array(rough))).max()
     near = abs(float(zero - end)) <= ROUNDED * spacing
     return zero if near or abs(float(exact[0])) <= lost else None

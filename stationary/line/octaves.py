@@ -65,10 +65,11 @@ def grown(
         # Corrections to a power are known to first order in r (or 1 / r).
         enough = math.ceil(arithmetic.accuracy * math.log2(10) / 2) + 8
         octaves, cuts = max(octaves, 2 * enough), cuts[:1]
-    if not outward and end != 0:
+    size = 0.0 if outward else diffusion.end_size(side)
+    if size:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
         least = math.sqrt(diffusion.grain) if arithmetic is DOUBLE else sqrt(arithmetic.grain)
-        octaves = max(2, math.floor(log(chart.distance(here) / (least * abs(end))) / math.log(2)))
+        octaves = max(2, math.floor(log(chart.distance(here) / (least * size)) / math.log(2)))
     done, batch = 0, BATCH // 4
     while True:
         log_mass = _log_mass_inwards(diffusion, pieces, anchor, side, strength)

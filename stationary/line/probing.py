@@ -55,11 +55,12 @@ def _closer(found: Sampling, side: int) -> Sampling:
 
     It does where the density has fallen to nothing on its way, which says nothing of the powers.
     """
-    chart, end = Chart.of(found.diffusion, side), found.diffusion.domain[side]
+    chart = Chart.of(found.diffusion, side)
     if chart.outward or not found.fallen[side] or not found.open_ends[side]:
         return found
     here = float(chart.distance(found.lower if side == 0 else found.upper))
-    least = math.sqrt(found.diffusion.grain) * abs(end) if end else here * 2.0**-OCTAVES
+    size = found.diffusion.end_size(side)
+    least = math.sqrt(found.diffusion.grain) * size if size else here * 2.0**-OCTAVES
     return extended(found, side, max(0, math.floor(math.log2(here / least))))
 
 
@@ -103,7 +104,7 @@ def _probed(
     f, a = found.diffusion.coefficients(chart.at(radii), many)
     if not (many.isfinite(f).all() and many.isfinite(a).all() and (a > 0).all()):
         raise OverflowError("not a process there")
-    f = f - _rounded_away(found, chart, many)
+    f = f - _rounded_away(found, side, chart, many)
     log_r = many.log(radii).reshape(3, -1)
     steps = log_r[1:] - log_r[0]
     potentials = (2 * f / a * radii).reshape(3, -1) * chart.sign
@@ -134,10 +135,11 @@ def _beside(powers: Array, apart: int, chart: Chart, many: Arithmetic) -> Array:
     return as_array(r if chart.outward else 1 / r)
 
 
-def _rounded_away(found: Sampling, chart: Chart, many: Arithmetic) -> Any:
+def _rounded_away(found: Sampling, side: int, chart: Chart, many: Arithmetic) -> Any:
     """What the drift is at a finite end if it vanishes within a rounding of it; else 0."""
-    spacing = 0.0 if chart.outward else float(np.spacing(abs(float(chart.anchor))))
-    if chart.anchor != 0 and spacing:
+    size = 0.0 if chart.outward else found.diffusion.end_size(side)
+    if size:
+        spacing = float(np.spacing(size))
         near = chart.at(many.array([0.0, spacing, 2 * spacing]))
         here, one, two = found.diffusion.coefficients(near, many)[0]
         slope = abs(two - one)

@@ -5,6 +5,7 @@ What is no process shows here: a variance that vanishes on the way, values that 
 
 from __future__ import annotations
 
+import contextlib
 import math
 from typing import Any
 
@@ -35,6 +36,9 @@ NO_NOISE = (
     "the variance is zero everywhere in the domain, so there is no noise: the process follows its "
     "drift to the nearest stable equilibrium. (For losses: all datapoints have the same gradient.)"
 )
+WIDE = 2.0**24  # an infinite domain, next to whose end doubles are held against more digits
+INNERMOST = 6  # octaves of the distance, in which it shows whether doubles lose it
+BLUR = 64.0  # roundings, from which on they do
 DIGITS = (60, 300, 1200)  # in which what doubles call zero is looked at, one after the other
 
 
@@ -58,9 +62,24 @@ def nodes_between(x: Array) -> Array:
     return as_array(nodes_of(x[:-1], x[1:], rule(NODES))[0].ravel(order="F"))
 
 
-def coefficients_at(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
-    """f and a at the points x, in their arithmetic."""
-    return diffusion.coefficients(x, arithmetic_of(x))
+def coefficients_at(
+    diffusion: Diffusion, x: Array, sharp: tuple[tuple[float, float], ...] = ()
+) -> tuple[Array, Array]:
+    """f and a at the points x, in their arithmetic.
+
+    Doubles next to ends where they cancel, and within the distances `sharp` of some points, have
+    the values that many digits give.
+    """
+    f, a = diffusion.coefficients(x, arithmetic_of(x))
+    if arithmetic_of(x) is DOUBLE:
+        for at, reach in (*diffusion.once("blurred", lambda: _blurred_ends(diffusion)), *sharp):
+            near = np.abs(x - at) < reach
+            if near.any():
+                many = many_digits(DISTANCE_DIGITS)
+                exact = diffusion.coefficients(many.array(x[near]), many)
+                f, a = f.copy(), a.copy()
+                f[near], a[near] = map(to_float, exact)
+    return f, a
 
 
 def sampled(
@@ -78,19 +97,9 @@ def sampled(
     arithmetic = arithmetic_of(lower)
 
     smallest = least_variance(diffusion, arithmetic)
-    blurred: tuple[tuple[float, float], ...] = ()
-    if arithmetic is DOUBLE:
-        blurred = (*diffusion.once("blurred", lambda: _blurred_ends(diffusion)), *sharp)
 
     def logarithms(x: Array) -> tuple[Array, Array]:
-        f, a = diffusion.coefficients(x, arithmetic)
-        for at, reach in blurred:
-            near = np.abs(x - at) < reach
-            if near.any():
-                many = many_digits(DISTANCE_DIGITS)
-                exact = diffusion.coefficients(many.array(x[near]), many)
-                f, a = f.copy(), a.copy()
-                f[near], a[near] = map(to_float, exact)
+        f, a = coefficients_at(diffusion, x, sharp)
         if not (a > smallest).all() or not (finite(f).all() and finite(a).all()):
             diffusion.check(*map(to_float, (x, f, a)))
             raise vanishing_error(diffusion, to_float(x), to_float(a))
@@ -131,33 +140,36 @@ def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
     """Singular ends next to which doubles lose the distance to them, and how far that is felt.
 
     At x = e + r a function of x - e may be off by epsilon |e| / r in proportion, unless it takes
-    the difference of two doubles as it is. The points are doubles in any case; more digits in
-    between are all it takes.
+    the difference of two doubles as it is, and 1 - exp(-x) is by epsilon / r, at 0, too. The points
+    are doubles in any case; more digits in between are all it takes.
     """
+    lower, upper = diffusion.domain
+    wide = upper - lower if math.isfinite(upper - lower) else WIDE
     found = []
-    for side, inside in ((0, 1), (1, -1)):
+    for side, inside in enumerate((1, -1)):
         end = diffusion.domain[side]
-        known = end == 0 or math.isinf(end) or not diffusion.affords_digits or diffusion.is_rounded
+        known = math.isinf(end) or not diffusion.affords_digits or diffusion.is_rounded
         if known or not open_ends(diffusion, DOUBLE)[side]:
             continue
+        size = diffusion.end_size(side)
+        octaves = math.log2(wide / size) + 26 if size else 60.0
         # With all bits in use, so that no rounding is left out by chance.
-        x = end + inside * abs(end) * (math.pi / 3) * 2.0 ** -np.arange(10.0, 27.0)
-        x = x[(x > diffusion.domain[0]) & (x < diffusion.domain[1])]
-        if not len(x):
-            continue
+        r = (math.pi / 4) * wide * 2.0 ** -np.arange(max(octaves, 4.0))[::-1]
+        lost = np.zeros(len(r), dtype=bool)
         many = many_digits(DISTANCE_DIGITS)
-        try:
-            exact = diffusion.coefficients(many.array(x), many)
-        except (StationaryError, OverflowError):
-            continue
-        lost = 0.0
-        with np.errstate(all="ignore"):
-            blur = 2.0**-52 * abs(end) / np.abs(x - end)
-            for rough, sharp in zip(diffusion.coefficients(x), exact, strict=True):
-                off = np.abs(rough / to_float(sharp) - 1) / blur
-                lost = max(lost, float(np.max(off[np.isfinite(off)], initial=0.0)))
-        if lost > 0.01:
-            found.append((end, min(lost, 1.0) * abs(end) / 64))
+        with contextlib.suppress(StationaryError, OverflowError), np.errstate(all="ignore"):
+            for some in (slice(INNERMOST), slice(INNERMOST, None)):
+                x = end + inside * r[some]
+                exact = diffusion.coefficients(many.array(x), many)
+                for rough, sharp in zip(diffusion.coefficients(x), exact, strict=True):
+                    lost[some] |= np.abs(rough / to_float(sharp) - 1) > BLUR * DOUBLE.epsilon
+                if not lost[:INNERMOST].any():
+                    break
+        # Where it ends by chance it goes on with one of the next.
+        on = lost | np.append(lost[1:], False) | np.append(lost[2:], [False, False])
+        if lost.any() and on[0]:
+            last = int(np.argmin(np.append(on, False)))
+            found.append((end, 2 * float(r[last - 1])))
     return tuple(found)
 
 

@@ -208,7 +208,7 @@ def _unseen(look: Samples, clear: Array, x: Array) -> tuple[Array, Array]:
 
 def _apart_from_ends(diffusion: Diffusion, x: Array, log_a: Array) -> Array:
     """Which points rounding tells from the ends of the domain."""
-    keep = ~beside(diffusion.domain, diffusion.exact_ends, x)
+    keep = ~beside(diffusion, x)
     if not diffusion.is_rounded:
         return keep
     for end in diffusion.domain:

@@ -16,18 +16,18 @@ BESIDE = 2.0**16
 TOLD = 1200  # digits in which a variance is looked at that fewer call negative: no pit takes more
 
 
-def beside(ends: tuple[float, float], exact: tuple[Any, Any], x: Array) -> Array:
-    """Which of the points are next to an end whose `exact` place is known as a zero."""
+def beside(diffusion: Any, x: Array) -> Array:
+    """Which of the points are next to an end whose exact place is known as a zero."""
     found = np.zeros(np.shape(x), dtype=bool)
-    for end, zero in zip(ends, exact, strict=True):
-        if zero is not None:
-            found |= np.abs(x - end) <= BESIDE * np.spacing(abs(end))
+    for side, end in enumerate(diffusion.domain):
+        if diffusion.exact_ends[side] is not None:
+            found |= np.abs(x - end) <= BESIDE * np.spacing(diffusion.end_size(side))
     return found
 
 
 def below_zero(diffusion: Any, x: Array, a: Array) -> Array:
     """At which points a variance is negative, and not by rounding of parts that cancel."""
-    negative = (a < 0) & ~beside(diffusion.domain, diffusion.exact_ends, x)
+    negative = (a < 0) & ~beside(diffusion, x)
     if negative.any() and diffusion.affords_digits:
         many = many_digits(TOLD)
         try:

@@ -50,10 +50,10 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
     modes: list[Mode] = []
     for x, level, error in zip(turns[peak], height[peak], off[peak], strict=True):
         position, log_density = number(x), number(level) - c.log_norm
-        for tail in density.tails:
+        for end, tail in zip(density.sampling.diffusion.domain, density.tails, strict=True):
             if tail is not None and x == tail.start:
                 # The density goes on growing (or stays level) up to a finite end.
-                position, error = tail.end, 0.0
+                position, error = tail.end if end else 0.0 * tail.end, 0.0
                 log_density = math.inf if tail.exponent < 0 else log_density
         # A jump of the noise is caught between panels a rounding wide: one mode, not three.
         apart = 4504 * c.arithmetic.epsilon
@@ -63,9 +63,13 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
             modes[-1] = Mode(position, log_density, error=error)
     # What is not told from a higher one that lies within its error is rounding.
     places = [m.position for m in modes]
-    reach = [(bisect_left(places, m.position - m.error), m.position + m.error) for m in modes]
-    near = [modes[first : bisect_right(places, last)] for first, last in reach]
-    tops = [max(m.log_density for m in some) for some in near]
+    tops = []
+    for k, m in enumerate(modes):
+        first, last = k, k + 1
+        if m.error:  # else numbers of many digits stay as they are
+            first = bisect_left(places, m.position - m.error, hi=k)
+            last = bisect_right(places, m.position + m.error, lo=k)
+        tops.append(max(n.log_density for n in modes[first : max(last, k + 1)]))
     return tuple(m for m, top in zip(modes, tops, strict=True) if m.log_density == top)
 
 
