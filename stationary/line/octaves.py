@@ -32,6 +32,7 @@ from stationary.numbers.elementary import (
 )
 from stationary.panels.pieces import Samples
 from stationary.process.diffusion import Diffusion
+from stationary.process.ends import size_of_end
 
 SLOW_OCTAVES = 900  # where r 2 f / a still changes after that many
 BATCH = 12  # octaves that are sampled before looking whether more are needed; fewer at first
@@ -65,7 +66,7 @@ def grown(
         # Corrections to a power are known to first order in r (or 1 / r).
         enough = math.ceil(arithmetic.accuracy * math.log2(10) / 2) + 8
         octaves, cuts = max(octaves, 2 * enough), cuts[:1]
-    size = 0.0 if outward else diffusion.end_size(side)
+    size = 0.0 if outward else size_of_end(diffusion, side)
     if size:
         # Near an end at e, a double knows x - e to about 1e-16 e only.
         least = math.sqrt(diffusion.grain) if arithmetic is DOUBLE else sqrt(arithmetic.grain)

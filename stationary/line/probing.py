@@ -26,6 +26,7 @@ from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import as_array, log, to_float
 from stationary.panels.pieces import MOST_PANELS
 from stationary.panels.roots import bisected
+from stationary.process.ends import size_of_end
 
 PROBES = np.array([0.5, 1.0, 1.5, 2.0])  # powers of 10^60: on the first it is still on its way
 PROBE_MARGIN = 25  # by which a probe in many digits is further out than these
@@ -59,7 +60,7 @@ def _closer(found: Sampling, side: int) -> Sampling:
     if chart.outward or not found.fallen[side] or not found.open_ends[side]:
         return found
     here = float(chart.distance(found.lower if side == 0 else found.upper))
-    size = found.diffusion.end_size(side)
+    size = size_of_end(found.diffusion, side)
     least = math.sqrt(found.diffusion.grain) * size if size else here * 2.0**-OCTAVES
     return extended(found, side, max(0, math.floor(math.log2(here / least))))
 
@@ -137,7 +138,7 @@ def _beside(powers: Array, apart: int, chart: Chart, many: Arithmetic) -> Array:
 
 def _rounded_away(found: Sampling, side: int, chart: Chart, many: Arithmetic) -> Any:
     """What the drift is at a finite end if it vanishes within a rounding of it; else 0."""
-    size = 0.0 if chart.outward else found.diffusion.end_size(side)
+    size = 0.0 if chart.outward else size_of_end(found.diffusion, side)
     if size:
         spacing = float(np.spacing(size))
         near = chart.at(many.array([0.0, spacing, 2 * spacing]))

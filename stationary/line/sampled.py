@@ -20,6 +20,7 @@ from stationary.numbers.chebyshev import nodes_of, rule
 from stationary.numbers.elementary import arithmetic_of, as_array, finite, log, to_float
 from stationary.panels.pieces import Samples, sample
 from stationary.process.diffusion import Diffusion
+from stationary.process.ends import size_of_end
 
 NODES = 20  # of a panel of doubles
 CROWD = 64  # corners: of so many some are crossed so slowly that rounding decides where
@@ -151,7 +152,7 @@ def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
         known = math.isinf(end) or not diffusion.affords_digits or diffusion.is_rounded
         if known or not open_ends(diffusion, DOUBLE)[side]:
             continue
-        size = diffusion.end_size(side)
+        size = size_of_end(diffusion, side)
         octaves = math.log2(wide / size) + 26 if size else 60.0
         # With all bits in use, so that no rounding is left out by chance.
         r = (math.pi / 4) * wide * 2.0 ** -np.arange(max(octaves, 4.0))[::-1]

@@ -39,7 +39,6 @@ from stationary.process.potential import NOISES
 from stationary.result import Data
 
 DEAR = IN_DIGITS // 10  # datapoints, whose drift is evaluated at points by the dozen
-OFF = 2.0**60  # times as much may cancel as the place of a zero is off by, next to 0
 
 
 def _absent(x: Any) -> Any:
@@ -223,16 +222,6 @@ class Diffusion(Data, metaclass=BySpace):
         if exact is None or arithmetic is DOUBLE:
             return arithmetic.array([self.domain[side]])[0]
         return arithmetic.array([exact])[0]
-
-    def end_size(self, side: int) -> float:
-        """What the place of an end is rounded in proportion to: as a rule how far it is from 0.
-
-        Where the variance vanishes next to 0 but for rounding, that of the parts which cancel.
-        """
-        end, zero = self.domain[side], self.exact_ends[side]
-        if end or zero is None:
-            return abs(end)
-        return min(self.domain[1] - self.domain[0], OFF * abs(float(zero)))
 
     def check(self, x: Array, f: Array, a: Array) -> None:
         """Raise for the first point where the process is not one: f or a not finite, a < 0."""

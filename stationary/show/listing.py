@@ -159,7 +159,9 @@ def state_data(state: EndState) -> dict[str, Any]:
             | {"words": e.describe(v, anatomy.ends[1].position - anatomy.ends[0].position)}
             for e in anatomy.ends
         ],
-        "modes": [picked(m, "position offset error log_density") for m in state.modes],
+        "modes": [
+            picked(m, "position offset error log_density log_density_error") for m in state.modes
+        ],
         "unbounded": [asdict(p) for p in peaks_of(state)],
         "current": picked(
             None if state.flow is None else state,

@@ -368,7 +368,8 @@ class EndState(Numbers, Distribution):
         """A mode of one of the components, in the numbers that this state hands out."""
         place, level = mode.place, self.given(mode.log_density)
         error = mode.error + self.unplaced(place)
-        return Mode(self.given(place), level, self.left_out(place), place, error)
+        of_level = mode.log_density_error + self.weight_error + 2 * self.doubt
+        return Mode(self.given(place), level, self.left_out(place), place, error, of_level)
 
     @property
     def equilibria(self) -> tuple[Equilibrium, ...]:

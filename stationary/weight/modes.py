@@ -26,6 +26,7 @@ class Mode:
     offset: float = 0.0  # what position leaves out of where the mode is
     exact_position: Any = field(default=None, repr=False, compare=False)
     error: float = 0.0  # of the position, absolute
+    log_density_error: float = 0.0  # absolute
 
     @property
     def place(self) -> Any:
@@ -48,19 +49,22 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
     off = np.zeros(len(turns))
     off[inner] = _off(density, turns[inner])
     modes: list[Mode] = []
-    for x, level, error in zip(turns[peak], height[peak], off[peak], strict=True):
+    of_height = to_float(c.errors_at(turns[peak]))
+    for x, level, error, doubt in zip(turns[peak], height[peak], off[peak], of_height, strict=True):
         position, log_density = number(x), number(level) - c.log_norm
         for end, tail in zip(density.sampling.diffusion.domain, density.tails, strict=True):
             if tail is not None and x == tail.start:
                 # The density goes on growing (or stays level) up to a finite end.
                 position, error = tail.end if end else 0.0 * tail.end, 0.0
-                log_density = math.inf if tail.exponent < 0 else log_density
+                log_density = math.inf if tail.exponent < 0 else log_density - tail.tilt
+                doubt += float(tail.error)
         # A jump of the noise is caught between panels a rounding wide: one mode, not three.
         apart = 4504 * c.arithmetic.epsilon
+        mode = Mode(position, log_density, error=error, log_density_error=float(doubt))
         if not modes or position - modes[-1].position > apart * abs(position):
-            modes.append(Mode(position, log_density, error=error))
+            modes.append(mode)
         elif log_density > modes[-1].log_density:
-            modes[-1] = Mode(position, log_density, error=error)
+            modes[-1] = mode
     # What is not told from a higher one that lies within its error is rounding.
     places = [m.position for m in modes]
     tops = []
