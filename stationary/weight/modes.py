@@ -68,12 +68,10 @@ def modes_of(c: Component) -> tuple[Mode, ...]:
     # What is not told from a higher one that lies within its error is rounding.
     places = [m.position for m in modes]
     tops = []
-    for k, m in enumerate(modes):
-        first, last = k, k + 1
-        if m.error:  # else numbers of many digits stay as they are
-            first = bisect_left(places, m.position - m.error, hi=k)
-            last = bisect_right(places, m.position + m.error, lo=k)
-        tops.append(max(n.log_density for n in modes[first : max(last, k + 1)]))
+    for k, m in enumerate(modes):  # itself among them, however numbers of many digits round
+        first = bisect_left(places, m.position - m.error, hi=k)
+        last = bisect_right(places, m.position + m.error, lo=k + 1)
+        tops.append(max(n.log_density for n in modes[first:last]))
     return tuple(m for m, top in zip(modes, tops, strict=True) if m.log_density == top)
 
 
