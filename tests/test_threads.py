@@ -1,12 +1,14 @@
 """Small matrices are left to one thread, and what was set before is set again."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from stationary import Diffusion, Landscape, end_state, exact_chain, fit, sampled
+from stationary import Diffusion, Landscape, analyze, end_state, exact_chain, fit, sampled
+from stationary.chain.links import Links
 from stationary.numbers.threads import one_thread
 from stationary.progress import processes
 
@@ -64,6 +66,21 @@ def test_what_solves_small_systems_takes_one_thread(one, monkeypatch, work, smal
     assert seen
     assert all(found == one for found in seen)
     assert threads() == {2 * n for n in one}
+
+
+def test_powers_of_a_chain_take_one_thread(one, monkeypatch):
+    """Else the last digits of `analyze --steps` hang on how many there are."""
+    dense, seen = Links.dense, []
+
+    class Watched(np.ndarray):
+        def __matmul__(self, other):
+            seen.append(threads())
+            return np.asarray(self) @ other
+
+    monkeypatch.setattr(Links, "dense", lambda chain: dense(chain).view(Watched))
+    str(analyze(Path(__file__).parents[1] / "examples/two_minima.py", steps=4))
+    assert seen
+    assert all(found == one for found in seen)
 
 
 def test_of_two_at_once_the_first_gives_threads_back(one):

@@ -28,6 +28,7 @@ from stationary.chain.outcomes import cells_of, laid, stepped
 from stationary.chain.points import walks_from
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.numbers.elementary import distinct
+from stationary.numbers.threads import one_thread
 from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.result import Result
@@ -70,6 +71,7 @@ class Run(Result):
         return f"<Run of {self.steps:,} steps from {', '.join(self.starts[:3])}>"
 
 
+@one_thread
 def run_of(
     landscape: Landscape,
     steps: int,

@@ -24,6 +24,7 @@ from stationary import progress
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.cost import BY_WORK
+from stationary.numbers.threads import one_thread
 from stationary.plane.boxes import lattice
 from stationary.plane.state import PlaneState
 from stationary.plane.steps import kept_in, recursion
@@ -83,6 +84,7 @@ def require_steps(process: PlaneDiffusion | PlaneLandscape) -> Stepper:
     return diffusion.stepper
 
 
+@one_thread
 def plane_check(
     state: PlaneState,
     *,
