@@ -35,6 +35,7 @@ BASIN = (
     "barrier_left barrier_right barrier_error exit_time log_exit_time exit_time_error width "
     "width_error loss loss_error sharpness sharpness_error batch_sharpness"
 )
+MODE = "position offset error log_density log_density_error"
 STARTS = 9  # per transient piece
 EDGE = 1e-6  # probability beyond an infinite end of the table of the density
 
@@ -159,9 +160,7 @@ def state_data(state: EndState) -> dict[str, Any]:
             | {"words": e.describe(v, anatomy.ends[1].position - anatomy.ends[0].position)}
             for e in anatomy.ends
         ],
-        "modes": [
-            picked(m, "position offset error log_density log_density_error") for m in state.modes
-        ],
+        "modes": [picked(m, MODE) for m in state.modes],
         "unbounded": [asdict(p) for p in peaks_of(state)],
         "current": picked(
             None if state.flow is None else state,
