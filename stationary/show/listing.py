@@ -48,8 +48,7 @@ def data(analysis: Analysis) -> dict[str, Any]:
 def in_full(analysis: Analysis) -> dict[str, str] | None:
     """Every number to the digits that were asked for, as text, by what it is; None if none were."""
     state, v = analysis.end_state, analysis.diffusion.variable
-    digits = state.digits
-    if digits is None:
+    if (digits := state.digits) is None:
         return None
     found: dict[str, Any] = {}
     for k, e in enumerate(state.equilibria):
