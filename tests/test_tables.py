@@ -167,7 +167,7 @@ def test_smoothing_finds_the_equilibria_that_noise_hides_and_says_how_sure_they_
 def test_outside_a_table_nothing_is_made_up():
     with pytest.raises(LandscapeError, match=r"reaches beyond the table, which ends at -3 and 3"):
         table(student(W)).landscape(learning_rate=0.1, domain=(-4, 3))
-    state = end_state(table(student(W)).landscape(learning_rate=0.1, domain=(-2, 1)))
+    state = end_state(table(student(W), learning_rate=0.1).landscape(domain=(-2, 1)))
     assert state.cdf(-2) == 0
 
 
@@ -232,6 +232,8 @@ def changed(**columns):
         ({"w": W, "gradients": np.ones((25, 4))}, r"Transpose it: datapoints first"),
         (changed(variance=["wide"] * 25), r"the column variance holds \['wide'\] and so on"),
         (changed(gradient=W + 1j), r"the column gradient holds .* no real numbers"),
+        (changed(gradient=[10**400] * 25), r"gradient holds \[1000000.* no real numbers"),
+        ({"w": W, "gradients": np.ones((0, 25))}, r"gradients has shape \(0, 25\)"),
         (changed(count=0 * W + 100, gradient_error=0 * W + 50.0), r"is about .* times sqrt"),
     ],
 )
@@ -260,6 +262,8 @@ def test_units_of_a_table_may_be_far_from_one(scale):
         ("w,gradient,variance\n0,1,1\n1,,1\n2,1,1\n", "line 3: gradient is nan"),
         ("w,gradient,variance\n0,1,wide\n1,1,wide\n", "line 2: variance = 'wide' is not a number"),
         ("", "the table is empty"),
+        ('w,gradient,variance\n0,1,"1\n1,1,1\n2,1,1\n', "line 2: variance = '11,1,12,1,1' is"),
+        ('w,gradient,variance\n0,1,1\n1,"' + 200_000 * "1", "line 3: .* mark left open there"),
         ("w,w,gradient,variance\n0,0,1,1\n1,1,1,1\n", "line 1: there are 2 columns w. Keep the"),
         (
             "# a\n\nw,gradient,variance\n0,1,1\n # b\n1,1,-1\n2,1,1\n",
@@ -285,6 +289,7 @@ def test_what_is_wrong_with_a_file_is_said_with_its_line(tmp_path, text, message
         lambda text: "\ufeff" + text,
         lambda text: re.sub(r"([^,\n]+)", r'"\1"', text),
         lambda text: text.replace("\n", "\n  # measured again\n\n", 3),
+        lambda text: text.replace("\n", ',"by\nhand"\n').replace('"by\nhand"', "how", 1),
     ],
 )
 def test_files_are_read_as_other_programs_write_them(tmp_path, change):

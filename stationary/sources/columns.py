@@ -51,7 +51,7 @@ def _text(path: Path) -> str:
 
         try:
             content = gzip.decompress(content)
-        except (EOFError, zlib.error) as error:
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise LandscapeError(f"{path}: this is no whole gzip file: {error}.") from error
     return content.decode("utf-8-sig")
 
@@ -99,7 +99,7 @@ def columns_of(
         names = source.dtype.names
     if names is None and isinstance(source, Mapping):
         names = list(source)
-    if names is None:
+    if names is None or not hasattr(source, "__getitem__"):
         raise LandscapeError(
             "a table is the path of a file, a data frame, or a mapping of columns such as "
             f"dict(w=..., gradients=...), not {short(source)}."
@@ -133,11 +133,11 @@ def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) ->
         if array.dtype.kind not in "fiub":
             try:
                 array = array.astype(float, casting="safe" if array.dtype.kind == "c" else "unsafe")
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 if name.strip() in needed:
                     raise LandscapeError(
-                        f"{where}: the column {name} holds {array.ravel()[:1].tolist()} and so on, "
-                        "which are no real numbers. Convert it, as with .astype(float)."
+                        f"{where}: the column {name} holds {short(array.ravel()[:1].tolist())} "
+                        "and so on, which are no real numbers. Convert it, as with .astype(float)."
                     ) from None
                 if name.strip() != RUN:
                     continue  # words
@@ -207,10 +207,22 @@ def _csv(
     mark = max(",;\t|", key=head.count)
     if not head.count(mark):
         mark = " "
-    rows = list(csv.reader((line for _, line in kept), delimiter=mark, skipinitialspace=True))
+    rows: list[list[str]] = []
+    at: list[int] = []  # the line that each begins on: what is quoted may take several
+    reader = csv.reader((line for _, line in kept), delimiter=mark, skipinitialspace=True)
+    begins = 0
+    try:
+        for row in reader:
+            rows.append(row)
+            at.append(kept[begins][0])
+            begins = reader.line_num
+    except csv.Error as error:
+        raise LandscapeError(
+            f"{path}, line {kept[begins][0]}: {error}. Is a quotation mark left open there?"
+        ) from error
     names = [name.strip() for name in rows[0]]
     if None not in map(typed, names):
-        above = "".join(lines[: kept[0][0] - 1][-1:]).strip()  # NumPy's savetxt makes it a comment
+        above = "".join(lines[: at[0] - 1][-1:]).strip()  # NumPy's savetxt makes it a comment
         told = [name.strip() for name in above[1:].strip().split(mark)]
         if above[:1] == "#" and len(told) == len(names) > 1:
             names = told
@@ -218,19 +230,19 @@ def _csv(
             names = [only]
         else:
             raise LandscapeError(
-                f"{path}, line {kept[0][0]}: the first line holds numbers, not column names. Put a "
+                f"{path}, line {at[0]}: the first line holds numbers, not column names. Put a "
                 f"line such as {f't,{only}' if only else 'w,gradient,variance'} first."
             )
-        kept, rows = [kept[0], *kept], [names, *rows]
+        at, rows = [at[0], *at], [names, *rows]
     double = next((n for n in names if n and names.count(n) > 1), None)
     if double is not None:
         raise LandscapeError(
-            f"{path}, line {kept[0][0]}: there are {names.count(double)} columns {double}. Keep "
+            f"{path}, line {at[0]}: there are {names.count(double)} columns {double}. Keep "
             "the one that is meant."
         )
     values = np.full((len(names), len(rows) - 1), np.nan)
     wordy: dict[int, tuple[int, str]] = {}
-    for i, ((line, _), row) in enumerate(zip(kept[1:], rows[1:], strict=True)):
+    for i, (line, row) in enumerate(zip(at[1:], rows[1:], strict=True)):
         if len(row) != len(names):
             raise LandscapeError(
                 f"{path}, line {line}: {len(row)} entries in place of {len(names)}, one for each "
@@ -247,7 +259,7 @@ def _csv(
         words = names[j] not in needed and not is_number and np.isnan(values[j]).all()
         if names[j] != RUN and not words:
             raise LandscapeError(
-                f"{path}, line {line}: {names[j]} = {entry!r} is not a number. "
+                f"{path}, line {line}: {names[j]} = {short(entry)} is not a number. "
                 f"{'The decimal mark is a point. ' if is_number else ''}Write it as in 5e-2 "
                 f"and leave the {'place empty' if only else 'row out'} where there is none."
             )
@@ -255,7 +267,7 @@ def _csv(
         j = names.index(RUN)
         values[j], _ = _labels([row[j].strip() for row in rows[1:]]), wordy.pop(j)
     found = {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
-    return found, [line for line, _ in kept[1:]]
+    return found, at[1:]
 
 
 # -- a column for each datapoint ------------------------------------------------------------------

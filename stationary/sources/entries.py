@@ -56,7 +56,7 @@ def _check_shapes(c: Columns, place: str, where: str, at: Place) -> None:
         wanted = f"({len(w)},)"
         right = values.shape == w.shape or (name == "count" and values.ndim == 0)
         if name in ("gradients", "losses"):
-            wanted, right = f"(N, {len(w)})", values.ndim == 2 and values.shape[1] == len(w)
+            wanted, right = f"(N, {len(w)})", values.shape[1:] == w.shape and values.size > 0
         if not right:
             turned = values.ndim == 2 and values.shape[0] == len(w)
             hint = "Transpose it: datapoints first." if turned else "They belong together."

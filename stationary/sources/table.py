@@ -94,7 +94,7 @@ class Table(Result):
     def landscape(
         self,
         learning_rate: float | None = None,
-        batch_size: int = 1,
+        batch_size: int | None = None,
         *,
         datapoints: int | None = None,
         **more: Any,
@@ -119,9 +119,10 @@ class Table(Result):
                 "give datapoints=N."
             )
         n = self.datapoints or (datapoints if datapoints is not None else 0)
-        fields = {"name": self.name} | self.settings | more
+        given = {"learning_rate": learning_rate, "batch_size": batch_size}
+        given = {k: v for k, v in given.items() if v is not None}  # else what `table` was given
         return Landscape(
-            gradients=self._known(n), learning_rate=learning_rate, batch_size=batch_size, **fields
+            gradients=self._known(n), **{"name": self.name} | self.settings | given | more
         )
 
     def diffusion(self, **more: Any) -> Diffusion:
