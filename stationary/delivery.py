@@ -198,8 +198,7 @@ class Output:
         A table that is `dear`, and cannot be written, is printed.
 
         Files are probed before anything is computed, and the answer is printed whatever becomes of
-        them. What a landscape file writes goes to standard error, so that ours stays readable.
-        On a terminal it is shown how far the work is.
+        them.
         """
         from stationary.files import FIGURES, PAGES, claimed, probe
 
@@ -229,27 +228,22 @@ class Output:
         drawing: dict[str, Any],
     ) -> Any:
         from stationary.files import print_text
-        from stationary.progress import watched
 
-        with contextlib.redirect_stdout(sys.stderr):
-            try:
-                with watched(True, click.get_current_context().info_name or ""):
-                    found = find()
-                    report = found.to_json() if self.as_json else found.summary(brief=self.brief)
-                    if "influence" in self.files and not (self.as_json or self.brief):
-                        with contextlib.suppress(StationaryError):  # `_write` tells
-                            report += f"\n\n{found.influence.summary()}"
-            except KeyboardInterrupt:
-                self._stopped("stopped before anything was done", self.files.values())
+        try:
+            with self._watched():
+                found = find()
+        except KeyboardInterrupt:
+            self._stopped("stopped before anything was done", self.files.values())
         empty = {"csv": lambda: not has_table(found), "minima": lambda: not found.basins}
         files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
         attempt, left = _Attempts(), dict(files)
         try:
-            if self.gathered is not None:
-                self.gathered.reports.append(report)
-            elif not any(str(path) == "-" for path in files.values()):  # it has standard output
-                attempt(lambda: print_text(report))
             with STOP.after_writing():
+                report = self._report(found)
+                if self.gathered is not None:
+                    self.gathered.reports.append(report)
+                elif not any(str(path) == "-" for path in files.values()):  # it has standard output
+                    attempt(lambda: print_text(report))
                 for what, path in files.items():
                     before = len(attempt.wrong)
                     attempt(functools.partial(self._write, found, what, path, drawing))
@@ -266,6 +260,26 @@ class Output:
             complain(f"{path} {words}")
         attempt.end()
         return found
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """What a landscape file writes goes to standard error, so that ours stays readable.
+
+        On a terminal it is shown how far the work is.
+        """
+        from stationary.progress import watched
+
+        command = click.get_current_context().info_name or ""
+        with contextlib.redirect_stdout(sys.stderr), watched(True, command):
+            yield
+
+    def _report(self, found: Any) -> str:
+        with self._watched():
+            report: str = found.to_json() if self.as_json else found.summary(brief=self.brief)
+            if "influence" in self.files and not (self.as_json or self.brief):
+                with contextlib.suppress(StationaryError):  # `_write` tells
+                    report += f"\n\n{found.influence.summary()}"
+        return report
 
     def _stopped(self, words: str, left: Iterable[Path]) -> NoReturn:
         if self.gathered is not None:  # whose tables are written in the end

@@ -454,9 +454,28 @@ def test_an_interrupt_of_the_walkers_keeps_what_the_chain_says(first):
     assert "stopped" in str(found) or "interrupted" in str(found)
 
 
+@pytest.mark.parametrize("part", ["sgd_basins", "compared", "_conventions"])
+def test_an_interrupt_after_the_walkers_keeps_what_is_there(part, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"stationary.checking.check.{part}", stop)
+    found = check(quadratic(0.1, domain=(-3, 3)), walkers=50, steps=100, cells=64)
+    assert found.interrupted
+    assert found.chain.std() == pytest.approx(found.simulation.std, rel=0.3)
+    assert bool(found.basins) == (part in ("compared", "_conventions"))
+    assert (found.outcome == "not decided") == (part != "_conventions")
+    told = " ".join(found.summary().split())
+    assert "It was interrupted before all was compared." in told
+    assert ("It was interrupted before the two were compared" in told) == (part != "_conventions")
+    assert found.to_dict()["simulation"]["std"] == found.simulation.std
+
+
 def test_what_would_take_days_is_refused_or_left_out_with_a_word():
     with pytest.raises(LandscapeError, match=r"take days. Give at most 2e\+08 steps"):
         check(quadratic(0.1, domain=(-3, 3)), steps=10**12, cells=64)
+    with pytest.raises(LandscapeError, match="do not fit in memory. Give more steps"):
+        check(quadratic(0.1, domain=(-3, 3)), walkers=10**12, steps=1)
     centres = np.linspace(-1, 1, 2100)[:, None]
     many = Landscape(
         losses=lambda w: (w - centres) ** 2 / 2,

@@ -226,6 +226,22 @@ def test_a_signal_while_answers_are_written_waits_and_the_next_does_not(tmp_path
         assert ("what was done is kept" in err) != twice
 
 
+def test_a_signal_while_the_report_is_made_loses_nothing(tmp_path, run, monkeypatch):
+    made = stationary.Analysis.summary
+
+    def summary(found, **how):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        return made(found, **how)
+
+    monkeypatch.setattr("stationary.analysis.Analysis.summary", summary)
+    code, out, err = run("analyze", TWO_MINIMA, "--csv", tmp_path / "t.csv", "--brief")
+    assert code == 130
+    assert out.startswith("two_minima.py")
+    assert (tmp_path / "t.csv").exists()
+    assert err.endswith("stationary: stopped; what was done is kept.\n")
+
+
 def swept(folder, *more, start=("-m", "stationary"), **environment):
     own = {"PYTHONPATH": str(Path(stationary.__file__).parent.parent)}
     own["PYTHONDONTWRITEBYTECODE"] = "1"

@@ -16,6 +16,7 @@ import numpy as np
 
 from stationary.analysis import Analysis, analyze, process_and_settings
 from stationary.chain.exact import exact_chain
+from stationary.chain.indicators import StepIndicators
 from stationary.chain.state import ChainState
 from stationary.chain.steps import step_indicators
 from stationary.checking.verdict import HOLDS, ROUGHLY, Check, Distances, Variation, compared
@@ -32,7 +33,7 @@ from stationary.sgd.basins import COMPARED, SETTLED, SgdBasin, Stretch, sgd_basi
 from stationary.simulation.departure import WALKERS
 from stationary.simulation.result import Simulation
 from stationary.simulation.sgd import gradients_per_step
-from stationary.simulation.simulate import ENDLESS, simulate
+from stationary.simulation.simulate import ENDLESS, require_memory, simulate
 from stationary.simulation.terrain import survey_terrain
 from stationary.sources.loading import PLANE
 from stationary.states.distribution import EndState
@@ -223,23 +224,32 @@ def _checked(
     state = analysis.end_state
     solved, settled = state.kind in COMPARED, chain.kind in SETTLED
     kept = settled and not chain.lost  # walkers are averaged over those that stay
-    apart = compared(chain, state) if solved and settled else None
-    indicators = step_indicators(landscape, state)
-    basins = sgd_basins(state, analysis.basins, analysis.exits, chain, stretches, indicators)
-    return Check(
+    answer = Check(
         analysis=analysis,
         chain=chain,
         simulation=sent,
-        steps=indicators,
-        diffusion_and_chain=apart,
-        diffusion_and_simulation=compared(sent.distribution, state) if sent and solved else None,
-        chain_and_simulation=compared(sent.distribution, chain) if sent and kept else None,
-        conventions=_conventions(analysis, chain, apart) if apart is not None else {},
-        basins=tuple(map(partial(_walked, sent), basins, stretches)),
+        steps=StepIndicators(landscape.small_step_rate, (), (), ()),
         closed=(_closed(state), chain.closed),
         notes=tuple(notes),
         interrupted=interrupted,
     )
+    try:  # what comes first is kept
+        answer = replace(answer, steps=step_indicators(landscape, state))
+        basins = sgd_basins(state, analysis.basins, analysis.exits, chain, stretches, answer.steps)
+        answer = replace(answer, basins=tuple(map(partial(_walked, sent), basins, stretches)))
+        if solved and settled:
+            answer = replace(answer, diffusion_and_chain=compared(chain, state))
+        if sent and solved:
+            answer = replace(answer, diffusion_and_simulation=compared(sent.distribution, state))
+        if sent and kept:
+            answer = replace(answer, chain_and_simulation=compared(sent.distribution, chain))
+        if answer.diffusion_and_chain:
+            conventions = _conventions(analysis, chain, answer.diffusion_and_chain)
+            answer = replace(answer, conventions=conventions)
+    except KeyboardInterrupt:
+        unfinished = "It was interrupted before all was compared."
+        answer = replace(answer, notes=(*answer.notes, unfinished), interrupted=True)
+    return answer
 
 
 def _sent(
@@ -297,6 +307,7 @@ def _affordable(
     landscape: Landscape, walkers: int | None, steps: int | None, notes: list[str]
 ) -> tuple[int, int] | None:
     """How many walkers take how many steps; None where a step takes more than there is time for."""
+    require_memory(walkers, landscape.name)
     each = gradients_per_step(landscape)
     if steps is not None:
         many = walkers or WALKERS

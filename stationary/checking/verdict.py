@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from stationary.analysis import Analysis
@@ -45,7 +45,7 @@ class Check(Result):
         The distance of the diffusion to the chain under each noise convention, None where it has
         no end state to compare; `obeyed` is the nearest, None if they cannot be told apart.
     interrupted
-        Whether the walkers were stopped.
+        Whether the walkers, or what is compared after them, were stopped.
     closed
         How many closed classes the diffusion and the chain have.
     """
@@ -54,13 +54,13 @@ class Check(Result):
     chain: ChainState
     simulation: Simulation | None
     steps: StepIndicators
-    diffusion_and_chain: Distances | None
-    diffusion_and_simulation: Distances | None
-    chain_and_simulation: Distances | None
-    conventions: dict[str, Variation | None]
-    basins: tuple[SgdBasin, ...]
     closed: tuple[int, int]
     notes: tuple[str, ...]
+    diffusion_and_chain: Distances | None = None
+    diffusion_and_simulation: Distances | None = None
+    chain_and_simulation: Distances | None = None
+    conventions: dict[str, Variation | None] = field(default_factory=dict)
+    basins: tuple[SgdBasin, ...] = ()
     interrupted: bool = False
 
     @cached_property
@@ -140,6 +140,8 @@ class Check(Result):
             return f"the diffusion has no end state to compare: {_lower(why)}"
         if self.chain.kind not in SETTLED:
             return f"the chain has no end state to compare: {self.chain.reason.rstrip('.')}"
+        if self.diffusion_and_chain is None:
+            return "it was interrupted before the two were compared"
         if self._untold:
             return _lower(self.chain.notes[-1].rstrip("."))
         if self.chain.status is Status.INTERPOLATED:

@@ -288,7 +288,7 @@ class Landscape(Losses, metaclass=BySpace):
         in_doubles = self.written.refusal is not None
         off, of_square = self.lumps
         largest = self.clip or 1.0
-        if max(off / largest, of_square / largest**2) > LUMPS and of_f is None:
+        if max(off / largest, of_square / largest / largest) > LUMPS and of_f is None:
             name = f"the {'sign' if self.rule.sign else 'clipped mean'} of a batch"
             of_f = Rounding(name, "float64", 0.0, off, rate)
             of_a = Rounding(name, "float64", 0.0, of_square, rate * rate)

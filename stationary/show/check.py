@@ -56,7 +56,7 @@ def _distances(check: Check) -> list[Line]:
         if d is not None
     ]
     if not rows:
-        return ["There are no two distributions to compare."]
+        return ["No two distributions are compared."]
     lines = [
         *tabulated(("", "total variation", "Kolmogorov", "Wasserstein"), rows),
         "Total variation: the most by which a probability can differ. Kolmogorov: the same of the "

@@ -51,7 +51,7 @@ def _places(s: Simulation) -> list[Line]:
         rows = [(f"{x:.4g}", known_text(p, by, 4), error_text(by)) for x, p, by in found]
         lines += tabulated(("last seen near", "share of time", "error"), rows)
         lines.append(f"{s.changes:,} change{'s' * (s.changes != 1)} between them.")
-    if s.autocorrelation_time > 0 and s.r_hat == s.r_hat:
+    if s.autocorrelation_time > 0 and np.isfinite(s.r_hat):
         memory = f"{plain_text(s.autocorrelation_time, 3)} steps"
         if s.time_unit != "step":
             memory += f" ({s.autocorrelation_time * s.dt:.3g} in time)"

@@ -172,6 +172,15 @@ def simulate(
 # What was given.
 
 
+def require_memory(walkers: int | None, where: str) -> None:
+    """Raise LandscapeError where so many walkers do not fit in it."""
+    if walkers is not None and walkers > MOST_WALKERS:
+        raise LandscapeError(
+            f"{where}: walkers = {walkers:g} is more than {MOST_WALKERS:g}, which do not fit in "
+            "memory. Give more steps in their place."
+        )
+
+
 def _check(
     process: Landscape | Diffusion,
     walkers: int | None,
@@ -182,11 +191,7 @@ def _check(
     intervals: Any,
 ) -> None:
     where = process.name
-    if walkers is not None and walkers > MOST_WALKERS:
-        raise LandscapeError(
-            f"{where}: walkers = {walkers:g} is more than {MOST_WALKERS:g}, which do not fit in "
-            "memory. Give more steps in their place."
-        )
+    require_memory(walkers, where)
     for name, value in (("dt", dt), ("target_error", target_error)):
         x = None if value is None else number(value)
         if value is not None and (x is None or not 0 < x < math.inf):
