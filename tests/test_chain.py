@@ -31,10 +31,9 @@ from stationary.chain.elimination import Elimination
 from stationary.chain.links import Links, closed_classes
 from stationary.chain.multilevel import log_stationary
 from stationary.chain.run import run_of
-from stationary.chain.smooth import led
 from stationary.chain.tilt import Lean
 from stationary.chain.times import exit_time
-from stationary.chain.transfer import transfers
+from stationary.chain.transfer import led, transfers
 from stationary.numbers.limit import limit
 from stationary.process.initial import Initial
 

@@ -31,11 +31,10 @@ from stationary.functions.written import probe_points
 from stationary.numbers.arithmetic import DOUBLE, HUGE, Arithmetic
 from stationary.numbers.cost import IN_DIGITS
 from stationary.process.ends import below_zero
-from stationary.process.forms import FORMS, Convention, not_its_own, settled
+from stationary.process.forms import FORMS, NOISES, Convention, not_its_own, settled
 from stationary.process.initial import Initial
 from stationary.process.known import Bounds, Sample
 from stationary.process.plane_landscape import BySpace
-from stationary.process.potential import NOISES
 from stationary.result import Data
 
 DEAR = IN_DIGITS // 10  # datapoints, whose drift is evaluated at points by the dozen

@@ -39,7 +39,6 @@ from stationary.functions.parameters import handed_over
 from stationary.functions.rounding import Rounding
 from stationary.numbers.arithmetic import Arithmetic
 from stationary.numbers.cost import BY_WORK
-from stationary.process.adaptive import checked_betas, root_of
 from stationary.process.corners import CROWDED, MOST, MOST_JUMPS, corners, few_of, turns
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
@@ -48,7 +47,13 @@ from stationary.process.known import KnownGradients, Shared, share_of
 from stationary.process.losses import Losses
 from stationary.process.many_batches import ManyBatches
 from stationary.process.moments import GradientMoments
-from stationary.process.optimiser import SIGN, checked_number, checked_optimiser
+from stationary.process.optimiser import (
+    SIGN,
+    checked_betas,
+    checked_number,
+    checked_optimiser,
+    root_of,
+)
 from stationary.process.plane_landscape import BySpace
 from stationary.process.windows import FEW
 

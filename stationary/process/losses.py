@@ -18,12 +18,11 @@ from stationary.functions.written import Written, probe_points
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic
 from stationary.numbers.cost import SHARED
 from stationary.points import points_inside
-from stationary.process.adaptive import ADAPTIVE, Held
 from stationary.process.known import GradientSample, KnownGradients, KnownMoments
 from stationary.process.many_batches import ManyBatches
 from stationary.process.minibatches import Minibatches, minibatches
 from stationary.process.moments import GradientMoments, Tapes
-from stationary.process.optimiser import SIGN, StepRule
+from stationary.process.optimiser import ADAPTIVE, SIGN, Held, StepRule
 from stationary.process.settings import Settings
 
 LOOKED = 32  # parts of the domain, at which the law of a batch is looked at for lumps

@@ -26,7 +26,7 @@ from stationary.result import Listed, Result
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.first_passage import FirstPassage
-from stationary.states.quantiles import LEVELS
+from stationary.states.peaks import LEVELS
 from stationary.states.solve import end_state
 
 SHARE = 10  # datapoints whose part of the variance is told

@@ -14,8 +14,7 @@ from stationary.questions.spreading import circular_deviation
 from stationary.show.sample import OfSample
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-from stationary.states.peaks import Peak, peaks_of
-from stationary.states.quantiles import quantiles
+from stationary.states.peaks import Peak, peaks_of, quantiles
 from stationary.wording import (
     SECOND,
     at_rest_text,

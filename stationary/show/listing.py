@@ -20,9 +20,8 @@ from stationary.show.layout import LEVELS, picked
 from stationary.show.sample import OfSample, errors_of_basin
 from stationary.states.basin import Basin, Basins
 from stationary.states.distribution import EndState
-from stationary.states.peaks import peaks_of
-from stationary.states.quantiles import LEVELS as ALL_LEVELS
-from stationary.states.quantiles import quantiles
+from stationary.states.peaks import LEVELS as ALL_LEVELS
+from stationary.states.peaks import peaks_of, quantiles
 from stationary.wording import digits_left, many_digits_text
 
 if TYPE_CHECKING:

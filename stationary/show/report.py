@@ -31,8 +31,7 @@ from stationary.show.layout import (
 from stationary.show.listing import UNKNOWN, classes_of, hitting, in_full, law_errors, moments
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.distribution import EndState
-from stationary.states.peaks import peaks_of
-from stationary.states.quantiles import quantiles
+from stationary.states.peaks import peaks_of, quantiles
 from stationary.wording import (
     capital,
     digits_known,

@@ -26,8 +26,8 @@ from stationary.numbers.chebyshev import rule
 from stationary.numbers.elementary import distinct
 from stationary.result import Result, fields_of, plain
 from stationary.show.density import label_basins
+from stationary.show.distribution import draw_law
 from stationary.show.drawing import INK, Sheet, symbol_of
-from stationary.show.law_figure import draw_law
 from stationary.show.layout import Report
 from stationary.show.view import mass_label
 from stationary.simulation.result import Simulation

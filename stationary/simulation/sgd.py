@@ -21,9 +21,8 @@ from stationary.functions.evaluation import evaluate
 from stationary.functions.tape.plan import Plan
 from stationary.functions.tape.running import ROWS, WIDE
 from stationary.numbers.cost import CACHE, LASTING, MEMORY, SHARED
-from stationary.process.adaptive import ADDED
 from stationary.process.landscape import Landscape
-from stationary.process.optimiser import StepRule
+from stationary.process.optimiser import ADDED, StepRule
 from stationary.simulation.terrain import survey_terrain
 
 Generator = np.random.Generator

@@ -16,10 +16,10 @@ from stationary.functions.given import Boundary
 from stationary.numbers.cost import BY_LOOK
 from stationary.numbers.elementary import distinct
 from stationary.panels.roots import bisected
-from stationary.process.adaptive import Held
 from stationary.process.corners import SCAN
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
+from stationary.process.optimiser import Held
 
 FEWEST = 129  # points, however dear
 MOST_BASINS = 64  # that walkers are counted in one by one

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from stationary.errors import LandscapeError
-from stationary.process.forms import FORMS
-from stationary.process.potential import NOISES
+from stationary.process.forms import FORMS, NOISES
 
 NO_NUMBERS = ("nan", "inf", "infinity", "none")
 LONGEST = 2000  # characters: what is longer is a program, and belongs into a file

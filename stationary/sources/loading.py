@@ -22,11 +22,10 @@ from stationary.files import GUEST, reading
 from stationary.functions.given import short, unknown, way_out
 from stationary.functions.parameters import EXAMPLE, chosen_parameters
 from stationary.process.diffusion import Diffusion
-from stationary.process.forms import FORMS
+from stationary.process.forms import FORMS, LANGEVIN, NOISES
 from stationary.process.landscape import Landscape
 from stationary.process.plane import PlaneDiffusion, dimensions_of
 from stationary.process.plane_landscape import PlaneLandscape
-from stationary.process.potential import LANGEVIN, NOISES
 from stationary.process.starts import located
 from stationary.sources.columns import is_table
 from stationary.sources.running import RUNNING, registered, run_in, source_text

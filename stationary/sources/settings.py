@@ -12,7 +12,7 @@ import numpy as np
 
 from stationary.errors import LandscapeError
 from stationary.functions.given import ALIKE, OPTIMISERS, short, way_out
-from stationary.process.potential import LANGEVIN, NOISES
+from stationary.process.forms import LANGEVIN, NOISES
 
 LOSSES = ("losses", "gradients")
 SGD = (

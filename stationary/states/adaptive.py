@@ -21,8 +21,8 @@ from stationary.functions.evaluation import evaluate
 from stationary.functions.written import probe_points
 from stationary.line.partition import ZEROS
 from stationary.numbers.arithmetic import DOUBLE
-from stationary.process.adaptive import Held
 from stationary.process.landscape import Landscape
+from stationary.process.optimiser import Held
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState

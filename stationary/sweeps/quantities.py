@@ -19,7 +19,7 @@ from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import explained, name_of
 from stationary.functions.given import way_out
 from stationary.questions.influence import StandardErrors
-from stationary.states.quantiles import quantiles
+from stationary.states.peaks import quantiles
 from stationary.wording import SUFFIX
 
 Quantity = Callable[[Any], Any]
