@@ -474,7 +474,7 @@ def test_an_interrupt_after_the_walkers_keeps_what_is_there(part, monkeypatch):
 def test_what_would_take_days_is_refused_or_left_out_with_a_word():
     with pytest.raises(LandscapeError, match=r"take days. Give at most 2e\+08 steps"):
         check(quadratic(0.1, domain=(-3, 3)), steps=10**12, cells=64)
-    with pytest.raises(LandscapeError, match="do not fit in memory. Give more steps"):
+    with pytest.raises(LandscapeError, match=r"do not fit in memory. Give more steps"):
         check(quadratic(0.1, domain=(-3, 3)), walkers=10**12, steps=1)
     centres = np.linspace(-1, 1, 2100)[:, None]
     many = Landscape(
