@@ -255,6 +255,9 @@ def test_scaling_drift_and_variance_alike_changes_nothing(process, factor):
 @settings(deadline=None, max_examples=60)
 @given(processes())
 @example((lambda x: 2 * x - np.sin(3 * x) - x**3, lambda x: 1.0))  # 0 with equal barriers
+@example(  # and with the same right of both its neighbours
+    (lambda x: 1.7 * x - 0.8 * np.sin(3 * x) - x**3, lambda x: 0.3 * (1 + 0.9 * np.cos(2 * x)))
+)
 def test_mirroring_a_process_mirrors_its_end_state(process):
     drift, variance = process
     one = end_state(Diffusion(drift=drift, variance=variance, domain=(-3, 2)))

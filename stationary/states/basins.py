@@ -272,34 +272,40 @@ def merges(
 
     Each time the lowest barrier between the groups, and the groups that it still separates. Of
     barriers that are the same, to their errors, the one between the heaviest groups goes first.
+    Where two neighbours have the same right to a group it stays by itself until all are one.
     """
     unsure = max((b.barrier_error for b in basins), default=0.0)
     groups = [[b] for b in basins]
     # How far the exponent falls from the deepest minimum of each to its borders.
     left = [0.0 if b.barrier_left is None else b.barrier_left for b in basins]
     right = [0.0 if b.barrier_right is None else b.barrier_right for b in basins]
+    later: dict[tuple[int, int], Any] = {}  # pairs of such groups: when all are one
     while len(groups) > 1:
-        neighbours = list(pairwise(range(len(groups))))
+        pairs = list(pairwise(range(len(groups))))
         if period is not None:
-            neighbours.append((len(groups) - 1, 0))
+            pairs.append((len(groups) - 1, 0))
+        ends = [(id(groups[i][0]), id(groups[j][-1])) for i, j in pairs]
         heights = [
-            min(right[i], left[j])
+            max(min(right[i], left[j]), later.get(both, 0))
             if period is not None or groups[i][-1].places[2] == groups[j][0].places[0]
             else math.inf
-            for i, j in neighbours
+            for (i, j), both in zip(pairs, ends, strict=True)
         ]
         lowest = min(heights)
         if lowest == math.inf:
             break
         yield lowest, list(groups)
-        level = [pair for pair, h in zip(neighbours, heights, strict=True) if h - lowest <= unsure]
-        both = [groups[i] + groups[j] for i, j in level]
-        i, j = level[
-            heaviest(
-                [logsumexp(np.array([b.log_mass for b in pair])) for pair in both],
-                [sum(b.mass_error for b in pair) for pair in both],
-            )
-        ]
+        level = [k for k, h in enumerate(heights) if h - lowest <= unsure]
+        joined = [groups[i] + groups[j] for i, j in (pairs[k] for k in level)]
+        first, *others = heaviest(
+            [logsumexp(np.array([b.log_mass for b in group])) for group in joined],
+            [sum(b.mass_error for b in group) for group in joined],
+        )
+        i, j = pairs[level[first]]
+        beside = next((level[k] for k in others if pairs[level[k]][0] == j), None)
+        if beside is not None and (high := min(right[i], left[pairs[beside][1]])) - lowest > unsure:
+            later |= {ends[level[first]]: high, ends[beside]: high}
+            continue
         deeper = right[i] - left[j]  # the deepest minimum of i over that of j
         left[i], right[i] = left[i] + max(-deeper, 0 * deeper), right[j] + max(deeper, 0 * deeper)
         groups[i] = groups[i] + groups[j]
@@ -320,12 +326,12 @@ def merged(
     )
 
 
-def heaviest(log_masses: Sequence[Any], errors: Sequence[float]) -> int:
-    """The one of several parts that stands for all: the first that may be as heavy as any, or
-    where next to nothing is known of their masses the heaviest as computed."""
+def heaviest(log_masses: Sequence[Any], errors: Sequence[float]) -> list[int]:
+    """Those of several parts that may be as heavy as any, of which the first stands for all; where
+    next to nothing is known of their masses that are as heavy as computed."""
     top = max(range(len(log_masses)), key=lambda i: log_masses[i])
     below = [log_masses[top] - log_mass for log_mass in log_masses]
-    return next(i for i, b in enumerate(below) if not b > min(errors[top] + errors[i], 1.0))
+    return [i for i, b in enumerate(below) if not b > min(errors[top] + errors[i], 1.0)]
 
 
 def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, period: Any) -> Basin:
@@ -335,7 +341,7 @@ def _joined(group: list[Basin], all_of_them: list[Basin], state: EndState, perio
     for i in range(len(group)):
         level = level - rises[i - 1][1] + rises[i][0] if i else level
         levels.append(level)
-    k = heaviest([b.log_mass for b in group], [b.mass_error for b in group])
+    k = heaviest([b.log_mass for b in group], [b.mass_error for b in group])[0]
     centre, first, last = group[k], group[0], group[-1]
     logs = np.array([b.log_mass for b in group])
     log_mass = logsumexp(logs)
