@@ -26,6 +26,7 @@ from stationary import (
 from stationary.annealing.course import Begun, Course, Looks
 from stationary.chain import along
 from stationary.chain.along import _between, _nodes, lasting
+from stationary.chain.batches import batches_of
 from stationary.cli import app
 from stationary.wording import bounded_text
 
@@ -395,6 +396,37 @@ def test_weights_that_are_not_normal_have_their_mean_and_deviation_from_the_chai
     assert abs(spread.std[-1] - w.std()) < spread.std_error[-1] + 4 * w.std() / count**0.5
     assert spread.std_error[-1] < 0.01
     assert "mean_error" in anneal(given).to_csv().splitlines()[0]
+
+
+def test_cells_are_fine_where_a_law_becomes_narrow():
+    """In a domain of 60 deviations: evenly laid cells knew the last one to 9e-3."""
+    wells = np.array([-1.0, 0.0, 1.0])[:, None]
+
+    def losses(w):
+        return np.log(np.cosh(w - wells))
+
+    settled = Schedule.of([(0, 0.9), (40, 0.3), (140, 0.3)])
+    found = anneal(Landscape(losses, schedule=settled, domain=(-18, 19))).spread
+    exact = exact_chain(Landscape(losses, learning_rate=0.3, domain=(-18, 19))).std()
+    assert abs(found.std[-1] - exact) < found.std_error[-1] < 2e-3
+
+
+def test_laws_of_minibatches_are_worked_out_once_for_all_learning_rates():
+    asked = []
+
+    def gradients(w):
+        asked.append(w)
+        return [float(x) for x in (w - 1, w, w + np.sin(w))]
+
+    given = Landscape(gradients=gradients, learning_rate=0.3, domain=(-2, 3))
+    first, w = batches_of(given), np.linspace(-2, 3, 9)
+    other = first.at(given.at_rate(0.1))
+    expected = batches_of(replace(given, learning_rate=0.1)).images(w)
+    np.testing.assert_array_equal(other.images(w), expected)
+    again = first.at(given.at_rate(0.1))
+    asked.clear()
+    np.testing.assert_array_equal(again.images(w), expected)
+    assert not asked
 
 
 def test_a_drift_that_is_straight_where_it_starts_only_is_no_parabola():

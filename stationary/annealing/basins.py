@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -38,7 +39,7 @@ class Basins:
     """The basins of a landscape, and how fast they are left at any learning rate."""
 
     def __init__(self, landscape: Landscape, last: float, min_barrier: float) -> None:
-        self.landscape = landscape
+        self.landscape, self.last = landscape, last
         self.lost_from = math.inf  # the least learning rate at which a step leads far away
         self.lost = 0.0, 0.0  # what has run away from the start, and its error
         self.zeros: dict[str, Any] = {}  # of the variance, the same at all learning rates
@@ -60,13 +61,17 @@ class Basins:
             )
 
     def at(self, rate: float) -> Landscape:
-        found = replace(self.landscape, learning_rate=rate)
+        found = self.landscape.at_rate(rate)
         found.diffusion().memory.update(self.zeros)
         return found
 
     def batches(self, rate: float) -> Batches:
         """With its equilibria, the same at all learning rates."""
-        return replace(batches_of(self.at(rate)), equilibria=self.equilibria)
+        return self._batches.at(self.at(rate))
+
+    @cached_property
+    def _batches(self) -> Batches:
+        return replace(batches_of(self.at(self.last)), equilibria=self.equilibria)
 
     def state(self, rate: float) -> EndState:
         given = self.at(rate)

@@ -9,17 +9,18 @@ apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 
 import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batches import TWICE, Batches
+from stationary.chain.cells import bisected
 from stationary.chain.ground import followed
 from stationary.chain.links import Links
-from stationary.chain.run import ground_of, held_in, placed, spread_on, walked
+from stationary.chain.run import cells_for, ground_of, held_in, placed, spread_on, walked
 from stationary.errors import LandscapeError
 from stationary.numbers.elementary import distinct
 from stationary.process.initial import Initial
@@ -114,9 +115,10 @@ def _along(
         begin = partial(placed, x=x, p=p)
     ahead = rates[max(len(known) - 1, 0) :]
 
-    def law(change: float, edges: Array, other: int | None = None) -> Array:
-        rows, of = begin(edges), columns(edges[:-1], edges[1:])
-        found = [*known] or [np.append(rows[:-2] @ of, 0.0)]
+    def course(change: float, edges: Array, other: int | None = None) -> Iterator[Array]:
+        """What cells hold before each step ahead, and after the last."""
+        rows = begin(edges)
+        yield rows
         nodes, chains = _nodes(ahead, change), dict[int, Links]()
 
         def chain_at(k: int) -> Links:
@@ -132,9 +134,19 @@ def _along(
                 chains = {k: chains[k] if k in chains else chain_at(k) for k in shares}
                 each_way = [share * chains[k].after(rows) for k, share in shares.items()]
                 rows = np.asarray(sum(each_way))
+            yield rows
+
+    def law(change: float, edges: Array, other: int | None = None) -> Array:
+        of, laws = columns(edges[:-1], edges[1:]), course(change, edges, other)
+        first = next(laws)
+        found = [*known] or [np.append(first[:-2] @ of, 0.0)]
+        for rows in laws:
             found.append(left(rows[:-2] / rows.sum(), of, float(rows[-2:].sum() / rows.sum())))
         return np.array(found)
 
+    # Finer where it is at any time: at low learning rates it may be far narrower than at first.
+    most = reduce(np.maximum, course(CHANGE, edges[::2]))[:-2]
+    edges = bisected(cells_for(ground, borders, (edges[::2], most / most.sum() + 1 / len(most))))
     coarse, many = edges[::2], len(batches.others)
     levels = [law(CHANGE / 2, edges), law(CHANGE / 2, coarse), law(CHANGE, coarse)]
     return levels + [law(CHANGE, coarse, k) for k in range(many)]

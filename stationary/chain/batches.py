@@ -18,6 +18,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
 from stationary.line.equilibria import Equilibrium
 from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.cost import LASTING
 from stationary.numbers.elementary import distinct
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
@@ -52,6 +53,8 @@ class Batches:
         Of the Gauss-Hermite rule for what is not gone through batch by batch.
     equilibria
         Of the small-step limit, where they are known: those of one learning rate are those of all.
+    first
+        Those of another learning rate, which keeps the gradients that were asked for: see `at`.
     refined
         Whether these follow the law to the second order of the saddlepoint; to the first, to tell
         the error.
@@ -64,6 +67,7 @@ class Batches:
     nodes: int = NODES
     refined: bool = True
     equilibria: tuple[Equilibrium, ...] | None = None
+    first: Batches | None = None
 
     def __len__(self) -> int:
         return len(self.probability)
@@ -83,8 +87,28 @@ class Batches:
         made = None if self.landscape.label_noise else batches_of(self.landscape, MOST_BATCHES)
         return replace(made, equilibria=self.equilibria) if made and made.exact else None
 
+    def at(self, landscape: Landscape) -> Batches:
+        """The same of the landscape at another learning rate: gradients do not hang on it, so that
+        those that were asked for at any rate are kept for all."""
+        return replace(self, landscape=landscape, first=self.first or self)
+
+    @cached_property
+    def _kept(self) -> dict[bytes, Array]:
+        return {}
+
     def gradients(self, w: Array) -> Array:
         """What a step makes of the gradient of each batch at the weights w, shape (K, M)."""
+        if self.first is None:
+            return self._gradients(w)
+        kept, key = self.first._kept, w.tobytes()
+        found = kept.get(key)
+        if found is None:
+            found = self.first._gradients(w)
+            if sum(g.size for g in kept.values()) + found.size <= LASTING:
+                kept[key] = found
+        return found
+
+    def _gradients(self, w: Array) -> Array:
         (g,) = evaluate(self.landscape.gradient, w)
         if not np.isfinite(g).all():
             j, i = (int(k) for k in np.argwhere(~np.isfinite(g))[0])
@@ -158,6 +182,9 @@ class Batches:
     @cached_property
     def others(self) -> tuple[Batches, ...]:
         """Laws of a step that tell the error of these: see `TWICE`."""
+        if self.first is not None:
+            others = self.first.others
+            return tuple(o.at(o.landscape.at_rate(self.rate)) for o in others)
         return (*self.unlike, *self.pushed())
 
     @cached_property
@@ -181,7 +208,7 @@ class Batches:
 
     def _with(self, gradients: KnownGradients) -> Batches:
         other = replace(self.landscape, gradients=gradients)
-        return replace(self, landscape=other, equilibria=None)
+        return replace(self, landscape=other, equilibria=None, first=None)
 
     def roughness(self, w: Array) -> float:
         """How far the chain may be, in its distribution function, from that of all batches.

@@ -213,14 +213,8 @@ def ground_of(
 ) -> tuple[Ground, Array]:
     """What is followed, and the edges of cells: none of the borders is within one."""
     ground = Ground(batches, held, CELLS, start)
-    near = SAME * (held.upper - held.lower)  # next to an end that absorbs there is no cell
-    borders = [b for b in borders if held.lower + near < b < held.upper - near]
-    joints = distinct([*ground.joints, *borders])
     minima = [e.position for e in equilibria_between(batches, held.lower, held.upper) if e.stable]
-
-    def lay(profile: tuple[Array, Array] | None = None) -> Array:
-        low, high, count = held.lower, held.upper, CELLS // 2
-        return graded(low, high, count, ground.rests, joints, profile, cores=ground.cores)
+    lay = partial(cells_for, ground, borders)
 
     def decided(edges: Array) -> Array:
         (chain,) = ground.chain(edges, held.ends)
@@ -232,6 +226,17 @@ def ground_of(
     if start is not None and len(minima) > 1:
         edges = laid(edges, decided, lay)
     return ground, bisected(edges)
+
+
+def cells_for(
+    ground: Ground, borders: Sequence[float], profile: tuple[Array, Array] | None = None
+) -> Array:
+    """Edges of half the cells, fine where the mass of a profile is."""
+    low, high = ground.held.lower, ground.held.upper
+    near = SAME * (high - low)  # next to an end that absorbs there is no cell
+    inside = [b for b in borders if low + near < b < high - near]
+    joints = distinct([*ground.joints, *inside])
+    return graded(low, high, CELLS // 2, ground.rests, joints, profile, cores=ground.cores)
 
 
 def held_in(basins: Sequence[Sequence[tuple[float, float]]], x: Array) -> Array:

@@ -79,13 +79,21 @@ class Losses(Settings):
 
     def holding(self, held: Held | None) -> Self:
         """The same with what Adam divides by held there."""
-        found = replace(self)
-        known = ("tapes", "written", "datapoints")  # recorded once
-        found.__dict__.update({name: self.__dict__[name] for name in known if name in vars(self)})
+        found = self._sharing(replace(self))
         for name in ("rule", "_moments"):  # of which AdamW's decay is part
             found.__dict__.pop(name, None)
         found.keep(held=held)
         return found
+
+    def at_rate(self, learning_rate: float) -> Self:
+        """The same at another learning rate."""
+        return self._sharing(replace(self, learning_rate=learning_rate))
+
+    def _sharing(self, other: Self) -> Self:
+        """Another landscape of the same losses, with what is recorded of them."""
+        known = ("tapes", "written", "datapoints")
+        other.__dict__.update({name: self.__dict__[name] for name in known if name in vars(self)})
+        return other
 
     @property
     def decay(self) -> float:
