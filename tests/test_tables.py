@@ -553,6 +553,13 @@ def test_few_places_have_an_error_in_between(places):
     assert 1e-6 < abs(told.mean() - known.mean()) < told.mean_error < 0.5
 
 
+def test_what_nothing_is_known_of_leaves_numbers():
+    """The logarithm of a variance swings by hundreds between seven weights: squares overflowed."""
+    w, v = [-3.5, -0.12, 0.06, 0.27, 0.5, 2.9, 3.5], [0.106, 4.555, 4.449, 1.93, 1.25, 0.106, 0.106]
+    c = {"w": w, "gradient": [-2.06, -0.95, -0.29, 0.5, 1.02, 1.27, 2.07], "variance": v}
+    assert end_state(table(c).landscape(learning_rate=0.024)).error > 1
+
+
 def test_weights_that_are_too_small_for_slopes_are_refused():
     """1e-200 apart was a warning of SciPy's, and an error of its own."""
     w = np.linspace(-3, 3, 25)

@@ -36,6 +36,7 @@ DRIVEN = 0.75
 ROUNDED = 2.0**-42  # deviations of gradients over their mean, below which they have no three digits
 WEIGHTY = 0.01  # of a standard error, that what is not known may be
 
+NOTHING = 1e100  # of an exponent, and more, not known: all is unknown, and squares stay numbers
 BETWEEN = 8  # points from each knot to the next, at which what is not known is looked at
 
 Bounds = Callable[[Array], tuple[Array, Array]]
@@ -163,7 +164,7 @@ def squares_of(steps: Array, x: Array, knots: Sequence[float], bounds: Bounds) -
 
     Errors of one sign last from one knot to the next, and are then of another.
     """
-    steps = share_of(bounds) * steps
+    steps = share_of(bounds) * np.minimum(steps, NOTHING)
     cuts = np.flatnonzero(np.diff(np.searchsorted(knots, x))) + 1
     between = np.split(steps, cuts)  # the same two knots
     before = np.concatenate([np.append(0.0, np.cumsum(s[:-1])) for s in between])
