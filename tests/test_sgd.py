@@ -208,6 +208,29 @@ def test_after_so_many_steps_it_is_where_walkers_are_and_in_the_end_where_the_ch
     assert 100 / math.log(apart[0] / apart[1]) == pytest.approx(memory, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    ("boundaries", "shares"),
+    [("reflecting", [0.5, 0.5]), ("absorbing", [1, 0]), ("periodic", [0.5, 0.5])],
+)
+def test_the_first_step_from_a_minimum_ends_as_any_other_at_an_end(boundaries, shares):
+    """From 0, with G = 0.3, to -0.5 or -0.1; on the ring from 0.209 to -0.061 or 0.479."""
+
+    def losses(w):
+        if boundaries == "periodic":
+            wave = np.cos(4 * np.pi * w) - np.cos(2 * np.pi * (w + 0.02))
+            return 0.08 * wave + np.array([[0.3], [-0.3]]) * w
+        return -((w - 0.3) ** 2) / 2 + np.array([[0.2], [-0.2]]) * w
+
+    rate = 0.9 if boundaries == "periodic" else 1.0
+    of = Landscape(losses=losses, learning_rate=rate, domain=(0, 1), boundaries=boundaries)
+    found = analyze(of).sgd
+    assert np.exp(found.after(1).log_shares) == pytest.approx(
+        np.array([shares, shares[::-1]]), abs=1e-12
+    )
+    if boundaries == "reflecting":  # to 0.4 or 0, and from there to 0.3, 0.7, 0.1 or 0.5
+        assert np.exp(found.after(2, 0.05).log_shares[0]) == pytest.approx([0.25, 0.75], abs=1e-12)
+
+
 def test_a_run_that_is_too_short_for_the_long_run_is_told():
     found = analyze(EXAMPLES / "two_minima.py", steps=10**6)
     assert found.run.log_relaxation == pytest.approx(48, abs=1)  # 10^20.8

@@ -17,6 +17,7 @@ from stationary.chain.closed_class import ChainClass
 from stationary.chain.elimination import absorbed
 from stationary.chain.far import Held
 from stationary.chain.ground import FEW_CELLS, Ground
+from stationary.chain.points import led
 from stationary.numbers.elementary import distinct
 from stationary.numbers.limit import limit
 from stationary.states.mixture import Escape
@@ -183,8 +184,8 @@ class _Passage:
             return np.asarray(left[cells_of(edges, x)])
 
         steps = repeat(batches, WALKED)
-        for led in stepped(x, p, steps, batches, self.ground.held, undecided):
-            x, p = led
+        for now in stepped(x, p, steps, batches, self.ground.held, undecided):
+            x, p = now
             if p[undecided(x)].sum() < NOBODY:
                 break
         lost = np.zeros((2, table.shape[1]))
@@ -226,15 +227,16 @@ def stepped(
         if len(x) * len(most) > TREE or not moves.any():
             return
         if batches is not None:
-            led = batches.images(x[moves]).ravel()
-            beyond = (led < held.lower, -math.inf), (led > held.upper, math.inf)
-            for (gone, end), kind, wall in zip(
-                beyond, held.ends, most.landscape.domain, strict=True
-            ):
-                if gone.any() and (kind != "leave" or math.isfinite(wall)):
+            images, walls = batches.images(x[moves]), (held.lower, held.upper)
+            beyond = images < walls[0], images > walls[1]
+            to = led(batches, held, x[moves]) if np.any(beyond) else images
+            for k, gone in enumerate(beyond):
+                wall, kind = most.landscape.domain[k], held.ends[k]
+                if kind == "leave" and math.isinf(wall):
+                    to[gone] = wall
+                elif gone.any() and (kind not in ("fold", "periodic") or wall != walls[k]):
                     return  # what becomes of it is not sure
-                led = np.where(gone, end, led)
             p = np.append(p[~moves], np.outer(batches.probability, p[moves]))
-            x, place = np.unique(np.append(x[~moves], led), return_inverse=True)  # some are alike
+            x, place = np.unique(np.append(x[~moves], to), return_inverse=True)  # some are alike
             p = np.bincount(place.ravel(), p)
         yield x, p

@@ -25,7 +25,7 @@ from stationary.chain.far import Held
 from stationary.chain.ground import Ground, followed
 from stationary.chain.lattice import ALIKE, is_rigid, lattices_of
 from stationary.chain.outcomes import cells_of, laid, stepped
-from stationary.chain.points import walks_from
+from stationary.chain.points import led, walks_from
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.numbers.elementary import distinct
 from stationary.numbers.threads import one_thread
@@ -147,7 +147,11 @@ def _on_cells(
             taken, since = taken + 1, partial(placed, x=x, p=p)
     levels = []
     for here, chain in chains:
-        images = here.batches.images(np.array(minima))
+        points = np.array(minima)
+        images = led(here.batches, held, points)
+        for end, kind, away in zip((held.lower, held.upper), held.ends, (-1, 1), strict=True):
+            if kind == "leave":  # what is there has left, and is at infinity
+                images[(images == end) | (points == end)] = away * math.inf
         begin = np.array([placed(chain.edges, x, here.batches.probability) for x in images.T])
         first = begin if since is None else np.array([since(chain.edges)])
         middle = (chain.edges[1:] + chain.edges[:-1]) / 2
