@@ -204,18 +204,25 @@ def _verdict(
     memories: float,
     may_walk: bool,
 ) -> Verdict:
+    told, rises = None, 0.0
+    for speed, error in zip(speeds[1:], errors[1:], strict=True):
+        apart = math.log(speed / speeds[0])
+        # The first is as well known as can be: what another one is off by is independent of it.
+        more = (error / speed) ** 2 - (errors[0] / speeds[0]) ** 2
+        least = max(SURE * math.sqrt(max(more, 0.0)), WORTH)
+        if abs(apart) > least:
+            told, rises = Verdict.NOISE if apart < 0 else Verdict.INERTIA, SURE * apart / least
+            break
+    if rises > max(halves):  # by which what has a velocity seems a walk, or to change
+        return Verdict.INERTIA
     if max(halves) > SURE + 1:
         return Verdict.NOT_STATIONARY
     if memories <= ENOUGH and len(speeds) > 1:
         return Verdict.SHORT  # its end state, which speeds are fitted with, is not known
     if may_walk:
         return Verdict.WALK
-    for speed, error in zip(speeds[1:], errors[1:], strict=True):
-        apart = math.log(speed / speeds[0])
-        # The first is as well known as can be: what another one is off by is independent of it.
-        more = (error / speed) ** 2 - (errors[0] / speeds[0]) ** 2
-        if abs(apart) > max(SURE * math.sqrt(max(more, 0.0)), WORTH):
-            return Verdict.NOISE if apart < 0 else Verdict.INERTIA
+    if told is not None:
+        return told
     if reversing or len(speeds) < 2:
         return Verdict.REVERSING if reversing else Verdict.UNDECIDED
     return Verdict.DIFFUSION
