@@ -228,7 +228,8 @@ class Distribution(Result, ABC):
         kind
             "total variation": the most by which a probability can differ, from 0 to 1; on the
             cells of the coarser of the two, which finer ones could only increase.
-            "kolmogorov": the most by which distribution functions differ, which is at most that.
+            "kolmogorov": the most by which distribution functions differ, which is at most that; of
+            walkers at the edges of their bins.
             "wasserstein": the mean way that probability has to be moved, in the unit of x; of
             samples that lie outside of all bins it takes what is least. inf where one law has a
             mean and the other none.

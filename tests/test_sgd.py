@@ -231,6 +231,22 @@ def test_the_first_step_from_a_minimum_ends_as_any_other_at_an_end(boundaries, s
         assert np.exp(found.after(2, 0.05).log_shares[0]) == pytest.approx([0.25, 0.75], abs=1e-12)
 
 
+def test_what_is_around_no_minimum_is_told():
+    """As where clipped steps lead from wall to wall, which takes a second."""
+    pair = Landscape(
+        losses=lambda w: ((w - 1) ** 2 / 2, (w + 1) ** 2 / 2), learning_rate=0.1, domain=(-3, 3)
+    )
+    found = analyze(pair, steps=50)
+    (only,) = found.sgd.basins
+    part = replace(only, chain=(0.25, 0.0), log_chain=math.log(0.25))
+    vars(found)["sgd"] = replace(found.sgd, basins=(part,))
+    told = "SGD is around w = 0 with probability 0.25 and else around none (standard"
+    assert told in " ".join(str(found).split())
+    run = replace(found.run, log_shares=found.run.log_shares - 0.1)
+    assert "What is missing from 1 is around none of these." in str(run)
+    assert "What is missing" not in str(found.run)
+
+
 def test_a_run_that_is_too_short_for_the_long_run_is_told():
     found = analyze(EXAMPLES / "two_minima.py", steps=10**6)
     assert found.run.log_relaxation == pytest.approx(48, abs=1)  # 10^20.8

@@ -107,6 +107,12 @@ class FiniteStep(Result):
         return max(known, default=(0.0, math.inf))
 
     @property
+    def beside(self) -> float:
+        """What the chain is sure to hold around none of the minima."""
+        held = sum(map(sum, (b.chain or (1.0, 0.0) for b in self.basins)))
+        return 0.0 if self.chain is None else 1 - self.chain.lost - held
+
+    @property
     def elsewhere(self) -> bool:
         """Whether SGD ends up elsewhere; by a factor in what is rare alone it does not."""
         chain = self.chain

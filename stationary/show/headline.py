@@ -172,8 +172,8 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool, sample: OfSample) -
         return f"In the long run SGD is {listed}{more}, depending on where it starts."
     ranked = sorted(sgd.basins, key=lambda b: -log_of(b.log_chain))
     kept = [b for b in ranked if log_of(b.log_chain) > -math.inf or not b.certain]
-    moments = _moments(sgd, True, sample)
-    listed = _listed(kept, place, lambda b: _held(b, sample), moments, sgd.shifted)
+    moments = _moments(sgd, True, sample) * (len(kept) < 2 or sgd.shifted)
+    listed = _listed(kept, place, lambda b: _held(b, sample), moments, sgd.beside > HELD)
     if len(kept) == 1 and _overshoots(sgd):
         low, high = chain.interval(1.0)
         between = f"between w = {low:.6g} and {high:.6g}"
@@ -293,17 +293,17 @@ def _listed(
     place: Place,
     share: Callable[[SgdBasin], str],
     moments: str,
-    moved: bool,
+    beside: bool = False,
 ) -> str:
-    """The basins with their shares; mean and deviation of the only one, or where these differ."""
-    if len(basins) < 2:
+    """The basins with their shares, and moments."""
+    if len(basins) < 2 - beside:
         return "".join([_at(b, place) for b in basins] or ["around no minimum"]) + moments
     shares = [f"{_at(b, place)} with {share(b)}" for b in basins]
-    said = joined(shares)
+    said = joined([*shares, *["else around none"] * beside])
     if len(basins) > MOST_NAMED:
         more = more_text(len(basins) - MOST_NAMED, "minimum", "minima")
         said = f"{', '.join(shares[:MOST_NAMED])} and in {more}"
-    return said + moments * moved
+    return said + moments
 
 
 def _at(b: SgdBasin, place: Place) -> str:
@@ -362,8 +362,8 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) 
         return f"probability {sampled_share_text(log_p, of_mass, of_log, error)}"
 
     moments = _moments(sgd, False, sample) or _deviation(analysis.end_state.std(), 0.0, sample)
-    listed = _listed(ranked, place, share, moments, sgd.shifted)
-    return f"The small-step limit has it {listed}"
+    moments *= len(ranked) < 2 or sgd.shifted
+    return f"The small-step limit has it {_listed(ranked, place, share, moments)}"
 
 
 def _reach(sgd: FiniteStep, place: Place, run: int, sample: OfSample) -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stationary.sgd.basins import HELD
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.wording import LIGHT, share_text, steps_text
 
@@ -53,7 +54,9 @@ def by_start(run: Run, names: Sequence[str]) -> list[Line]:
     rows = [
         (start, *map(share, *row)) for start, *row in zip(run.starts, logs, errors, strict=True)
     ]
-    return tabulated(("started at", *names), rows)
+    beside = (np.exp(np.minimum(logs + errors, 0)).sum(axis=1) < 1 - HELD).any()
+    more = ["What is missing from 1 is around none of these."] * bool(beside)
+    return [*tabulated(("started at", *names), rows), *more]
 
 
 def forgotten(run: Run) -> list[str]:
