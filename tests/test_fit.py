@@ -223,6 +223,7 @@ def test_runs_in_a_file_are_told_apart_by_numbers_or_words(tmp_path):
         (np.arange(500) * 1j, {"dt": 1}, "observations are of type complex128"),
         (np.arange(500.0), {"times": np.arange(500).astype("M8[s]")}, "Give numbers in a unit"),
         ({"x": 1}, {"dt": 1}, "a series is an array of numbers"),
+        ([10**400] * 500, {"dt": 1}, "a series is an array of numbers"),
     ],
 )
 def test_what_is_no_series_is_told(x, given, message):

@@ -208,7 +208,7 @@ def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
     try:
         # What is masked is missing.
         t, v = (np.ma.filled(np.ma.asarray(x, dtype=float), np.nan) for x in (t, v))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         v = np.empty(())
     if v.ndim == 0:
         raise LandscapeError(
