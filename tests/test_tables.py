@@ -860,3 +860,14 @@ def test_a_deviation_that_is_not_known_is_no_zero():
     state, said = analysis.end_state, " ".join(analysis.summary().split())
     assert 0 < state.std() < state.std_error
     assert "standard deviation 0.076 +- 3e-01)" in said
+
+
+def test_where_the_variance_vanishes_between_given_values_nothing_is_told_of_the_law():
+    """All gradients agree where cos is 0: SGD is at 0 or at 5.95 for good, as its start decides."""
+    x, pulls = np.linspace(0, 2 * np.pi, 12), np.array([[0.5], [0.3]])
+    given = table({"w": x, "gradients": np.sin(x) + 0.3 + pulls * np.cos(x)})
+    state = end_state(given.landscape(learning_rate=0.1))
+    assert math.isnan(state.mean())
+    assert state.mean_error == math.inf
+    with pytest.raises(LandscapeError, match="once around the ring is not known"):
+        end_state(given.landscape(learning_rate=0.1, boundaries="periodic"))

@@ -154,6 +154,12 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
     tilt_error = 1.5 * float(ring.climb_errors.sum()) + DOUBLE.epsilon * abs(tilt)
     tilt_error += math.sqrt(float(ring.unknown[0].sum()))
     still = abs(tilt) <= tilt_error
+    if still and not tilt_error < 1:
+        raise LandscapeError(
+            f"{ring.diffusion.name}: the integral of 2 f / a once around the ring is not known "
+            f"({tilt:.0e} +- {tilt_error:.0e}), and so neither are current and density: the "
+            f"variance may vanish between given values. {REMEDY}"
+        )
     density = Weight.on(ring) if still else circulating(replace(parts, sampling=ring), tilt)
     mesh = monotone_mesh(density, density.turns)
     component = Component(ring.diffusion.domain, 1.0, density, mesh)

@@ -120,7 +120,7 @@ class Component:
     @cached_property
     def norm_error(self) -> Any:
         """The relative error of the normalising integral."""
-        error = number(possible_growth(self.log_panel_mass, self.panel_errors).sum())
+        error = number(self._grown.sum())
         for log_mass, tail in zip(self.log_tail_masses, self.density.tails, strict=True):
             if tail is not None:
                 side = 0 if tail.side == "lower" else -1
@@ -129,14 +129,22 @@ class Component:
                 error += number(possible_growth(np.array([log_share]), np.array([doubt]))[0])
         return error + self.leak
 
+    @cached_property
+    def _grown(self) -> Array:
+        """What each panel may hold more of the probability than it does."""
+        return as_array(possible_growth(self.log_panel_mass, self.panel_errors))
+
     @property
     def is_known(self) -> bool:
         """Whether anything is known of where the probability is.
 
-        Between knots errors add up as random numbers do: their sum, as one of sizes, says nothing.
+        Between knots errors add up as random numbers do: their sum, as one of sizes, says nothing,
+        but that panels in which doubles see nothing may hold all of it.
         """
-        given = self.density.sampling.diffusion.uncertainty is not None
-        return given or bool(self.norm_error < 1)
+        if self.density.sampling.diffusion.uncertainty is None:
+            return bool(self.norm_error < 1)
+        empty = self.log_panel_mass < math.log(TINY)
+        return not (self._grown[empty] > 1).any()
 
     @cached_property
     def error(self) -> Any:
