@@ -146,8 +146,6 @@ class Condensed:
         number, extended = self.mesh.sides(self.degree)
         self.outer, self.inner = sides_and_inside(self.degree)
         self.place = number.reshape(self.mesh.count, -1)[:, self.outer]
-        rows = np.repeat(self.place, len(self.outer), axis=1).ravel()
-        columns = np.tile(self.place, (1, len(self.outer))).ravel()
         size, count = extended.shape
         right = np.bincount(self.place.ravel(), self.parts.load.ravel(), minlength=size)
         # Test functions are those of free nodes, with what they are at nodes that hang on these.
@@ -156,15 +154,13 @@ class Condensed:
         if self.scales is not None:
             log = self.at_nodes(self.scales)
             tested.data = tested.data * np.exp(log[self.free[tested.col]] - log[tested.row])
-        index = np.full(size, -1)
+        index = np.full(size, -1, dtype=np.int32)
         index[self.free] = np.arange(count)
-        values, hang = self.parts.matrix.ravel(), (index[rows] < 0) | (index[columns] < 0)
-        rest = csr_array((values[hang], (rows[hang], columns[hang])), shape=(size, size))
-        more, free = (tested.T @ rest @ extended).tocoo(), ~hang
-        pairs = zip((values[free], index[rows[free]], index[columns[free]]),
-                    (more.data, more.row, more.col), strict=True)  # fmt: skip
-        values, rows, columns = (np.concatenate(pair) for pair in pairs)
-        self.matrix = csc_array((values, (rows, columns)), shape=(count, count))
+        free = index[self.place]
+        hang = (free < 0).any(axis=1)
+        rest = _sparse(self.parts.matrix[hang], self.place[hang], size)
+        own = _sparse(self.parts.matrix[~hang], free[~hang], count)
+        self.matrix = csc_array(own + tested.T @ rest @ extended)
         self.right = tested.T @ right
 
     @cached_property
@@ -210,6 +206,13 @@ class Condensed:
         if not np.isfinite(made).all():
             raise ConvergenceError(_singular(self.process))
         return made.reshape(*made.shape[:-1], n, n)
+
+
+def _sparse(blocks: Array, place: Array, size: int) -> csc_array:
+    """The sum of matrices, (E, n, n), of which each has its rows and columns at its own places."""
+    rows, columns = np.repeat(place, place.shape[1], axis=1), np.tile(place, place.shape[1])
+    pairs = blocks.ravel(), (rows.ravel(), columns.ravel())
+    return csc_array(pairs, shape=(size, size))
 
 
 def _free(extended: csr_array) -> Array:
