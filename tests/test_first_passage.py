@@ -966,3 +966,16 @@ def test_more_starts_than_sgd_is_followed_from_are_the_reason():
     found = first_passage(with_momentum(0.08, 0.9), np.linspace(-1.5, 0.5, 21), 1)
     said = " ".join(str(found).split())
     assert "not to be had here: they are had from 9 starts at most, and these are 21" in said
+
+
+def test_panels_that_a_jump_leaves_without_a_width_are_no_warnings():
+    """Signs of three datapoints are constant between -1, 0, 1 and 1.22: quadrature by mpmath."""
+    offsets = np.array([[0.5], [-0.6], [0.0]])
+    signs = Landscape(
+        losses=lambda w: (w**2 - 1) ** 2 / 4 + offsets * w,
+        learning_rate=0.1,
+        domain=(-2.5, 2.5),
+        optimiser="sign",
+    )
+    time = mean_first_passage_time(signs.diffusion(), 0.97, -0.97)
+    assert time == pytest.approx(26149.499126931178, rel=1e-12)

@@ -70,7 +70,8 @@ def panels_of(mesh: Mesh, f: Log) -> Panels:
     own = f.error + 2 * cut + eps * (4 + 2 * np.abs(f.v).max(axis=0)) + step
     # Where something constant is a factor, its logarithm was rounded, and its sum with k Phi is.
     own = own + capped(4 * mesh.arithmetic.grain * np.abs(f.level), numbers)
-    slopes = f.k * mesh.slope + derivatives(v, r) / half
+    with np.errstate(divide="ignore", invalid="ignore"):  # half is 0 next to a jump
+        slopes = f.k * mesh.slope + derivatives(v, r) / half
     base = f.level + f.k * mesh.middle
     return Panels(
         base, at, local, top, means, so_far, mass.tolist(), cut, noise, gentle, own, step, slopes
@@ -90,7 +91,8 @@ class Pass:
         self.highs = (f.level + f.k * mesh.rises[1] + panels.at[-1]).tolist()
         self.first, self.last = panels.local[0].tolist(), panels.local[-1].tolist()
         self.bases, self.steep = panels.base.tolist(), (~panels.gentle).tolist()
-        self.finest = 64 * mesh.spacing / mesh.half
+        with np.errstate(divide="ignore", invalid="ignore"):
+            self.finest = 64 * mesh.spacing / mesh.half
         self.levels = f.level.tolist()
         rises = ~panels.gentle & np.asarray(panels.slopes > 0, dtype=bool).all(axis=0)
         self.slowest = _slowest(mesh, f, np.flatnonzero(rises), panels.slopes, mesh.half)
