@@ -560,6 +560,20 @@ def test_what_nothing_is_known_of_leaves_numbers():
     assert end_state(table(c).landscape(learning_rate=0.024)).error > 1
 
 
+def test_degrees_of_a_single_curve_that_agree_by_chance_do_not_make_it_known():
+    """Between two weights each sums of waves were further off than bounds say in 20 of 100 gaps."""
+    rng, ratios = np.random.default_rng(0), []
+    for _ in range(6):
+        w = np.sort(np.r_[-3.5, rng.uniform(-3.5, 3.5, 31), 3.5])
+        x = w[:-1, None] + np.diff(w)[:, None] * np.linspace(0.1, 0.9, 9)
+        k, c = rng.uniform(0.6, 2.5, 4), rng.uniform(-2, 2, 4)
+        g = lambda w, k=k, c=c: np.sin(k * (w[..., None] - c)).sum(axis=-1)  # noqa: E731
+        curves = table({"w": w, "gradient": g(w), "variance": 1 + 0 * w}).curves
+        off, claim = np.abs(curves.mean(x.ravel()) - g(x).ravel()), curves.error(x.ravel())[0]
+        ratios += (off.reshape(x.shape).max(axis=1) / claim.reshape(x.shape).max(axis=1)).tolist()
+    assert np.mean(np.array(ratios) > 1) < 0.1
+
+
 def test_weights_that_are_too_small_for_slopes_are_refused():
     """1e-200 apart was a warning of SciPy's, and an error of its own."""
     w = np.linspace(-3, 3, 25)
