@@ -203,11 +203,11 @@ def _on_walks(
 def walked(
     steps: Iterable[Batches | None], most: Batches, start: Initial, held: Held
 ) -> Iterator[tuple[Array, Array]]:
-    """Points of a start with their probabilities after each step, as long as these are few.
+    """Points of a start with their probabilities after each step, while these are few and all.
 
     None of the steps has more maps than `most`.
     """
-    if start.law is None and most.exact:
+    if start.law is None and most.whole:
         weights = start.weights / start.weights.sum()
         yield from stepped(start.points, weights, steps, most, held, np.isfinite)
 
