@@ -411,6 +411,18 @@ def test_cells_are_fine_where_a_law_becomes_narrow():
     assert abs(found.std[-1] - exact) < found.std_error[-1] < 2e-3
 
 
+def test_a_law_on_its_way_comes_when_it_does():
+    """Where slopes do not change w is a sum of steps; leaning as in the end it came to 5.8."""
+    slopes = np.array([-1.3, -0.1, 1.4, 0.25, -0.25])
+    given = Landscape(
+        lambda w: [np.log(np.cosh(w)) + s * w for s in slopes], domain=(-20, 21),
+        schedule="linear:0.03:0.01:80", initial=8.0,
+    )  # fmt: skip
+    found, rates = anneal(given).spread, given.schedule.rates
+    assert abs(found.mean[-1] - (8 - rates.sum())) < found.mean_error[-1] < 0.05
+    assert abs(found.std[-1] - slopes.std() * (rates @ rates) ** 0.5) < found.std_error[-1] < 0.1
+
+
 def test_laws_of_minibatches_are_worked_out_once_for_all_learning_rates():
     asked = []
 

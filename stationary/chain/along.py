@@ -64,7 +64,7 @@ def shares_along(
     def inside(low: Array, high: Array) -> Array:
         return held_in(basins, (low + high) / 2)
 
-    return _told(_along(at, rates, start, borders, inside))
+    return _told(_along(at, rates, start, borders, inside, leaning=True))
 
 
 def moments_along(
@@ -77,7 +77,7 @@ def moments_along(
         x = (low + high) / 2 - centre
         return np.stack([x, x * x + (high - low) ** 2 / 12], axis=1)
 
-    levels = _along(at, rates, start, (), powers)
+    levels = _along(at, rates, start, (), powers, leaning=False)
     means = [centre + level[:, 0] for level in levels]
     stds = [np.sqrt(np.maximum(level[:, 1] - level[:, 0] ** 2, 0.0)) for level in levels]
     (mean, error), (std, off) = _told(means), _told(stds)
@@ -92,12 +92,14 @@ def _along(
     start: Initial,
     borders: Sequence[float],
     columns: Callable[[Array, Array], Array],
+    leaning: bool,
 ) -> list[Array]:
     """Means of columns before each step and after the last, of runs that stay; last, what is lost.
 
     On fine cells, on coarse ones, on these with chains of fewer rates, and then by other nodes
     where these stand for batches. The `columns` are of what is spread from low to high, or of
-    points.
+    points. Cells are `leaning` as the law does that stays: what is rare there counts then, but what
+    is on its way, and leans otherwise, comes too early.
     """
     batches = at(float(rates.max()))
     held, _ = followed(batches, start)
@@ -125,7 +127,7 @@ def _along(
             batches = at(float(nodes[k]))
             batches = batches if other is None else batches.others[other]
             here = replace(ground, batches=batches, laid=ground.cores)
-            (chain,) = here.chain(edges, held.ends)
+            (chain,) = here.chain(edges, held.ends, leaning=leaning)
             return here.halted(chain)
 
         for rate in each(ahead.tolist(), "steps"):
