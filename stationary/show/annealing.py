@@ -39,12 +39,14 @@ def text(found: Annealing) -> Report:
     over, trust = "Mean and deviation over time", []
     if found.spread is None:
         over = "The shares over time"
-        whose = "the steps that SGD takes" if found.sgd is not None else "the small-step limit"
+        whose, apart = "the steps that SGD takes", ""
+        if found.sgd is None:
+            whose, apart = "the small-step limit", " How far SGD is from that is not known."
         trust = [
             f"The rates between basins are those of {whose}. The error of the shares is from "
             "cells, from the rates and their integration, and from how long a basin remembers who "
-            f"came: {error_text(found.course.error)} at the end. `simulate` follows the same "
-            "schedule step by step."
+            f"came: {error_text(found.course.error)} at the end.{apart} `simulate` follows "
+            "the same schedule step by step."
         ]
     return report(
         {
