@@ -322,7 +322,8 @@ def test_momentum_leaves_the_small_step_limit_to_follow_a_schedule():
     found = anneal(TWO_MINIMA, schedule="linear:0.1:0.01:1000", momentum=0.5)
     assert found.sgd is None
     said = " ".join(str(found).split())
-    assert "With momentum" in said and "How far SGD is from that is not known." in said
+    assert "With momentum" in said
+    assert "How far SGD is from that is not known." in said
     # Of one basin mean and deviation were those of small steps: 0.59 for 0.31, known to 0.004.
     alone = anneal(Landscape(losses=parabolas, schedule="constant:0.4:7", momentum=0.5, initial=1))
     assert alone.spread is None

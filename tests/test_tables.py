@@ -883,5 +883,5 @@ def test_where_the_variance_vanishes_between_given_values_nothing_is_told_of_the
     state = end_state(given.landscape(learning_rate=0.1))
     assert math.isnan(state.mean())
     assert state.mean_error == math.inf
-    with pytest.raises(LandscapeError, match="once around the ring is not known"):
+    with pytest.raises(LandscapeError, match="around the ring could not be normalised"):
         end_state(given.landscape(learning_rate=0.1, boundaries="periodic"))

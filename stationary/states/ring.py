@@ -56,6 +56,10 @@ REMEDY = (
     "Where the variance vanishes the ring is cut: begin and end the domain there, and leave "
     "boundaries out; or add an even noise, as in regularise = 1e-6."
 )
+UNKNOWN = (
+    "{name}: the density around the ring could not be normalised: drift over variance has a pole, "
+    f"is too large for doubles, or the variance vanishes between given values. {REMEDY}"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,19 +159,12 @@ def component_on_ring(parts: Anatomy) -> tuple[Component, Current, tuple[str, ..
     tilt_error += math.sqrt(float(ring.unknown[0].sum()))
     still = abs(tilt) <= tilt_error
     if still and not tilt_error < 1:
-        raise LandscapeError(
-            f"{ring.diffusion.name}: the integral of 2 f / a once around the ring is not known "
-            f"({tilt:.0e} +- {tilt_error:.0e}), and so neither are current and density: the "
-            f"variance may vanish between given values. {REMEDY}"
-        )
+        raise LandscapeError(UNKNOWN.format(name=ring.diffusion.name))
     density = Weight.on(ring) if still else circulating(replace(parts, sampling=ring), tilt)
     mesh = monotone_mesh(density, density.turns)
     component = Component(ring.diffusion.domain, 1.0, density, mesh)
     if not math.isfinite(component.log_norm):
-        raise LandscapeError(
-            f"{ring.diffusion.name}: the density around the ring could not be normalised: drift "
-            f"over variance has a pole, or is too large for doubles. {REMEDY}"
-        )
+        raise LandscapeError(UNKNOWN.format(name=ring.diffusion.name))
     notes = _seam(ring)
     if not isinstance(density, RingDensity):  # it is still
         # 2 J = tilt / (int P int s), with P before it is normalised.
