@@ -511,3 +511,24 @@ def test_errors_of_zeros_hold_what_rounds_in_their_gradients():
                 )
                 off.append(float(abs(exact - e.position) / e.error))
     assert max(off) < 1
+
+
+@pytest.mark.parametrize(
+    ("domain", "more", "counts"),
+    [((-2.5, 2.5), {}, [5, 5, 1]), ((0, 3), {"boundaries": "periodic"}, [3, 3, 1])],
+)
+def test_equal_wells_are_all_one_or_none_is(domain, more, counts):
+    even = Diffusion(lambda x: -0.1 * np.sin(2 * np.pi * x), 0.3, domain, **more)
+    state = end_state(even)
+    assert [len(basins_of(state, min_barrier=k)) for k in (0, 0.05, 0.3)] == counts
+
+
+def test_a_shallow_well_between_equal_ones_belongs_to_neither():
+    """Until all three are one: it was given to the left one."""
+    state = end_state(
+        Diffusion(lambda x: 1.7 * x - 0.8 * np.sin(3 * x) - x**3, 0.15, domain=(-3, 3))
+    )
+    left, middle, right = basins_of(state, min_barrier=2)
+    assert left.mass == pytest.approx(right.mass, rel=1e-12)
+    assert max(middle.barrier_left, middle.barrier_right) < 2
+    assert len(basins_of(state, min_barrier=2 * left.barrier_right)) == 1

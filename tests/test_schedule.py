@@ -22,6 +22,7 @@ from stationary import (
     first_passage,
     load,
     simulate,
+    table,
 )
 from stationary.annealing.course import Begun, Course, Looks
 from stationary.chain import along
@@ -441,6 +442,24 @@ def test_laws_of_minibatches_are_worked_out_once_for_all_learning_rates():
     asked.clear()
     np.testing.assert_array_equal(again.images(w), expected)
     assert not asked
+
+
+@pytest.mark.parametrize("tabulated", [False, True])
+def test_what_tells_errors_goes_with_the_learning_rate(tabulated):
+    x, w = np.linspace(-2, 3, 12), np.linspace(-1, 2, 7)
+    gradients = np.sin(x) + np.linspace(-1, 1, 40)[:, None] * (1 + x)
+    given = Landscape(
+        gradients=lambda w: [np.sin(w) + c * (1 + w) for c in np.linspace(-1, 1, 40)],
+        learning_rate=0.3, batch_size=8, domain=(-2, 3),
+    )  # fmt: skip
+    if tabulated:
+        given = table({"w": x, "gradients": gradients}).landscape(learning_rate=0.3, batch_size=8)
+    alone = batches_of(replace(given, learning_rate=0.1))
+    other = batches_of(given).at(given.at_rate(0.1))
+    for one, same in zip(
+        (*alone.others, *alone.pushed()), (*other.others, *other.pushed()), strict=True
+    ):
+        np.testing.assert_array_equal(one.images(w), same.images(w))
 
 
 def test_a_drift_that_is_straight_where_it_starts_only_is_no_parabola():
