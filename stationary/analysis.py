@@ -327,7 +327,7 @@ def analyze(
         if asked and not walks:
             value = {"steps": steps, "chain": chain}[name]
             other = "For a drift and a variance ask stationary.evolve"
-            if isinstance(process, Landscape) and (process.momentum or process.adaptive):
+            if isinstance(process, Landscape) and process.has_datapoints:
                 how = process.who if process.adaptive else "momentum"
                 other = f"With {how} ask stationary.simulate"
             elif isinstance(process, PlaneLandscape):

@@ -184,6 +184,8 @@ def test_what_is_no_function_of_the_weight_is_refused():
     rng = np.random.default_rng(0)
     with pytest.raises(LandscapeError, match=r"dropout off and batch normalisation"):
         sampled(lambda w: np.ones((50, len(w))) + 0.3 * rng.normal(size=(50, len(w))), (0, 1))
+    with pytest.raises(LandscapeError, match=r"Write domain = \(-1, 4\)\.$"):
+        sampled(lambda w: np.array([w, 1 - w]), None)
     with pytest.raises(LandscapeError, match=r"is infinite"):
         sampled(Network(), (0, np.inf))
     with pytest.raises(LandscapeError, match=r"datapoint 2 at w = .* is nan"):

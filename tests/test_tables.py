@@ -176,6 +176,8 @@ def test_moments_alone_do_not_make_steps():
     assert "curvature is at most 0.1" in str(analyze(landscape).steps)
     with pytest.raises(LandscapeError, match="do not say what a single step of SGD does"):
         stationary.simulate(landscape, walkers=10, steps=10)
+    with pytest.raises(LandscapeError, match=r"ask stationary\.evolve"):
+        analyze(landscape.changed(momentum=0.5), steps=10)
     # Nor do walkers say anything beside what the small-step limit says.
     assert stationary.evolve(landscape, 0.5, [10.0]).walkers is None
     assert "walkers" not in str(stationary.first_passage(landscape, -1, 1))

@@ -214,15 +214,16 @@ def checked_noise(given: Any, where: str) -> float:
 
 
 def interval(
-    domain: Any, where: str, narrowest: float = SAME, what: str = "domain"
+    domain: Any, where: str, narrowest: float = SAME, what: str = "domain", finite: bool = False
 ) -> tuple[float, float]:
-    """`domain` as two ascending floats, or an error that says what is wrong with it."""
+    """`domain` as two ascending floats, or an error that says what is wrong with it, which offers
+    infinite ends unless it has to be `finite`."""
     pair = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) == 2
     lower, upper = (number(end) for end in domain) if pair else (None, None)
     if lower is None or upper is None:
         raise LandscapeError(
-            f"{where}: {what} = {domain!r:.80} is not a pair of numbers. Write {what} = (-1, 4); "
-            "an end may be -np.inf or np.inf."
+            f"{where}: {what} = {domain!r:.80} is not a pair of numbers. Write {what} = (-1, 4)"
+            f"{'' if finite else '; an end may be -np.inf or np.inf'}."
         )
     if math.isnan(lower) or math.isnan(upper):
         raise LandscapeError(

@@ -79,7 +79,7 @@ def sampled(
         If they are not finite, are not the same datapoints each time, or are no function of the
         weight alone.
     """
-    low, high = interval(domain, name)
+    low, high = interval(domain, name, finite=True)
     if math.isinf(low) or math.isinf(high):
         raise LandscapeError(
             f"{name}: the domain ({low:g}, {high:g}) is infinite, and expensive functions are "
