@@ -532,3 +532,16 @@ def test_a_shallow_well_between_equal_ones_belongs_to_neither():
     assert left.mass == pytest.approx(right.mass, rel=1e-12)
     assert max(middle.barrier_left, middle.barrier_right) < 2
     assert len(basins_of(state, min_barrier=2 * left.barrier_right)) == 1
+
+
+@pytest.mark.parametrize("turned", [0.0, 1.0, 3.5, 4.5])
+def test_on_a_ring_basins_are_joined_alike_wherever_it_begins(turned):
+    def counts(drift, noise, *levels):
+        ring = Diffusion(lambda x: drift(x - turned), noise, (-np.pi, np.pi), boundaries="periodic")
+        state = end_state(ring)
+        return [len(basins_of(state, min_barrier=k)) for k in levels]
+
+    # On both sides of the shallow well is the same one; then there are two, and it is neither's.
+    assert counts(lambda x: -2.5 * np.sin(x) - 2 * np.sin(2 * x), 3.0, 0, 1) == [2, 1]
+    between = counts(lambda x: np.sin(2 * x) - 3 * np.sin(3 * x) + 0.8 * np.sin(x), 0.6, 0, 5, 9)
+    assert between == [3, 3, 1]

@@ -302,15 +302,19 @@ def merges(
             [sum(b.mass_error for b in group) for group in joined],
         )
         i, j = pairs[level[first]]
-        beside = next((level[k] for k in others if pairs[level[k]][0] == j), None)
-        if beside is not None and (high := min(right[i], left[pairs[beside][1]])) - lowest > unsure:
-            later |= {ends[level[first]]: high, ends[beside]: high}
-            continue
-        deeper = right[i] - left[j]  # the deepest minimum of i over that of j
-        left[i], right[i] = left[i] + max(-deeper, 0 * deeper), right[j] + max(deeper, 0 * deeper)
-        groups[i] = groups[i] + groups[j]
-        for each in (groups, left, right):
-            del each[j]
+        beside = [level[k] for k in others if pairs[level[k]][0] == j or pairs[level[k]][1] == i]
+        for k in beside:  # on both sides of one of the two, and on a ring not the same there
+            low, up = (i, pairs[k][1]) if pairs[k][0] == j else (pairs[k][0], j)
+            if low != up and (high := min(right[low], left[up])) - lowest > unsure:
+                later |= {ends[level[first]]: high, ends[k]: high}
+                break
+        else:
+            deeper = right[i] - left[j]  # the deepest minimum of i over that of j
+            left[i] = left[i] + max(-deeper, 0 * deeper)
+            right[i] = right[j] + max(deeper, 0 * deeper)
+            groups[i] = groups[i] + groups[j]
+            for each in (groups, left, right):
+                del each[j]
     yield math.inf, groups
 
 
