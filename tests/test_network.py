@@ -292,6 +292,36 @@ def test_dropout_that_a_key_draws_is_refused():
         network.line(dropped, data, minimum, direction=np.ones(D))
 
 
+def test_what_is_no_weight_and_no_loss_of_weights_is_named(framework):
+    """Each was a traceback, or averages that SGD does not move were taken for weights."""
+    loss, data, minimum = framework
+    for made, message in (
+        (lambda: network.line(loss, (data[0], 0.1), minimum, minimum), "the data holds a float"),
+        (lambda: network.line(lambda w, d: d[1], data, minimum, minimum), "have no derivative by"),
+        (lambda: network.around(lambda w, d: d[0] @ w, data, minimum, 1), "have no curvature"),
+        (lambda: network.line(lambda w: 0, data, minimum, minimum), "shapes"),
+        (lambda: network.line(loss, data, iter([minimum]), minimum), "is read only once"),
+    ):
+        with pytest.raises(StationaryError, match=message):
+            made()
+    if not hasattr(minimum, "detach"):
+        weights = {"params": minimum, "batch_stats": minimum}
+        with pytest.raises(LandscapeError, match="running averages of batch normalisation"):
+            network.around(lambda w, d: loss(w["params"], d), data, weights)
+
+
+def test_how_far_the_minimum_is_from_a_point_that_is_none(framework):
+    loss, data, minimum = framework
+    found = network.around(loss, data, minimum, directions=1)
+    assert "no minimum" not in str(found)
+    found = network.around(
+        loss, data, minimum + 0.3 * points_like(minimum, found.vectors[:, 0]), directions=1
+    )
+    share = 2 * found.slope[0] ** 2 / (found.curvatures[0] * found.noise[0, 0])
+    said = "along 0 that of the parabola is 0.3 away, which is a deviation of SGD at T / B = "
+    assert f"{said}{share:.1g}: train on" in " ".join(str(found).split())
+
+
 def test_a_module_of_pytorch_and_layers_in_training_mode_are_told_what_to_do():
     torch = pytest.importorskip("torch")
     model = torch.nn.Sequential(torch.nn.BatchNorm1d(D), torch.nn.Linear(D, 1))

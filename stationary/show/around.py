@@ -9,6 +9,8 @@ import numpy as np
 from stationary.show.layout import MOST_ROWS, Report, picked, report, tabulated
 from stationary.sources.local import Around, Escapes
 
+LITTLE = 1e-6  # T / B: of less, nobody trains
+
 
 def text(a: Around | Escapes) -> Report:
     if isinstance(a, Escapes):
@@ -25,7 +27,21 @@ def text(a: Around | Escapes) -> Report:
         "with how the curvatures of the datapoints differ, for losses of second order."
     )
     header = ("", "curvature", "noise", "gradient", "deviation")
-    return report({title: [*tabulated(header, rows[:MOST_ROWS]), words]})
+    return report({title: [*tabulated(header, rows[:MOST_ROWS]), words, *_beside(a)]})
+
+
+def _beside(a: Around) -> list[str]:
+    """Where the point is not at the minimum, how far that is."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        off = np.abs(a.slope) / a.curvatures
+        share = 2 * a.slope**2 / (a.curvatures * np.diag(a.noise))  # T / B, as off is a deviation
+    k = int(np.argmax(np.nan_to_num(share)))
+    if not share[k] > LITTLE:
+        return []
+    return [
+        f"The point is no minimum: along {k} that of the parabola is {off[k]:.2g} away, which is a "
+        f"deviation of SGD at T / B = {share[k]:.1g}: train on."
+    ]
 
 
 def _barriers(e: Escapes) -> Report:

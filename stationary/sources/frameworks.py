@@ -24,6 +24,16 @@ from stationary.numbers.arithmetic import TINY
 from stationary.wording import MOST_NAMED, joined
 
 EVALUATION = "Put batch normalisation in evaluation mode (model.eval(), or running averages)"
+# Words of frameworks' own errors, and what to do.
+HINTS = (
+    ("captured Tensor", EVALUATION),  # what a layer of PyTorch counts in place
+    ("batch_stats", EVALUATION),  # Flax
+    ("BatchStat", EVALUATION),
+    ("TracerArrayConversion", "Write it in jax.numpy"),
+    ("must be Tensor", "Give data as tensors"),
+    ("flash_attention", "Call it within torch.nn.attention.sdpa_kernel(SDPBackend.MATH)"),
+    ("_transformer_encoder_layer_fwd", "Call torch.backends.mha.set_fastpath_enabled(False)"),
+)
 COUPLED = 1e-3  # of the losses: by which those of a part of the datapoints may differ from all's
 
 
@@ -78,9 +88,10 @@ class Network(ABC):
         except StationaryError:
             raise
         except Exception as error:
-            told = explained(self.loss, error)
-            if "captured Tensor" in str(error):  # PyTorch's word for what a layer counts in place
-                told += f"\n{EVALUATION}."
+            shapes = joined([str(getattr(a, "shape", "?")) for a in self._leaves(data)[0]])
+            told = explained(self.loss, error).partition("\nIt is called with")[0]
+            told += f"\nIt is called as losses(weights, data), with data of shapes {shapes}."
+            told += "".join(f" {hint}." for word, hint in HINTS if word in str(error))
             raise UserFunctionError(told) from error
 
     def vector(self, weights: Any, what: str) -> Array:
@@ -97,7 +108,9 @@ class Network(ABC):
             if wrong and tree is self.weights:
                 raise LandscapeError(
                     f"the weights hold {wrong[0]}, by which nothing can be differentiated. Give "
-                    "floating-point numbers, as weights.astype(float)."
+                    "floating-point numbers alone, and let the losses put the rest beside them: "
+                    "equinox.partition(model, equinox.is_inexact_array), flax.nnx.split(model, "
+                    "flax.nnx.Param, ...), dict(model.named_parameters()) of PyTorch."
                 )
             shapes.append([tuple(np.shape(leaf)) for leaf in leaves])
         names, other = (list(_names(tree)) for tree in (self.weights, weights))
@@ -116,7 +129,15 @@ class Network(ABC):
 
     @cached_property
     def datapoints(self) -> int:
-        lengths = {len(a) for a in self._leaves(self.data)[0]}
+        arrays = self._leaves(self.data)[0]
+        able = [hasattr(a, "__getitem__") and bool(getattr(a, "shape", True)) for a in arrays]
+        if not all(able):
+            raise LandscapeError(
+                f"the data holds a {type(arrays[able.index(False)]).__name__} where an array of "
+                "all datapoints is needed. Give arrays, as of np.asarray, with the datapoints "
+                "along the first axis; what is the same for all belongs into the losses."
+            )
+        lengths = {len(a) for a in arrays}
         if len(lengths) != 1:
             raise LandscapeError(
                 f"the data has arrays of lengths {sorted(lengths)}: every array must have the "
@@ -164,11 +185,18 @@ class Network(ABC):
             raise LandscapeError(
                 f"{int((~np.isfinite(start)).sum())} of the {len(start)} weights are not finite."
             )
+        if _counted(self.weights):
+            raise LandscapeError(
+                "the weights hold the running averages of batch normalisation, which SGD does not "
+                "move. Give the weights alone (variables['params'], flax.nnx.split(model, "
+                "flax.nnx.Param, ...)), and let the losses put the averages beside them."
+            )
         # The second part: what is drawn at random by a key begins alike for few and for many.
         half = max(1, min(self.chunk, n) // 2)
-        along = np.zeros_like(self.start)
-        whole = self._pushed(self.start, along, self._part(slice(0, min(self.chunk, n))))[0]
-        part = self._pushed(self.start, along, self._part(slice(half, min(self.chunk, n))))[0]
+        along = np.random.default_rng(0).normal(size=start.shape)
+        first = self._part(slice(0, min(self.chunk, n)))
+        whole, slopes = self._pushed(start, along, first)
+        part = self._pushed(start, along, self._part(slice(half, min(self.chunk, n))))[0]
         if whole.shape != (min(self.chunk, n),):
             raise LandscapeError(
                 f"the loss of {min(self.chunk, n)} datapoints has shape {whole.shape}: return the "
@@ -184,7 +212,14 @@ class Network(ABC):
         if not off <= COUPLED * max(np.abs(whole).max(), TINY):
             raise LandscapeError(
                 f"the losses of {len(part)} datapoints change by {off:.2g} when others come with "
-                f"them. {EVALUATION}, and switch dropout off."
+                f"them. {EVALUATION}, and switch dropout off; and look for shapes (N, 1) and (N,) "
+                "in one difference, which make (N, N)."
+            )
+        if not (slopes.any() or self._pushed(start + along, along, first)[1].any()):
+            raise LandscapeError(
+                "the losses have no derivative by the weights that are given. Compute them from "
+                "these, as torch.func.functional_call(model, weights, (x,)) does, and not from "
+                "those of the model; without .item(), .detach() and no_grad()."
             )
 
 
@@ -301,6 +336,18 @@ def _by_name(tree: Any) -> Any:
     return tree
 
 
+def _counted(tree: Any) -> bool:
+    """Whether what layers of Flax have counted is among the weights."""
+    if (jax := sys.modules.get("jax")) is None:
+        return False
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=_is_count)
+    return any(_is_count(leaf) or "batch_stats" in str(path) for path, leaf in leaves)
+
+
+def _is_count(leaf: Any) -> bool:
+    return type(leaf).__name__ == "BatchStat"
+
+
 def _names(tree: Any) -> Iterator[str]:
     """The names of a tree of weights, in order."""
     if isinstance(tree, dict):
@@ -324,10 +371,11 @@ def network_of(loss: Any, data: Any, weights: Any, chunk: int) -> Network:
             f"per_sample_loss must be a function of weights and data, not {loss!r:.60}."
         )
     chunk = checked_whole(chunk, "chunk", "around", hint=", as 4096")
-    if hasattr(weights, "named_parameters"):
+    if hasattr(weights, "named_parameters") or isinstance(weights, Iterator):
         raise LandscapeError(
-            "the weights are a module of PyTorch: give dict(model.named_parameters()), and a loss "
-            "that calls torch.func.functional_call(model, weights, (x,))."
+            "the weights are a module of PyTorch, or what is read only once: give "
+            "dict(model.named_parameters()), and a loss with "
+            "torch.func.functional_call(model, weights, (x,))."
         )
     kind: type[Network] = _Torch if _is_torch(weights) else _Jax
     if kind is _Jax:
@@ -344,8 +392,7 @@ def network_of(loss: Any, data: Any, weights: Any, chunk: int) -> Network:
 
 
 def _is_torch(weights: Any) -> bool:
-    torch = sys.modules.get("torch")
-    if torch is None:
+    if (torch := sys.modules.get("torch")) is None:
         return False
     while isinstance(weights, (dict, list, tuple)) and len(weights):
         weights = next(iter(weights.values())) if isinstance(weights, dict) else weights[0]

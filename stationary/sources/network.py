@@ -198,6 +198,11 @@ def around(
     else:
         product = LinearOperator((n, n), matvec=lambda v: network.bent(at, v.ravel()), dtype=float)
         start = np.random.default_rng(0).normal(size=n)
+        if not network.bent(at, start).any():
+            raise LandscapeError(
+                "the losses have no curvature at the weights given, so there is no minimum to be "
+                "around (within torch.no_grad() they have none anywhere)."
+            )
         values, vectors = eigsh(product, k=directions, which="LA", v0=start)
     order = np.argsort(values)[::-1][:directions]
     values, vectors = values[order], vectors[:, order]
