@@ -1011,6 +1011,50 @@ def test_tails_have_the_exponent_of_kesten_and_rates_at_which_moments_are_lost(r
     assert state.far.rate_with_law == pytest.approx(1.25, rel=1e-9)
 
 
+@pytest.mark.parametrize("cells", [275, 475])
+def test_the_mean_of_a_rough_law_is_within_its_error(cells):
+    """Of two wells, by Chebyshev collocation of the mean after a step; claims were 4 times too
+    small, where differences between cells were small by chance."""
+    slope, shift, target = np.array(
+        [
+            [1.5, 1.1, 1.4, 1.3, 0.9, 0.7],
+            [0.8, 0.5, -1.2, 0.6, 0.4, 0.0],
+            [-1.3, 0.6, 0.6, 0.2, 0.3, -1.2],
+        ]
+    )[:, :, None]
+    networks = Landscape(
+        losses=lambda w: (np.tanh(slope * w + shift) - target) ** 2 / 2,
+        learning_rate=0.4,
+        weight_decay=0.3,
+    )
+    state = exact_chain(networks, cells=cells)
+    assert abs(state.mean() + 0.4637762378) <= state.mean_error < 2e-3
+
+
+def test_a_law_is_lost_where_it_is_only_just_so():
+    """E log |1 - T h| is above 0 from 3.03 to 3.06 and from 3.4 on, which was told."""
+    h = [0.4, 0.6, 0.3, 1.6, 5.8]
+    state = exact_chain(quadratics([0, 1, 2, 3, 4], 0.6, h), cells=64)
+    rate = state.far.rate_with_law
+    assert 3 < rate < 3.05
+    assert np.log(np.abs(1 - rate * np.array(h))).mean() == pytest.approx(0, abs=1e-9)
+
+
+def test_tails_are_those_of_all_minibatches_where_nodes_stand_for_them():
+    """The exponent was that of nodes: 3.07 for 3 and the like."""
+    h = np.random.default_rng(0).exponential(1, 40)
+    state = exact_chain(quadratics(np.arange(40), 1.2, h, batch_size=2), cells=32)
+    pairs = 1 - 0.6 * (h[:, None] + h)
+    assert not state.batches.exact
+    assert (np.abs(pairs) ** state.tail_exponent).mean() == pytest.approx(1, rel=1e-9)
+
+
+def test_an_infinite_variance_leaves_no_third_moment():
+    state = exact_chain(quadratics([0, 1], 0.6, [1, 4]), cells=64)
+    assert math.isinf(state.moment(2, state.mean()))
+    assert math.isnan(state.moment(3, state.mean()))
+
+
 def test_moments_of_power_tails_are_closed_forms():
     """The variance was 42 times further off than was claimed."""
     k, c = [0.5, 1, 3, 3, 1, 1, 1, 1], np.linspace(-1, 1, 8)
@@ -1063,7 +1107,7 @@ def test_steps_of_one_length_from_a_start_stay_on_a_lattice_with_ratios_of_proba
 def test_the_second_eigenvalue_of_equal_curvatures_is_one_minus_the_step(rate):
     found = exact_chain(quadratics([0, 1, 2], rate), cells=500).relaxation()
     exact = -math.log(-math.log(abs(1 - rate)))
-    assert abs(found.log_time - exact) <= found.error < 0.3
+    assert abs(found.log_time - exact) <= found.error < 0.005
     assert np.sign(found.eigenvalue.real) == np.sign(1 - rate)
 
 
@@ -1084,6 +1128,14 @@ def test_what_steps_contract_to_less_than_a_block_has_no_eigenvalue_of_its_own(
     size = max(abs(np.mean(left**n)) for n in range(1, 5))
     assert abs(found.log_time + math.log(-math.log(size))) <= found.error
     assert abs(found.eigenvalue) == pytest.approx(size, abs=0.04)
+
+
+@pytest.mark.parametrize(("rate", "most"), [(0.505, 0.01), (0.6, 0.4)])
+def test_what_a_map_keeps_in_its_cell_is_not_the_second_eigenvalue(rate, most):
+    """Of 0.495 it was told to be 1/2, within 0.007 of the log of the time; of 0.4 to be 3/4."""
+    centres = [0, 1] if rate < 0.6 else [0, 0, 0, 1]
+    found = exact_chain(quadratics(centres, rate), cells=400).relaxation()
+    assert abs(found.log_time + math.log(-math.log(1 - rate))) <= found.error < most
 
 
 def test_relaxation_of_a_law_in_a_single_cell_is_refused():

@@ -82,6 +82,13 @@ class Batches:
         return self.exact and not self.landscape.label_noise
 
     @property
+    def each(self) -> Batches:
+        """All of them in place of nodes, if they are few enough for a look at some weights."""
+        many = MOST_BATCHES * (NOISY if self.landscape.label_noise else 1)
+        made = self if self.exact else batches_of(self.landscape, many)
+        return made if made.exact else self
+
+    @property
     def one_by_one(self) -> Batches | None:
         """All of them in place of nodes, where they can be had, at up to ten times the cost."""
         made = None if self.landscape.label_noise else batches_of(self.landscape, MOST_BATCHES)
@@ -332,7 +339,7 @@ def linear_moments(
     mean, d = centre + apart, away + (a - 1) * apart
     found, errors = [1.0, 0.0], [0.0, 64 * EPSILON * (size + abs(apart)) / abs(1 - float(p @ a))]
     for k in range(2, 5):
-        if exponent <= k:
+        if exponent <= k or not float(1 - p @ a**k) > 0:
             found.append(math.inf if k % 2 == 0 else math.nan)
             errors.append(0.0)
             continue

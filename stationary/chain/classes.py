@@ -18,6 +18,7 @@ from stationary.numbers.limit import limit, remainder
 
 Level = tuple[Transfer, NDArray[Any]]  # cells, and the logarithms of their masses
 
+BY_CHANCE = 3  # times the largest of four differences, beyond which hardly any other is
 FULL = 8.0  # times its share of the mass, above which a cell is too wide to show a density
 
 
@@ -136,6 +137,11 @@ def _moments(
     floor = (1e-11 * deviation + 1e-15 * size) * deviation ** np.arange(4)
     found, error = limit(known, (2,))
     error = error + 2 * np.abs(other - found) + floor
+    first, last = known[1] - known[0], known[2] - known[1]
+    # Changes that do not fall as those of a smooth law are chance: the largest of them counts.
+    falls = np.maximum(2 * np.abs(last), 1.5 * np.abs(other - found)) < np.abs(first)
+    chance = (first * last <= 0) | ~falls
+    error = np.maximum(error, BY_CHANCE * chance * np.ptp([*known, other], axis=0))
     exact = (np.ptp([*known, other], axis=0) <= 1e-9 * scale).all()
     if not exact and not has_density:
         # Changes that are small by chance prove nothing. What holds is that moments differ by at

@@ -15,7 +15,7 @@ from stationary.aliases import Array
 from stationary.chain.batches import Batches
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import evaluate
-from stationary.numbers.arithmetic import EPSILON
+from stationary.numbers.arithmetic import EPSILON, SAME
 from stationary.numbers.elementary import distinct
 
 STEEPEST = 700.0  # of a logarithm, as doubles bear
@@ -123,6 +123,7 @@ class Distant:
     way: Array  # (sides, K): by how much it changes the distance
     distance: float
     rate: float
+    exact: bool  # of all minibatches; else powers and logarithms are those of nodes, to a tenth
 
     @classmethod
     def at(cls, batches: Batches, middle: float, distance: float) -> Distant | None:
@@ -142,7 +143,7 @@ class Distant:
         way = np.where(factor >= 0, step, -2 * distance - step)
         if not inside.all():  # what would go beyond the other end is turned back, or stays there
             factor = np.abs(factor)
-        return cls(batches.probability, factor.T, way.T, distance, batches.rate)
+        return cls(batches.probability, factor.T, way.T, distance, batches.rate, batches.exact)
 
     def _moved(self, factor: Array, weight: Array) -> Array:
         """The matrix of means of a weight, from side to side."""
@@ -222,6 +223,11 @@ class Distant:
             return self._radius(factor, power) if power else self._growth(factor)
 
         at = np.geomspace(1e-3, 1e3, 601) / scale
+        if not power:  # between two of its poles the mean is concave, and may pass 0 anywhere there
+            poles = distinct(1 / curvature[curvature > SAME * scale])
+            poles = poles[np.append(True, np.diff(poles) > SAME * poles[1:])]
+            parts = 1 + max(len(at) // len(poles), 2)
+            at = distinct(at, np.linspace(poles[:-1], poles[1:], parts)[1:-1])
         first = next((k for k, t in enumerate(at.tolist()) if value(t) > 0), 0)
         if not first:
             return None

@@ -90,6 +90,12 @@ class Far:
     def rate_with_law(self) -> float | None:
         return None if self.steps is None else self.steps.critical_rate(0.0)
 
+    @property
+    def power(self) -> str:
+        """The exponent, to the digits that are known."""
+        known = self.steps is None or self.steps.exact
+        return f"{self.exponent:.4g}" if known else f"{self.exponent:.2g} or so"
+
     def told(self, comes_to_rest: bool) -> tuple[Far, list[str]]:
         """How the law ends, with notes; where all comes to rest, how it does on the way there."""
         if not self.left_out or not math.isfinite(self.exponent):
@@ -100,16 +106,18 @@ class Far:
                 f"{self.exponent:.4g} grow from step to step."
             )
             return replace(self, exponent=math.inf), [way]
-        end = f"the law has a tail that falls like |w|^-{self.exponent:.4g}"
+        end = f"the law has a tail that falls like |w|^-{self.power}"
         if self.exponent <= 2:
             nothing = self.exponent <= 1
             what = "neither mean nor variance exist" if nothing else "the variance is infinite"
             end += f": {what}"
         notes = [f"Far out some steps overshoot ever farther: {end}."]
         if self.rate_with_variance and self.rate_with_law:
+            digits = 6 if self.steps and self.steps.exact else 2
             notes.append(
                 "Other things equal, the variance is lost at a learning rate of "
-                f"{self.rate_with_variance:.6g} and the law itself at {self.rate_with_law:.6g}."
+                f"{self.rate_with_variance:.6g} and the law itself at "
+                f"{self.rate_with_law:.{digits}g}."
             )
         return self, notes
 
@@ -321,6 +329,7 @@ def _where_finite(
 
 def far_of(batches: Batches, middle: float, size: float) -> Far:
     """What the steps do at ever larger distances from the minima."""
+    batches = batches.each  # powers and logarithms ask for more than nodes have of a law
     found = Distant.at(batches, middle, DISTANCES[-1] * size)
     if found is None:
         return Far(Fate.DIVERGES)

@@ -16,10 +16,13 @@ from stationary.errors import LandscapeError
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.limit import limit
 
-BLOCKS = (75, 150, 300)  # of neighbouring cells, whose chain is small enough for LAPACK
+LEVELS = (4, 2, 1)  # cells in each block
+DENSE = 300  # blocks that LAPACK takes; of more ARPACK looks for the largest eigenvalues alone
+ROUNDS = 60  # of ARPACK, after which none of them stands out
+SEVERAL = 4  # of these, so that it finds a pair or two that are next to each other
 FEWEST = 8  # cells, of which every four are still two blocks
-SHORT = 0.5  # eigenvalue below which blocks may show their own
-DEGREE = 4  # of polynomials, which see then what blocks do not
+SHORT = 0.6  # eigenvalue below which cells may show their own: of two maps that is 1/2
+DEGREES = ((2, 4), (12, 16))  # of polynomials, which see then what cells do not, and of fewer
 METASTABLE = 1e-7  # gap below which eigenvalues of doubles are too near to 1, and times are solved
 
 
@@ -37,39 +40,57 @@ class Relaxation(MeanSteps):
 
 
 def relaxation_of(chain: Transfer, log_mass: Array) -> Relaxation:
-    """Of one closed class, on blocks of its cells weighted as the stationary vector weighs them.
+    """Of one closed class, on its cells weighted as the stationary vector weighs them.
 
-    What steps contract to less than a block leaves eigenvalues that are its own (of laws on Cantor
+    What steps contract to less than a cell leaves eigenvalues that are its own (of laws on Cantor
     sets, which have no density). Where none is larger, a start is forgotten within a step or so,
-    and what is left of smooth functions counts, with the difference as its error.
+    and what is left of smooth functions counts: of polynomials, which know it better elsewhere,
+    too. Where they are sure of something else that is in the error.
     """
     second: complex = 1.0
-    times = []
+    times: list[float] = []
     cells = int(np.isfinite(log_mass).sum())
     if cells < FEWEST:
         raise LandscapeError(
             f"relaxation() is read from cells, and this law lies in {cells} of them. Ask for more."
         )
-    for count in BLOCKS:
-        count = min(count, max(count * cells // BLOCKS[-1], 1))
-        second = _second(_on_blocks(chain, log_mass, count)[0].dense())
+    for k in LEVELS:
+        second = _second(chain, log_mass, cells // k)
         if abs(second) >= 1 - METASTABLE:
             break
         times.append(_log_time_of(second))
     else:
         value, error = _limit(times)
-        if abs(second) < SHORT:
-            half, second = (_of_smooth(chain, log_mass, cells // k) for k in (2, 1))
-            before, coarse, value = value, _log_time_of(half), _log_time_of(second)
-            known = all(map(math.isfinite, (before, coarse, value)))
-            error += abs(value - before) + 2 * abs(value - coarse) if known else math.inf
-        return Relaxation(value, error, second)
-    times = [_slowest(*_on_blocks(chain, log_mass, cells // k)) for k in (4, 2, 1)]
+        smooth, doubt, eigenvalue = _of_smooth(chain, log_mass, cells)
+        if abs(second) >= SHORT and value > smooth + doubt:
+            doubt += value + error - smooth  # they miss what is slow where hardly anything is held
+        apart = abs(smooth - value)
+        if not apart <= error + doubt:
+            error, doubt = error + apart, doubt + error + apart
+        if abs(second) < SHORT or doubt < error:
+            value, error, second = smooth, doubt, eigenvalue
+        return Relaxation(value, error if error < math.inf else math.inf, second)
+    times = [_slowest(*_on_blocks(chain, log_mass, cells // k)) for k in LEVELS]
     value, error = _limit(times)
     return Relaxation(value, error, 1 - math.exp(-value))
 
 
-def _second(matrix: Array) -> complex:
+def _second(chain: Transfer, log_mass: Array, count: int) -> complex:
+    """The second largest eigenvalue on so many blocks."""
+    links = _on_blocks(chain, log_mass, count)[0]
+    if links.n <= DENSE:
+        return _largest(links.dense())
+    from scipy.sparse.linalg import ArpackNoConvergence, eigs
+
+    begin = np.linspace(-1, 1, links.n) ** 3 + 0.1  # the same each time
+    try:
+        values = eigs(links._table, SEVERAL, v0=begin, maxiter=ROUNDS, return_eigenvectors=False)
+    except ArpackNoConvergence:  # none stands out
+        return _second(chain, log_mass, DENSE * links.n // int(np.isfinite(log_mass).sum()))
+    return complex(values[np.argsort(-np.abs(values))[1]])
+
+
+def _largest(matrix: Array) -> complex:
     """The second largest eigenvalue; the only one of a single state."""
     values = np.linalg.eigvals(matrix)
     return complex(values[np.argsort(-np.abs(values))[min(1, len(values) - 1)]])
@@ -80,19 +101,32 @@ def _log_time_of(eigenvalue: complex) -> float:
     return -math.log(-math.log(size)) if size > 0 else -math.inf
 
 
-def _of_smooth(chain: Transfer, log_mass: Array, count: int) -> complex:
-    """The second eigenvalue among polynomials, on so many blocks."""
-    links, mass = _on_blocks(chain, log_mass, max(count, 1))
+def _of_smooth(chain: Transfer, log_mass: Array, cells: int) -> tuple[float, float, complex]:
+    """log of the time among polynomials, its error, and the eigenvalue."""
     inside = np.isfinite(log_mass)
     centre = ((chain.edges[1:] + chain.edges[:-1]) / 2)[inside]
-    block = np.arange(len(centre)) * len(mass) // len(centre)
-    at = np.bincount(block, centre) / np.bincount(block)
-    at = (at - at.mean()) / (np.ptp(at) or 1.0)
-    powers = np.vander(at, DEGREE + 1, increasing=True)
-    root = np.sqrt(mass)[:, None]
-    q, r = np.linalg.qr(root * powers)
-    moved = np.array([links.before(f) for f in powers.T]).T
-    return _second(q.T @ (root * moved) @ np.linalg.pinv(r, rcond=SAME))
+    found: dict[int, list[complex]] = {n: [] for pair in DEGREES for n in pair}
+    for k in LEVELS:
+        links, mass = _on_blocks(chain, log_mass, cells // k)
+        block = np.arange(len(centre)) * len(mass) // len(centre)
+        at = np.bincount(block, centre) / np.bincount(block)
+        at = 2 * (at - at[0]) / ((at[-1] - at[0]) or 1.0) - 1
+        powers = np.polynomial.chebyshev.chebvander(at, max(found))
+        root, moved = np.sqrt(mass)[:, None], np.array([links.before(f) for f in powers.T]).T
+        for n, seconds in found.items():
+            q, r = np.linalg.qr(root * powers[:, : n + 1])
+            back = q.T @ (root * moved[:, : n + 1]) @ np.linalg.pinv(r, rcond=SAME)
+            seconds.append(_largest(back))
+    told = []
+    for few, many in DEGREES:
+        times = [_log_time_of(e) for e in found[many]]
+        value, error = times[-1], math.inf
+        if all(map(math.isfinite, (*times, last := _log_time_of(found[few][-1])))):
+            value, error = map(float, limit(times))
+            error += 3 * abs(times[-1] - last) + 1e-9
+        told.append((error, value, found[many][-1]))
+    error, value, second = min(told, key=lambda t: t[0])
+    return value, error, second
 
 
 def _limit(times: list[float]) -> tuple[float, float]:

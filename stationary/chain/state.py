@@ -267,7 +267,9 @@ class ChainState(Through):
         for w, c in self._parts:
             central, away = [1.0, 0.0, *c.moments[1:]], c.mean - centre
             total += w * sum(
-                math.comb(order, k) * central[k] * away ** (order - k) for k in range(order + 1)
+                math.comb(order, k) * central[k] * away ** (order - k)
+                for k in range(order + 1)
+                if away or k == order  # moments that are infinite are no part of others
             )
         return float(total)
 
@@ -302,7 +304,7 @@ class ChainState(Through):
             )
         found, *others = map(relaxation_of, chains, (c.log_mass for c in laws))
         more = TWICE * math.fsum(abs(other.log_time - found.log_time) for other in others)
-        return replace(found, error=found.error + more)
+        return replace(found, error=found.error + known[0].cdf_error + more)
 
     @property
     def _law(self) -> Cells:

@@ -76,8 +76,7 @@ def _moments(chain: ChainState) -> list[Line]:
     lines = tabulated(("", "value", "error"), rows)
     if math.isfinite(chain.tail_exponent):
         lines.append(
-            f"Far out P(|w| > x) falls as x^-{chain.tail_exponent:.4g}: only moments of lower "
-            "order exist."
+            f"Far out P(|w| > x) falls as x^-{chain.far.power}: only moments of lower order exist."
         )
     return lines
 

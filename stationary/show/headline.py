@@ -209,7 +209,7 @@ def _heavy(sgd: FiniteStep) -> list[str]:
     lost = f"; it has a variance below a learning rate of {rate:.4g}" if rate else ""
     return [
         f"SGD has {what} at this step, since some steps overshoot ever farther: the probability "
-        f"to be farther out than x falls like x^-{chain.tail_exponent:.3g}{lost}. Half of it is "
+        f"to be farther out than x falls like x^-{chain.far.power}{lost}. Half of it is "
         f"between w = {low:.4g} and {high:.4g}."
     ]
 
