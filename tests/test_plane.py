@@ -34,6 +34,7 @@ from stationary.delivery import told_if_unfinished
 from stationary.errors import ConvergenceError, Status
 from stationary.functions.jets import Jets, jet
 from stationary.plane.balance import balanced
+from stationary.plane.barriers import _in_series
 from stationary.plane.borders import Borders
 from stationary.plane.boxes import box_of, ends_of
 from stationary.plane.charts import Between, Beyond, Chart, Line
@@ -42,6 +43,7 @@ from stationary.plane.curl import curl_test, in_units
 from stationary.plane.density import Density
 from stationary.plane.elements import DEGREE
 from stationary.plane.exit import _around
+from stationary.plane.fitted import Fitted
 from stationary.plane.flow import Flow
 from stationary.plane.images import among_images
 from stationary.plane.inside import BORDER, held
@@ -1485,6 +1487,41 @@ def test_where_the_drift_leads_to_a_wall_no_zeros_are_looked_for_far_out():
     assert stationary.equilibria(Diffusion(drift, 1.0, domain=half)) == ()
     (far,) = stationary.equilibria(Diffusion(lambda w: (1e4 - w[0], -w[1]), 1.0, domain=half))
     np.testing.assert_allclose(far.position, (1e4, 0), rtol=1e-12)
+
+
+def test_a_series_in_the_noise_that_is_beyond_its_peak_far_out_is_no_part_of_the_law():
+    """Where louder laws had lost their digits it made a peak of all probability (2e-3 claimed)."""
+    ends, at = ((-1.6, 1.6), (-0.8, 0.8)), np.array([[-1.0, 1.0], [0.0, 0.0]])
+    mesh = Mesh.over(ends, (16, 8))
+    nodes = mesh.points(basis(DEGREE).nodes)
+
+    def potential(x):
+        return 150 * (x[0] ** 2 - 1) ** 2 + 300 * x[1] ** 2 + 10 * x[0]
+
+    factors, made = [4.0, 5.0, 6.0, 7.0], []
+    for k in factors:
+        u = np.ones((mesh.count, DEGREE + 1, DEGREE + 1))
+        u[5, 3, 3] = 0.1 if k == 5 else 1.0  # in a corner
+        made.append([("", Density(mesh, potential(nodes) / k, u))])
+    axes = tuple(np.linspace(*end, 33) for end in ends)
+    grid = potential(np.stack(np.meshgrid(*axes, indexing="ij")))
+    first = Fitted(axes, grid / 4, np.full_like(grid, -20.0))
+    solved = _in_series(SimpleNamespace(name="two"), factors, made, first, at, at[:, :0])
+    law = solved.density
+    assert law.mesh.count == mesh.count - 1
+    assert np.ptp(law.log_at(at)) == pytest.approx(20, abs=1e-6)
+    assert law.depth(at[:, :1])[0] == pytest.approx(0, abs=0.1)
+
+
+def test_what_flows_of_a_law_that_holds_nothing_where_it_is_looked_at_is_nothing(monkeypatch):
+    """Of one that was had to tell an error: fields at no points at all were a traceback."""
+    from stationary.plane import curl
+
+    process = Landscape(two_wells, learning_rate=0.3, domain=((-3, 3), (-3, 3))).diffusion()
+    mesh = Mesh.over(process.domain, (2, 2))
+    phi = (mesh.points(basis(DEGREE).nodes) ** 2).sum(axis=0)
+    monkeypatch.setattr(curl, "LEAST", 1.0)
+    assert curl.circulation(process, Density(mesh, phi, np.ones_like(phi)), False).turning == 0
 
 
 @pytest.mark.parametrize(("noise", "road"), [(0.02, "elements"), (0.006, "series")])

@@ -25,7 +25,7 @@ from stationary.plane.apart import Apart
 from stationary.plane.boxes import clipped
 from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
-from stationary.plane.fitted import MARGIN, Fitted, fitted
+from stationary.plane.fitted import CUT, MARGIN, Fitted, fitted
 from stationary.plane.local import Equilibrium, positions
 from stationary.plane.mesh import FIRST, Mesh, basis
 from stationary.plane.spectral import closer, tails
@@ -153,6 +153,22 @@ def _in_series(
             near = inner[:, None, None] | (name == "")
             here[k, name] = np.where(near, phi, here.get((k, ""), phi))
     known = np.asarray(np.isfinite(list(here.values())).all(axis=(0, 2, 3)))
+
+    def series(name: str, count: int) -> Array:
+        terms = factors[:count]
+        phi = np.zeros((int(known.sum()), DEGREE + 1, DEGREE + 1))
+        for k in terms:
+            weight = math.prod((1 - m) / (k - m) for m in terms if m != k)
+            phi += weight * here.get((k, name), here[k, ""])[known]
+        return phi
+
+    # Far out, where louder noise leaves no digits, what a series makes may be beyond the peak: less
+    # than half as low as by the first term, by the chain, is no answer there.
+    phi = np.minimum(series("", len(factors)), series("", len(factors) - 1))
+    nodes = mesh.points(basis(DEGREE).nodes)[:, known]
+    chain, *ends = (factors[0] * (first.at(v) - first.at(at[:, :1])) for v in (nodes, at))
+    height = chain - ends[0].min()
+    known[known] = ((height < CUT) | (chain - phi < height / 2)).all(axis=(1, 2))
     part = mesh.restricted(known)
     number = part.place(at)[0]
     joined = part.clusters(np.ones(part.count, dtype=bool))
@@ -160,11 +176,7 @@ def _in_series(
         raise ConvergenceError(UNEVEN.format(name=process.name, noise=factors[-1]))
 
     def density(name: str, count: int) -> Density:
-        terms = factors[:count]
-        phi = np.zeros((part.count, DEGREE + 1, DEGREE + 1))
-        for k in terms:
-            weight = math.prod((1 - m) / (k - m) for m in terms if m != k)
-            phi += weight * here.get((k, name), here[k, ""])[known]
+        phi = series(name, count)
         return Density(part, phi - phi.min(), np.ones((part.count, 2, 2)))
 
     others = [(name, density(name, len(factors))) for name, _ in made[0][1:]]

@@ -354,6 +354,9 @@ def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Ci
         """Entropy production, driving and turning, per probability."""
         height = density.log_at(x) + density.log_unit(x) - density.top
         made, keep = np.zeros((3, len(mass))), height > LEAST
+        if not keep.any():  # of a way to the error that is no law
+            turned.append(0.0)
+            return made
         slope = (density.slope_at(x) if turned else density.slopes)[:, keep]
         x = x[:, keep]
         fields = process.fields(x, 1)
