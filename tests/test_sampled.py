@@ -76,6 +76,8 @@ def test_few_evaluations_give_the_ratio_with_a_true_error(reference):
     assert str(function.calls) in " ".join(state.notes)
     (claimed,) = (n for n in state.notes if "ratios of masses are known to about" in n)
     assert off <= float(claimed.rsplit(" ", 1)[1]) <= 1e-3
+    gap = np.diff(sorted(gradients.evaluated.known)).max()
+    assert any(f"up to {gap:.2g} apart, shows at none" in n for n in state.notes)
 
 
 def test_single_precision_gives_the_same_verdict_with_an_honest_error(reference):
