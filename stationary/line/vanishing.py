@@ -38,7 +38,7 @@ NEIGHBOURS = 16  # doubles on either side of a dip far out
 NOTHING = 40.0  # e-folds that a variance falls at a zero
 RIPPLE = 0.01  # of log a between neighbouring doubles, below which it may be rounding
 FEW_FAR = 2  # the same, where dips further out are not looked at
-AT_ONCE = 32  # dips looked at side by side, so that not all are where zeros have no end
+AT_ONCE = 32  # dips of an infinite domain looked at side by side: there may be no end of them
 CROWD = 40  # zeros, next to each of which others are looked for
 
 
@@ -90,6 +90,7 @@ def dips_of_variance(
     resolve log a there are none, since next to one it is singular.
     """
     unseen = clear = None
+    infinite = math.isinf(diffusion.domain[1] - diffusion.domain[0])
     if look is not None and not diffusion.is_rounded:
         clear = _clear(diffusion, look)
         if clear.all() and (look.lower[0], look.upper[-1]) == diffusion.domain:
@@ -102,7 +103,7 @@ def dips_of_variance(
     if not len(x):
         return (), ()
     beyond = np.zeros(len(x), dtype=bool)
-    if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
+    if infinite:
         beyond = is_out_of_reach(diffusion, x)
     log_a, exact = _log_variance(diffusion, x, beyond)
     keep = _apart_from_ends(diffusion, x, log_a)
@@ -127,7 +128,7 @@ def dips_of_variance(
     if unseen is not None:
         found &= unseen[inner]
     skipped = False
-    if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
+    if infinite:
         # A zero so far out that is not seen is passed once; no dip matters there.
         # Nor what is a dip only because nothing is known next to it.
         edge = np.isposinf(np.maximum(log_a[inner - 1], log_a[inner + 1]))
@@ -140,11 +141,12 @@ def dips_of_variance(
             found[found] = alone[found] | _followed_by_doubles(diffusion, x[at], around)
     places = closely.elsewhere(inner[found], x)
     places = places[np.argsort(distance[places], kind="stable")]
-    if math.isinf(diffusion.domain[1] - diffusion.domain[0]):
+    if infinite:
         # What goes up and down again and again does so further out, too.
         far = (distance[places] > 2 * CORE) & ~zero[places]
         places = places[~far | (np.cumsum(far) <= AT_ONCE)]
-    for some in np.split(places, range(AT_ONCE, len(places), AT_ONCE)):
+    at_once = AT_ONCE if infinite else max(len(places), 1)
+    for some in np.split(places, range(at_once, len(places), at_once)):
         closely.collect([closely.between(*x[i - 1 : i + 2]) for i in some])
         if len(closely.far(closely.zeros)) > MOST_FAR:
             raise EndlessZerosError(diffusion, closely.zeros)
