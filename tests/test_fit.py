@@ -246,6 +246,28 @@ def test_the_index_of_pandas_is_its_times_where_it_does_not_only_count():
         fit(pandas.Series(x))
 
 
+def test_dates_in_a_column_are_times_unless_others_are_given(tmp_path):
+    x, t = np.random.default_rng(1).normal(size=200), np.arange(200)
+    days = np.datetime64("2021-03-01T12:00") + t * np.timedelta64(30, "m")
+    told = ("t", "T", "%s"), ("date", " ", "%sZ")
+    for name, mark, form in told:
+        rows = "".join(
+            f"{form % str(d).replace('T', mark)},{v}\n" for d, v in zip(days, x, strict=True)
+        )
+        path = tmp_path / "run.csv"
+        path.write_text(f"{name},x\n2021-03-01 11:30,\n{rows}")
+        for given in (path, {name: days, "x": x}):
+            found = runs_of(given, None, None)
+            assert np.diff(found.times[0]) == pytest.approx(1800)
+            assert found.name.endswith("(times: its dates, in seconds)")
+            assert len(found.all) == 200
+            assert np.diff(runs_of(given, 2.0, None).times[0]) == pytest.approx(2)
+    assert runs_of({"dates": t, "x": x}, 2.0, None).times[0][1] == 2
+    word = {"t": ["today"] * 200, "x": x}
+    with pytest.raises(LandscapeError, match="the time between observations is missing"):
+        runs_of(word, None, None)
+
+
 def test_the_example_with_two_states_is_right_about_both(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend("examples/data")
     score, verdict = import_module("two_states").main(tmp_path / "fit.png")

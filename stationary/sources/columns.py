@@ -20,6 +20,7 @@ from stationary.sources.formulas import Inline
 
 RUN = "run"  # the one column that may hold words
 CLOCKS = ("t", "time", "times")  # columns of times
+DATES = "its dates, in seconds"  # the first column of these
 MISSING = ("", "NA")  # how spreadsheets and R write what is not there
 EACH = {  # how columns of single datapoints are called
     "gradients": re.compile(r"(?:g|grad|gradients?)[_ ]?\d+", re.IGNORECASE),
@@ -113,7 +114,7 @@ def columns_of(
 
 
 def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) -> dict[str, Array]:
-    found = {}
+    found: dict[str, Array] = {}
     for name, values in columns.items():
         if masked(values):
             values = np.ma.filled(values.astype(float), np.nan)
@@ -124,7 +125,8 @@ def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) ->
                 f"{where}: the rows of {name} differ in length. Give as many numbers in each."
             ) from None
         if array.dtype.kind in "mM":
-            continue  # dates have no unit that anybody gave
+            found.setdefault(DATES, seconds(array))
+            continue
         if array.dtype.kind == "b" and name.strip() in needed:
             raise LandscapeError(
                 f"{where}: the column {name} holds True and False, which are no numbers. Give "
@@ -144,6 +146,11 @@ def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) ->
                 array = _labels(array)
         found[name.strip()] = array
     return found
+
+
+def seconds(dates: Array) -> Array:
+    """From the first on."""
+    return np.asarray((dates - dates[:1]) / np.timedelta64(1, "s"))
 
 
 def _labels(words: Any) -> Array:
@@ -267,6 +274,14 @@ def _csv(
         j = names.index(RUN)
         values[j], _ = _labels([row[j].strip() for row in rows[1:]]), wordy.pop(j)
     found = {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
+    for j in wordy:
+        words = [row[j].strip().removesuffix("Z") for row in rows[1:]]
+        words = ["NaT" if w in MISSING else w for w in words]
+        try:
+            if all(re.match(r"\d{4}-\d\d-\d\d|NaT", w) for w in words):
+                found.setdefault(DATES, seconds(np.array(words, "M8[us]")))
+        except ValueError:
+            continue
     return found, at[1:]
 
 

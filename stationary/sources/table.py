@@ -25,7 +25,7 @@ from stationary.process.diffusion import Diffusion
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
 from stationary.result import Result
-from stationary.sources.columns import CLOCKS, RUN, Needed, columns_of, gathered
+from stationary.sources.columns import CLOCKS, DATES, RUN, Needed, columns_of, gathered
 from stationary.sources.curves import Curves
 from stationary.sources.entries import NOISELESS, ONE, check_entries
 from stationary.sources.interpolated import DEGREE, Interpolated, known_from
@@ -271,7 +271,7 @@ def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tup
         return LandscapeError(f"{where}: there is no column {' or '.join(names)}{why}. {hint}")
 
     main = [k for k in ("gradients", "losses", "gradient", "drift") if k in c]
-    if not main and (columns.keys() == {"x"} or not {RUN, *CLOCKS}.isdisjoint(columns)):
+    if not main and (columns.keys() == {"x"} or not {RUN, DATES, *CLOCKS}.isdisjoint(columns)):
         raise LandscapeError(
             f"{where}: this seems to be a recorded series ({', '.join(columns)}), and is no table "
             "of gradients or of a drift: stationary.fit takes a series (`stationary fit`)."

@@ -160,8 +160,8 @@ def fit(
         each run; a data frame or the path of a table with a column x, and t and run if they apply.
     dt, times
         The time between observations, or their times in the shape of x; in any unit. Times may be
-        irregular. Without either they are the index of pandas, if it does not only count: of dates
-        in seconds.
+        irregular. Without either they are the index of pandas, if it does not only count, or a
+        column of dates (2021-03-01 12:00), in seconds.
     name
         What reports call it.
     progress

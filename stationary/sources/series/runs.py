@@ -15,7 +15,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import LARGEST, number, short
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.elementary import distinct
-from stationary.sources.columns import CLOCKS, RUN, columns_of, gathered
+from stationary.sources.columns import CLOCKS, DATES, RUN, columns_of, gathered, seconds
 
 OBSERVED = 100  # observations, from which anything can be told
 OF_PLACES = {"gradient", "gradients", "losses"}  # columns of a table over w
@@ -135,6 +135,9 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
     index, unit = _index(x) if dt is None and times is None else (None, "")
     if isinstance(x, (str, os.PathLike, Mapping)) or hasattr(x, "columns"):
         columns, name, _ = columns_of(x, only="x", needed=("x",))
+        dates = columns.pop(DATES, None)
+        if index is None and dt is None and times is None:
+            index, unit = dates, f" (times: {DATES})"
         if index is not None and columns.keys().isdisjoint(CLOCKS):
             columns["t"], name = index, name + unit
         x, times = _from_columns(columns, name, times)
@@ -154,7 +157,8 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
                 f"{1 / LARGEST:g} to {LARGEST:g}"
             )
             raise LandscapeError(
-                f"{name}: {wrong}; or give times (of a table: a column t of numbers, not dates)."
+                f"{name}: {wrong}; or give times (of a table: a column t of "
+                "numbers, or of dates as 2021-03-01 12:00)."
             )
         clocks: list[Any] = [step * np.arange(np.size(v)) for v in series]
     else:
@@ -246,7 +250,7 @@ def _index(x: Any) -> tuple[Any, str]:
         return None, ""
     t = np.asarray(index, "M8[ns]" if getattr(index, "tz", None) else None)
     if t.dtype.kind in "mM":
-        return (t - t[:1]) / np.timedelta64(1, "s"), " (times: its index, in seconds)"
+        return seconds(t), " (times: its index, in seconds)"
     if t.dtype.kind not in "iuf" or (t == np.arange(len(t))).all():
         return None, ""
     return t, " (times: its index)"
