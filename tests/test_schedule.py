@@ -325,6 +325,13 @@ def test_momentum_leaves_the_small_step_limit_to_follow_a_schedule():
     said = " ".join(str(found).split())
     assert "With momentum" in said
     assert "How far SGD is from that is not known." in said
+    found = anneal(Landscape(well, schedule="exponential:0.1:0.005:100", momentum=0.9, initial=2.0))
+    rng, w, v = np.random.default_rng(1), np.full(20_000, 2.0), 0.0
+    for rate in found.schedule.rates:
+        v = 0.9 * v + w**3 - w - 0.08 + rng.choice([-1.2, 1.2], len(w))
+        w = w - rate * v
+    assert abs(found.final[0] - (w < 0).mean()) < found.course.error + 0.01 < 0.02
+    assert "walkers" in str(found)
     # Of one basin mean and deviation were those of small steps: 0.59 for 0.31, known to 0.004.
     alone = anneal(Landscape(losses=parabolas, schedule="constant:0.4:7", momentum=0.5, initial=1))
     assert alone.spread is None

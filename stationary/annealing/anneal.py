@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -53,7 +53,8 @@ class Annealing(Result):
     steps, rates
         Times, shape (M,), from 0 to the end, and the learning rate of the step that follows.
     sgd
-        By the steps that SGD takes; None where they are no chain (momentum), or too many.
+        By the steps that SGD takes, with momentum from a start those of walkers; None where they
+        are no chain (momentum without a start), or too many.
     small_step
         By the small-step limit.
     spread
@@ -150,10 +151,11 @@ def _annealed(
     looks = Looks(schedule, len(found.minima), found.slowest)
     first = schedule.first
     begin = found.masses_of(found.state(first)) if start is None else found.shares_of(start, first)
+    in_the_limit = cache(found.in_the_limit)
     with stage("small steps", 1, 2):
         small = looks.course(
             found.minima,
-            found.in_the_limit,
+            in_the_limit,
             Begun.at_once(begin),
             found.masses_of(found.state(schedule.last)),
         )
@@ -164,7 +166,19 @@ def _annealed(
         untold = "Mean and deviation over time are not told"
     try:
         with stage("SGD's own steps", 2, 2):
-            if given.momentum:
+            walked = None
+            if given.momentum and start is not None and not single:
+                walked = found.walked(given, start, schedule)
+            if walked is not None:
+                sgd = looks.course(found.minima, in_the_limit, walked, small.end)
+                after, rest = walked.steps[-1], "all the way"
+                if after < len(schedule):
+                    rest = f"until step {after:,}; from then on those of the small-step limit count"
+                notes.append(
+                    "With momentum the shares are those of walkers with the steps that are taken, "
+                    f"{rest}. What is said of crossings is that limit's."
+                )
+            elif given.momentum:
                 what = untold.lower() if single else "the rates are those of the small-step limit"
                 notes.append(
                     f"With momentum {what}; `simulate` follows the schedule with the steps that "

@@ -25,12 +25,17 @@ from stationary.process.initial import Initial
 from stationary.process.landscape import Landscape
 from stationary.process.schedules import Schedule
 from stationary.sgd.basins import NEVER
+from stationary.simulation.simulate import simulate
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 from stationary.states.first_passage import first_passage
 from stationary.states.solve import end_state
 
 SETTLED = 12.0  # e-folds, after which SGD is in its basins as it is for long: 1e-5 is left
+WALKERS = 1_000, 40_000  # as few tell shares to some per cent, as many to one
+WALKED = 5 * 10**7  # steps of walkers: they take a few seconds
+LOOKED = 256  # times
+SURE = 3.0  # standard errors
 MOST_LINKS = 10**6  # steps that are followed, times the minibatches: they take a few seconds
 BEYOND = 2.0  # times the way between the outermost minima, that an infinite domain is followed
 
@@ -151,6 +156,43 @@ class Basins:
         shares, errors = shares_along(self.batches, schedule.rates[:steps], parts, start)
         self.lost = float(shares[-1, -1]), float(errors[-1, -1])
         return Begun(np.arange(steps + 1), shares[:, :-1], errors[:, :-1])
+
+    def walked(self, given: Landscape, start: Initial, schedule: Schedule) -> Begun | None:
+        """The same by walkers, for momentum, which leaves no chain: all the way, or until settled.
+
+        None where that takes too many steps, or only the moments of the gradients are known.
+        """
+        steps = len(schedule)
+        if WALKERS[0] * steps > WALKED:
+            passed = np.cumsum(np.minimum(self.slowest * schedule.rates, 1 - given.momentum))
+            steps = min(int(np.searchsorted(passed, SETTLED)) + 1, steps)
+        many, every = min(WALKED // steps, WALKERS[1]), max(steps // LOOKED, 1)
+        if many < WALKERS[0] or not given.has_datapoints:
+            return None
+        seen = simulate(
+            given,
+            start,
+            walkers=many,
+            burn_in=steps - 1,
+            steps=1,
+            seed=0,
+            every=every,
+            snapshots=True,
+        )
+        assert seen.snapshots is not None
+        places, at = [*seen.snapshots, seen.positions], [*seen.times.astype(int), steps]
+        counts = [
+            np.bincount(
+                np.searchsorted(self.borders, x[np.isfinite(x)]), minlength=len(self.minima)
+            )
+            for x in places[: len(at) - (at[-2] == steps)]
+        ]
+        shares = np.array(counts) / np.sum(counts, axis=1, keepdims=True)
+        self.lost = seen.escaped / many, SURE * math.sqrt(seen.escaped) / many
+        errors = SURE * np.sqrt(shares * (1 - shares) / many + 1 / many**2)
+        if every > 1:  # what it is between two looks
+            errors += np.abs(np.gradient(shares, axis=0))
+        return Begun(np.array(at[: len(counts)]), shares, errors)
 
     def in_the_limit(self, rate: float) -> tuple[Array, Array]:
         """log k upwards and downwards between neighbours, (2, n - 1), of small steps; errors."""

@@ -42,6 +42,10 @@ def text(found: Annealing) -> Report:
         whose, apart = "the steps that SGD takes", ""
         if found.sgd is None:
             whose, apart = "the small-step limit", " How far SGD is from that is not known."
+        if found.sgd is not None and found.landscape.momentum:
+            whose = (
+                "the small-step limit, and the shares those of walkers, to three standard errors"
+            )
         trust = [
             f"The rates between basins are those of {whose}. The error of the shares is from "
             "cells, from the rates and their integration, and from how long a basin remembers who "
