@@ -246,6 +246,17 @@ def test_the_index_of_pandas_is_its_times_where_it_does_not_only_count():
         fit(pandas.Series(x))
 
 
+def test_what_is_reset_is_no_diffusion():
+    """A neuron that fires: a voltage with a threshold. It was "consistent with a diffusion"."""
+    rng, u, seen = np.random.default_rng(0), -65.0, []
+    for k, noise in enumerate(rng.normal(size=16_000)):
+        u += 0.01 * (-57 - u) + noise
+        u = u if u < -55 else -75.0
+        if k % 20 == 0:
+            seen.append(u)
+    assert fit(np.array(seen), 0.2).lags.verdict.name == "ONE_WAY"
+
+
 def test_dates_in_a_column_are_times_unless_others_are_given(tmp_path):
     x, t = np.random.default_rng(1).normal(size=200), np.arange(200)
     days = np.datetime64("2021-03-01T12:00") + t * np.timedelta64(30, "m")

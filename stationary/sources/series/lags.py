@@ -61,6 +61,10 @@ class Verdict(Enum):
         "diffusion never makes. Differences do (fit their sum), corrections that overshoot, or a "
         "cycle (take it out)"
     )
+    ONE_WAY = (
+        "not a diffusion: its steps up are not like its steps down, as they are of all that one "
+        "coordinate tells: it is reset (cut it there, into several runs), or driven round a cycle"
+    )
     UNDECIDED = (
         "not decided: one lag is known at most, as observations are few or lie far apart; white "
         "noise would look the same"
@@ -126,17 +130,34 @@ def lags_of(found: Fitted) -> Lags:
         # k of them have the correlation (k / lag)^2.
         errors.append(error * math.sqrt((2 * lag * lag + 1) / (3 * lag)))
     halves, trend, unit_root = _halves(runs, chain), _trend(found), _unit_root(runs)
-    return Lags(
-        tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves, trend, unit_root,
+    verdict = (
         Verdict.JUMPS
         if chain.impossible(cells.counts(runs.classes()))
         else Verdict.NOT_STATIONARY
         if trend[1] > (SURE + 1) ** 2 / 2
         else _verdict(
-            speeds, errors, halves, reversing, runs.duration / chain.relaxation_time,
+            speeds,
+            errors,
+            halves,
+            reversing,
+            runs.duration / chain.relaxation_time,
             unit_root[0] > unit_root[1],
-        ),
-    )  # fmt: skip
+        )
+    )
+    # Runs that start far from the end state come back alike, each by less than one error.
+    if verdict is Verdict.DIFFUSION and _skewed(runs) > SURE * math.sqrt(len(runs.values)):
+        verdict = Verdict.ONE_WAY
+    return Lags(
+        tuple(lags), tuple(times), tuple(speeds), tuple(errors), halves, trend, unit_root, verdict
+    )
+
+
+def _skewed(runs: Runs) -> float:
+    """The sum of the cubes of steps in its standard errors: of what runs alike both ways, as a
+    diffusion on a line does around its end state, it is 0 but for chance (312 series: below 2)."""
+    start, stop, _ = runs.steps()
+    cubes = ((stop - start) / np.abs(stop - start).max()) ** 3
+    return abs(float(cubes.sum())) / math.sqrt(float(cubes @ cubes))
 
 
 def _correlation(runs: Runs, chain: Chain, lag: int) -> float:
