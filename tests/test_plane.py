@@ -40,13 +40,14 @@ from stationary.plane.boxes import box_of, ends_of
 from stationary.plane.charts import Between, Beyond, Chart, Line
 from stationary.plane.closed import linear
 from stationary.plane.curl import curl_test, in_units
-from stationary.plane.density import Density
+from stationary.plane.density import Density, Solved
 from stationary.plane.elements import DEGREE
 from stationary.plane.exit import _around
 from stationary.plane.fitted import Fitted
 from stationary.plane.flow import Flow
 from stationary.plane.images import among_images
 from stationary.plane.inside import BORDER, held
+from stationary.plane.local import described
 from stationary.plane.mesh import Mesh, basis
 from stationary.plane.product import gibbs
 from stationary.plane.rough import first_box, found_on_grid
@@ -1511,6 +1512,43 @@ def test_a_series_in_the_noise_that_is_beyond_its_peak_far_out_is_no_part_of_the
     assert law.mesh.count == mesh.count - 1
     assert np.ptp(law.log_at(at)) == pytest.approx(20, abs=1e-6)
     assert law.depth(at[:, :1])[0] == pytest.approx(0, abs=0.1)
+
+
+def test_a_density_that_is_not_had_leaves_check_to_walkers(monkeypatch):
+    """Hinges and |a w0 + b w1 - c| were refused by it, too, and what was reached is no box."""
+    from stationary.plane import solve
+
+    def losses(w):
+        ends = (1, 0.5), (-1, -0.5), (0.5, -1), (-0.5, 1)
+        return [(w[0] - a) ** 4 / 4 + (w[1] - b) ** 2 / 2 for a, b in ends]
+
+    def by_elements(process, rough, *_):
+        mesh = Mesh.over(((0.5, 1.0), (0.5, 1.0)), (1, 1))
+        flat = np.zeros((1, DEGREE + 1, DEGREE + 1))
+        return Solved("elements", Density(mesh, flat, 1 + flat), ()), np.inf
+
+    monkeypatch.setattr(solve, "_by_elements", by_elements)
+    process = Landscape(losses, weights=2, learning_rate=0.1, domain=((-3, 3), (-3, 3)))
+    with pytest.raises(ConvergenceError, match="need no density") as raised:
+        end_state(process)
+    assert raised.value.state.status is Status.UNRESOLVED
+    held = check(process, walkers=200, steps=200)
+    assert held.chain is None
+    assert np.isinf(held.diffusion.errors).all()
+    assert "what SGD does the walkers tell" in held.summary()
+    assert (np.abs(held.walkers.values[:2]) < 4 * held.walkers.errors[:2]).all()  # by symmetry
+    few = check(process, walkers=200, steps=4)  # which have not left where they started
+    assert few.walkers.errors[1] > 0.1
+
+
+def test_where_all_units_of_a_network_switch_the_drift_is_told_without_its_curl():
+    """All is 0 at the point itself, and not around it: it was a traceback."""
+
+    def losses(w):
+        return [(np.maximum(0, w[0] * x + w[1]) - 1) ** 2 + w[0] ** 2 for x in (-1, 0.5, 2)]
+
+    process = Landscape(losses, weights=2, learning_rate=0.1, domain=((-2, 2), (-2, 2)))
+    assert described(process.diffusion(), np.zeros(2)).curl is None
 
 
 def test_what_flows_of_a_law_that_holds_nothing_where_it_is_looked_at_is_nothing(monkeypatch):

@@ -188,13 +188,21 @@ def _checked(
             return found  # type: ignore[no-any-return]
     if isinstance(process, Landscape) and process.momentum:
         process, own = _with_velocity(process), {}
+    unknown: list[str] = []
     with stage("end state", 1, 2 + simulation):
-        analysis: Any = analyze(process, **own)
+        try:
+            analysis: Any = analyze(process, **own)
+        except ConvergenceError as error:
+            if not isinstance(getattr(error.state, "process", None), PLANE):
+                raise
+            # Too little is known of the diffusion for an end state, but SGD's steps can be taken.
+            analysis, unknown = error.state, [capital(str(error).removeprefix(f"{process.name}: "))]
     if isinstance(analysis.process, PLANE):
         from stationary.plane.finite import plane_check
 
         how: Any = {"walkers": walkers or WALKERS, "steps": steps, "simulation": simulation}
-        found = plane_check(analysis, seed=seed, **how)
+        found = plane_check(analysis, seed=seed, known=not unknown, **how)
+        found = replace(found, notes=(*unknown, *found.notes))
         if isinstance(process, PlaneDiffusion):  # of `phase_space`: no other one has steps
             found = replace(found, notes=(VELOCITY, *found.notes), given=("correlation",))
         return found  # type: ignore[no-any-return]

@@ -62,6 +62,10 @@ ENDLESS = (
     "Every step is linear, and second moments grow from step to step: SGD has no variance with "
     "this step. Lower it."
 )
+UNKNOWN = (
+    "As no density is known there is no box for the chain. Walkers start from what was reached; "
+    "their errors also hold what they differ by from others that took a quarter as many steps."
+)
 HEAVY = (
     "Steps are linear, and tails fall like powers so slowly that deviations of walkers have no "
     "standard errors (fourth moments are infinite): what walkers say of them is not told."
@@ -92,22 +96,28 @@ def plane_check(
     steps: int | None = None,
     seed: int = 0,
     simulation: bool = True,
+    known: bool = True,
 ) -> PlaneCheck:
-    """Hold an end state against the chain of SGD's own steps and against walkers."""
+    """Hold an end state against the chain of SGD's own steps and against walkers; if it is not
+    `known`, it is where walkers start, who do so twice, and tell how far they have left it."""
     stepper = require_steps(state.process)
-    count = max(1, len(_attractors(state)))
+    count = max(1, len(_attractors(state))) if known else 1
     names: tuple[str, ...] = ("mean 1", "mean 2", "deviation 1", "deviation 2", "correlation")
     if count > 1:
         names = (*names, *(f"mass of basin {k}" for k in range(count)))
-    own = _summary(state, count)
+    own = _summary(state, count) if known else np.full(5, np.nan)
     units = np.append([*state.std(), *state.std()], np.ones(len(own) - 4))
-    errors = np.asarray(state.error_of(lambda s: _summary(s, count), units))
+    errors = np.full(5, np.inf)
+    if known:
+        errors = np.asarray(state.error_of(lambda s: _summary(s, count), units))
     notes: list[str] = []
     chain, kept = None, {}
-    known = recursion(state, stepper) if count == 1 else None
-    if known is not None:
-        chain = Measured(known.values, known.errors)
-        notes.append(LINEAR if np.isfinite(known.values[2:4]).all() else ENDLESS)
+    linear = recursion(state, stepper) if known and count == 1 else None
+    if linear is not None:
+        chain = Measured(linear.values, linear.errors)
+        notes.append(LINEAR if np.isfinite(linear.values[2:4]).all() else ENDLESS)
+    elif not known:
+        notes.append(UNKNOWN)
     elif stepper.chances is not None:
         grids = progress.each(GRIDS, "grids of the chain")
         tried = [_chain(state, stepper, *grid, own[5:], notes) for grid in grids]
@@ -134,10 +144,13 @@ def plane_check(
         told = chain is not None and bool(np.isfinite(chain.errors).all())
         masses = chain if chain is not None and told else Measured(own, np.zeros_like(own))
         sent = walk(state, stepper, walkers, steps, seed, count, notes, masses, told)
-    if sent is not None and known is not None and not known.fourth:
-        sent.errors[0 if not known.growth < 1 else 2 :] = np.inf
+        if not known and sent is not None:
+            less = walk(state, stepper, walkers, max(1, steps // 4), seed, count, [], masses, told)
+            sent.errors[:] += np.inf if less is None else np.abs(less.values - sent.values)
+    if sent is not None and linear is not None and not linear.fourth:
+        sent.errors[0 if not linear.growth < 1 else 2 :] = np.inf
         notes.append(HEAVY)
-    points = GRIDS[0][0] if known is None else 0
+    points = GRIDS[0][0] if linear is None else 0
     settings = {"points": points, "walkers": walkers, "steps": steps or 0, "seed": seed}
     return PlaneCheck(
         state, names, Measured(own, errors), chain, sent, settings, tuple(dict.fromkeys(notes)),

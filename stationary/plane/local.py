@@ -213,7 +213,8 @@ def described(process: PlaneDiffusion, x: Array) -> Equilibrium:
     elif zero.any():
         error = max(error, DOUBLE_ZERO * float(scale_of(process.domain).max()))
     curl = None
-    if np.isfinite(fields.dda).all() and np.linalg.cond(a / unit / unit[:, None]) < 1e12:
+    smooth = jump is None and np.isfinite(fields.dda).all()
+    if smooth and np.linalg.cond(a / unit / unit[:, None]) < 1e12:
         own = replace(fields, df=jacobian.T[..., None])
         curl = float(np.abs(own.slope_and_curl()[1]).max())
     return Equilibrium(x, error, jacobian, a, values, unsure, covariance, curl)

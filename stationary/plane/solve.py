@@ -59,8 +59,8 @@ THIN_WAYS = (
 )
 UNRESOLVED = (
     "{name}: the density could not be resolved: its error is {error}. It may have a narrow ridge "
-    "or no bound, or the noise may jump along a curve; add noise, shrink the domain, or smooth "
-    "what jumps."
+    "or no bound, or the noise may jump along a curve, as at kinks of losses: add noise, shrink "
+    "the domain, or smooth what jumps. `check` walks with SGD's steps, which need no density."
 )
 NOT_HELD = (
     "{name}: the noise vanishes across walls of the domain, and no density could be found that "
@@ -106,7 +106,7 @@ def plane_end_state(process: PlaneLandscape | PlaneDiffusion) -> PlaneState:
         if not state.error < WORST:
             several = positions(state.equilibria, "stable").shape[1] > 1
             thin = several and state.tested.noise.singular == "everywhere"
-            raise ConvergenceError(_unresolved(diffusion.name, state.error, thin), state)
+            raise ConvergenceError(_unresolved(diffusion.name, state.error, thin), _ended(state))
     except (ConvergenceError, LandscapeError) as error:
         if chart is not None:
             raise ConvergenceError(NOT_HELD.format(name=diffusion.name)) from error
@@ -283,7 +283,7 @@ def _solved(
         try:
             made = beyond_barriers(diffusion, equilibria)
             _require_held(diffusion, made.density)
-            found.append((_error(diffusion, made, equilibria, tested), made))
+            found.append((_reached(diffusion, made, equilibria, tested).error, made))
         except StationaryError as error:
             failed = failed or error
     lost, best = min(found, key=lambda f: f[0], default=(math.inf, None))
@@ -291,7 +291,8 @@ def _solved(
         return best
     if failed is not None and not (thin and several) and math.isinf(lost):
         raise failed
-    raise ConvergenceError(_unresolved(diffusion.name, lost, thin and several)) from failed
+    state = None if best is None else _reached(diffusion, best, equilibria, tested)
+    raise ConvergenceError(_unresolved(diffusion.name, lost, thin and several), state) from failed
 
 
 def _unresolved(name: str, lost: float, thin: bool) -> str:
@@ -330,12 +331,13 @@ def _unlike(solved: Solved, attractors: Array) -> float:
     return float(np.nan_to_num(sum(a.max() for a in apart), nan=math.inf))
 
 
-def _error(
+def _reached(
     diffusion: PlaneDiffusion, made: Solved, equilibria: tuple[Equilibrium, ...], tested: Curl
-) -> float:
+) -> PlaneState:
     return PlaneState(
-        diffusion, diffusion, made.density, made.others, equilibria, tested, made.road
-    ).error
+        diffusion, diffusion, made.density, made.others, equilibria, tested, made.road,
+        Status.UNRESOLVED,
+    )  # fmt: skip
 
 
 def _check_that_it_spreads(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> None:

@@ -151,6 +151,8 @@ class PlaneCheck(Result):
             )
         if self.truth is None:
             return "Neither the chain nor walkers could be had."
+        if np.isinf(self.diffusion.errors).all():
+            return "The diffusion's density could not be had: what SGD does the walkers tell."
         apart, known, what = self.off
         if np.isinf(apart):
             which = (

@@ -47,7 +47,7 @@ def _numbers(check: PlaneCheck) -> list[Line]:
     header = ("", "diffusion", "error", "chain", "error", "walkers", "error")
     places = [
         f"basin {b.index} is that of {point_text(b.attractor.position)}"
-        for b in check.state.basins
+        for b in (check.state.basins if len(check.names) > 5 else ())
         if b.attractor is not None
     ]
     named = [f"{capital('; '.join(places))}."] if len(places) > 1 else []
