@@ -25,7 +25,8 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.numbers.cost import BY_WORK
 from stationary.numbers.threads import one_thread
-from stationary.plane.boxes import lattice
+from stationary.plane.boxes import lattice, placed
+from stationary.plane.local import positions
 from stationary.plane.state import PlaneState
 from stationary.plane.steps import kept_in, recursion
 from stationary.plane.verdict import Measured, PlaneCheck, numbers
@@ -63,8 +64,9 @@ ENDLESS = (
     "this step. Lower it."
 )
 UNKNOWN = (
-    "As no density is known there is no box for the chain. Walkers start from what was reached; "
-    "their errors also hold what they differ by from others that took a quarter as many steps."
+    "As no density is known there is no box for the chain. Walkers start all over what was "
+    "looked at; their errors also hold what they differ by from others that start at one place "
+    "and take a quarter as many steps."
 )
 HEAVY = (
     "Steps are linear, and tails fall like powers so slowly that deviations of walkers have no "
@@ -99,16 +101,16 @@ def plane_check(
     known: bool = True,
 ) -> PlaneCheck:
     """Hold an end state against the chain of SGD's own steps and against walkers; if it is not
-    `known`, it is where walkers start, who do so twice, and tell how far they have left it."""
+    `known`, these go twice, and tell how far they have left their start."""
     stepper = require_steps(state.process)
     count = max(1, len(_attractors(state))) if known else 1
     names: tuple[str, ...] = ("mean 1", "mean 2", "deviation 1", "deviation 2", "correlation")
     if count > 1:
         names = (*names, *(f"mass of basin {k}" for k in range(count)))
     own = _summary(state, count) if known else np.full(5, np.nan)
-    units = np.append([*state.std(), *state.std()], np.ones(len(own) - 4))
     errors = np.full(5, np.inf)
     if known:
+        units = np.append([*state.std(), *state.std()], np.ones(len(own) - 4))
         errors = np.asarray(state.error_of(lambda s: _summary(s, count), units))
     notes: list[str] = []
     chain, kept = None, {}
@@ -143,9 +145,13 @@ def plane_check(
         steps = steps or int(min(20_000, max(2_000, BY_WORK / work)))
         told = chain is not None and bool(np.isfinite(chain.errors).all())
         masses = chain if chain is not None and told else Measured(own, np.zeros_like(own))
-        sent = walk(state, stepper, walkers, steps, seed, count, notes, masses, told)
+        rng = np.random.default_rng(seed)
+        start = state.rvs(walkers, rng) if known else placed(state.box, rng.random((2, walkers)))
+        sent = walk(state, stepper, start, steps, rng, count, notes, masses, told)
         if not known and sent is not None:
-            less = walk(state, stepper, walkers, max(1, steps // 4), seed, count, [], masses, told)
+            some = positions(state.equilibria, "stable")
+            start = np.tile((some if some.size else start)[:, :1], walkers)
+            less = walk(state, stepper, start, max(1, steps // 4), rng, count, [], masses, told)
             sent.errors[:] += np.inf if less is None else np.abs(less.values - sent.values)
     if sent is not None and linear is not None and not linear.fourth:
         sent.errors[0 if not linear.growth < 1 else 2 :] = np.inf
@@ -285,13 +291,12 @@ def _lagrange(t: Array, among: int) -> Array:
 
 @np.errstate(over="ignore", invalid="ignore")  # walkers may run away, which is said
 def walk(
-    state: PlaneState, stepper: Stepper, walkers: int, steps: int, seed: int, count: int,
+    state: PlaneState, stepper: Stepper, x: Array, steps: int, rng: np.random.Generator, count: int,
     notes: list[str], masses: Measured, by_chain: bool,
 ) -> Measured | None:  # fmt: skip
-    """What walkers do from the end state of the diffusion, once they have left their start; with
-    what basins hold by the chain, or by the diffusion, where they do not tell it themselves."""
-    rng = np.random.default_rng(seed)
-    x = state.rvs(walkers, rng)
+    """What walkers do from x, once they have left it; with what basins hold by the chain, or by the
+    diffusion, where they do not tell it themselves."""
+    walkers = x.shape[1]
     basin = _basin(state, x, count)
     if by_chain and count > 1:
         held = np.append(np.maximum(masses.values[5:], 0), 0)
