@@ -338,6 +338,19 @@ def test_momentum_leaves_the_small_step_limit_to_follow_a_schedule():
     assert "mean and deviation over time are not told; `simulate`" in " ".join(str(alone).split())
 
 
+def test_walkers_that_were_stopped_tell_nothing_of_a_schedule_with_momentum(monkeypatch):
+    """They came back with what they had, which was told as that of the last step."""
+
+    def stopped(*given, **settings):
+        return replace(simulate(*given, **settings | {"walkers": 10}), complete=False)
+
+    monkeypatch.setattr("stationary.annealing.basins.simulate", stopped)
+    given = Landscape(well, schedule="exponential:0.1:0.005:20", momentum=0.9, initial=2.0)
+    found = anneal(given)
+    assert found.sgd is None
+    assert found.stopped
+
+
 def test_three_basins_exchange_with_their_neighbours():
     """In balance all the time where the learning rate stays high; the sum is kept."""
 

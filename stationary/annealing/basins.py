@@ -179,6 +179,8 @@ class Basins:
             every=every,
             snapshots=True,
         )
+        if not seen.complete:
+            raise KeyboardInterrupt
         assert seen.snapshots is not None
         places, at = [*seen.snapshots, seen.positions], [*seen.times.astype(int), steps]
         counts = [
