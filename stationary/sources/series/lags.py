@@ -154,7 +154,7 @@ def lags_of(found: Fitted) -> Lags:
 
 def _skewed(runs: Runs) -> float:
     """The sum of the cubes of steps in its standard errors: of what runs alike both ways, as a
-    diffusion on a line does around its end state, it is 0 but for chance (312 series: below 2)."""
+    diffusion on a line does around its end state, it is 0 but for chance (640 series: below 2)."""
     start, stop, _ = runs.steps()
     cubes = ((stop - start) / np.abs(stop - start).max()) ** 3
     return abs(float(cubes.sum())) / math.sqrt(float(cubes @ cubes))
