@@ -1812,7 +1812,7 @@ def test_weights_of_shared_minima_hold_what_nodes_in_place_of_batches_change(sta
     for most in (1000, 100):
         law = partial(batches_of, most=most)
         monkeypatch.setattr("stationary.chain.exact.batches_of", law)
-        found.append(exact_chain(landscape, cells=256))
+        found.append(exact_chain(landscape, cells=128))
     every, few = found
     assert every.batches.exact
     assert not few.batches.exact

@@ -394,10 +394,10 @@ def test_distances_hold_what_nodes_in_place_of_batches_change(monkeypatch):
         return 1e-12 * (0.5 * (np.sin(x * u) - y) ** 2 + 0.05 * u * u)
 
     of_law = Landscape(losses=losses, learning_rate=0.06, batch_size=2, domain=(3 - 6e-6, 3 + 8e-6))
-    chain = exact_chain(of_law, cells=400)
+    chain = exact_chain(of_law, cells=200)
     with monkeypatch.context() as patched:
         patched.setattr("stationary.chain.exact.batches_of", lambda law: batches_of(law, 820))
-        every = exact_chain(of_law, cells=400)
+        every = exact_chain(of_law, cells=200)
     assert every.batches.exact
     assert not chain.batches.exact
     apart, diffusion = chain.distance(every), end_state(of_law)

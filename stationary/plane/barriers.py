@@ -99,6 +99,7 @@ def beyond_barriers(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
     factors: list[float] = []
     made: list[list[tuple[str, Density]]] = []
     first: Fitted | None = None
+    apart: Apart | None = None
     failed = 0
     while len(made) < TERMS and noise < LOUDEST and failed < TRIES:
         louder = process.rescaled(1.0, noise)
@@ -107,7 +108,8 @@ def beyond_barriers(process: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]
         try:
             start = _started(louder, equilibria, few=bool(made))
             if start is not None:
-                apart = Apart.of(louder, equilibria, start.fine.box)
+                # The drift is the same, and leads the same way from a box that is a little wider.
+                apart = apart or Apart.of(louder, equilibria, start.fine.box)
                 if apart is None:
                     raise ConvergenceError(LEADS.format(name=process.name))
                 ways = _by_elements(louder, start, apart.solve, few=bool(made))
