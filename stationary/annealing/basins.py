@@ -190,7 +190,7 @@ class Basins:
             for x in places[: len(at) - (at[-2] == steps)]
         ]
         shares = np.array(counts) / np.sum(counts, axis=1, keepdims=True)
-        self.lost = seen.escaped / many, SURE * math.sqrt(seen.escaped) / many
+        self.lost = seen.escaped / many, SURE * math.sqrt(seen.escaped + 1) / many
         errors = SURE * np.sqrt(shares * (1 - shares) / many + 1 / many**2)
         if every > 1:  # what it is between two looks
             errors += np.abs(np.gradient(shares, axis=0))

@@ -64,7 +64,7 @@ class Links:
         return np.bincount(self.rows, self.values, self.n)
 
     @cached_property
-    def _table(self) -> Any:
+    def table(self) -> Any:
         """As a sparse matrix of SciPy."""
         from scipy.sparse import csr_array
 
@@ -72,12 +72,12 @@ class Links:
 
     @cached_property
     def _turned(self) -> Any:
-        return self._table.T
+        return self.table.T
 
     def before(self, x: Array) -> Array:
         """P x: the mean of x after a step, shape (n,)."""
         if len(self) >= LARGE:
-            return np.asarray(self._table @ x)
+            return np.asarray(self.table @ x)
         return np.bincount(self.rows, self.values * x[self.columns], self.n)
 
     def after(self, x: Array) -> Array:
@@ -164,7 +164,7 @@ def _by_components(links: Links, stopped: Array) -> list[Array]:
     from scipy.sparse.csgraph import connected_components
 
     within = links.among(np.arange(links.n), np.arange(links.n))
-    count, label = connected_components(within._table, directed=True, connection="strong")
+    count, label = connected_components(within.table, directed=True, connection="strong")
     leads_on = np.zeros(count, dtype=bool)
     leads_on[label[stopped]] = True
     from_, to = label[within.rows], label[within.columns]

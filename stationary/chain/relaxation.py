@@ -84,7 +84,7 @@ def _second(chain: Transfer, log_mass: Array, count: int) -> complex:
 
     begin = np.linspace(-1, 1, links.n) ** 3 + 0.1  # the same each time
     try:
-        values = eigs(links._table, SEVERAL, v0=begin, maxiter=ROUNDS, return_eigenvectors=False)
+        values = eigs(links.table, SEVERAL, v0=begin, maxiter=ROUNDS, return_eigenvectors=False)
     except ArpackNoConvergence:  # none stands out
         return _second(chain, log_mass, DENSE * links.n // int(np.isfinite(log_mass).sum()))
     return complex(values[np.argsort(-np.abs(values))[1]])

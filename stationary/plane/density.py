@@ -295,18 +295,16 @@ class Density(Law):
     def tables(self, panels: Panels, *t: Array, slope: int | None = None) -> tuple[Array, Array]:
         """Phi and u, or their derivatives along an axis, at the tensor points of places along x
         and along y in each panel."""
-        places = []  # along x and along y: those of panels that differ, and which are those of each
+        alike = []  # along x and along y: places of panels that differ, and which each panel has
         for low, size, v in zip(panels.low, panels.size, t, strict=True):
-            ends, which = np.unique(low + 1j * size, return_inverse=True)
-            places.append((ends.real[:, None] + ends.imag[:, None] * (1 + v) / 2, which))
+            ends, n = np.unique(low + 1j * size, return_inverse=True)
+            alike.append((ends.real[:, None] + ends.imag[:, None] * (1 + v) / 2, n))
         made = []
         for tables in (self.phi, self.u):
             p = basis(tables.shape[1] - 1)
             x, y = (
-                (p.slope_at if k == slope else p.at)(v.ravel()).reshape(*v.shape, p.degree + 1)[
-                    which
-                ]
-                for k, (v, which) in enumerate(places)
+                (p.slope_at if k == slope else p.at)(v.ravel()).reshape(*v.shape, p.degree + 1)[n]
+                for k, (v, n) in enumerate(alike)
             )
             values = x @ tables[panels.number] @ np.swapaxes(y, 1, 2)
             if slope is not None:
