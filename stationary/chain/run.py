@@ -49,7 +49,7 @@ class Run(Result):
     log_shares, errors
         Natural logarithm of the probability of each basin, by start: shape (starts, basins), and
         its absolute error: twice the change from cells twice as wide, and from other nodes
-        where these stand for batches.
+        where these stand for batches, or what cells between the middles of these change.
     log_lost, lost_errors
         The same of what has run away to infinity, (starts,) each.
     log_relaxation, relaxation_error
@@ -102,7 +102,7 @@ def run_of(
             logs.append(np.log(rows @ level.inside))
         times.append(time)
     if exact:  # no wider cells tell more
-        logs, times = [logs[0], *logs], [times[0], *times]
+        logs, times = [logs[0]] * 2 + logs, [times[0]] * 2 + times
     with np.errstate(invalid="ignore"):
         found, changes = told(logs)
     errors = np.where(found > -np.inf, changes + exact * ALIKE, 0.0)
@@ -120,9 +120,11 @@ def run_of(
 
 
 def told(levels: Sequence[Any]) -> tuple[Any, Any]:
-    """What the finest cells say, and the error that coarser ones and other nodes tell of."""
-    fine, coarse, *others = levels
-    return fine, TWICE * sum((np.abs(x - coarse) for x in others), np.abs(fine - coarse))
+    """What the finest cells say, and the error that coarser ones, those between the middles of
+    these, and other nodes tell of."""
+    fine, coarse, between, *others = levels
+    off = sum((np.abs(x - coarse) for x in others), np.abs(fine - coarse))
+    return fine, TWICE * np.maximum(off, np.abs(between - coarse))
 
 
 def _on_cells(
@@ -133,10 +135,14 @@ def _on_cells(
     start: Initial | None,
     steps: int,
 ) -> list[_Course]:
-    """On fine cells, on cells twice as wide, and by other nodes where these stand for batches."""
+    """On fine cells, on cells twice as wide, on as wide ones between the middles of these, and by
+    other nodes where these stand for batches."""
     borders = [x for parts in basins for part in parts for x in part]
     ground, edges = ground_of(batches, held, borders, start)
     chains = [(ground, chain) for chain in ground.chain(edges, held.ends, levels=2)]
+    # Halved cells share their blind spots: those between their middles look from outside.
+    between = distinct(edges[1::2], edges[[0, -1]], _joints(ground, borders))
+    chains += [(ground, chain) for chain in ground.chain(between, held.ends)]
     for law in batches.others:
         other = replace(ground, batches=law)
         chains += [(other, chain) for chain in other.chain(edges[::2], held.ends)]
@@ -236,11 +242,15 @@ def cells_for(
     ground: Ground, borders: Sequence[float], profile: tuple[Array, Array] | None = None
 ) -> Array:
     """Edges of half the cells, fine where the mass of a profile is."""
+    low, high, joints = ground.held.lower, ground.held.upper, _joints(ground, borders)
+    return graded(low, high, CELLS // 2, ground.rests, joints, profile, cores=ground.cores)
+
+
+def _joints(ground: Ground, borders: Sequence[float]) -> Array:
+    """What no cell holds inside."""
     low, high = ground.held.lower, ground.held.upper
     near = SAME * (high - low)  # next to an end that absorbs there is no cell
-    inside = [b for b in borders if low + near < b < high - near]
-    joints = distinct([*ground.joints, *inside])
-    return graded(low, high, CELLS // 2, ground.rests, joints, profile, cores=ground.cores)
+    return distinct([*ground.joints, *(b for b in borders if low + near < b < high - near)])
 
 
 def held_in(basins: Sequence[Sequence[tuple[float, float]]], x: Array) -> Array:
