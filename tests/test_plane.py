@@ -1537,6 +1537,9 @@ def test_a_density_that_is_not_had_leaves_check_to_walkers(monkeypatch):
     assert np.isinf(held.diffusion.errors).all()
     assert "what SGD does the walkers tell" in held.summary()
     assert (np.abs(held.walkers.values[:2]) < 4 * held.walkers.errors[:2]).all()  # by symmetry
+    (axes,) = held.plot().axes
+    marks = [bar.lines[0].get_xdata() for bar in axes.containers]  # were differences from nothing
+    assert [x.tolist() for x in marks] == [held.walkers.values.tolist()]
     few = check(process, walkers=200, steps=4)  # which have not left where they started
     assert few.walkers.errors[1] > 0.1
 

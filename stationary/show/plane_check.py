@@ -97,23 +97,27 @@ def table(check: PlaneCheck) -> dict[str, Any]:
 
 
 def figure(check: PlaneCheck, sheet: Sheet) -> None:
-    """For each quantity how far chain and walkers are from the diffusion, in proportion."""
+    """For each quantity how far chain and walkers are from the diffusion, in proportion; or what
+    they say, where nothing is known of that."""
     axes = sheet.axes(1.4 + 0.3 * len(check.names))
-    place, base = np.arange(len(check.names)), check.diffusion.values
+    known = np.isfinite(check.diffusion.errors).any()
+    place, base = np.arange(len(check.names)), check.diffusion.values if known else 0.0
+    unit = check.scale / 100 if known else 1.0
     for shift, found, colour, mark, label in (
         (-0.12, check.chain, RED, "s", "exact chain"),
         (0.12, check.walkers, BLUE, "o", "walkers"),
     ):
         if found is not None:
             with np.errstate(invalid="ignore"):  # what is infinite has no place
-                apart, by = (100 * v / check.scale for v in (found.values - base, found.errors))
+                apart, by = (v / unit for v in (found.values - base, found.errors))
             told = np.isfinite(apart) & np.isfinite(by)
             kind: dict[str, Any] = {"fmt": mark, "ms": 4, "capsize": 2, "color": colour}
             axes.errorbar(apart[told], (place + shift)[told], xerr=by[told], label=label, **kind)
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.set_yticks(place, check.names)
     axes.invert_yaxis()
-    axes.set_xlabel("difference from the diffusion (%; of means, of a deviation)")
+    way = "difference from the diffusion (%; of means, of a deviation)"
+    axes.set_xlabel(way if known else "value, by SGD's own steps")
     add_legend(axes)
     if sheet.ax is None:
         sheet.title(check.verdict)
