@@ -741,6 +741,19 @@ def test_how_long_a_walk_on_points_takes_to_settle_is_told():
     assert exact_chain(walk, 8.5).log_arrival == pytest.approx(math.log(18), rel=1e-9)
 
 
+def test_a_walk_with_more_jumps_than_are_followed_has_shares_after_some_steps():
+    """All seven points from -3 to 3 are where a sign turns: rounding decides at each."""
+    roots = (1, 2, 3)
+    signs = analyze(
+        Landscape(
+            gradients=lambda w: [w * (w * w - k * k) for k in roots], learning_rate=1.0,
+            optimiser="sign", domain=(-9, 9),
+        )
+    )  # fmt: skip
+    shares = np.exp(signs.sgd.after(5, -4.0).log_shares)
+    assert shares[0] == pytest.approx([1, 0], abs=1e-12)
+
+
 def test_a_walk_that_meets_the_end_of_an_interval_to_rounding_has_left_it():
     """k (n - k) steps in the mean: points beyond were followed on, and led back inside."""
     fair = exact_chain(Landscape(losses=lambda w: (w, -w), learning_rate=0.1, domain=(-3, 3)), 0.03)

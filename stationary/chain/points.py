@@ -140,7 +140,8 @@ def walks_from(batches: Batches, held: Held, start: Array) -> tuple[list[Walk], 
     if others:
         at = np.flatnonzero(_jumps(batches, held, known, sides, JUMP * scale))
         told = len(at) <= MOST_JUMPS
-        for chosen in product(others, repeat=len(at) if told else 0):
+        at = at[: MOST_JUMPS * told]
+        for chosen in product(others, repeat=len(at)):
             columns.append(own.copy())
             for k, column in zip(at, chosen, strict=True):
                 columns[-1][:, k] = column[:, k]
