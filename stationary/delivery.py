@@ -189,7 +189,7 @@ class Output:
         self,
         find: Callable[[], Any],
         *,
-        has_table: Callable[[Any], bool] = lambda found: True,
+        has_table: Callable[[Any], bool] = lambda found: getattr(found, "has_table", True),
         dear: bool = False,
         **drawing: Any,
     ) -> Any:

@@ -278,6 +278,17 @@ def test_a_schedule_and_a_bias_that_are_interrupted_keep_what_comes_first():
     assert "Not complete: it was interrupted" in " ".join(bias.summary().split())
 
 
+def test_a_bias_that_is_interrupted_writes_no_table_of_something_else(tmp_path, capsys):
+    """Rows of pairs stood under columns of their own in the table of factors."""
+    table = tmp_path / "t.csv"
+    asked = ["bias", "examples/two_minima.py", "--minimum", "0", "--dilate", "1,2"]
+    with pytest.raises(SystemExit):
+        stopped(lambda: main([*asked, "--csv", str(table)]), "dilat")
+    assert not table.exists()
+    said = f"{table} was not written: there is nothing to list."
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
 def test_a_command_that_is_interrupted_prints_what_was_done(capsys):
     asked = ["evolve", "--drift", "x-x**3", "--variance", "0.2", "--domain", "-3", "3",
              "--initial=-1", "--until", "4", "--every", "1", "--cells", "100"]  # fmt: skip

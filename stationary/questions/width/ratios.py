@@ -250,6 +250,11 @@ class WidthBias(Result):
     def changed(self) -> tuple[BasinBias, ...]:
         return tuple(c for c in (self.dilation, self.noise) if c is not None)
 
+    @property
+    def has_table(self) -> bool:
+        """Whether there is what a table is asked of: pairs have columns that factors have not."""
+        return bool(self.changed) or not self.stopped
+
 
 def ratios_of(
     process: Landscape | Diffusion,
