@@ -18,6 +18,7 @@ from stationary import (
     log_hitting_probability,
     log_mean_first_passage_time,
     mean_first_passage_time,
+    table,
 )
 
 INF = np.inf
@@ -231,6 +232,33 @@ def test_a_mean_is_finite_where_the_variance_is_not(c):
     np.testing.assert_allclose(found.conditional_mean.value[0], exact, rtol=1e-12)
     assert (np.abs(found.mean.value / exact - 1) <= found.mean.error).all()
     assert np.isinf(found.variance.value).all()
+
+
+@pytest.mark.parametrize(
+    ("cancels", "whole"),
+    [
+        (lambda x: 1 - np.cos(x), lambda x: 2 * np.sin(x / 2) ** 2),
+        (lambda x: np.cosh(x) - 1, lambda x: 2 * np.sinh(x / 2) ** 2),
+        (lambda x: x * x - 1.4 * x + 0.49, lambda x: (x - 0.7) ** 2),  # 5e-17 at least, by rounding
+    ],
+)
+def test_parts_of_a_variance_that_cancel_where_the_way_leads_across(cancels, whole):
+    """They were 1e9 times as long, or infinite, in doubles and in as few digits everywhere."""
+    way = [
+        first_passage(Diffusion(drift=lambda x: 1 - x, variance=a, domain=(-0.9, 2)), -0.8, 0.9)
+        for a in (cancels, whole)
+    ]
+    assert way[0].mean.value == pytest.approx(way[1].mean.value, rel=1e-13)
+    assert way[0].variance.value == pytest.approx(way[1].variance.value, rel=1e-13)
+    assert way[0].mean.error < 1e-12
+
+
+def test_a_mean_that_is_not_known_to_a_factor_is_no_number():
+    """Nothing but `first_passage` says how far such a number is to be trusted."""
+    w = np.linspace(-1, 1, 8)
+    process = table({"x": w, "drift": 10 * np.sin(9 * w), "variance": 0.3 + 0 * w}).diffusion()
+    assert first_passage(process, -0.6, 0.9).mean.error >= 1
+    assert math.isnan(mean_first_passage_time(process, -0.6, 0.9))
 
 
 def test_what_starts_at_a_natural_end_stays_there():

@@ -132,11 +132,30 @@ def coefficients_at(
         for at, reach in (*diffusion.once("blurred", lambda: _blurred_ends(diffusion)), *sharp):
             near = np.abs(x - at) < reach
             if near.any():
-                many = many_digits(DISTANCE_DIGITS)
-                exact = diffusion.coefficients(many.array(x[near]), many)
                 f, a = f.copy(), a.copy()
-                f[near], a[near] = map(to_float, exact)
+                f[near], a[near] = _without_loss(diffusion, x[near], at)
     return f, a
+
+
+def _without_loss(diffusion: Diffusion, x: Array, at: float) -> tuple[Array, Array]:
+    """f and a at doubles x, in so many digits that twice as many say the same where `at` is next.
+
+    1 - cos(x) loses twice as many digits as x has decimals.
+    """
+
+    def in_digits(x: Array, digits: int) -> tuple[Array, Array]:
+        many = many_digits(digits)
+        f, a = diffusion.coefficients(many.array(x), many)
+        return to_float(f), to_float(a)
+
+    nearest = x[np.argmin(np.abs(x - at))][None]
+    digits, rough = DISTANCE_DIGITS, in_digits(nearest, DISTANCE_DIGITS)
+    while digits < DIGITS[-1]:
+        sharp = in_digits(nearest, 2 * digits)
+        if np.allclose(rough, sharp, rtol=4 * DOUBLE.epsilon, atol=0):
+            break
+        digits, rough = 2 * digits, sharp
+    return in_digits(x, digits)
 
 
 def sampled(

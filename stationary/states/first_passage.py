@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -176,7 +177,7 @@ def mean_first_passage_time(
         Of the shape of the starts, in the unit of time of the process (SGD steps for a
         landscape). inf where the target may never be reached, where the mean is infinite, and
         where it is beyond the range of doubles: `log_mean_first_passage_time` then tells these
-        apart. `first_passage` gives the error.
+        apart. nan where it is not known to a factor of e. `first_passage` gives the error.
     """
     return _mean(process, start, target, digits).value
 
@@ -212,7 +213,11 @@ def log_hitting_probability(
 
 def _mean(process: Any, start: Any, target: Any, digits: int | None) -> Estimate:
     line = Arrivals(process, start, target, digits)
-    return line.shaped(line.first_of(line.law(1))[0])
+    mean, _ = line.first_of(line.law(1))
+    unknown = np.asarray((mean.error >= 1) & (mean.error < math.inf), dtype=bool)
+    least = mean.log - mean.error
+    unknown &= np.asarray(least < math.log(sys.float_info.max), dtype=bool)  # else inf anyway
+    return line.shaped(Value(np.where(unknown, math.nan, mean.log), mean.error))
 
 
 def _chances(process: Any, start: Any, targets: Any, digits: int | None) -> list[Estimate]:

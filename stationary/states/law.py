@@ -222,7 +222,7 @@ class Estimate(Listed):
     def value(self) -> Any:
         """The number itself; inf or 0 where doubles cannot hold it."""
         if type(self.log) is float:
-            return math.exp(self.log) if self.log < 709.78 else math.inf
+            return math.inf if self.log > 709.78 else math.exp(self.log)
         with np.errstate(over="ignore", under="ignore"):
             return exp(self.log)
 

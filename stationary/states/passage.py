@@ -25,12 +25,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from stationary.aliases import Array
+from stationary.line.digits import arithmetic_for, can_be_raised
 from stationary.line.ends import Anatomy, anatomy
 from stationary.line.octaves import depth_to_nothing
 from stationary.line.reshape import focused, reaching
+from stationary.line.sampled import DISTANCE_DIGITS
 from stationary.line.sampling import sampling
-from stationary.numbers.arithmetic import DOUBLE, Arithmetic
-from stationary.numbers.chebyshev import chebyshev_sum
+from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
+from stationary.numbers.chebyshev import chebyshev_sum, nodes_of
 from stationary.numbers.elementary import (
     compact,
     converted,
@@ -44,12 +46,14 @@ from stationary.process.laws import GRADING
 from stationary.states.cumulation import Cumulated, cumulated, resolved
 from stationary.states.law import Passage, Value, filled
 from stationary.states.laying import shapes_of
+from stationary.states.remarks import TOLERANCE
 from stationary.states.rests import DivergesError, LastLeg, before
 from stationary.states.scales import STEEPEST, Log, Mesh
 from stationary.states.unknown import Unknown
 
 T = TypeVar("T")
 
+LOST = 1 / 64  # of a panel's error, that doubles lose where they are its cause
 ADDED_UP = 2  # roundings that add up the same way; against closed forms 1.5 were exceeded
 
 
@@ -90,7 +94,8 @@ class Stretch:
                 or any(sign * x > sign * edge for x in wanted)
             )
 
-        pieces = [further(p, (goes_beyond(p, 0), goes_beyond(p, 1))) for p in self.pieces]
+        pieces = [undimmed(p, *self.interval) for p in self.pieces]
+        pieces = [further(p, (goes_beyond(p, 0), goes_beyond(p, 1))) for p in pieces]
         for side, i in ((0, 0), (1, -1)):
             if not self.leaves[side] and self.reach[side] is not None:
                 pieces[i] = nearer(pieces[i], side, self.reach[side])
@@ -279,6 +284,30 @@ class Stretch:
             found = Value(found.log - up.total, found.error + up.total_error)
         found.log[(y <= mesh.ends[0]) | (y >= mesh.ends[1])] = -math.inf
         return Value(converted(found.log, self.arithmetic), found.error)
+
+
+def undimmed(piece: Anatomy, low: Any, high: Any) -> Anatomy:
+    """The piece in many digits, if parts of it cancel between two points and doubles lose the rest.
+
+    (x - 0.7)^2 written as x^2 - 1.4 x + 0.49 is noise within 1e-8 of 0.7. A density may hold
+    nothing there, but everything that passes comes by.
+    """
+    found = piece.sampling
+    diffusion, s, p = found.diffusion, found.samples, found.panels
+    inside = ~s.resolved & np.asarray((p.upper > low) & (p.lower < high), dtype=bool)
+    errors = np.where(inside, found.climb_errors, 0)
+    if found.arithmetic is not DOUBLE or errors.sum() <= TOLERANCE:
+        return piece
+    if not can_be_raised(diffusion):
+        return piece
+    worst = int(np.argmax(errors))
+    many = many_digits(DISTANCE_DIGITS)
+    x = nodes_of(s.lower[[worst]], s.upper[[worst]], found.rule)[0][:, 0]
+    f, a = diffusion.coefficients(many.array(x), many)
+    off = np.abs(s.values[0][:, worst] - to_float(2 * f / a)).mean() * found.panels.half[worst]
+    if not off > LOST * errors[worst]:  # corners, which digits do not mend
+        return piece
+    return anatomy(sampling(diffusion, arithmetic=arithmetic_for(diffusion)))
 
 
 def further(piece: Anatomy, beyond: tuple[bool, bool]) -> Anatomy:
