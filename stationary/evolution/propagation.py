@@ -42,20 +42,27 @@ class Run:
     @property
     def mean(self) -> Array:
         """(times,)."""
-        return np.asarray(self.origin + self.states @ (self.chain.position - self.origin))
+        return self.origin + self._expected(self.chain.position - self.origin)
 
     @property
     def moments(self) -> Array:
         """(times, 2): E|X - origin| and E(X - origin)^2, of the centres."""
         distance = np.abs(self.chain.position - self.origin)
-        return np.asarray(self.states @ np.array([distance, distance**2]).T)
+        return np.stack([self._expected(distance), self._expected(distance**2)], axis=1)
 
     @property
     def variance(self) -> Array:
         """(times,), with the density even within each cell."""
         apart = self.chain.position - self.mean[:, None]
-        inner = self.cells @ self.chain.width**2 / 12
+        inner = (self.cells * (self.chain.width**2 / 12)).sum(axis=1)
         return np.asarray((self.states * apart**2).sum(axis=1) + inner)
+
+    def _expected(self, values: Array) -> Array:
+        """Of values of the states, at each time: the same however many times are asked for.
+
+        A product of matrices rounds otherwise for other numbers of rows.
+        """
+        return np.asarray((self.states * values).sum(axis=1))
 
 
 def run_on(asked: Asked, edges: Array, within: float = IN_TIME) -> Run:
