@@ -173,6 +173,7 @@ def sampled(
     arithmetic = arithmetic_of(lower)
 
     smallest = least_variance(diffusion, arithmetic)
+    crowd, wide = len(diffusion.breakpoints) > CROWD, diffusion.domain[1] - diffusion.domain[0]
 
     def logarithms(x: Array) -> tuple[Array, Array]:
         f, a = coefficients_at(diffusion, x, sharp)
@@ -194,7 +195,8 @@ def sampled(
                 arithmetic=arithmetic,
                 max_panels=most,
                 floor=_floor(diffusion.rounding, diffusion.rows) if diffusion.is_rounded else None,
-                apart=BLURRED if len(diffusion.breakpoints) > CROWD else CLOSE,
+                apart=BLURRED if crowd else CLOSE,
+                extent=wide / 2 if crowd and math.isfinite(wide) else 0.0,
                 begun=begun,
             )
 

@@ -263,6 +263,7 @@ def sample(
     floor: Floor | None = None,
     scatter: float = 0.0,
     apart: int = 4,
+    extent: float = 0.0,
     begun: Samples | None = None,
 ) -> Samples:
     """Sample `function` on panels [lower, upper], halving them until it is resolved.
@@ -288,6 +289,9 @@ def sample(
         Noise up to this is taken for noise at once.
     apart
         How many doubles from their ends panels are looked at, at least.
+    extent
+        Doubles are counted as so far from 0, at least: next to 0 there are more than functions
+        tell apart.
     begun
         What was sampled on just these panels.
     """
@@ -304,7 +308,7 @@ def sample(
         before, steady = np.concatenate(carried[:outputs]), np.concatenate(carried[outputs:])
         x, offset = nodes_of(lower, upper, r)
         half = (upper - lower) / 2
-        size = np.maximum(np.abs(lower), np.abs(upper))
+        size = np.maximum(np.maximum(np.abs(lower), np.abs(upper)), extent)
         inner = np.maximum(apart * spacing(size), NEXT_TO_AN_END * epsilon * half)
         inner = np.minimum(inner, half / 8)
         near = np.stack([lower + inner, upper - inner])
