@@ -35,9 +35,9 @@ from stationary.plane.state import PlaneState as PlaneState
 from stationary.plane.verdict import PlaneCheck as PlaneCheck
 from stationary.plane.width import PlaneWidthBias as PlaneWidthBias
 from stationary.process.diffusion import Diffusion as Diffusion
+from stationary.process.kinetic import Kinetic as Kinetic
 from stationary.process.landscape import Landscape as Landscape
 from stationary.process.phase_space import phase_space as phase_space
-from stationary.process.plane import Kinetic as Kinetic
 from stationary.process.schedules import Schedule as Schedule
 from stationary.questions.influence import Influence as Influence
 from stationary.questions.influence import StandardErrors as StandardErrors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
@@ -30,10 +31,16 @@ def pointwise(method: Callable[[Any, Array], Array]) -> Pointwise:
     A number is given back for a number.
     """
 
+    argument = list(inspect.signature(method).parameters)[1]
+
     @functools.wraps(method)
     def at_points(self: Any, *x: Any, **named: Any) -> Any:
-        (given,) = (*x, *named.values())
-        at = self._points(given)
+        given = (*x, *named.values())
+        if len(given) != 1 or not named.keys() <= {argument}:
+            raise TypeError(
+                f"{method.__name__} takes points, {argument}: one number, or an array of any shape."
+            )
+        at = self._points(*given)
         return self._handed_out(method(self, at.ravel()), at.shape)
 
     return cast(Pointwise, at_points)

@@ -347,6 +347,9 @@ def test_points_that_are_no_numbers_are_refused(normal):
     ):
         with pytest.raises(LandscapeError, match="no number"):
             wrong()
+    for wrong in (lambda: normal.pdf(), lambda: normal.ppf(0.1, 0.2), lambda: normal.cdf(at=0.0)):
+        with pytest.raises(TypeError, match=r"takes points, [xq]: one number, or an array"):
+            wrong()
 
 
 def test_a_convention_is_also_the_letter_of_its_equation():

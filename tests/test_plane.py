@@ -2297,6 +2297,24 @@ def test_no_noise_and_negative_friction_are_told_as_what_they_are():
         end_state(Diffusion(lambda x: -x, 0.0, weights=2))
     with pytest.raises(LandscapeError, match=r"friction = -1.0 must not be negative"):
         stationary.Kinetic(lambda q: -q, friction=-1.0)
+    with pytest.raises(LandscapeError, match=r"one for all places. .* give Diffusion a drift"):
+        stationary.Kinetic(lambda q: -q, temperature=lambda q: 1 + q**2)
+    with pytest.raises(LandscapeError, match=r"force\(q\) must return one number .* not 2 rows"):
+        end_state(stationary.Kinetic(lambda q: np.array([-q, q])))
+
+
+@pytest.mark.parametrize("datapoints", [2, 3, 7])
+def test_datapoints_of_one_gradient_make_no_noise_though_their_mean_is_rounded(datapoints):
+    """0.1 + 0.1 + 0.1 is not 3 times 0.1, which is no noise of 1e-34 along one direction."""
+    for power in (2, 4):
+
+        def losses(w, power=power):
+            return [w[0] ** power + w[1] ** 2 + w[0] * w[1] / 3 + k for k in range(datapoints)]
+
+        process = Landscape(losses, weights=2, learning_rate=0.1, domain=((-3, 3), (-3, 3)))
+        with pytest.raises(LandscapeError, match="there is no noise, so that all ends"):
+            end_state(process)
+        assert (process.diffusion().fields(np.array([[0.1, -1.3], [0.7, 2.1]]), 2).da == 0).all()
 
 
 @pytest.mark.parametrize("root", [lambda x, y: np.sqrt(x**2 + y**2), np.hypot])

@@ -137,6 +137,9 @@ def _attracts(process: PlaneDiffusion, x: Array, jacobian: Array, a: Array) -> A
         return None
     covariance = covariance_of(jacobian, a)
     radius = np.sqrt(np.diag(covariance))[:, None]
+    if not radius.any():
+        return None
+    radius[radius == 0] = radius.max()  # where no noise acts along a direction
     d = fitted(process, x[:, None], radius)[2]
     way = ring(len(x)) * radius
     inverse = np.linalg.pinv(covariance / radius / radius.T)

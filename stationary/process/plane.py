@@ -259,59 +259,6 @@ class PlaneDiffusion(Data):
         return f"<Diffusion {self.name!r} on {box_text(self.domain)}>"
 
 
-def Kinetic(  # noqa: N802
-    force: Any,
-    friction: Any = 1.0,
-    temperature: float = 1.0,
-    *,
-    domain: Any = None,
-    name: str = "unnamed",
-    parameters: Mapping[str, float] | None = None,
-) -> PlaneDiffusion:
-    """Position q and velocity v: dq = v dt, dv = (F(q) - friction v) dt + sqrt(2 friction T) dB.
-
-    Parameters
-    ----------
-    force, friction
-        F(q) and friction(q) >= 0: NumPy functions of an array of positions, or numbers; mass one.
-    temperature
-        T > 0. Where F = -V', the end state is e^(-(V + v^2 / 2) / T).
-    domain
-        A pair of ends for q and one for v; left out, the whole plane.
-    """
-    kelvin = number(temperature)
-    if kelvin is None or not 0 < kelvin < math.inf:
-        raise LandscapeError(
-            f"{name}: temperature = {temperature!r:.60} must be a positive number, in the units of "
-            "v^2."
-        )
-    given, chosen = handed_over({"force": force, "friction": friction}, parameters or {}, name)
-
-    if (least := number(friction)) is not None and least < 0:
-        raise LandscapeError(
-            f"{name}: friction = {friction!r:.60} must not be negative: noise and friction come "
-            "from one bath. Give a number from 0 on, or a function of q."
-        )
-
-    def at(what: str, q: Any) -> Any:
-        return given[what](q) if callable(given[what]) else given[what] + 0 * q
-
-    def drift(x: Any) -> Any:
-        q, v = x
-        return v, at("force", q) - at("friction", q) * v
-
-    def variance(x: Any) -> Any:
-        q, _ = x
-        return (0 * q, 0 * q), (0 * q, 2 * kelvin * at("friction", q))
-
-    return PlaneDiffusion(
-        drift, variance, domain, weights=2, name=name, variable="(q, v)",
-        kinetic=(lambda q: at("force", q), lambda q: at("friction", q), kelvin),
-        equation="dq = v dt, dv = (F(q) - friction v) dt + sqrt(2 friction T) dB, "
-        f"T = {kelvin:g}" + "".join(f", {k} = {v:g}" for k, v in chosen.items()),
-    )  # fmt: skip
-
-
 def gathered(f: Jet, a: Jet, n: int, order: int) -> Fields:
     """The fields from jets of f, shape (n, M), and of a, shape (n, n, M)."""
     every = range(n)

@@ -156,7 +156,7 @@ class PlaneLandscape(Settings):
         n = self.dimensions
         rows = self.gradient_rows(w, order)
         mean = [{k: v.mean(axis=0) for k, v in r.items()} for r in rows]
-        own = [{k: v - m[k] for k, v in r.items()} for r, m in zip(rows, mean, strict=True)]
+        own = [{k: _away(v, m[k]) for k, v in r.items()} for r, m in zip(rows, mean, strict=True)]
         f = {k: np.stack([m[k] for m in mean]) for k in mean[0]}
         a = {k: np.empty((n, n, w.shape[1])) for k in own[0]}
         for i, j in combinations_with_replacement(range(n), 2):
@@ -234,6 +234,14 @@ def _shifted(found: Jet, i: int, n: int, order: int) -> Jet:
         for depth in range(order + 1)
         for k in combinations_with_replacement(range(n), depth)
     }
+
+
+def _away(rows: Array, mean: Array) -> Array:
+    """Rows (N, M) less their mean: exactly 0 where all are equal, though the mean is rounded."""
+    made = rows - mean
+    alike = np.flatnonzero(rows[0] == rows[-1])
+    made[:, alike[(rows[:, alike] == rows[0, alike]).all(axis=0)]] = 0.0
+    return made
 
 
 def _product(u: Jet, v: Jet, k: tuple[int, ...]) -> Array:
