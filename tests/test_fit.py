@@ -275,8 +275,57 @@ def test_dates_in_a_column_are_times_unless_others_are_given(tmp_path):
             assert np.diff(runs_of(given, 2.0, None).times[0]) == pytest.approx(2)
     assert runs_of({"dates": t, "x": x}, 2.0, None).times[0][1] == 2
     word = {"t": ["today"] * 200, "x": x}
-    with pytest.raises(LandscapeError, match="the time between observations is missing"):
+    with pytest.raises(LandscapeError, match=r"column t holds \['today'\] .* no real numbers"):
         runs_of(word, None, None)
+    assert runs_of(word, 2.0, None).times[0][1] == 2
+    with pytest.raises(LandscapeError, match="the time between observations is missing"):
+        runs_of({"day": ["today"] * 200, "x": x}, None, None)
+
+
+def test_what_is_wrong_with_a_column_of_times_is_told_by_its_line(tmp_path):
+    x = np.random.default_rng(1).normal(size=200).tolist()
+    hours = [f"2021-03-{1 + k // 24:02} {k % 24:02}:00" for k in range(200)]
+    path = tmp_path / "run.csv"
+
+    def made(head, *columns, at=None, entry=""):
+        columns = [list(c) for c in columns]
+        if at is not None:
+            columns[-2 if entry != "inf" else -1][at] = entry
+        rows = [",".join(map(str, row)) for row in zip(*columns, strict=True)]
+        path.write_text("\n".join([head, *rows]))
+        return runs_of(path, None, None)
+
+    plain = made("date,x", hours, x)
+    shifted = made("date,x", [h + ["+03:00", "+01:00"][k > 99] for k, h in enumerate(hours)], x)
+    assert np.diff(plain.times[0]) == pytest.approx(3600)
+    assert np.flatnonzero(np.diff(shifted.times[0]) != 3600).tolist() == [99]
+    halves = [0] * 100 + [1] * 100
+    for words, head, columns, at, entry in (
+        (r"line 7: date = '2021-13-45' is no date", "date,x", (hours, x), 5, "2021-13-45"),
+        (r"line 7: t = 'yesterday' is no date", "t,x", (hours, x), 5, "yesterday"),
+        (r"line 2: t = '1.3.2021' is not a number, and no date", "t,x", (["1.3.2021"] * 200, x), 0,
+         "1.3.2021"),
+        (r"line 7: time 7200 comes after 14400.* a column run", "date,x", (hours, x), 5, hours[2]),
+        (r"run 1, line 152: time 3 comes", "run,t,x", (halves, range(200), x), 150, 3),
+        (r"run 1: line 152 is infinite", "run,t,x", (halves, range(200), x), 150, "inf"),
+        (r"line 2: date = .* has no offset from UTC, where others have", "date,x",
+         ([h + "+01:00" for h in hours], x), 0, hours[0]),
+        (r"the column runs has no meaning .* mean run\?", "runs,t,x", (halves, range(200), x),
+         0, 0),
+        (r"the column tt has no meaning here; did you mean t\?", "tt,x", (range(200), x), 0, 0),
+    ):  # fmt: skip
+        with pytest.raises(LandscapeError, match=words):
+            made(head, *columns, at=at, entry=entry)
+
+
+@pytest.mark.parametrize("seed", [1003, 1008])
+def test_irregular_times_however_short_say_nothing_of_a_trend(seed):
+    """Steps much shorter than cells are wide made of next to none 10^4 times the likelihood."""
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.exponential(0.02, size=3000))
+    lags = fit(ornstein_uhlenbeck(np.diff(times), 3000, seed), times=times).lags
+    assert lags.verdict is Verdict.DIFFUSION
+    assert lags.trend[1] < 5
 
 
 def test_the_example_with_two_states_is_right_about_both(monkeypatch, tmp_path):

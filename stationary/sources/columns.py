@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import re
 from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from stationary.sources.formulas import Inline
 
 RUN = "run"  # the one column that may hold words
 CLOCKS = ("t", "time", "times")  # columns of times
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 DATES = "its dates, in seconds"  # the first column of these
 MISSING = ("", "NA")  # how spreadsheets and R write what is not there
 EACH = {  # how columns of single datapoints are called
@@ -261,28 +264,57 @@ def _csv(
                 wordy.setdefault(j, (line, entry))
             else:
                 values[j, i] = number
+    words = {j: [row[j].strip() for row in rows[1:]] for j in wordy}
+    dates = {j: d for j in wordy if (d := _dates(words[j], f"{path}, line", at[1:], names[j]))}
     for j, (line, entry) in wordy.items():
+        if j in dates:
+            continue
         is_number = re.fullmatch(r"\s*[-+]?\d+,\d+\s*", entry)  # but for its decimal mark
-        words = names[j] not in needed and not is_number and np.isnan(values[j]).all()
-        if names[j] != RUN and not words:
+        all_words = names[j] not in needed and not is_number and np.isnan(values[j]).all()
+        if names[j] != RUN and not all_words:
+            date = ", and no date as 2021-03-01 12:00" if names[j] in CLOCKS else ""
             raise LandscapeError(
-                f"{path}, line {line}: {names[j]} = {short(entry)} is not a number. "
+                f"{path}, line {line}: {names[j]} = {short(entry)} is not a number{date}. "
                 f"{'The decimal mark is a point. ' if is_number else ''}Write it as in 5e-2 "
                 f"and leave the {'place empty' if only else 'row out'} where there is none."
             )
-    if RUN in names and names.index(RUN) in wordy:
-        j = names.index(RUN)
-        values[j], _ = _labels([row[j].strip() for row in rows[1:]]), wordy.pop(j)
+    if RUN in names and (j := names.index(RUN)) in wordy:
+        values[j] = _labels(words[j])
+        del wordy[j]
     found = {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
-    for j in wordy:
-        words = [row[j].strip().removesuffix("Z") for row in rows[1:]]
-        words = ["NaT" if w in MISSING else w for w in words]
-        try:
-            if all(re.match(r"\d{4}-\d\d-\d\d|NaT", w) for w in words):
-                found.setdefault(DATES, seconds(np.array(words, "M8[us]")))
-        except ValueError:
-            continue
+    for j in dates.keys() & wordy.keys():
+        found.setdefault(DATES, seconds(np.array(dates[j], "M8[us]")))
     return found, at[1:]
+
+
+def _dates(words: list[str], path: str, lines: list[int], name: str) -> list[datetime | None]:
+    """Dates, in one zone; none if most of a column are none."""
+    found: list[datetime | None] = []
+    wrong: list[int] = []
+    for k, word in enumerate(words):
+        date = None
+        if word not in MISSING:
+            with contextlib.suppress(ValueError):
+                date = datetime.fromisoformat(word) if DATE.match(word) else None
+            wrong += [k] if date is None else []
+            if 2 * len(wrong) > len(words):
+                return []
+        found.append(date)
+    some = [d for d in found if d is not None]
+    if len(wrong) >= len(some):
+        return []
+    if wrong:
+        raise LandscapeError(
+            f"{path} {lines[wrong[0]]}: {name} = {short(words[wrong[0]])} is no date. Write it "
+            "as 2021-03-01 12:00, and leave the place empty where there is none."
+        )
+    bare = next((k for k, d in enumerate(found) if d is not None and d.tzinfo is None), None)
+    if bare is not None and any(d.utcoffset() for d in some):
+        raise LandscapeError(
+            f"{path} {lines[bare]}: {name} = {words[bare]} has no offset from UTC, where others "
+            "have. Give all of them one, as in 2021-03-01 12:00+01:00, or none."
+        )
+    return [d and d.replace(tzinfo=None) - (d.utcoffset() or timedelta(0)) for d in found]
 
 
 # -- a column for each datapoint ------------------------------------------------------------------

@@ -38,6 +38,7 @@ OF_P, OF_A = 16, 10  # splines: more change nothing, since the penalties decide
 FINE = 0.3  # width h of a cell over the length of a step; at first it is 1
 LOST = 0.07  # (h / length)^2 of the variance
 FEWEST, MOST = 64, 240  # cells
+SOONER = 0.3  # of the usual time between observations: cells do not tell what moves by then
 WIDEST = 0.5  # the same, where the range takes more cells than there may be
 ALIKE = 20  # rounded values in a cell: one more or less is nothing
 SETTLED = 0.02  # of log L, and of the number of parameters: chance makes 1 of either
@@ -80,13 +81,16 @@ class Fitted:
         less the number of parameters.
 
         It is interpolated between cells, of which the counts alone would move it by the root of
-        their number. Straight lines lie below a normal density of variance a t by h^2 / (6 a t).
+        their number. Straight lines lie below a normal density of variance a t by h^2 / (6 a t),
+        where that is little: not over times much shorter than the usual ones.
         """
-        counts = self.cells.shared(self.runs.classes())
+        usual = float(np.median(self.runs.steps()[2]))
+        runs = self.runs.apart(SOONER * usual)
+        counts = self.cells.shared(runs.classes())
         total = self.chain.log_likelihood(counts) - self.freedom
         for (time, (_, _, n)), (longer, _) in zip(counts, self.chain.blurred(counts), strict=True):
             total += float(n.sum()) * (longer / time - 1 - math.log(self.cells.h))
-        x = [self.chart.x(v[1:]) for v in self.runs.values]
+        x = [self.chart.x(v[1:]) for v in runs.values]
         return total - sum(float(np.log(self.chart.q(v)[0]).sum()) for v in x) / 2
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
-from stationary.functions.given import LARGEST, number, short
+from stationary.functions.given import ALIKE, LARGEST, number, short
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.elementary import distinct
 from stationary.sources.columns import CLOCKS, DATES, RUN, columns_of, gathered, seconds
+from stationary.sources.settings import CLEARLY
 
 OBSERVED = 100  # observations, from which anything can be told
 OF_PLACES = {"gradient", "gradients", "losses"}  # columns of a table over w
@@ -101,6 +103,14 @@ class Runs:
         )
         return Runs(times, values, self.name, every * self.every)
 
+    def apart(self, least: float) -> Runs:
+        """Without observations that come sooner than `least` after the one before them."""
+        kept = [np.append(True, np.diff(t) >= least) for t in self.times]
+        times, values = (
+            tuple(x[k] for x, k in zip(run, kept, strict=True)) for run in (self.times, self.values)
+        )
+        return replace(self, times=times, values=values)
+
     def mapped(self, to: Callable[[Array], Array]) -> Runs:
         """The same in another coordinate."""
         return replace(self, values=tuple(map(to, self.values)))
@@ -133,14 +143,16 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
     if getattr(getattr(x, "index", None), "nlevels", 1) > 1:  # of pandas: the runs, and the times
         x = x.reset_index()
     index, unit = _index(x) if dt is None and times is None else (None, "")
+    lines: Any = None  # of a file, at which each observation stands
     if isinstance(x, (str, os.PathLike, Mapping)) or hasattr(x, "columns"):
-        columns, name, _ = columns_of(x, only="x", needed=("x",))
+        needed = ("x", *(CLOCKS if dt is None and times is None else ()))
+        columns, name, lines = columns_of(x, only="x", needed=needed)
         dates = columns.pop(DATES, None)
         if index is None and dt is None and times is None:
             index, unit = dates, f" (times: {DATES})"
         if index is not None and columns.keys().isdisjoint(CLOCKS):
             columns["t"], name = index, name + unit
-        x, times = _from_columns(columns, name, times)
+        x, times, lines = _from_columns(columns, name, times, dt is not None, lines)
     elif index is not None:
         times, name = index, name + unit
     several = isinstance(x, (list, tuple)) and len(x) > 0 and np.ndim(x[0]) > 0
@@ -168,9 +180,10 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
             f"{name}: there are {len(series)} runs, but times for {len(clocks)}. Give one of each."
         )
     kept_times, kept = [], []
-    for k, (t, v) in enumerate(zip(clocks, series, strict=True)):
+    every = [None] * len(series) if lines is None else lines if several else [lines]
+    for k, (t, v, its) in enumerate(zip(clocks, series, every, strict=True)):
         where = f"{name}, run {k}" if several else name
-        t, v = _one(t, v, where)
+        t, v = _one(t, v, where, its)
         if len(v) > 1:
             kept_times.append(t)
             kept.append(v)
@@ -197,7 +210,7 @@ def runs_of(x: Any, dt: Any, times: Any) -> Runs:
     return found
 
 
-def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
+def _one(t: Any, v: Any, where: str, lines: Any = None) -> tuple[Array, Array]:
     for what, given in (("observations", v), ("times", t)):
         kind = np.asarray(given).dtype
         if kind.kind in "cmM":
@@ -227,15 +240,18 @@ def _one(t: Any, v: Any, where: str) -> tuple[Array, Array]:
         )
     if np.isinf(v).any() or np.isinf(t).any():
         i = int(np.argmax(np.isinf(v) | np.isinf(t)))
-        raise LandscapeError(f"{where}: entry {i} is infinite. Mark what is missing by nan.")
+        at = f"entry {i}" if lines is None else f"line {lines[i]}"
+        raise LandscapeError(f"{where}: {at} is infinite. Mark what is missing by nan.")
     known = ~np.isnan(v) & ~np.isnan(t)
     t, v = t[known], v[known]
     back = np.flatnonzero(np.diff(t) <= 0)
     if len(back):
         i = int(back[0]) + 1
+        at = "" if lines is None else f", line {np.asarray(lines)[known][i]}"
+        how = "a list" if lines is None else "a table with a column run, or sort it"
         raise LandscapeError(
-            f"{where}: time {t[i]:.16g} comes after {t[i - 1]:.16g}. Times must ascend within a "
-            "run; give several runs as a list."
+            f"{where}{at}: time {t[i]:.16g} comes after {t[i - 1]:.16g}. Times must ascend within "
+            f"a run; give several runs as {how}."
         )
     return t, v
 
@@ -256,8 +272,11 @@ def _index(x: Any) -> tuple[Any, str]:
     return t, " (times: its index)"
 
 
-def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any, Any]:
-    """The column that was observed, and when, of a table; by run, where there is such a column."""
+def _from_columns(
+    columns: dict[str, Array], name: str, times: Any, timed: bool, lines: Any
+) -> tuple[Any, Any, Any]:
+    """The column that was observed, when (unless it is `timed` otherwise), and on which lines, of
+    a table; by run, where there is such a column."""
     clock = next((c for c in CLOCKS if c in columns), None)
     rest = [c for c in columns if c not in (clock, RUN)]
     chosen = next((c for c in ("x", "w", "value") if c in rest), rest[0] if rest else None)
@@ -266,6 +285,15 @@ def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any
             f"{name}: which column was observed? It has {', '.join(columns) or 'none of numbers'}. "
             "Name it x, the times (if any) t, and the runs (if several) run."
         )
+    without = clock is None and times is None and not timed
+    wanted = [*([] if RUN in columns else [RUN]), *([] if clock else CLOCKS)]
+    for other in (c for c in rest if c != chosen):
+        near = get_close_matches(other.lower(), wanted, 1, ALIKE if without else CLEARLY)
+        if near:
+            raise LandscapeError(
+                f"{name}: the column {other} has no meaning here; did you mean {near[0]}? Rename "
+                "it, or leave it out."
+            )
     x = columns[chosen]
     if not OF_PLACES.isdisjoint(gathered(columns, name)) and x.ndim == 1 and (np.diff(x) > 0).all():
         raise LandscapeError(
@@ -274,7 +302,8 @@ def _from_columns(columns: dict[str, Array], name: str, times: Any) -> tuple[Any
         )
     t = columns[clock] if clock and times is None else times
     if RUN not in columns:
-        return x, t
+        return x, t, lines
     labels = columns[RUN]
     groups = [labels == k for k in distinct(labels)]
-    return [x[g] for g in groups], None if t is None else [np.asarray(t)[g] for g in groups]
+    t, lines = (None if v is None else [np.asarray(v)[g] for g in groups] for v in (t, lines))
+    return [x[g] for g in groups], t, lines
