@@ -107,6 +107,26 @@ def test_a_function_that_fails_is_told_with_its_line():
         Landscape(losses=parabolas, schedule=(lambda n: 1 / 0, 9))
 
 
+def test_at_another_rate_losses_are_not_tried_and_recorded_anew():
+    """A schedule takes hundreds of rates: a third of the time went into what is the same at all."""
+    tried = []
+
+    def losses(w):
+        tried.append(w)
+        return parabolas(w)
+
+    first = Landscape(losses, learning_rate=0.3, batch_size=2, domain=(-3, 3), momentum=0.5)
+    first.tapes(0)
+    count = len(tried)
+    other = first.at_rate(0.1)
+    assert len(tried) == count
+    made = Landscape(losses, learning_rate=0.1, batch_size=2, domain=(-3, 3), momentum=0.5)
+    assert (other.small_step_rate, other.steps_text) == (made.small_step_rate, made.steps_text)
+    assert end_state(other).std() == end_state(made).std() != end_state(first).std()
+    with pytest.raises(LandscapeError, match="learning_rate = -1"):
+        first.at_rate(-1.0)
+
+
 def test_a_schedule_and_a_learning_rate_take_each_others_place(tmp_path):
     path = tmp_path / "process.py"
     path.write_text("learning_rate = 0.1\ndef losses(w):\n    return w**2, (w - 1)**2\n")

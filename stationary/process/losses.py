@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
@@ -79,7 +79,7 @@ class Losses(Settings):
 
     def holding(self, held: Held | None) -> Self:
         """The same with what Adam divides by held there."""
-        found = self._sharing(replace(self))
+        found = self._changed()
         for name in ("rule", "_moments"):  # of which AdamW's decay is part
             found.__dict__.pop(name, None)
         found.keep(held=held)
@@ -87,13 +87,16 @@ class Losses(Settings):
 
     def at_rate(self, learning_rate: float) -> Self:
         """The same at another learning rate."""
-        return self._sharing(replace(self, learning_rate=learning_rate))
+        return self._changed(learning_rate=learning_rate)
 
-    def _sharing(self, other: Self) -> Self:
-        """Another landscape of the same losses, with what is recorded of them."""
-        known = ("tapes", "written", "datapoints")
-        other.__dict__.update({name: self.__dict__[name] for name in known if name in vars(self)})
-        return other
+    def _changed(self, **changes: Any) -> Self:
+        """Another landscape of the same losses, which are not tried and recorded anew."""
+        known = {"tapes", "written", "datapoints"} | {f.name for f in fields(self)}
+        made: Any = object.__new__(type(self))
+        made.__dict__.update({k: v for k, v in vars(self).items() if k in known})
+        made.keep(held=None, **changes)
+        made.__post_init__()
+        return cast(Self, made)
 
     @property
     def decay(self) -> float:
