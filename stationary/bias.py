@@ -91,6 +91,7 @@ def _bias(
                 "factors to stretch it by, as in dilate=[1, 2, 4] (or --dilate 1:4:13)."
             )
     changed: dict[str, Any] = {}
+    stopped = ""
     for kind, factors, changes_of in (
         ("dilation", dilate, dilation_bias),
         ("noise", noise, noise_bias),
@@ -102,10 +103,12 @@ def _bias(
                     changed[kind] = changes_of(
                         bias.state, chosen, factors, min_barrier=analysis.min_barrier
                     )
+                stopped = changed[kind].stopped
             except KeyboardInterrupt:  # the minima are compared
-                changed["stopped"] = INTERRUPTED
+                stopped = INTERRUPTED
+            if stopped:
                 break
-    return replace(bias, **changed)
+    return replace(bias, stopped=stopped, **changed)
 
 
 def _is_solved(source: Any) -> bool:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Progress = bool | Callable[[int, int], None]  # called with what is done and all there is to do
 Watch = Callable[[str, int, int], None]  # told what is at work, how much is done, and of how much
 Each = TypeVar("Each")
+Found = TypeVar("Found")
 
 GRACE = 1.0  # seconds that a worker has to come to an end
 INTERRUPTED = "it was interrupted"  # why what an answer holds is not all that was asked for
@@ -63,6 +64,20 @@ def each(things: Sequence[Each], what: str) -> Iterator[Each]:
             watch(what, done, len(things))
             yield thing
     watch("", 0, 0)
+
+
+def done_of(
+    things: Sequence[Each], what: str, find: Callable[[Each], Found], least: int = 1
+) -> list[Found]:
+    """What is found of each thing; if that is stopped, of those that are done, if so many are."""
+    found: list[Found] = []
+    try:
+        for thing in each(things, what):
+            found.append(find(thing))
+    except KeyboardInterrupt:
+        if len(found) < least:
+            raise
+    return found
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,11 @@ def more_text(count: int, one: str, several: str = "") -> str:
     return f"{count} more {one if count == 1 else several or f'{one}s'}"
 
 
+def done_text(count: int) -> str:
+    """How many of the factors that were asked for an answer holds."""
+    return f"of the factors {count} {'is' if count == 1 else 'are'} done"
+
+
 def sentence(text: str, name: str = "") -> str:
     """Words with a full stop, and a capital unless they begin with the name of a file."""
     begun = text if name and text.startswith(name) else capital(text)

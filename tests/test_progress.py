@@ -14,6 +14,7 @@ from stationary import (
     analyze,
     anneal,
     check,
+    end_state,
     evolve,
     first_passage,
     fit,
@@ -26,6 +27,7 @@ from stationary import (
 from stationary import progress as module
 from stationary.__main__ import main
 from stationary.progress import at, doing, each, stage, told, watched
+from stationary.questions.width.dilation import dilation_bias
 
 OU = Diffusion(lambda x: -x, 1, (-9, 9))
 
@@ -287,6 +289,40 @@ def test_a_bias_that_is_interrupted_writes_no_table_of_something_else(tmp_path, 
     assert not table.exists()
     said = f"{table} was not written: there is nothing to list."
     assert said in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("digits", [None, 20])
+def test_factors_that_are_done_are_kept_when_the_next_one_is_interrupted(monkeypatch, digits):
+    """Also of those that many digits compute together."""
+    monkeypatch.setattr("stationary.questions.width.dilation.GROUP", 2)
+    state, factors = end_state(pit(), digits=digits), [1, 2, 1.5, 0.8]
+    found = stopped(lambda: dilation_bias(state, 0, factors), "factors", 3)
+    whole = dilation_bias(state, 0, factors)
+    assert found.factors.tolist() == [1, 2]
+    assert found.stopped
+    assert not whole.stopped
+    for name, known in found.columns.items():
+        assert known.tolist() == pytest.approx(whole.columns[name][:2].tolist(), rel=1e-14)
+
+
+def test_a_bias_that_is_interrupted_says_how_many_factors_are_done():
+    def bias():
+        return width_bias(pit(), minimum=0, dilate=[1, 2, 1.5], noise=[2])
+
+    found = stopped(bias, "dilation, factors", 2)
+    assert found.dilation.factors.tolist() == [1]
+    assert found.noise is None
+    assert found.has_table
+    assert "it was interrupted; of the factors 1 is done." in " ".join(found.summary().split())
+
+
+def test_a_bias_in_the_plane_that_is_interrupted_keeps_the_factors_that_are_done():
+    plane = Diffusion(lambda w: (w[0] - w[0] ** 3, -w[1]), 0.2, ((-3, 3), (-3, 3)), weights=2)
+    state = end_state(plane)
+    found = stopped(lambda: width_bias(state, minimum=0, dilate=[1, 1.4]), "factors", 1)
+    assert found.factors.tolist() == [1]
+    assert found.log_mass.tolist() == [0]
+    assert "it was interrupted; of the factors 1 is done." in " ".join(found.summary().split())
 
 
 def test_a_command_that_is_interrupted_prints_what_was_done(capsys):

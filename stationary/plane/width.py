@@ -21,6 +21,7 @@ from stationary.plane.local import Equilibrium, covariance_of
 from stationary.plane.solve import plane_end_state
 from stationary.plane.state import PlaneState
 from stationary.process.plane import PlaneDiffusion
+from stationary.progress import INTERRUPTED, done_of
 from stationary.result import Result
 
 DIRECTIONS = {"both": (True, True), "first": (True, False), "second": (False, True)}
@@ -44,6 +45,8 @@ class PlaneWidthBias(Result):
         that of a deep basin, Laplace's.
     exponents, exponent_errors
         I by its parts along the two directions.
+    stopped
+        Why `factors` are fewer than were asked for, if they are.
     """
 
     state: PlaneState
@@ -58,6 +61,7 @@ class PlaneWidthBias(Result):
     law_mass: Array | None = None
     exponents: tuple[float, float] | None = None
     exponent_errors: tuple[float, float] | None = None
+    stopped: str = ""
 
     @property
     def diffusion(self) -> PlaneDiffusion:
@@ -121,20 +125,25 @@ def plane_width_bias(
     )
     normal = saddle.ways[1][::-1] * (-1, 1)  # to the border of the basin
     a = state.diffusion.fields(saddle.position[:, None]).a[..., 0]
-    rows = np.zeros((len(values), 6))
-    for row, factor in zip(rows, values, strict=True):
+
+    def row_of(factor: float) -> list[float]:
         if factor == 1:
-            continue
+            return [0.0] * 6
         d = np.where(DIRECTIONS[direction], factor, 1.0)
         jump = float(np.log(normal @ a @ normal / ((normal / d) @ a @ (normal / d))))
         # In coordinates of the old one.
         wide = plane_end_state(state.diffusion.rescaled(1 / d**2, 1 / np.outer(d, d) ** 2))
-        row[[0, 2]] = heights(wide) - own + jump + (0.0, np.log(d).sum())
-        row[[1, 3]] = wide.error_of(heights) + errors
-        row[4] = jump + float((d**2 - 1) @ exponents)
-        row[5] = row[4] + _volume(centre, d) - _volume(centre, np.ones(2))
+        density, mass = heights(wide) - own + jump + (0.0, np.log(d).sum())
+        of_density, of_mass = wide.error_of(heights) + errors
+        law = jump + float((d**2 - 1) @ exponents)
+        deep = law + _volume(centre, d) - _volume(centre, np.ones(2))
+        return [density, of_density, mass, of_mass, law, deep]
+
+    rows = np.array(done_of(values.tolist(), "factors", row_of))
     names = ("log_density", "density_error", "log_mass", "mass_error", "law_density", "law_mass")
     made: Any = dict(zip(names, rows.T, strict=True))
+    whole, values = len(values), values[: len(rows)]
+    made["stopped"] = INTERRUPTED if len(rows) < whole else ""
     made |= {"exponents": tuple(exponents.tolist()), "exponent_errors": tuple(known.tolist())}
     return PlaneWidthBias(state, basin.index, direction, values, **made)
 

@@ -21,6 +21,7 @@ from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
 from stationary.wording import (
     SUFFIX,
+    done_text,
     error_text,
     estimate_text,
     known_text,
@@ -43,7 +44,7 @@ def text(bias: WidthBias) -> Report:
     """The answer in a line, then the minima, the parts of each ratio, and what was changed."""
     known = standard_errors(bias.state, tuple(bias.basins))
     place = places(bias.state, {} if known is None else rests_of(bias.state, known))
-    missing = f"Not complete: {bias.stopped}; the change was not computed." if bias.stopped else ""
+    missing = f"Not complete: {bias.stopped}{_missing(bias)}." if bias.stopped else ""
     answer = [*_answer(bias, place, known), missing, last_rate_text(bias.process)]
     first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place, known)}
     if bias.changed:
@@ -57,6 +58,13 @@ def text(bias: WidthBias) -> Report:
 
 
 # -- what is said first ----------------------------------------------------------------------------
+
+
+def _missing(bias: WidthBias) -> str:
+    """What a bias that was stopped has not."""
+    if bias.changed and bias.changed[-1].stopped:
+        return f"; {done_text(len(bias.changed[-1].factors))}"
+    return "; the change was not computed"
 
 
 def _answer(bias: WidthBias, place: Place, known: StandardErrors | None) -> list[Line]:

@@ -15,6 +15,7 @@ from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.plane import figure as draw_state
 from stationary.wording import (
     LN10,
+    done_text,
     error_text,
     known_text,
     measured,
@@ -41,13 +42,19 @@ LAW = (
 def text(bias: PlaneWidthBias) -> Report:
     """The answer, then the minima, then the stretched one."""
     sections: dict[str, list[Line]] = {
-        bias.diffusion.name: [_answer(bias)],
+        bias.diffusion.name: [_answer(bias), _missing(bias)],
         "Minima": _minima(bias),
     }
     if bias.factors is not None:
         title = f"Minimum {bias.minimum} stretched along {ALONG[bias.direction]}"
         sections[title] = _stretched(bias)
     return report(sections)
+
+
+def _missing(bias: PlaneWidthBias) -> str:
+    if not bias.stopped or bias.factors is None:
+        return ""
+    return f"Not complete: {bias.stopped}; {done_text(len(bias.factors))}."
 
 
 def _answer(bias: PlaneWidthBias) -> str:
@@ -124,6 +131,7 @@ def data(bias: PlaneWidthBias) -> dict[str, Any]:
             for b, height, off in zip(minima, heights(bias.state), offs, strict=True)
         ],
         "dilation": None if bias.factors is None else picked(bias, asked),
+        "stopped": bias.stopped or None,
         "notes": list(bias.state.notes),
     }
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,11 @@ from numpy.typing import ArrayLike
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import whole
+from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum
 from stationary.numbers.elementary import exp, log, logaddexp, number, to_float
-from stationary.progress import each
+from stationary.progress import INTERRUPTED, done_of
+from stationary.questions.width.stretches import Shares
 from stationary.questions.width.tempered import Tempered, of_basin
 from stationary.result import Result
 from stationary.sources.loading import ProcessLike
@@ -38,6 +41,7 @@ from stationary.states.solve import solved
 from stationary.weight.focus import component_on
 from stationary.weight.weight import density_power
 
+GROUP = 32  # strengths in many digits that are known at once, at some 30 ms each
 LARGEST = 1e6  # of a factor, and 1 / LARGEST the smallest
 
 
@@ -63,6 +67,7 @@ class BasinBias(Result):
     mass_errors: Array
     log_shares: Array | None  # of all probability, if the basin were so changed where it is
     share_errors: Array | None  # None where it shares with no other
+    stopped: str = ""  # why it is not all of the factors that were asked for
 
     def __repr__(self) -> str:
         n = len(self.factors)
@@ -234,15 +239,26 @@ def _changed(
     q, a, b = (exact * exact, 2 * w, 1.0) if kind == "dilation" else (1 / exact, -w, 0.0)
     stretch = log(exact)
     strengths = np.concatenate([alone.arithmetic.array([1.0]), q])
-    known = alone.at(strengths)
-    pairs = [
-        (known.log_widths[i, 0], known.width_errors[i, 0])
-        if known is not None and known.computed[i]
-        else _width_alone(alone, number(s))
-        for i, s in each(tuple(enumerate(strengths)), "factors")
-    ]
-    # log of mass over density at the centre, for each strength, and its error.
+    size, span = len(strengths), None
+    if alone.arithmetic is not DOUBLE:  # no polynomials serve all
+        size, span = GROUP, (float(to_float(strengths.min())), float(to_float(strengths.max())))
+
+    @cache
+    def known(group: int) -> Shares | None:
+        return alone.at(strengths[group * size :][:size], span)
+
+    def width(i: int) -> tuple[Any, Any]:
+        """log of mass over density at the centre, and its error."""
+        (group, k), s = divmod(i, size), strengths[i]
+        shares = known(group)
+        if shares is not None and shares.computed[k]:
+            return shares.log_widths[k, 0], shares.width_errors[k, 0]
+        return _width_alone(alone, number(s))
+
+    pairs = done_of(range(len(strengths)), "factors", width, least=2)
     widths, width_errors = np.array(pairs, dtype=strengths.dtype).T
+    whole, done = len(factors), len(pairs) - 1
+    factors, q, stretch = factors[:done], q[:done], stretch[:done]
     gain = (q - 1) * climb
     same, epsilon = factors == 1, alone.arithmetic.epsilon
     # q is rounded, too.
@@ -269,6 +285,7 @@ def _changed(
         mass_errors=_floats(gain_error + mass_error + rounding * np.abs(log_mass)),
         log_shares=None if shares is None else given_all(state, shares[0]),
         share_errors=None if shares is None else _floats(shares[1]),
+        stopped=INTERRUPTED if done < whole else "",
     )
 
 

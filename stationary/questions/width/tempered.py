@@ -104,7 +104,7 @@ class Tempered:
         """
         q = self.arithmetic.array(np.asarray(strengths).ravel())
         if self.arithmetic is not DOUBLE:  # few strengths, and no polynomials to so many digits
-            weak, strong = (float(to_float(x)) for x in (q.min(), q.max()))
+            weak, strong = span or (float(to_float(x)) for x in (q.min(), q.max()))
             process = self.reaching(weak)
             found = None
             if process is not None:
@@ -216,10 +216,13 @@ class Tempered:
         together = together[np.append(True, np.diff(together) > 4 * spacing(together[1:]))]
         relative = Stretches(found, strong.density.phi, self.borders, self.centres)
         size = len(strong.mesh.coefficients)
-        panels = relative.on(together[:-1], together[1:], q, size)
+        # Other strengths of the same span had some of them halved.
+        lower, upper = self._memory.get(("panels", low, high), (together[:-1], together[1:]))
+        panels = relative.on(lower, upper, q, size)
         while True:
             held, bad = relative.solve(panels, q, leak)
             if not bad.any():
+                self._memory["panels", low, high] = panels.lower, panels.upper
                 return relative, held
             lower, upper = panels.lower[bad], panels.upper[bad]
             ends = np.concatenate([lower, (lower + upper) / 2, upper])
