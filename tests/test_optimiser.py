@@ -742,16 +742,60 @@ def test_how_long_a_walk_on_points_takes_to_settle_is_told():
 
 
 def test_a_walk_with_more_jumps_than_are_followed_has_shares_after_some_steps():
-    """All seven points from -3 to 3 are where a sign turns: rounding decides at each."""
-    roots = (1, 2, 3)
+    """All seven points from -.3 to .3 are where a sign turns: rounding decides at each."""
+    roots = (0.1, 0.2, 0.3)
     signs = analyze(
         Landscape(
-            gradients=lambda w: [w * (w * w - k * k) for k in roots], learning_rate=1.0,
-            optimiser="sign", domain=(-9, 9),
+            gradients=lambda w: [w * (w * w - k * k) for k in roots], learning_rate=0.1,
+            optimiser="sign", domain=(-0.9, 0.9),
         )
     )  # fmt: skip
-    shares = np.exp(signs.sgd.after(5, -4.0).log_shares)
+    shares = np.exp(signs.sgd.after(5, -0.4).log_shares)
     assert shares[0] == pytest.approx([1, 0], abs=1e-12)
+    assert exact_chain(signs.landscape, -0.4).error >= 1
+
+
+def test_where_no_step_is_rounded_a_walk_is_known_however_often_signs_turn():
+    """Ehrenfest's urn: up with (5 - w) / 6, down with w / 6. Rounding was said to decide."""
+    urn = Landscape(
+        losses=lambda w: [(w - k) ** 2 / 2 for k in range(6)], learning_rate=1, optimiser="sign"
+    )
+    law = exact_chain(urn, 0.0)
+    assert [a.position for a in law.atoms] == list(range(6))
+    weights = [math.comb(5, k) / 32 for k in range(6)]
+    assert [a.weight for a in law.atoms] == pytest.approx(weights, abs=1e-13)
+    assert law.error < 1e-12
+    assert not any("rounding decides" in note for note in law.notes)
+    # The same walk in tenths is rounded.
+    tenths = Landscape(
+        losses=lambda w: [(w - k / 10) ** 2 for k in range(6)], learning_rate=0.1, optimiser="sign"
+    )
+    assert exact_chain(tenths, 0.0).error >= 1
+
+
+def test_three_gradients_that_add_up_to_nothing_have_the_sign_0():
+    """A third of each does not: with such parts a sign was 1 where those who step have 0."""
+    c = np.array([-4.0, 5.0, 3.0, -6.0])
+    signs = Landscape(
+        losses=lambda w: (w - c[:, None]) ** 2, learning_rate=1, batch_size=3, optimiser="sign"
+    )
+    law = exact_chain(signs, -5.0)
+    x = np.array([a.position for a in law.atoms])
+    sums = np.array([sum(three) for three in itertools.product(c, repeat=3)])[:, None]
+    up, down = (sums > 3 * x).mean(axis=0), (sums < 3 * x).mean(axis=0)
+    weights = np.cumprod(np.append(1, up[:-1] / down[1:]))
+    assert [a.weight for a in law.atoms] == pytest.approx(weights / weights.sum(), abs=1e-13)
+    assert law.error < 1e-12
+
+
+@pytest.mark.parametrize("loss", [lambda w: np.abs(w), lambda w: np.maximum(w, 0)])
+def test_at_a_corner_of_a_loss_its_step_is_what_somebody_chose(loss):
+    walk = Landscape(
+        losses=lambda w: [loss(w - 1), loss(w), loss(-w - 1)], learning_rate=1, domain=(-9, 9)
+    )
+    law = exact_chain(walk, 0.0)
+    assert any("rounding decides" in note for note in law.notes)
+    assert law.error > 1e-3
 
 
 def test_a_walk_that_meets_the_end_of_an_interval_to_rounding_has_left_it():

@@ -14,11 +14,11 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.chain.batch_law import gauss, nodes_of, roughness
-from stationary.errors import LandscapeError
+from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import evaluate
 from stationary.line.equilibria import Equilibrium
-from stationary.numbers.arithmetic import EPSILON
-from stationary.numbers.cost import LASTING
+from stationary.numbers.arithmetic import EPSILON, many_digits
+from stationary.numbers.cost import IN_DIGITS, LASTING
 from stationary.numbers.elementary import distinct
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
@@ -33,6 +33,7 @@ NODES = 32  # of the Gauss-Hermite rule that stands for a law of too many batche
 FEWER = 24  # nodes that tell the error of these
 OF_NOISE = 20  # the same of noise, of which borders of an interval show more
 CELLS = (256, 1024)  # of the chain in every analysis, more where the first do not tell
+TOLD = 50  # digits in which points are what they are in doubles, if nothing was rounded
 TWICE = 2  # times what fewer nodes, and a coarser law, change together is the error of these
 
 
@@ -115,7 +116,8 @@ class Batches:
                 kept[key] = found
         return found
 
-    def _gradients(self, w: Array) -> Array:
+    def rows(self, w: Array) -> Array:
+        """The gradients of the datapoints, weight decay in them."""
         (g,) = evaluate(self.landscape.gradient, w)
         if not np.isfinite(g).all():
             j, i = (int(k) for k in np.argwhere(~np.isfinite(g))[0])
@@ -124,7 +126,10 @@ class Batches:
                 f"{g[j, i]:g}, so SGD cannot step from there. Shrink the domain, or mend the "
                 "function there."
             )
-        return self._stepped(g, w)
+        return g
+
+    def _gradients(self, w: Array) -> Array:
+        return self._stepped(self.rows(w), w)
 
     def _stepped(self, g: Array, w: Array) -> Array:
         """What each batch makes of the gradients: the optimiser's rule, and noise in the labels."""
@@ -146,6 +151,23 @@ class Batches:
     def images(self, w: Array) -> Array:
         """Where each batch takes SGD from the weights w in one step, shape (K, M)."""
         return np.asarray(w - self.rate * self.gradients(w))
+
+    def are_exact(self, w: Array, images: Array) -> bool:
+        """Whether each batch takes SGD from the weights w just to these images, to `TOLD` digits.
+
+        Where that is not known they count as rounded.
+        """
+        landscape, many = self.landscape, many_digits(TOLD)
+        if not self.whole or landscape.datapoints * len(w) > IN_DIGITS:
+            return False
+        x = many.array(w)
+        try:
+            (g,) = evaluate(landscape.gradient, x, arithmetic=many)
+        except (StationaryError, OverflowError):
+            return False
+        u = many.array(self._counts) @ np.atleast_2d(g) / landscape.batch_size
+        off = x - self.rate * landscape.stepped(u, x) - images
+        return bool((abs(off) <= 10.0 ** (10 - TOLD) * np.abs(w).max()).all())
 
     @property
     def rate(self) -> float:
@@ -179,9 +201,9 @@ class Batches:
 
     def means(self, g: Array) -> Array:
         """The mean of each batch, (K, M), of datapoints' (N, M)."""
-        if self.shares is not None:
-            return np.asarray(self.shares @ g)
         landscape = self.landscape
+        if self.shares is not None:  # as whoever runs it: three that add up to 0 have the mean 0
+            return np.asarray(self._counts @ g / landscape.batch_size)
         return nodes_of(
             g, landscape.batch_size, bool(landscape.replacement), self.nodes, refined=self.refined
         )
@@ -242,6 +264,12 @@ class Batches:
     def places(self) -> Array:
         """Points between which lies what is narrow, ascending."""
         return distinct(np.asarray(self.landscape.diffusion().breakpoints, dtype=float))
+
+    @cached_property
+    def _counts(self) -> Array:
+        """How often each batch holds each datapoint, (K, N)."""
+        assert self.shares is not None
+        return np.asarray(np.rint(self.shares * self.landscape.batch_size))
 
     @cached_property
     def _nodes(self) -> Array:

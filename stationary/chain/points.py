@@ -124,7 +124,8 @@ def walks_from(batches: Batches, held: Held, start: Array) -> tuple[list[Walk], 
     if reached is None:
         return None
     beside: list[Beside] = [still, lambda w: w - 2 * scale, lambda w: w + 2 * scale]
-    if _jumps(batches, held, reached[0], beside, JUMP * scale).any():
+    jumps = _jumps(batches, held, reached[0], beside, JUMP * scale).any()
+    if jumps and not _unrounded(batches, held, reached[0], scale):
         sides = [*beside, lambda w: _corners(batches, w, 2 * scale)]
         reached = _reached(batches, held, start, scale, MOST, sides)
     if reached is None or not stays(batches, held, reached[0]):
@@ -159,6 +160,23 @@ def _jumps(
     """At which points steps are others than beside them."""
     plain, *beside = (led(batches, held, w, side(w)) for side in sides)
     return np.asarray(np.any([np.abs(images - plain) > much for images in beside], axis=(0, 1)))
+
+
+def _unrounded(batches: Batches, held: Held, w: Array, scale: float) -> bool:
+    """Whether a walk comes to just these points, in doubles as in many digits.
+
+    At none of them may a loss have a corner, where gradients are what somebody chose.
+    """
+    at = w[~_stopped(held, w, scale)]
+    g, *beside = (batches.rows(at + by) for by in (0, -2 * scale, 2 * scale))
+    if any((batches.rate * np.abs(other - g) > JUMP * scale).any() for other in beside):
+        return False
+    images = batches.images(at)
+    low, high = (kind == "leave" for kind in held.ends)
+    turned = ((images < held.lower) & (not low)) | ((images > held.upper) & (not high))
+    if turned.any() or not np.isin(led(batches, held, at), w).all():
+        return False
+    return batches.are_exact(at, images)
 
 
 def _corners(batches: Batches, w: Array, near: float) -> Array:
