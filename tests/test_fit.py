@@ -296,6 +296,9 @@ def test_what_is_wrong_with_a_column_of_times_is_told_by_its_line(tmp_path):
         return runs_of(path, None, None)
 
     plain = made("date,x", hours, x)
+    assert (runs_of({"t": hours, "x": x}, None, None).times[0] == plain.times[0]).all()
+    with pytest.raises(LandscapeError, match=r"the table, row 3: t = 'later' is no date"):
+        runs_of({"t": [*hours[:3], "later", *hours[4:]], "x": x}, None, None)
     shifted = made("date,x", [h + ["+03:00", "+01:00"][k > 99] for k, h in enumerate(hours)], x)
     assert np.diff(plain.times[0]) == pytest.approx(3600)
     assert np.flatnonzero(np.diff(shifted.times[0]) != 3600).tolist() == [99]

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import os
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -139,6 +139,10 @@ def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) ->
             try:
                 array = array.astype(float, casting="safe" if array.dtype.kind == "c" else "unsafe")
             except (TypeError, ValueError, OverflowError):
+                words = [w.strip() if isinstance(w, str) else "" for w in array.ravel().tolist()]
+                if dates := _dates(words, f"{where}, row", range(len(words)), name):
+                    found.setdefault(DATES, seconds(np.array(dates, "M8[us]")))
+                    continue
                 if name.strip() in needed:
                     raise LandscapeError(
                         f"{where}: the column {name} holds {short(array.ravel()[:1].tolist())} "
@@ -287,7 +291,7 @@ def _csv(
     return found, at[1:]
 
 
-def _dates(words: list[str], path: str, lines: list[int], name: str) -> list[datetime | None]:
+def _dates(words: list[str], path: str, lines: Sequence[int], name: str) -> list[datetime | None]:
     """Dates, in one zone; none if most of a column are none."""
     found: list[datetime | None] = []
     wrong: list[int] = []
