@@ -1191,6 +1191,27 @@ def test_means_of_functions_that_the_density_does_not_resolve_are_followed_or_cl
             state.expect(function)
 
 
+def test_means_of_functions_that_grow_beyond_the_box_are_claimed_to_what_it_cuts_off():
+    """1.9999864 +- 2e-13 for 2, 17.2 +- 1e-12 for what is infinite: all beyond the box was none."""
+    pairs = [(lambda x, c=c: np.exp(c * x[0] ** 2), (1 - c / 2) ** -0.5) for c in (1.5, 1.9)]
+    pairs += [(lambda x, c=c: np.exp(c * x[0]), math.exp(c**2 / 8)) for c in (4, 10, 16)]
+    pairs += [(lambda x: np.exp(2.1 * x[0] ** 2), math.inf)]
+
+    def held(state, pairs, errors):
+        for (function, true), most in zip(pairs, errors, strict=True):
+            value, off = state.expect(function), state.error_of(lambda s, of=function: s.expect(of))
+            assert abs(value - true) <= off
+            assert off <= most
+
+    turned = Diffusion(lambda x: (-x[0] + x[1], -x[1] - x[0]), 0.5, weights=2)
+    held(end_state(turned), pairs, (1e-4, 0.5, 1e-9, 100, 1e14, math.inf))
+    apart = end_state(Diffusion(lambda x: (-x[0], -x[1] - x[1] ** 3), 0.5, weights=2))
+    held(apart, pairs, (2e-3, 1, 1e-6, 1e4, math.inf, math.inf))
+    half = end_state(Diffusion(lambda x: (-x[0], -x[1]), 0.5, ((0, math.inf), (-math.inf, 2))))
+    mean = (lambda x: x[0], 0.5 * math.sqrt(2 / math.pi))  # no less well known for its walls
+    held(half, [mean, pairs[1]], (1e-11, 1))
+
+
 def test_entropy_production_is_that_of_noise_which_varies_more_than_the_density():
     """P = e^(-r^2 / 2), with the noise s(x) in all directions, and a current around 0."""
 
@@ -2265,6 +2286,23 @@ def test_points_that_are_none_have_no_density_and_no_basin():
     np.testing.assert_array_equal(turned.pdf([[math.nan, -9], [0, 0]]), [math.nan, 0])
 
 
+def test_nothing_flows_where_nothing_is_and_what_starts_on_the_edge_is_out():
+    """A warning (inf times 0), "could not be resolved" and, for no points, an IndexError."""
+    turned = Diffusion(lambda x: (-x[0] + x[1], -x[1] - x[0]), 0.5, weights=2)
+    flow = end_state(turned).current([[math.inf, 0.3, math.nan], [0, 0.1, 1]])
+    np.testing.assert_array_equal(flow[:, 0], 0)
+    np.testing.assert_allclose(flow[:, 1], np.array([0.1, -0.3]) * stats.norm(0, 0.5).pdf(0.1)
+                               * stats.norm(0, 0.5).pdf(0.3), rtol=1e-12)  # fmt: skip
+    assert np.isnan(flow[:, 2]).all()
+    box = ((-1, 1), (-1, 1))
+    found = stationary.mean_exit_time(turned, [[1, 0.2, 0.4], [0.3, 0.2, -1]], box)
+    inside = stationary.mean_exit_time(turned, (0.2, 0.2), box)
+    np.testing.assert_array_equal(found.value, [0, inside.value, 0])
+    np.testing.assert_array_equal(found.error, [0, inside.error, 0])
+    assert stationary.mean_exit_time(turned, np.zeros((2, 0)), box).value.shape == (0,)
+    assert stationary.mean_exit_time(turned, np.zeros((2, 0)), lambda x: x[0] > 3).log.size == 0
+
+
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
@@ -2301,6 +2339,10 @@ def test_no_noise_and_negative_friction_are_told_as_what_they_are():
         stationary.Kinetic(lambda q: -q, temperature=lambda q: 1 + q**2)
     with pytest.raises(LandscapeError, match=r"force\(q\) must return one number .* not 2 rows"):
         end_state(stationary.Kinetic(lambda q: np.array([-q, q])))
+    with pytest.raises(LandscapeError, match=r"force = None must be a function of positions, as"):
+        stationary.Kinetic(None)
+    with pytest.raises(LandscapeError, match=r"friction = 'high' must be a function of positions"):
+        stationary.Kinetic(lambda q: -q, friction="high")
 
 
 @pytest.mark.parametrize("datapoints", [2, 3, 7])

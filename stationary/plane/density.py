@@ -50,6 +50,7 @@ class Law(Bare):
     box: Any  # what holds all but next to nothing of the probability
     known: Any  # how well at best, in proportion
     domain: Any = None  # of which P is known to fall beyond the box as it does at its sides
+    ends: Any = None  # those of the box that are some of the domain, where others are infinite
     status: Any = Status.CONVERGED
     notes: Any = ()
     shares: Any = None  # of attractors, where it is known without a look at their borders

@@ -56,24 +56,12 @@ def exit_time(
     where next to nothing is. Edges of other regions are followed up to what is `smooth`.
     """
     flat, process = points_of(x), given.diffusion()
-    if callable(region):
-        labels = partial(truth_of, region, name=process.name)
-        _require_inside(process, labels, flat)
-        box = _around(process, labels, flat)
-        made = times(given, Region(process, flat, box, (), labels, smooth))
-    else:
-        sides = rectangle(region, process.name)
-        absorbing = _absorbing(process, sides)
-        low, high = np.array(sides).T
-        held = clipped(low, high, process.domain)
-        _require_within(process, held, flat)
-        line = _on_a_line(given, sides, absorbing, flat)
-        if line is None:
-            held = _finite(process, sides)
-            _require_within(process, held, flat)
-            line = times(given, Region(process, flat, held, absorbing))
-        made = line
-    log, error = made
+    out = np.zeros(flat.shape[1], dtype=bool)
+    if not callable(region):
+        out = _is_out(process, rectangle(region, process.name), flat)
+    log, error = np.full(len(out), -np.inf), np.zeros(len(out))
+    if not out.all():
+        log[~out], error[~out] = _times(given, flat[:, ~out], region, smooth)
     if not (error < 0.5).all():
         raise ConvergenceError(
             f"{process.name}: the exit time could not be resolved: barriers may be too high for "
@@ -81,6 +69,38 @@ def exit_time(
         )
     shape = np.shape(x)[1:]
     return Estimate(log.reshape(shape)[()], error.reshape(shape)[()])
+
+
+def _times(
+    given: PlaneLandscape | PlaneDiffusion, flat: Array, region: Any, smooth: float
+) -> tuple[Array, Array]:
+    """Logs of times from points (2, M), one or more, and their errors."""
+    process = given.diffusion()
+    if callable(region):
+        labels = partial(truth_of, region, name=process.name)
+        _require_inside(process, labels, flat)
+        box = _around(process, labels, flat)
+        return times(given, Region(process, flat, box, (), labels, smooth))
+    sides = rectangle(region, process.name)
+    absorbing = _absorbing(process, sides)
+    line = _on_a_line(given, sides, absorbing, flat)
+    if line is None:
+        held = _finite(process, sides)
+        _require_within(process, held, flat)
+        line = times(given, Region(process, flat, held, absorbing))
+    return line
+
+
+def _is_out(process: PlaneDiffusion, sides: Box, x: Array) -> Array:
+    """Whether the process is out at once: on a side that ends the time, if noise crosses it."""
+    out = np.zeros(x.shape[1], dtype=bool)
+    low, high = np.array(sides).T
+    _require_within(process, clipped(low, high, process.domain), x)
+    for axis, side in _absorbing(process, sides):
+        on = x[axis] == sides[axis][side]
+        if on.any():
+            out[on] |= process.fields(x[:, on]).crosses(axis)
+    return out
 
 
 def _absorbing(process: PlaneDiffusion, sides: Box) -> tuple[tuple[int, int], ...]:

@@ -3,6 +3,8 @@ resolve a function, and then panels are cut, as far as that is affordable."""
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +20,10 @@ from stationary.process.plane import point_text
 
 DEEPEST = 30  # times are panels cut: next to a pole all others are resolved long before
 ROUNDED = 1e-14  # of the mean size of a function: what a mean is not followed to
+EVERYWHERE = ((-math.inf, math.inf),) * 2
+SLACK = 1e-12  # of a box: by as much ends that are one may differ
+SHELL = 4.0  # in -log P: from shell to shell, if there is room for four of them
+STEADY = 0.98  # what falls by less from one to the next is not seen to end
 
 
 def means_of(
@@ -61,6 +67,55 @@ def _unresolved(parts: Array) -> Array:
     tail = np.maximum(*(np.abs(last @ v).max(axis=(2, 3)) for v in (values, values.swapaxes(2, 3))))
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.asarray(np.where(size > 0, 4 * tail * (tail / size), 0.0))
+
+
+def mean_of(density: Any, function: Callable[[Array], Any], name: str, rough: bool) -> float:
+    """The mean of a user's function; with all that it may be off by, where it is to be `rough`."""
+
+    def values(x: Array, mass: Array) -> Array:
+        return values_of(function, x, mass, name)
+
+    mean, error = means_of(density, values)
+    if not rough:
+        return float(mean[0])
+    x, log, u = density.quadrature
+    mass = np.exp(log - density.log_total) * u
+    return float((mean + error)[0]) + beyond(density, np.abs(mass * values(x, mass)[0]))
+
+
+def beyond(density: Any, sizes: Array) -> float:
+    """How much of the mean of |f| lies beyond the box, from what there is of it at each point of
+    the quadrature: as if it went on from shell to shell of -log P as in the outermost two, whose
+    edges are soft because points are few."""
+    inner = density
+    while not hasattr(inner, "mesh"):  # its own coordinates, or images
+        inner = inner.inner
+    held, least = rim(inner), inner.height.min()
+    if not 0 < held < math.inf:
+        return 0.0
+    _, _, phi, u = inner.nodes(inner.panels)
+    with np.errstate(divide="ignore"):
+        depth = phi - np.log(np.maximum(u, 0)) - least
+    part = sizes.reshape(-1, len(depth)).sum(axis=0)  # with all images
+    shell = (held - depth) / min(SHELL, held / 4)
+    last, before = (float(part @ np.maximum(1 - np.abs(shell - k), 0)) for k in (1, 2))
+    if last <= ROUNDED * part.sum():
+        return 0.0
+    return last / (before - last) * last if last < STEADY * before else math.inf
+
+
+def rim(density: Any) -> float:
+    """How far -log P has risen above its least where rectangles end, but for ends of a domain."""
+    mesh, height = density.mesh, density.height
+    ends = density.ends or density.domain or EVERYWHERE
+    least = math.inf
+    for axis, side in itertools.product((0, 1), (0, 1)):
+        at = mesh.low[axis] + side * mesh.size[axis]
+        open_ = (2 * side - 1) * (ends[axis][side] - at) > SLACK * np.ptp(np.array(mesh.box[axis]))
+        open_ &= (mesh.beside[axis, side] < 0).any(axis=0)
+        values = np.take(height, -side, axis=1 + axis)[open_]
+        least = min(least, float(values.min(initial=math.inf)))
+    return least - float(height.min())
 
 
 def values_of(function: Callable[[Array], Any], x: Array, mass: Array, name: str) -> Array:

@@ -19,7 +19,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
 from stationary.numbers.arithmetic import ROUNDING
 from stationary.numbers.elementary import distinct
-from stationary.plane.boxes import finite_box, lattice, scattered
+from stationary.plane.boxes import box_of, finite_box, lattice, scattered
 from stationary.plane.closed import DEGREE
 from stationary.plane.density import Density
 from stationary.plane.local import Equilibrium, described
@@ -63,6 +63,11 @@ class Product(Density):
     @property
     def known(self) -> float:
         return 1e-12 + sum(law.error for law in self.laws)
+
+    @property
+    def ends(self) -> Box:
+        outer = np.array([law.support() for law in self.laws])
+        return box_of(*np.where(np.isfinite(outer), np.array(self.box), outer).T)
 
     def log_at(self, x: Array, size: bool = False) -> Array:
         return np.asarray(sum(law.logpdf(v) for law, v in zip(self.laws, x, strict=True)))

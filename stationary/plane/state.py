@@ -22,7 +22,7 @@ from stationary.plane.density import Bare, Region
 from stationary.plane.flow import PLACES, Flow
 from stationary.plane.local import Equilibrium, positions
 from stationary.plane.marginal import beside, known_by
-from stationary.plane.means import aside, asked, highest, means_of, truth_of, values_of
+from stationary.plane.means import aside, asked, highest, mean_of, truth_of
 from stationary.plane.mesh import log_sum
 from stationary.plane.metric import Metric, points_of
 from stationary.plane.regions import Nodes
@@ -321,9 +321,7 @@ class PlaneState(Bare, Result):
         some = self.density.quadrature[0][:, :1]
         if np.asarray(call_user_function(function, some)).dtype == bool:
             return float(np.exp(self.log_probability(function)))
-        name = self.diffusion.name
-        mean, error = means_of(self.density, lambda x, mass: values_of(function, x, mass, name))
-        return float((mean + error if self.rough else mean)[0])
+        return mean_of(self.density, function, self.diffusion.name, self.rough)
 
     def marginal(self, axis: int) -> Any:
         """The law of x (0) or y (1) alone."""
@@ -350,12 +348,13 @@ class PlaneState(Bare, Result):
     def current(self, x: Any) -> Array:
         """J = f P - div(a P) / 2 at points (2, M), per time; 0 outside."""
         points = points_of(x)
-        if self.tested.local:
-            return np.zeros(np.shape(x))
-        fields = self.diffusion.fields(points, 1)
-        slope = np.nan_to_num(self.density.slope_at(points))
-        velocity = fields.f - fields.div / 2 - np.einsum("ijm,jm->im", fields.a, slope) / 2
-        return np.asarray(velocity * self.pdf(points)).reshape(np.shape(x))
+        made, p = np.zeros(points.shape), self.pdf(points)
+        if not self.tested.local and (here := p != 0).any():
+            own = points[:, here]
+            fields, slope = self.diffusion.fields(own, 1), self.density.slope_at(own)
+            flow = np.einsum("ijm,jm->im", fields.a, np.nan_to_num(slope))
+            made[:, here] = (fields.f - (fields.div + flow) / 2) * p[here]
+        return made.reshape(np.shape(x))
 
     @cached_property
     def circulates(self) -> Circulation:

@@ -47,6 +47,13 @@ def Kinetic(  # noqa: N802
             "from one bath. Give a number from 0 on, or a function of q."
         )
 
+    for what, value in given.items():
+        if not callable(value) and number(value) is None:
+            raise LandscapeError(
+                f"{name}: {what} = {value!r:.60} must be a function of positions, as in "
+                f"`lambda q: {'-q' if what == 'force' else '1 + q**2'}`, or a number."
+            )
+
     def at(what: str, q: Any) -> Any:
         made = given[what](q) if callable(given[what]) else given[what] + 0 * q
         ndim, most = (getattr(t, "ndim", 0) for t in (made, q))
