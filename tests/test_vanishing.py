@@ -144,6 +144,41 @@ def test_a_variance_that_cancels_next_to_an_end_is_known_there(variance, same, e
     assert abs(one.log_density - other.log_density) <= one.log_density_error < 1e-11
 
 
+@pytest.mark.parametrize("floor", [1e-6, 1e-10])
+@pytest.mark.parametrize("place", [0.0, 4.0])
+@pytest.mark.parametrize(
+    ("cancels", "whole"),
+    [
+        (lambda r: 1 - np.cos(r), lambda r: 2 * np.sin(r / 2) ** 2),
+        (lambda r: np.sqrt(1 + r * r) - 1, lambda r: r * r / (1 + np.sqrt(1 + r * r))),
+    ],
+)
+def test_a_variance_that_cancels_down_to_a_floor_is_known_there(cancels, whole, floor, place):
+    """Panels followed its rounding, or ran out: what lies beyond was left out, as 10^-inf."""
+    one, other = (
+        solve(
+            lambda x: 0.05 - 3 * (x - place),
+            lambda x, a=a: a(x - place) / 50 + floor,
+            domain=(place - 0.9, place + 1.7),
+        )
+        for a in (cancels, whole)
+    )
+    assert one.status is Status.CONVERGED
+    assert one.error < 1e-12
+    assert one.std() == pytest.approx(other.std(), rel=1e-12)
+    assert one.logcdf(place - 0.5) == pytest.approx(other.logcdf(place - 0.5), rel=1e-14)
+
+
+def test_a_variance_that_saturates_is_no_farther_off_than_it_says():
+    """tanh is rounded in one direction all along, which no scatter shows: by 12 times."""
+    for f in (1.0, 3.0):
+        one, other = (
+            first_passage(process(lambda x, f=f: f * x, a, domain=(-0.9, 1.7)), 0.8, -0.7)
+            for a in (lambda x: 1 - np.tanh(3 * x) ** 2, lambda x: 1 / np.cosh(3 * x) ** 2)
+        )
+        assert abs(one.mean.log - other.mean.log) <= one.mean.error + other.mean.error
+
+
 @pytest.mark.parametrize("end", [-7.3, 0.0, 1.0])
 def test_the_height_of_a_mode_at_an_end_is_its_limit(end):
     """The last panel ends 1e-8 before it, where log P is less by as much."""

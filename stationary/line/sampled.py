@@ -15,6 +15,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.rounding import Rounding
+from stationary.line.blurred import blurred_dips
 from stationary.numbers.arithmetic import DOUBLE, Arithmetic, many_digits
 from stationary.numbers.chebyshev import nodes_of, rule
 from stationary.numbers.elementary import arithmetic_of, as_array, depth_of, finite, log, to_float
@@ -124,12 +125,12 @@ def coefficients_at(
 ) -> tuple[Array, Array]:
     """f and a at the points x, in their arithmetic.
 
-    Doubles next to ends where they cancel, and within the distances `sharp` of some points, have
-    the values that many digits give.
+    Doubles next to ends and dips where they cancel, and within the distances `sharp` of some
+    points, have the values that many digits give.
     """
     f, a = diffusion.coefficients(x, arithmetic_of(x))
     if arithmetic_of(x) is DOUBLE:
-        for at, reach in (*diffusion.once("blurred", lambda: _blurred_ends(diffusion)), *sharp):
+        for at, reach in (*diffusion.once("blurred", lambda: _blurred(diffusion)), *sharp):
             near = np.abs(x - at) < reach
             if near.any():
                 f, a = f.copy(), a.copy()
@@ -212,6 +213,10 @@ def sampled(
         if len(found.lower) == count:
             break
     return found
+
+
+def _blurred(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
+    return _blurred_ends(diffusion) + blurred_dips(diffusion)
 
 
 def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
