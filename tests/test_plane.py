@@ -2286,6 +2286,21 @@ def test_points_that_are_none_have_no_density_and_no_basin():
     np.testing.assert_array_equal(turned.pdf([[math.nan, -9], [0, 0]]), [math.nan, 0])
 
 
+def test_walls_far_from_0_are_looked_at_as_closely_as_doubles_tell():
+    """A billionth of a width of 0.006 from -123456.79 is there itself: a division by 0."""
+    at = np.array([[-123456.79], [98765.43]])
+    far = Diffusion(
+        lambda x: (-(x[0] - at[0]), -(x[1] - at[1])),
+        lambda x: (1e-6 + 0 * x[0], 0.2 + 0 * x[0]),
+        ((at[0, 0] - 0.003, at[0, 0] + 0.003), (at[1, 0] - 5, at[1, 0] + 5)),
+    )
+    with np.errstate(all="raise"):
+        assert chart_of(far) is None
+    thin = replace(far, variance=lambda x: (np.abs(x[0] - at[0] + 0.003) + 1e-30, 0.2 + 0 * x[0]))
+    with np.errstate(all="raise"):
+        assert chart_of(thin) is not None
+
+
 def test_nothing_flows_where_nothing_is_and_what_starts_on_the_edge_is_out():
     """A warning (inf times 0), "could not be resolved" and, for no points, an IndexError."""
     turned = Diffusion(lambda x: (-x[0] + x[1], -x[1] - x[0]), 0.5, weights=2)

@@ -12,8 +12,9 @@ import numpy as np
 from scipy.integrate import cumulative_trapezoid
 
 from stationary.errors import ConvergenceError, LandscapeError, StationaryError
+from stationary.numbers.arithmetic import EPSILON
 from stationary.plane.boxes import clipped, finite_box, lattice, sides_of
-from stationary.plane.charts import Between, Beyond, Chart, Even
+from stationary.plane.charts import LEFT, Between, Beyond, Chart, Even
 from stationary.plane.local import Equilibrium
 from stationary.plane.rough import BEYOND, POINTS, Rough, found_on_grid
 from stationary.plane.spectral import CUT
@@ -23,7 +24,7 @@ from stationary.plane.zeros import equilibria_of
 from stationary.process.plane import PlaneDiffusion
 
 PLACES = 33  # along a wall, at which the noise across is looked at
-NEAR = 10.0 ** np.array([-9, -6, -3])  # of the domain: how far from it
+NEAR = 1e-9, 1e-3  # of the domain: how far from it, or as far as doubles tell
 FALLS = 0.5  # the power of the distance with which the noise falls, at least
 SQUARE = 1.9  # the power from which on no noise takes it there by itself
 REACH = 4.5  # of y, from 0: there walls are e^-90 sizes away
@@ -58,10 +59,14 @@ def _is_noiseless(process: PlaneDiffusion, axis: int, side: int) -> bool:
     """Whether noise across a wall falls to 0 all along it, and the drift does not lead out."""
     box = finite_box(process.domain)
     width, wall = box[axis][1] - box[axis][0], process.domain[axis][side]
-    x = np.empty((2, len(NEAR), PLACES))
+    closest = max(NEAR[0], LEFT * EPSILON * abs(wall) / width)
+    if closest >= NEAR[1]:
+        return False
+    near = np.geomspace(closest, NEAR[1], 3)
+    x = np.empty((2, len(near), PLACES))
     t = (np.arange(PLACES) + 0.5) / PLACES
     x[1 - axis] = box[1 - axis][0] + (box[1 - axis][1] - box[1 - axis][0]) * t
-    x[axis] = wall + (1 - 2 * side) * width * NEAR[:, None]
+    x[axis] = wall + (1 - 2 * side) * width * near[:, None]
     r = np.abs(x[axis] - wall)
     try:
         found = process.fields(x.reshape(2, -1))
