@@ -169,6 +169,18 @@ def test_a_variance_that_cancels_down_to_a_floor_is_known_there(cancels, whole, 
     assert one.logcdf(place - 0.5) == pytest.approx(other.logcdf(place - 0.5), rel=1e-14)
 
 
+@pytest.mark.parametrize("drift", [lambda x: 0.05 - 0.05 * x, lambda x: 0.05 - 3 * x])
+def test_all_of_many_dips_in_which_a_variance_cancels_are_known(drift):
+    """Beyond the lowest eight of 19 the logarithm of what is left was -inf."""
+    one, other = (
+        solve(drift, lambda x, a=a: a(20 * x) / 50 + 1e-8, domain=(-3, 3))
+        for a in (lambda r: 1 - np.cos(r), lambda r: 2 * np.sin(r / 2) ** 2)
+    )
+    assert one.status is Status.CONVERGED
+    assert one.logcdf(-0.5) == pytest.approx(other.logcdf(-0.5), rel=1e-13)
+    assert one.error < 2 * other.error
+
+
 def test_a_variance_that_saturates_is_no_farther_off_than_it_says():
     """tanh is rounded in one direction all along, which no scatter shows: by 12 times."""
     for f in (1.0, 3.0):

@@ -23,7 +23,7 @@ from stationary.process.diffusion import Diffusion
 LOOKED_AT = 256  # places of the domain, for the variance to show where it dips
 ROUNDS = 3  # in which the lowest place of a dip is looked for, each on a sixteenth
 SHALLOW = 1 / 16  # of the middle variance: dips that are less deep do not cancel
-MOST = 8  # dips, the lowest, that are held against more digits
+MOST = 64  # dips, the lowest, that are held against more digits
 LOST = 64.0  # roundings, from which on digits are lost
 IN_DIGITS = 33  # twice those of doubles
 OCTAVES = 40.0  # of the distance from a dip, from the width of the domain on
