@@ -383,10 +383,21 @@ def test_moments_and_masses_of_a_density_of_which_nothing_is_known_are_not_known
     diverge" on a finite domain, beside an error of the density of 1e8."""
     x, y = np.array([[1.0], [-0.7], [2.0], [0.3], [-1.5]]), np.array([[1], [-1], [1], [-1], [1]])
 
-    def losses(w):
+    def known(w):
         return (np.expm1(2 * w * x) / (np.exp(2 * w * x) + 1) - y) ** 2
 
-    analysis = analyze(Landscape(losses, learning_rate=0.3, domain=(-30, 30)))
+    def losses(w):
+        return (np.tanh(w * x) - y) ** 2
+
+    sgd = {"learning_rate": 0.3, "domain": (-30, 30)}
+    one, other = (end_state(Landscape(f, **sgd)) for f in (known, losses))
+    assert one.mean_offset == pytest.approx(float(other.mean_offset), rel=1e-12)  # in many digits
+
+    def gradients(w):
+        t = np.expm1(2 * (w := np.asarray(w, dtype=float)) * x) / (np.exp(2 * w * x) + 1)
+        return 2 * (t - y) * x * (1 - t * t)
+
+    analysis = analyze(Landscape(gradients=gradients, **sgd))
     state = analysis.end_state
     assert state.error > 1
     assert np.isnan([state.mean(), state.std(), state.entropy()]).all()

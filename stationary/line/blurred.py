@@ -26,6 +26,7 @@ SHALLOW = 1 / 16  # of the middle variance: dips that are less deep do not cance
 MOST = 64  # dips, the lowest, that are held against more digits
 LOST = 64.0  # roundings, from which on digits are lost
 IN_DIGITS = 33  # twice those of doubles
+NOTHING = 1e-30  # of the middle variance: the rounding of 33 digits, as where all is clipped alike
 OCTAVES = 40.0  # of the distance from a dip, from the width of the domain on
 
 
@@ -34,7 +35,8 @@ def blurred_dips(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
     if diffusion.is_rounded or not diffusion.affords_digits:
         return ()
     with contextlib.suppress(StationaryError, OverflowError), np.errstate(all="ignore"):
-        found = [(float(at), _reach(diffusion, float(at))) for at in _dips(diffusion)]
+        dips, middle = _dips(diffusion)
+        found = [(float(at), _reach(diffusion, float(at), NOTHING * middle)) for at in dips]
         return tuple((at, reach) for at, reach in found if reach)
     return ()
 
@@ -52,15 +54,19 @@ def _variance(diffusion: Diffusion, x: Array) -> Array:
     return np.where(np.isfinite(a) & (a > 0), a, math.inf)
 
 
-def _dips(diffusion: Diffusion) -> Array:
-    """Where the variance is lowest, as far as doubles tell: a few places, ends among them."""
+def _dips(diffusion: Diffusion) -> tuple[Array, float]:
+    """Where the variance is lowest, as far as doubles tell: a few places, ends among them; and its
+    middle value."""
     is_finite = math.isfinite(diffusion.domain[1] - diffusion.domain[0])
     share = np.arange(LOOKED_AT + 1) / LOOKED_AT
     x = points_inside(diffusion.domain, share if is_finite else share[1:-1])
     a = _variance(diffusion, x)
     beside = np.pad(a, 1, constant_values=math.inf)
-    deep = a < SHALLOW * np.median(a[np.isfinite(a)]) if np.isfinite(a).any() else a < 0
-    dips = np.flatnonzero(deep & (a <= beside[2:]) & (a <= beside[:-2]))
+    known = np.sort(a[np.isfinite(a)])
+    middle = float(known[len(known) // 2]) if len(known) else 0.0
+    deep = a < SHALLOW * middle
+    edge = (a < beside[2:]) | (a < beside[:-2])  # of what is flat only the ends
+    dips = np.flatnonzero(deep & edge & (a <= beside[2:]) & (a <= beside[:-2]))
     dips = dips[np.argsort(a[dips])[:MOST]]
     low, high = x[np.maximum(dips - 1, 0)], x[np.minimum(dips + 1, len(x) - 1)]
     column = np.arange(len(dips))
@@ -69,17 +75,18 @@ def _dips(diffusion: Diffusion) -> Array:
         k = np.argmin(_variance(diffusion, closer), axis=0)
         low, high = closer[np.maximum(k - 1, 0), column], closer[np.minimum(k + 1, 32), column]
         x = closer[k, column]
-    return x if len(dips) else x[:0]
+    return x if len(dips) else x[:0], middle
 
 
-def _is_lost(diffusion: Diffusion, x: Array) -> Array:
-    """Where many digits say something else of the variance than doubles."""
+def _is_lost(diffusion: Diffusion, x: Array, least: float) -> Array:
+    """Where many digits say something else of the variance than doubles, if it is not nothing."""
     many = many_digits(IN_DIGITS)
     exact = to_float(_of(diffusion, many.array(x), many))
-    return np.asarray(np.abs(_variance(diffusion, x) / exact - 1) > LOST * DOUBLE.epsilon)
+    off = np.abs(_variance(diffusion, x) / exact - 1)
+    return np.asarray((off > LOST * DOUBLE.epsilon) & (exact > least))
 
 
-def _reach(diffusion: Diffusion, at: float) -> float:
+def _reach(diffusion: Diffusion, at: float, least: float) -> float:
     """Up to which distance from a place digits are lost; 0 if none are.
 
     First every fourth octave tells whether any are. Two octaves of none, and it ends.
@@ -92,7 +99,7 @@ def _reach(diffusion: Diffusion, at: float) -> float:
         x = at + np.concatenate([-some, some])
         inside = (x > lower) & (x < upper)
         lost = np.zeros(len(x), dtype=bool)
-        lost[inside] = _is_lost(diffusion, x[inside])
+        lost[inside] = _is_lost(diffusion, x[inside], least)
         if not lost.any():
             return 0.0
     either = lost[: len(r)] | lost[len(r) :]
