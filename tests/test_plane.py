@@ -903,6 +903,28 @@ def test_noise_that_vanishes_on_a_line_oblique_to_the_grid_is_on_curves(unit, sh
     assert curl_test(made, made.domain).noise.singular == "on curves"
 
 
+def test_grids_of_which_two_agree_by_chance_know_no_more_than_the_third(monkeypatch):
+    """Where gradients jump grids scatter: one deviation was 6 times beyond its claim."""
+    from stationary.plane import finite
+
+    made, off = finite._chain, {72: 0.0, 56: 1e-5}
+
+    def scattered(state, stepper, n, *rest):
+        found, within = made(state, stepper, 30, 1e-6, *rest[1:])
+        return finite.Measured(found.values + off.get(n, 0.1), found.errors), within
+
+    monkeypatch.setattr(finite, "_chain", scattered)
+    bent = Landscape(
+        lambda w: [(w[0] - c) ** 2 / 2 + w[0] ** 4 / 40 + (w[1] + d) ** 2 / 2
+                   for c, d in ((0.3, 0.5), (-0.4, 0.1), (0.0, -0.6))],
+        weights=2,
+        learning_rate=0.3,
+        domain=((-2, 2), (-2, 2)),
+    )  # fmt: skip
+    errors = check(bent, simulation=False).to_dict()["chain"]
+    assert min(e["error"] for e in errors.values()) >= 0.1
+
+
 @pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 3.0)])
 def test_basins_that_no_minibatch_leads_out_of_are_named(unit, shift):
     """The slope of the well is 0.385 at most: four datapoints tilt it by less, or one by more.

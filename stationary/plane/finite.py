@@ -2,7 +2,7 @@
 
 The chain takes each point of a grid by every minibatch, and what lands between points is shared
 among them so that polynomials keep their mean: the law is exact for smooth averages to a high order
-of the spacing, where cells that take all would spread the process by h^2 / 12 in each step. Two
+of the spacing, where cells that take all would spread the process by h^2 / 12 in each step. Three
 grids tell the error.
 
 Within a basin walkers forget their start soon, between basins perhaps never. So what they say is
@@ -36,8 +36,10 @@ from stationary.process.plane_landscape import PlaneLandscape
 from stationary.wording import place_text
 
 # Points of the grid for each direction, and the probability of the diffusion beyond each side,
-# fine and coarse: where polynomials are exact, how wide the box is makes all the difference.
-GRIDS = ((72, 5e-9), (56, 5e-8))
+# fine to coarse: where polynomials are exact, how wide the box is makes all the difference; where
+# gradients jump it is where the points are, and of two grids some agree by chance.
+GRIDS = ((72, 5e-9), (64, 1.6e-8), (56, 5e-8))
+SCATTERED = 2.0  # of the range of three that scatter: nearly all are within
 STENCIL = 6  # points for each direction among which is shared
 TOGETHER = 16  # minibatches whose steps are laid out at once, for memory
 LEAK = 0.1  # of the way out of a basin that sharing may be off by: more is not of first order
@@ -125,15 +127,15 @@ def plane_check(
         tried = [_chain(state, stepper, *grid, own[5:], notes) for grid in grids]
         found = [made for made in tried if made is not None]
         if len(found) == len(GRIDS):
-            (fine, within), (coarse, other) = found
-            told = bool(np.isfinite([fine.errors, coarse.errors]).all())
+            fine = found[0][0]
+            told = bool(np.isfinite([grid.errors for grid, _ in found]).all())
             least = fine.errors if told else np.repeat([0, np.inf], [5, len(own) - 5])
-            one, two = (fine.values, coarse.values) if told else (within, other)
+            several = np.array([grid.values if told else within for grid, within in found])
             if not told:
                 kept = kept_in(state, stepper)
                 notes += [RARE, *(_kept_text(k, box) for k, box in kept.items())]
-            between = np.nan_to_num(np.abs(one - two), nan=np.inf) + 1e-12 * units
-            chain = Measured(one, np.maximum(between, least))
+            between = SCATTERED * np.nan_to_num(np.ptp(several, axis=0), nan=np.inf)
+            chain = Measured(several[0], np.maximum(between + 1e-12 * units, least))
     else:
         notes.append(
             "There are too many minibatches to go through one by one: there is no chain, and the "
