@@ -303,12 +303,19 @@ def test_what_is_wrong_with_a_column_of_times_is_told_by_its_line(tmp_path):
     assert np.diff(plain.times[0]) == pytest.approx(3600)
     assert np.flatnonzero(np.diff(shifted.times[0]) != 3600).tolist() == [99]
     halves = [0] * 100 + [1] * 100
+    days = ["2021-03-01"] * 100 + ["baseline"] * 40 + ["2021-03-02"] * 60  # names of runs
+    assert [len(t) for t in made("run,t,x", days, range(200), x).times] == [100, 60, 40]
+    as_columns = {"run": days, "t": np.arange(200), "x": x}
+    assert [len(t) for t in runs_of(as_columns, None, None).times] == [100, 60, 40]
     for words, head, columns, at, entry in (
         (r"line 7: date = '2021-13-45' is no date", "date,x", (hours, x), 5, "2021-13-45"),
         (r"line 7: t = 'yesterday' is no date", "t,x", (hours, x), 5, "yesterday"),
         (r"line 2: t = '1.3.2021' is not a number, and no date", "t,x", (["1.3.2021"] * 200, x), 0,
          "1.3.2021"),
         (r"line 7: time 7200 comes after 14400.* a column run", "date,x", (hours, x), 5, hours[2]),
+        (r"line 2: x = '2021-03-01 0:00' is not a number", "t,x", (x, [h.replace(" 0", " ") for h in
+         hours]), 1, 0),
+        (r"line 2: x = '2021-03-01 00:00' is not a number", "t,x", (x, hours), 1, 0),
         (r"run 1, line 152: time 3 comes", "run,t,x", (halves, range(200), x), 150, 3),
         (r"run 1: line 152 is infinite", "run,t,x", (halves, range(200), x), 150, "inf"),
         (r"line 2: date = .* has no offset from UTC, where others have", "date,x",

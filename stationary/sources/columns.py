@@ -140,7 +140,9 @@ def _numbers(columns: Mapping[str, Any], where: str, needed: Collection[str]) ->
                 array = array.astype(float, casting="safe" if array.dtype.kind == "c" else "unsafe")
             except (TypeError, ValueError, OverflowError):
                 words = [w.strip() if isinstance(w, str) else "" for w in array.ravel().tolist()]
-                if dates := _dates(words, f"{where}, row", range(len(words)), name):
+                may_be = _may_be_dates(name.strip(), needed)
+                dates = may_be and _dates(words, f"{where}, row", range(len(words)), name)
+                if dates:
                     found.setdefault(DATES, seconds(np.array(dates, "M8[us]")))
                     continue
                 if name.strip() in needed:
@@ -269,7 +271,8 @@ def _csv(
             else:
                 values[j, i] = number
     words = {j: [row[j].strip() for row in rows[1:]] for j in wordy}
-    dates = {j: d for j in wordy if (d := _dates(words[j], f"{path}, line", at[1:], names[j]))}
+    may_be = [j for j in wordy if _may_be_dates(names[j], needed)]
+    dates = {j: d for j in may_be if (d := _dates(words[j], f"{path}, line", at[1:], names[j]))}
     for j, (line, entry) in wordy.items():
         if j in dates:
             continue
@@ -286,9 +289,14 @@ def _csv(
         values[j] = _labels(words[j])
         del wordy[j]
     found = {n: v for j, (n, v) in enumerate(zip(names, values, strict=True)) if j not in wordy}
-    for j in dates.keys() & wordy.keys():
-        found.setdefault(DATES, seconds(np.array(dates[j], "M8[us]")))
+    for of_column in dates.values():
+        found.setdefault(DATES, seconds(np.array(of_column, "M8[us]")))
     return found, at[1:]
+
+
+def _may_be_dates(name: str, needed: Collection[str]) -> bool:
+    """Whether words of a column are looked at as dates: not what names runs, or holds numbers."""
+    return name in CLOCKS or (name != RUN and name not in needed)
 
 
 def _dates(words: list[str], path: str, lines: Sequence[int], name: str) -> list[datetime | None]:

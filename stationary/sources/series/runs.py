@@ -248,10 +248,10 @@ def _one(t: Any, v: Any, where: str, lines: Any = None) -> tuple[Array, Array]:
     if len(back):
         i = int(back[0]) + 1
         at = "" if lines is None else f", line {np.asarray(lines)[known][i]}"
-        how = "a list" if lines is None else "a table with a column run, or sort it"
+        how = "give several runs as a list" if lines is None else "name them in a column run"
         raise LandscapeError(
             f"{where}{at}: time {t[i]:.16g} comes after {t[i - 1]:.16g}. Times must ascend within "
-            f"a run; give several runs as {how}."
+            f"a run; {how}."
         )
     return t, v
 
