@@ -19,6 +19,7 @@ from stationary import (
     end_state,
     first_passage,
 )
+from stationary.line.blurred import blurred_dips
 from stationary.line.closer import Look
 from stationary.line.feller import Feller
 from stationary.line.partition import Partition, partition
@@ -179,6 +180,16 @@ def test_all_of_many_dips_in_which_a_variance_cancels_are_known(drift):
     assert one.status is Status.CONVERGED
     assert one.logcdf(-0.5) == pytest.approx(other.logcdf(-0.5), rel=1e-13)
     assert one.error < 2 * other.error
+
+
+def test_what_is_rounding_in_many_digits_is_no_dip_in_which_doubles_lose_the_variance():
+    """All of a stretch on which nothing is left would be worked out in many digits."""
+
+    def variance(x):
+        return (np.sin(7 * x) ** 2 + np.cos(7 * x) ** 2 - 1) ** 2 + np.maximum(abs(x) - 1, 0) ** 2
+
+    found = blurred_dips(process(lambda x: -x, variance, domain=(-3, 3)))
+    assert sum(reach for _, reach in found) < 0.1
 
 
 def test_a_variance_that_saturates_is_no_farther_off_than_it_says():
