@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.checking.check import AdaptiveCheck
 from stationary.show.drawing import BLUE, INK, Sheet, add_legend
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.report import optimiser_lines
-from stationary.wording import error_text, known_text, sentence
 
 COLUMNS = ("law", "law_error", "walkers", "walkers_error")
 
@@ -21,14 +21,14 @@ def text(check: AdaptiveCheck) -> Report:
     assert landscape is not None
     rows = []
     for name, (x, error, y, by) in check.numbers.items():
-        walked = ("-", "") if sent is None else (known_text(y, by, 6), error_text(by))
-        rows.append((name, known_text(x, error, 6), error_text(error), *walked))
-    trust: list[Line] = [sentence(note) for note in check.notes]
+        walked = ("-", "") if sent is None else (say.known_text(y, by, 6), say.error_text(by))
+        rows.append((name, say.known_text(x, error, 6), say.error_text(error), *walked))
+    trust: list[Line] = [say.sentence(note) for note in check.notes]
     if sent is not None:
         trust += [
             f"{sent.walkers:,} walkers from the law itself, {sent.steps_done:,} steps after "
             f"{sent.burn_in:,} of burn-in, seed {sent.seed}; errors are standard errors.",
-            *map(sentence, (*sent.reasons, *sent.notes)),
+            *map(say.sentence, (*sent.reasons, *sent.notes)),
         ]
     name, who = landscape.name, landscape.who
     return report(

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.annealing.anneal import Annealing, Spread
 from stationary.annealing.course import Course, Freeze
@@ -15,16 +16,6 @@ from stationary.numbers.elementary import distinct
 from stationary.sgd.basins import NEVER
 from stationary.show.drawing import GREY, Sheet, add_legend, colour_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.wording import (
-    error_text,
-    joined,
-    known_text,
-    plain_text,
-    probability_text,
-    sample_text,
-    sampled_text,
-    tidy,
-)
 
 ROWS = 12  # of the table: times, evenly spread
 SELDOM = 0.01  # of a crossing, below which a way is frozen from the start
@@ -49,14 +40,14 @@ def text(found: Annealing) -> Report:
         trust = [
             f"The rates between basins are those of {whose}. The error of the shares is from "
             "cells, from the rates and their integration, and from how long a basin remembers who "
-            f"came: {error_text(found.course.error)} at the end.{apart} `simulate` follows "
+            f"came: {say.error_text(found.course.error)} at the end.{apart} `simulate` follows "
             "the same schedule step by step."
         ]
     return report(
         {
             title: course_lines(found),
             over: [f"The start: {start}.", *_over_time(found)],
-            "How far to trust this": [*trust, *found.notes, sample_text(found.landscape)],
+            "How far to trust this": [*trust, *found.notes, say.sample_text(found.landscape)],
         }
     )
 
@@ -64,7 +55,9 @@ def text(found: Annealing) -> Report:
 def course_lines(found: Annealing) -> list[str]:
     """The answer in a few sentences."""
     if found.lost[0] > NEVER:
-        gone = f"A share of {known_text(*found.lost, 6)} of the runs leads ever farther away and"
+        gone = (
+            f"A share of {say.known_text(*found.lost, 6)} of the runs leads ever farther away and"
+        )
         return [f"{gone} is lost. What follows is told of those that stay.", *_of_those(found)]
     return _of_those(found)
 
@@ -72,12 +65,12 @@ def course_lines(found: Annealing) -> list[str]:
 def _of_those(found: Annealing) -> list[str]:
     course, places = found.course, found.minima
     if len(places) == 1:
-        at = f"{tidy(places[0], ROUNDING):.6g}"
+        at = f"{say.tidy(places[0], ROUNDING):.6g}"
         words = [f"There is one basin, around w = {at}: there is nothing to freeze in."]
         s = found.spread
         if s is not None:
-            mean = known_text(s.mean[-1], s.mean_error[-1], 7)
-            std = known_text(s.std[-1], s.std_error[-1], 7)
+            mean = say.known_text(s.mean[-1], s.mean_error[-1], 7)
+            std = say.known_text(s.std[-1], s.std_error[-1], 7)
             words.append(f"In the end the mean is {mean} and the deviation {std}.")
         return words
     lines = [f"In the end {_shares(course.final, found, error=course.error)}."]
@@ -94,7 +87,7 @@ def _of_those(found: Annealing) -> list[str]:
         if apart < CLEAR * (course.error + small.error) + 0.005:
             said, but = "agrees", ""
             if small.error > BARELY:
-                said += f" to within its error, which is {plain_text(100 * small.error)} %"
+                said += f" to within its error, which is {say.plain_text(100 * small.error)} %"
         lines.append(
             f"The small-step limit {said}: {_shares(small.final, found, 'at', small.error)}{but}."
         )
@@ -111,7 +104,7 @@ def _shares(
         if not 0 < share < error
     ]
     few = [_named(found, i) for i in np.flatnonzero((shares > 0) & (shares < error)).tolist()]
-    return joined([*told, *([f"less than {error:.0e} at {joined(few)}"] if few else [])])
+    return say.joined([*told, *([f"less than {error:.0e} at {say.joined(few)}"] if few else [])])
 
 
 def _named(found: Annealing, i: int) -> str:
@@ -130,22 +123,19 @@ def _percent(share: float, error: float) -> str:
     if 1e-5 < share < 1:
         rest = 1 - share
         if rest > BARELY:
-            return f"{sampled_text(100 * share, 100 * error, 3)} %"
+            return f"{say.sampled_text(100 * share, 100 * error, 3)} %"
         return f"100 % but for {rest:.2g}"
-    return "0 %" if share == 0 else probability_text(math.log(share), 3)
+    return "0 %" if share == 0 else say.probability_text(math.log(share), 3)
 
 
 def _frozen(f: Freeze, course: Course, found: Annealing) -> str:
     i = found.minima.index(f.minima[1])
     way = f"The way between {_named(found, i - 1)} and {_named(found, i)} is"
-    if SELDOM < f.crossings < 1:
-        return (
-            f"{way} open for less than one crossing: {plain_text(f.crossings)} are expected in all."
-        )
     if f.crossings < 1:
-        return (
-            f"{way} frozen from the start: {plain_text(f.crossings)} crossings are expected in all."
-        )
+        few = say.plain_text(f.crossings)
+        told = f"frozen from the start: {few} crossings"
+        told = f"open for less than one crossing: {few}" if f.crossings > SELDOM else told
+        return f"{way} {told} are expected in all."
     if f.step >= len(found.schedule) - 1:
         return f"{way} open until the end."
     stay = _percent(float(course.final[i:].sum()), course.error)
@@ -170,20 +160,20 @@ def _over_time(found: Annealing) -> list[Any]:
         header = [h for i in range(n) for h in (_named(found, i), "(balance)")] + ["error"]
         how = (
             "(balance): what the rates would lead to if the learning rate stayed as it is at that "
-            f"step, right to {error_text(np.nanmax(course.balance_errors, initial=1e-9))}; - where "
-            "in the whole schedule next to none (1e-9) would cross at that rate. The error is that "
-            "of the shares."
+            f"step, right to {say.error_text(np.nanmax(course.balance_errors, initial=1e-9))}; - "
+            "where in the whole schedule next to none (1e-9) would cross at that rate. The error "
+            "is that of the shares."
         )
     rows = []
     for k in distinct(np.linspace(0, len(found.steps) - 1, ROWS + 1).round().astype(int)):
         if n == 1 and s is not None:
             known = [(s.mean[k], s.mean_error[k]), (s.std[k], s.std_error[k])]
-            cells = [c for v, by in known for c in (known_text(v, by, 7), error_text(by))]
+            cells = [c for v, by in known for c in (say.known_text(v, by, 7), say.error_text(by))]
         else:
             errors = course.errors[k], course.balance_errors[k]
             pairs = zip(course.shares[k], course.balance[k], strict=True)
             cells = [_cell(*told) for pair in pairs for told in zip(pair, errors, strict=True)]
-            cells.append(error_text(course.errors[k]))
+            cells.append(say.error_text(course.errors[k]))
         rows.append([f"{found.steps[k]:,}", f"{found.rates[k]:.4g}", *cells])
     return [*tabulated(["step", "T", *header], rows, [len(rows) - 1, 0, len(rows) // 2]), how]
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.errors import Status
 from stationary.questions.spreading import circular_deviation
@@ -15,24 +16,7 @@ from stationary.show.sample import OfSample
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of, quantiles
-from stationary.wording import (
-    SECOND,
-    at_rest_text,
-    capital,
-    digits_known,
-    error_text,
-    estimate_text,
-    is_known,
-    joined,
-    known_text,
-    more_text,
-    offset_text,
-    power_text,
-    probability_text,
-    sampled_share_text,
-    time_text,
-    times_text,
-)
+from stationary.wording import SECOND
 
 LONG = "In the long run "
 Place = Callable[..., str]  # how a position is written
@@ -65,7 +49,7 @@ def places(state: EndState, of_sample: Mapping[float, float] = {}) -> Place:
         digits = 6 + max(0, math.ceil(math.log10(abs(x) / width)))
         # Up to the second digit of a standard error, which nan is not.
         error = max(error, np.nan_to_num(of_sample.get(float(x), unknown)) / 10**SECOND)
-        return f"{x:.{digits_known(float(x), error, min(12, digits))}g}"
+        return f"{x:.{say.digits_known(float(x), error, min(12, digits))}g}"
 
     return place
 
@@ -75,7 +59,7 @@ def centre(basin: Basin, place: Place) -> str:
     if not basin.offset or not basin.curvature or basin.curvature <= 0:
         return place(basin.position)
     width = math.sqrt(basin.variance / (2 * basin.curvature))
-    text = offset_text(basin.position, basin.offset, width)
+    text = say.offset_text(basin.position, basin.offset, width)
     return text if " " in text else place(basin.position)
 
 
@@ -91,7 +75,7 @@ def ends_of(law: Any, v: str, digits: int = 6) -> list[str]:
     found = [f"at {v} = {a.position:.{digits}g}" for a in law.atoms]
     for c in law.components:
         plain = f"between {c.interval[0]:.6g} and {c.interval[1]:.6g}"
-        found.append(at_rest_text(*c.interval) if getattr(c, "dead", False) else plain)
+        found.append(say.at_rest_text(*c.interval) if getattr(c, "dead", False) else plain)
     if law.initial is None and isinstance(law, EndState):
         stills = [rest for p in law.anatomy.points for rest in p.rests]
         found += [f"where it starts, from {interval_text(still)}" for still in stills]
@@ -110,7 +94,7 @@ def answer(analysis: Analysis, who: str = "") -> str:
     state = analysis.end_state
     v = state.diffusion.variable
     if state.kind == "none":
-        return capital(state.verdict)
+        return say.capital(state.verdict)
     said = (
         f"{LONG}{who or ('the process' if analysis.landscape is None else analysis.landscape.who)}"
     )
@@ -143,9 +127,9 @@ def _turning(state: EndState) -> str:
         return ""
     way, sign = ("upwards", "") if flow.tilt > 0 else ("downwards", "-")
     lower, upper = state.diffusion.domain
-    turn, unit = time_text(-flow.log_abs, flow.log_error), state.diffusion.time_unit
+    turn, unit = say.time_text(-flow.log_abs, flow.log_error), state.diffusion.time_unit
     units = "units of time" if unit == "time" else f"{unit}s"
-    speed = time_text(flow.log_abs + math.log(upper - lower), flow.log_error)
+    speed = say.time_text(flow.log_abs + math.log(upper - lower), flow.log_error)
     return (
         f"It goes round {way}, on average once in {turn} {units}: the mean velocity is "
         f"{sign}{speed}."
@@ -157,7 +141,7 @@ def mass_text(share: Basin | Peak, sample: OfSample | None = None, most: int = 6
     of_log = of_mass = math.nan
     if sample is not None:
         of_log, of_mass = (sample.of(n, share.position) for n in ("log_mass", "mass"))
-    return sampled_share_text(share.log_mass, of_mass, of_log, share.mass_error, most)
+    return say.sampled_share_text(share.log_mass, of_mass, of_log, share.mass_error, most)
 
 
 def _where(analysis: Analysis, said: str) -> str:
@@ -166,7 +150,7 @@ def _where(analysis: Analysis, said: str) -> str:
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
     sample = OfSample(analysis)
     place, deviation = places(state, sample.positions), state.std()
-    if not all(is_known(b.mass_error, b.log_mass) for b in basins[:4]):
+    if not all(say.is_known(b.mass_error, b.log_mass) for b in basins[:4]):
         where = " and ".join(_at(b, v, place) for b in basins[:4])
         hint = GIVE_MORE if state.status is Status.INTERPOLATED else ""
         return (
@@ -182,11 +166,11 @@ def _where(analysis: Analysis, said: str) -> str:
         elif not b.parts:
             where = f"around the only minimum, {v} = {centre(b, place)}"
         of_std = sample.known.std if sample.known is not None else 0.0
-        spread = f"standard deviation {estimate_text(deviation, state.std_error, of_std, 6)}"
+        spread = f"standard deviation {say.estimate_text(deviation, state.std_error, of_std, 6)}"
         if state.diffusion.is_periodic:
             spread = f"circular standard deviation {circular_deviation(state, b.position):.4g}"
         elif max(of_std, deviation) <= state.std_error < math.inf and deviation > 0:
-            spread = f"standard deviation {deviation:.2g} +- {error_text(state.std_error)}"
+            spread = f"standard deviation {deviation:.2g} +- {say.error_text(state.std_error)}"
         elif not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
         bounded = [m for m in b.modes if m.log_density < math.inf]  # all others are told apart
@@ -195,20 +179,20 @@ def _where(analysis: Analysis, said: str) -> str:
             tops = [m for m in tops if m.log_density > tops[0].log_density - HIGHER]
             of_mode = sample.of("position", b.position)  # which moves about as much
             tops = sorted(tops, key=lambda m: m.place)
-            at = joined([f"{v} = {place(m.position, 0.0, of_mode)}" for m in tops])
+            at = say.joined([f"{v} = {place(m.position, 0.0, of_mode)}" for m in tops])
             spread += f"; P is largest at {at}"
         return f"{said} is {where} ({spread})."
     shares = [f"{_at(b, v, place)} with probability {mass_text(b, sample)}" for b in basins[:4]]
-    listed = joined(shares)
+    listed = say.joined(shares)
     if len(basins) > 4:
-        listed = f"{', '.join(shares)} and in {more_text(len(basins) - 4, 'minimum', 'minima')}"
+        listed = f"{', '.join(shares)} and in {say.more_text(len(basins) - 4, 'minimum', 'minima')}"
     first, second = basins[0], basins[1]
     gain = first.log_mass - second.log_mass
     error, of_ratio = first.mass_error + second.mass_error, 0.0
     if sample.known is not None:
         pair = (analysis.basins.index(b) for b in basins[:2])
         of_ratio = float(sample.known.log_ratios[tuple(pair)])
-    times = times_text(gain, error, of_ratio, 4)
+    times = say.times_text(gain, error, of_ratio, 4)
     what = "basin" if first.parts or second.parts else "minimum"
     compared = f"The first {what} holds {times} times as much as the second."
     if abs(gain) < max(1e-9, error):
@@ -217,7 +201,7 @@ def _where(analysis: Analysis, said: str) -> str:
     whole = math.isfinite(deviation) and not state.diffusion.is_periodic  # a ring is cut somewhere
     if first.log_mass > -1e-9 and whole:
         of_std = sample.known.std if sample.known is not None else 0.0
-        told = estimate_text(deviation, state.std_error, of_std, 3)
+        told = say.estimate_text(deviation, state.std_error, of_std, 3)
         compared = f"The standard deviation is {told}. {compared}"
     return f"{said} is {listed}. {compared}"
 
@@ -233,7 +217,7 @@ def _gathered(peaks: list[Peak], v: str, place: Place) -> str:
 
 def distance_text(log_r: float, digits: int = 3) -> str:
     """A distance from its natural logarithm."""
-    return f"{math.exp(log_r):.{digits}g}" if log_r > -700 else power_text(log_r)
+    return f"{math.exp(log_r):.{digits}g}" if log_r > -700 else say.power_text(log_r)
 
 
 def _at(b: Basin, v: str, place: Place) -> str:
@@ -253,9 +237,9 @@ def _gates(state: EndState) -> str:
         left.append((before[0], high))
     stretches = [interval_text(i) for i in left[:3]]
     if (more := len(left) - 3) > 0:
-        stretches.append(more_text(more, "stretch", "stretches"))
+        stretches.append(say.more_text(more, "stretch", "stretches"))
     are = "is" if len(stretches) == 1 else "are"
-    gone = f"all of {joined(stretches)} {are} left for good."
+    gone = f"all of {say.joined(stretches)} {are} left for good."
     if len(gates) > 2:
         return f"There are {len(gates)} one-way gates: {gone}"
     named = [
@@ -265,7 +249,7 @@ def _gates(state: EndState) -> str:
         for k, p in enumerate(gates)
     ]
     are = "are one-way gates" if len(gates) > 1 else "is a one-way gate"
-    return f"{joined(named)} {are}: {gone}"
+    return f"{say.joined(named)} {are}: {gone}"
 
 
 def _shares(analysis: Analysis) -> str:
@@ -280,18 +264,20 @@ def _shares(analysis: Analysis) -> str:
         shares.append((math.log(c.weight), started, error + float(c.share_error)))
     shares.sort(reverse=True)
     named = [
-        f"{where} with probability {probability_text(log, 6, off)}"
+        f"{where} with probability {say.probability_text(log, 6, off)}"
         for log, where, off in shares[:5]
     ]
     lost = [e.words.rstrip(".") for e in state.escapes if e.weight]
     if more := len(shares) - len(named):
-        named.append(f"in {more_text(more, 'place')}")
-    return joined(named) + "".join(f". {words}" for words in lost)
+        named.append(f"in {say.more_text(more, 'place')}")
+    return say.joined(named) + "".join(f". {words}" for words in lost)
 
 
 def _quartiles(state: EndState) -> str:
-    told = (known_text(q["value"], q["error"], 6) for q in quantiles(state, (0.25, 0.75)).values())
-    return f"half of the time between {joined(list(told))}"
+    told = (
+        say.known_text(q["value"], q["error"], 6) for q in quantiles(state, (0.25, 0.75)).values()
+    )
+    return f"half of the time between {say.joined(list(told))}"
 
 
 def interval_text(interval: tuple[float, float]) -> str:

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.errors import StationaryError
 from stationary.show.drawing import MARKED, Axes, add_legend, colour_of
 from stationary.show.sweep import value_text
 from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Sweep
-from stationary.wording import known_text
 
 DASHES = ("-", "--", ":", "-.")
 
@@ -39,7 +39,7 @@ def draw_arrhenius(ax: Axes, sweep: Sweep) -> None:
         x = 1 / columns[rate][at]
         y = columns[f"log_exit_time_{a.label}"][at] / math.log(10)
         fixed = [f"{n} = {value_text(v)}" for n, v in a.fixed.items()]
-        slope = f"activation {known_text(a.slope, a.error, 4)}"
+        slope = f"activation {say.known_text(a.slope, a.error, 4)}"
         kind: dict[str, Any] = {
             "color": colour_of(a.label),
             "ls": DASHES[k // len(sweep.labels) % len(DASHES)],

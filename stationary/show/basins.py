@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.sgd.finite_step import FiniteStep
 from stationary.show.answer import centre, mass_text, places
@@ -15,7 +16,6 @@ from stationary.show.layout import MOST_ROWS, Bounds, Line, Report, report, tabu
 from stationary.show.listing import basin_data, basin_table
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.basin import Basin, Basins
-from stationary.wording import estimate_text, is_known, relative_error_text, time_text
 
 table = basin_table
 
@@ -78,7 +78,7 @@ def _shares(
 
 def mass_texts(b: Any, sample: OfSample | None = None) -> tuple[str, str]:
     """A mass to the digits that its error leaves, or that of a sample, and the first."""
-    return mass_text(b, sample, 9), relative_error_text(b.mass_error, b.log_mass)
+    return mass_text(b, sample, 9), say.relative_error_text(b.mass_error, b.log_mass)
 
 
 def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Line]:
@@ -118,7 +118,9 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
                 known("loss", "loss", b.loss_error),
                 known("sharpness", "sharpness", b.sharpness_error, True),
                 # Of interpolated values second derivatives are known to three digits or so.
-                _told(b.batch_sharpness, of_batch, 3 if interpolated else 6),
+                None
+                if (x := b.batch_sharpness) is None
+                else say.estimate_text(x, 0.0, of_batch, 3 if interpolated else 6),
             )
     has_left = any(b.barrier_left is not None for b in shown)
     right = "right" if has_left else "barrier right"
@@ -137,7 +139,7 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
         unit = f", in {analysis.diffusion.time_unit}s," if is_landscape else ""
         timing = (
             f" Exit time: the mean time{unit} from the minimum to the first border of its basin; "
-            f"relative error {relative_error_text(worst.exit_time_error, worst.log_exit_time)}."
+            f"relative error {say.relative_error_text(worst.exit_time_error, worst.log_exit_time)}."
         )
     barrier = ""
     if any(x is not None for b in shown for x in (b.barrier_left, b.barrier_right)):
@@ -156,18 +158,14 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
     ]
 
 
-def _told(x: Any, of_sample: float, most: int) -> str | None:
-    return None if x is None else estimate_text(x, 0.0, of_sample, most)
-
-
 def _time(b: Basin, of_sample: float = 0.0) -> str | None:
     """The time to leave, to the digits that its error leaves, or that of a sample."""
     if b.log_exit_time is None:
         return None
     log, error = float(b.log_exit_time), float(b.exit_time_error)
-    if not is_known(error, log):
+    if not say.is_known(error, log):
         return "not known"
-    return time_text(log, error, 6, of_sample)
+    return say.time_text(log, error, 6, of_sample)
 
 
 def merged(analysis: Analysis) -> list[Line]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.questions.compared import ratio_errors
 from stationary.questions.influence import StandardErrors, standard_errors
 from stationary.questions.width.ratios import Ratio, WidthBias
@@ -19,22 +20,7 @@ from stationary.show.listing import in_doubles
 from stationary.show.sample import OF_BASINS, rests_of, standard_error_text
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
-from stationary.wording import (
-    SUFFIX,
-    done_text,
-    error_text,
-    estimate_text,
-    known_text,
-    last_rate_text,
-    more_text,
-    plain_text,
-    power_text,
-    probability_text,
-    relative_error_text,
-    sampled_share_text,
-    sampled_text,
-    times_text,
-)
+from stationary.wording import SUFFIX
 
 MOST_PAIRS = 6  # of minima in a report and in its figure
 APART = 0.05  # by how much Laplace's logarithm may be off before it is said
@@ -45,7 +31,7 @@ def text(bias: WidthBias) -> Report:
     known = standard_errors(bias.state, tuple(bias.basins))
     place = places(bias.state, {} if known is None else rests_of(bias.state, known))
     missing = f"Not complete: {bias.stopped}{_missing(bias)}." if bias.stopped else ""
-    answer = [*_answer(bias, place, known), missing, last_rate_text(bias.process)]
+    answer = [*_answer(bias, place, known), missing, say.last_rate_text(bias.process)]
     first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place, known)}
     if bias.changed:
         return report(first | dict(section(c) for c in bias.changed))
@@ -53,7 +39,7 @@ def text(bias: WidthBias) -> Report:
     for r in bias.ratios[:MOST_PAIRS]:
         pairs["Minimum {} over minimum {}".format(*r.indices)] = _ratio(r, place, bias.basins)
     if left_out > 0:
-        pairs["Other pairs"] = [f"{more_text(left_out, 'pair')}: --json lists them all."]
+        pairs["Other pairs"] = [f"{say.more_text(left_out, 'pair')}: --json lists them all."]
     return report(first | pairs | {"What the words mean": _words(bias)})
 
 
@@ -63,7 +49,7 @@ def text(bias: WidthBias) -> Report:
 def _missing(bias: WidthBias) -> str:
     """What a bias that was stopped has not."""
     if bias.changed and bias.changed[-1].stopped:
-        return f"; {done_text(len(bias.changed[-1].factors))}"
+        return f"; {say.done_text(len(bias.changed[-1].factors))}"
     return "; the change was not computed"
 
 
@@ -93,7 +79,7 @@ def _answer(bias: WidthBias, place: Place, known: StandardErrors | None) -> list
             "distribution as in --initial normal:0.5,0.175."
         ]
     first = bias.ratios[0]
-    lines = [_sentence(first, v, place, ratio_errors(first, bias.basins))]
+    lines = [_sentence(first, v, place, ratio_errors(first, bias.basins) or {})]
     if state.kind == "classes":
         lines.append(
             "Other minima lie in other closed classes; how much those hold depends on where the "
@@ -106,7 +92,9 @@ def _of_sample(bias: WidthBias, known: StandardErrors | None) -> list[Line]:
     """What estimated functions leave unknown of the first ratio, a second error."""
     if bias.state.diffusion.sample is None:
         return []
-    error = "not known" if known is None else plain_text(known.log_ratios[bias.ratios[0].indices])
+    error = (
+        "not known" if known is None else say.plain_text(known.log_ratios[bias.ratios[0].indices])
+    )
     return [
         "Drift and variance were estimated from a sample: the standard error that it leaves the "
         f"logarithm of this ratio, beside the numerical errors below, is {error}."
@@ -119,20 +107,20 @@ def _elsewhere(bias: WidthBias) -> list[Line]:
     error = sum(float(b.mass_error) for b in bias.basins)
     if bias.state.kind != "density" or not rest > 1e-6 + error:
         return []
-    return [f"Of all probability {known_text(rest, error, 6)} is around no minimum."]
+    return [f"Of all probability {say.known_text(rest, error, 6)} is around no minimum."]
 
 
-def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float] | None) -> str:
+def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float]) -> str:
     one, two = (place(float(b.position)) for b in r.basins)
     if not r.is_known:
         return (
             f"How much more the minimum at {v} = {one} holds than the one at {two} is not known: "
-            f"the logarithm of the ratio has an error of {error_text(r.mass_error)}. The exponents "
-            "are too large for their difference to keep a digit."
+            f"the logarithm of the ratio has an error of {say.error_text(r.mass_error)}. The "
+            "exponents are too large for their difference to keep a digit."
         )
     held = f"The minima at {v} = {one} and {two} hold the same, to within the error"
     if abs(r.log_mass) > r.mass_error:
-        times = times_text(r.log_mass, r.mass_error, 0.0 if known is None else known["log_mass"])
+        times = say.times_text(r.log_mass, r.mass_error, known.get("log_mass", 0.0))
         held = f"The minimum at {v} = {one} holds {times} times the mass of the one at {two}"
     if r.why:
         return f"{held}; {r.why}."
@@ -141,13 +129,12 @@ def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float] | None) ->
     if r.causes is not None:
         parts = {name: getattr(r.causes, name) for name in ("width", "depth", "noise")}
     errors = {x.split()[-1]: e or 0.0 for x, _, e in parts_of(r)}  # of causes, where there are any
-    of_sample = known or {}
     keys = {n: n if n == "depth" else f"cause_{n}" for n in parts} if r.causes else {}
     keys = keys or dict(zip(parts, ("exponent", "noise", "width"), strict=True))
 
     def told(name: str, x: Any) -> str:
         by = errors[name.split()[-1]] if r.causes else 0.0
-        return power_text(float(x or 0), by, of_sample.get(keys[name], 0.0))
+        return say.power_text(float(x or 0), by, known.get(keys[name], 0.0))
 
     said = ", ".join(f"{told(name, x)} from {name}" for name, x in parts.items())
     return f"{held}: {said}."
@@ -160,19 +147,23 @@ def _minima(bias: WidthBias, place: Place, known: StandardErrors | None) -> list
         value, of_sample = getattr(bias.basins[i], name), 0.0
         if known is not None:
             of_sample = getattr(known, OF_BASINS[name])[i]
-        return value if value is None or not of_sample > 0 else sampled_text(value, of_sample, most)
+        return (
+            value
+            if value is None or not of_sample > 0
+            else say.sampled_text(value, of_sample, most)
+        )
 
     def mass(i: int, log: float) -> str:
         if known is None:
-            return probability_text(log)
-        return sampled_share_text(log, known.masses[i], known.log_masses[i])
+            return say.probability_text(log)
+        return say.sampled_share_text(log, known.masses[i], known.log_masses[i])
 
     rows = [
         (
             str(i),
             place(float(b.position)) + (" (wall)" if b.at_wall else ""),
             mass(i, float(b.log_mass)),
-            relative_error_text(b.mass_error, b.log_mass),
+            say.relative_error_text(b.mass_error, b.log_mass),
             *(told(name, i) for name in ("log_density", "barrier_left", "barrier_right")),
         )
         for i, b in enumerate(basins)
@@ -219,7 +210,7 @@ PARTS = {  # what the standard error of each is called
 
 
 def _ratio(r: Ratio, place: Place, basins: tuple[Basin, ...]) -> list[Line]:
-    known = ratio_errors(r, basins)
+    known = ratio_errors(r, basins) or {}
     parts = [
         *parts_of(r),
         ("mass by Laplace", r.laplace, r.laplace_error),
@@ -229,33 +220,28 @@ def _ratio(r: Ratio, place: Place, basins: tuple[Basin, ...]) -> list[Line]:
     for name, value, error in parts:
         if value is not None:
             by = error or 0.0
-            shown = "" if error is None else error_text(error)
-            of_sample = 0.0 if known is None else known.get(PARTS[name], math.nan)
-            told = estimate_text(value, by, of_sample, 8)
+            shown = "" if error is None else say.error_text(error)
+            of_sample = known.get(PARTS[name], math.nan)
+            told = say.estimate_text(value, by, of_sample, 8)
             # What is left below the error is rounding.
-            times = power_text(value, by, of_sample)
-            sure = [] if known is None else [standard_error_text(of_sample)]
+            times = say.power_text(value, by, of_sample)
+            sure = [standard_error_text(of_sample)] * bool(known)
             rows.append((name, told, times, shown, *sure))
-    header = ["", "ln", "times", "error of ln", *["std. error"] * (known is not None)]
+    header = ["", "ln", "times", "error of ln", *["std. error"] * bool(known)]
     lines = tabulated(header, rows)
     if r.exponents is None or r.top is None:
         return [*lines, f"No parts: {r.why}."]
-    of_each = (
-        (0.0, 0.0) if known is None else (known["exponent_of_first"], known["exponent_of_second"])
-    )
-    one, two = (
-        estimate_text(x, error, e, 6)
-        for x, error, e in zip(r.exponents, r.exponent_errors, of_each, strict=True)
-    )
+    of_each = (known.get(f"exponent_of_{which}", 0.0) for which in ("first", "second"))
+    one, two = map(say.estimate_text, r.exponents, r.exponent_errors, of_each, (6, 6))
     lines.append(f"Exponents up to the barrier at {place(r.top)}: {one} and {two}.")
     if r.laplace is None:
         lines.append("Laplace's value does not exist: a minimum is a corner, or flat.")
     elif abs(r.laplace - r.log_mass) > APART + r.mass_error:
         lines.append(
             f"Laplace's value, which is that of small noise, is off by a factor of "
-            f"{times_text(abs(r.laplace - r.log_mass))}."
+            f"{say.times_text(abs(r.laplace - r.log_mass))}."
         )
-    return [*lines, _stretch(r, known or {})]
+    return [*lines, _stretch(r, known)]
 
 
 def _stretch(r: Ratio, known: dict[str, float]) -> str:
@@ -280,7 +266,7 @@ def _stretch(r: Ratio, known: dict[str, float]) -> str:
             )
         return words
     density, mass, found, held = (
-        power_text(x, 0.0, known.get(name, 0.0))
+        say.power_text(x, 0.0, known.get(name, 0.0))
         for name, x in zip(
             ("log_density", "log_mass") * 2, (*r.predicted, r.log_density, r.log_mass), strict=True
         )
@@ -307,7 +293,7 @@ def _words(bias: WidthBias) -> list[Line]:
     worst = max((r.causes.doubt for r in parts[:MOST_PAIRS] if r.causes is not None), default=0.0)
     if worst > 1e-6:
         lines.append(
-            f"As the stretch is not exact, up to {power_text(worst)} of the width may be noise."
+            f"As the stretch is not exact, up to {say.power_text(worst)} of the width may be noise."
         )
     if bias.state.diffusion.sample is not None:
         lines.append(
@@ -344,8 +330,8 @@ def data(bias: WidthBias) -> dict[str, Any]:
 def pair(r: Ratio, basins: tuple[Basin, ...] = ()) -> dict[str, Any]:
     stretch = "factor factor_error mirrored misfit fits"
     errors = picked(r, "exponent_errors exponent_error noise_error width_error")
-    known = ratio_errors(r, basins or basins_of(r.state, min_barrier=r.min_barrier))
-    of_sample = {} if known is None else {f"{n}{SUFFIX}": e for n, e in known.items()}
+    known = ratio_errors(r, basins or basins_of(r.state, min_barrier=r.min_barrier)) or {}
+    of_sample = {f"{n}{SUFFIX}": e for n, e in known.items()}
     return (
         {
             "first": r.indices[0],

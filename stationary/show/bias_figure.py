@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.questions.width.dilation import BasinBias
 from stationary.questions.width.ratios import WidthBias
 from stationary.show.bias import MOST_PAIRS, parts_of
 from stationary.show.drawing import BLUE, GREEN, GREY, INK, RED, Axes, Sheet, add_legend, draw_curve
-from stationary.wording import LN10, error_text, tidy
+from stationary.wording import LN10
 
 
 def figure(bias: WidthBias | BasinBias, sheet: Sheet) -> None:
@@ -59,7 +60,10 @@ def _draw_parts(bias: WidthBias, ax: Axes) -> None:
         told = {name: (x, e) for name, x, e in parts_of(r)}
         for i, name in enumerate((*marks, "mass")):
             x, e = (float(v or 0.0) / LN10 for v in told[name])
-            values[k, i], errors[k, i] = tidy(x, e), e  # what is left below the error is rounding
+            values[k, i], errors[k, i] = (
+                say.tidy(x, e),
+                e,
+            )  # what is left below the error is rounding
     side = 1 if values.max() >= -values.min() else -1  # of zero, where there is more room
     where: dict[str, Any] = {"ha": "left" if side > 0 else "right", "va": "center"}
     place, height = np.arange(len(shown)), 0.2
@@ -68,7 +72,7 @@ def _draw_parts(bias: WidthBias, ax: Axes) -> None:
         ax.barh(place - 0.3 + i * height, values[:, i], 0.18, color=colour, label=name, **hatch)
         for at, x, e in zip(place - 0.3 + i * height, values[:, i], errors[:, i], strict=True):
             if x == 0 and e > 0:
-                note = f"0, to within {error_text(e)}" if e < np.inf else "not known"
+                note = f"0, to within {say.error_text(e)}" if e < np.inf else "not known"
                 ax.annotate(note, (0, at), (3 * side, 0), textcoords="offset points", **where)
             elif np.isfinite(e):
                 ax.plot([x - e, x + e], [at, at], color=INK, lw=0.6)

@@ -7,33 +7,28 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.state import ChainState
 from stationary.errors import StationaryError
 from stationary.sgd.basins import SETTLED
 from stationary.show.answer import ends_of, interval_text
 from stationary.show.layout import Line, Report, picked, report, tabulated
-from stationary.wording import (
-    error_text,
-    known_text,
-    last_rate_text,
-    probability_text,
-    sample_text,
-    sentence,
-)
 
 
 def text(chain: ChainState) -> Report:
     """Where SGD ends up, class by class."""
     landscape = chain.landscape
-    first = [f"SGD: {landscape.at_last_rate.steps_text}.", last_rate_text(landscape)]
+    first = [f"SGD: {landscape.at_last_rate.steps_text}.", say.last_rate_text(landscape)]
     if chain.kind == "none":
         first.append(f"It has no end state: {chain.reason}")
     elif chain.kind == "classes":
         first.append(f"In the long run it is {' or '.join(ends_of(chain, 'w'))}: {chain.reason}")
     return report(
         {
-            f"{landscape.name}: the exact chain of SGD": [sentence(line) for line in first if line],
+            f"{landscape.name}: the exact chain of SGD": [
+                say.sentence(line) for line in first if line
+            ],
             ("Points of one closed class" if chain.is_one else "Closed classes"): (
                 [] if chain.kind == "none" else _classes(chain)
             ),
@@ -49,7 +44,7 @@ def _classes(chain: ChainState) -> list[Line]:
         known = ["-", "-"]  # where it rests on a stretch was not computed
         if not c.still:
             deviation, error = math.sqrt(c.variance), _root_error(c.variance, c.variance_error)
-            known = [known_text(c.mean, c.mean_error, 6), known_text(deviation, error, 6)]
+            known = [say.known_text(c.mean, c.mean_error, 6), say.known_text(deviation, error, 6)]
         kind = "at rest" if c.still else "cells"
         rows.append((interval_text(c.interval), kind, _weight(c.weight), *known))
     rows += [(f"{a.position:.9g}", "an atom", _weight(a.weight), "-", "-") for a in chain.atoms]
@@ -61,7 +56,7 @@ def _classes(chain: ChainState) -> list[Line]:
 def _weight(weight: Any) -> str:
     if weight is None:
         return "by the start"
-    return probability_text(math.log(weight) if weight > 0 else -math.inf)
+    return say.probability_text(math.log(weight) if weight > 0 else -math.inf)
 
 
 def _root_error(value: float, error: float) -> float:
@@ -70,7 +65,7 @@ def _root_error(value: float, error: float) -> float:
 
 def _moments(chain: ChainState) -> list[Line]:
     rows = [
-        (name.replace("_", " "), known_text(m["value"], m["error"]), error_text(m["error"]))
+        (name.replace("_", " "), say.known_text(m["value"], m["error"]), say.error_text(m["error"]))
         for name, m in moments_of(chain).items()
     ]
     lines = tabulated(("", "value", "error"), rows)
@@ -98,10 +93,10 @@ def trust(chain: ChainState) -> list[str]:
     if chain.kind in SETTLED:
         lines.append(
             f"Exact chain: {chain.cells} cells on each class; error of the distribution function "
-            f"{error_text(chain.edge_error)}."
+            f"{say.error_text(chain.edge_error)}."
         )
     lines += [f"Chain: {note}" for note in chain.notes]
-    return [*lines, *filter(None, [sample_text(chain.landscape)])]
+    return [*lines, *filter(None, [say.sample_text(chain.landscape)])]
 
 
 def data(chain: ChainState) -> dict[str, Any]:

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from typing import Any
 
-import numpy as np
-
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.questions.compared import changed_errors
 from stationary.questions.width.dilation import BasinBias
 from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.sample import standard_error_text
-from stationary.wording import (
-    SUFFIX,
-    error_text,
-    estimate_text,
-    near_one_text,
-    probability_text,
-    sample_text,
-    times_text,
-)
+from stationary.wording import SUFFIX
 
 LIKELY = math.log(0.5)
 STANDARD = "Drift and variance were estimated from a sample: standard errors are those of ln mass."
-Errors = dict[str, Array] | None  # standard errors, by the column that they are of
+
+
+class _Unknown(dict[str, Any]):
+    """Standard errors where nothing was estimated: none to list, and each of them nan."""
+
+    def __missing__(self, _: str) -> Any:
+        return defaultdict(lambda: math.nan)
+
+
+def _known(c: BasinBias) -> dict[str, Array]:
+    """Standard errors, by the column that they are of."""
+    return changed_errors(c) or _Unknown()
 
 
 def text(c: BasinBias) -> Report:
@@ -42,48 +45,36 @@ def to_the(name: str, power: float) -> str:
 
 def answer(c: BasinBias) -> str:
     """What the last factor makes of the basin."""
-    place, factor, known = _place(c), float(c.factors[-1]), changed_errors(c)
+    place, factor, known = _place(c), float(c.factors[-1]), _known(c)
     what = f"stretched by {factor:g}" if c.is_dilation else f"with {factor:g} times the noise"
-    density, mass = (times_text(float(x[-1]), 0.0, _error(known, n, -1)) for x, n in _ratios(c))
+    density, mass = (say.times_text(x[-1], 0.0, known[n][-1]) for x, n in _ratios(c))
     sentence = (
         f"A copy of the minimum at {c.state.diffusion.variable} = {place(float(c.position))} "
         f"{what} holds {mass} times its mass ({density} times its density)."
     )
     if c.log_shares is None:
         return sentence
-    log = float(c.log_shares[-1])
-    share, now = _share(log, known, -1), probability_text(float(c.basin.log_mass), 6)
-    if known is not None:
-        now = _share(float(c.basin.log_mass), {"log_share": known["log_mass"]}, 0)
+    share = _share(c.log_shares[-1], known["log_share"][-1])
+    now = _share(c.basin.log_mass, known["log_mass"][0])
     return (
         f"{sentence} So changed where it is, it would hold {share} of {_whole(c)} instead of {now}."
     )
 
 
 def _place(c: BasinBias) -> Place:
-    places_of = (float(c.position), float(c.top))
-    known = changed_errors(c)
-    return places(
-        c.state, {} if known is None else dict(zip(places_of, known["positions"], strict=True))
-    )
+    known, at = changed_errors(c), (float(c.position), float(c.top))
+    return places(c.state, dict(zip(at, known["positions"], strict=True)) if known else {})
 
 
 def _ratios(c: BasinBias) -> list[tuple[Any, str]]:
     return [(c.log_density_ratios, "log_density_ratio"), (c.log_mass_ratios, "log_mass_ratio")]
 
 
-def _error(known: Errors, name: str, i: int) -> float:
-    """A standard error; 0 where there is none."""
-    return 0.0 if known is None else float(np.nan_to_num(known[name][i]))
-
-
-def _share(log_p: float, known: Errors, i: int) -> str:
-    if known is None:
-        return probability_text(log_p, 6)
-    of_log = float(known["log_share"][i])
+def _share(log_share: Any, of_sample: Any) -> str:
+    log_p, of_log = float(log_share), float(of_sample)
     if log_p > max(-of_log, LIKELY):
-        return near_one_text(log_p, min(of_log, 0.5))  # no mass is known worse
-    return probability_text(log_p, of_sample=of_log)
+        return say.near_one_text(log_p, min(of_log, 0.5))  # no mass is known worse
+    return say.probability_text(log_p, of_sample=of_log)
 
 
 def _whole(c: BasinBias) -> str:
@@ -95,22 +86,19 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
     name, power = ("lambda" if c.is_dilation else "kappa"), 1 - c.convention
     header = [name, "ln density", "ln mass", "mass ratio", "error of ln"]
     chosen, more = first_of(range(len(c.factors)), "and {n} more; --csv and --json list them all.")
-    rows = []
-    known = changed_errors(c)
-    of_exponent = 0.0 if known is None else float(known["exponent"][0])
-    header += ["std. error"] * (known is not None)
+    rows, known = [], _known(c)
+    header += ["std. error"] * bool(known)
     for i in chosen:
-        by = float(c.density_errors[i]), float(c.mass_errors[i])
-        told = []
-        for (values, name), error in zip(_ratios(c), by, strict=True):
-            of_sample = 0.0 if known is None else float(known[name][i])
-            told.append(estimate_text(float(values[i]), error, of_sample))
-        times = times_text(float(c.log_mass_ratios[i]), 0.0, _error(known, "log_mass_ratio", i))
-        rows.append([c.factors[i], *told, times, error_text(max(by))])
-        if known is not None:
-            rows[-1].append(standard_error_text(float(known["log_mass_ratio"][i])))
+        by, of_mass = (c.density_errors[i], c.mass_errors[i]), known["log_mass_ratio"][i]
+        told = (
+            say.estimate_text(values[i], error, known[name][i])
+            for (values, name), error in zip(_ratios(c), by, strict=True)
+        )
+        times = say.times_text(c.log_mass_ratios[i], 0.0, of_mass)
+        rows.append([c.factors[i], *told, times, say.error_text(max(by))])
+        rows[-1] += [standard_error_text(of_mass)] * bool(known)
         if c.log_shares is not None:
-            rows[-1].append(_share(float(c.log_shares[i]), known, i))
+            rows[-1].append(_share(c.log_shares[i], known["log_share"][i]))
     noise = f" / {to_the('a', power).strip()}" if power else ""
     if c.is_dilation:
         title = f"Minimum {c.index} stretched by lambda"
@@ -124,10 +112,10 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
         f"{law}, with R(q) the integral over the basin of e^(q I(u)){noise}, I(u) being the "
         "exponent from u to the top. The copy meets the basin at "
         f"{c.state.diffusion.variable} = {_place(c)(float(c.top))}, where the exponent is "
-        f"I = {estimate_text(c.exponent, c.exponent_error, of_exponent)} (error "
-        f"{error_text(c.exponent_error)})."
+        f"I = {say.estimate_text(c.exponent, c.exponent_error, known['exponent'][0])} (error "
+        f"{say.error_text(c.exponent_error)})."
     )
-    more.append(sample_text(c.state.diffusion) if known is None else STANDARD)
+    more.append(STANDARD if known else say.sample_text(c.state.diffusion))
     if c.log_shares is not None:
         header.append("share")
         more.append(f"Share: of {_whole(c)}, if the basin were so changed where it is.")
@@ -140,7 +128,5 @@ def data(c: BasinBias) -> dict[str, Any]:
 
 def table(c: BasinBias) -> dict[str, Any]:
     """The columns; of what was estimated from a sample, with those of standard errors."""
-    known = changed_errors(c) or {}
-    return c.columns | {
-        f"{name}{SUFFIX}": errors for name, errors in known.items() if name in c.columns
-    }
+    errors = {f"{n}{SUFFIX}": by for n, by in _known(c).items() if n in c.columns}
+    return c.columns | errors

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.checking.verdict import Check
 from stationary.sgd.basins import COMPARED, SETTLED
@@ -16,7 +17,7 @@ from stationary.show.drawing import BLUE, GREY, INK, MARKED, RED, UNSEEN, Axes, 
 from stationary.show.finite_step import basin_columns, held_by
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.listing import chain_basin
-from stationary.wording import EXACT, capital, last_rate_text, measured, sentence
+from stationary.wording import EXACT
 
 ALONE = 0.05  # of the domain that is drawn at least, around an atom
 
@@ -26,14 +27,17 @@ def text(check: Check) -> Report:
     landscape = check.analysis.landscape
     assert landscape is not None
     steps = f"SGD: {landscape.at_last_rate.steps_text}."
-    first = [steps, last_rate_text(landscape), check.verdict]
+    first = [steps, say.last_rate_text(landscape), check.verdict]
     return report(
         {
-            f"{landscape.name}: the diffusion against SGD": [*first, *map(sentence, check.reasons)],
+            f"{landscape.name}: the diffusion against SGD": [
+                *first,
+                *map(say.sentence, check.reasons),
+            ],
             "What each basin holds": held_by(check.basins),
             "How far apart the answers are": _distances(check),
             # Nothing where it is among the reasons.
-            "The step": [] if check.steps.warnings else [capital(check.steps.line)],
+            "The step": [] if check.steps.warnings else [say.capital(check.steps.line)],
             "The noise convention": _conventions(check),
             "How far to trust this": _trust(check),
         }
@@ -71,7 +75,7 @@ def _distances(check: Check) -> list[Line]:
 
 
 def _apart(value: float, error: float, unit: float = 1.0) -> str:
-    return "0" if max(value, error) < EXACT * unit else measured(value, error, 3)
+    return "0" if max(value, error) < EXACT * unit else say.measured(value, error, 3)
 
 
 def _conventions(check: Check) -> list[Line]:
@@ -110,7 +114,7 @@ def _trust(check: Check) -> list[Line]:
         own = (note for note in sent.notes if note not in lines)  # not said of all yet
         lines += [f"Simulation: {note}" for note in own]
     name = check.analysis.diffusion.name
-    return [sentence(line, name) for line in (*lines, *check.analysis.end_state.notes)]
+    return [say.sentence(line, name) for line in (*lines, *check.analysis.end_state.notes)]
 
 
 def data(check: Check) -> dict[str, Any]:

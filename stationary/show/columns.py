@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from stationary import wording as say
 from stationary.show.layout import Report, picked, report, rows_of, tabulated
 from stationary.sources.table import Table
-from stationary.wording import sentence
 
 WHAT = {
     "gradients": "gradients of {n} datapoints",
@@ -18,8 +18,8 @@ WHAT = {
 
 
 def text(t: Table) -> Report:
-    notes = (sentence(note, t.name) for note in t.notes)
-    lines = [sentence(WHAT[t.kind].format(n=t.datapoints)), *notes]
+    notes = (say.sentence(note, t.name) for note in t.notes)
+    lines = [say.sentence(WHAT[t.kind].format(n=t.datapoints)), *notes]
     if t.ignored:
         lines.append(f"Columns that mean nothing here: {', '.join(t.ignored)}.")
     rows = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.chain.state import ChainState
@@ -23,7 +24,6 @@ from stationary.show.marks import draw_outcomes
 from stationary.show.view import TAILS, View, chosen
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
-from stationary.wording import error_text, known_text, measured
 
 LEVELS = (0.001, 0.025, 0.25, 0.5, 0.75, 0.975, 0.999)  # of quantiles that are listed
 
@@ -31,12 +31,12 @@ LEVELS = (0.001, 0.025, 0.25, 0.5, 0.75, 0.975, 0.999)  # of quantiles that are 
 def text(law: Distribution) -> Report:
     """Its mean, its atoms, and what is below its quantiles."""
     error = float(law.error)
-    known = error_text(error) if error else "rounding"
+    known = say.error_text(error) if error else "rounding"
     said = [f"Mean: {_mean(law)}.", f"The distribution function P(X <= x) is right to {known}."]
     at = distinct(law.ppf(np.array(LEVELS)))
-    rows = [(x, known_text(law.cdf(x), error), known_text(law.sf(x), error)) for x in at]
+    rows = [(x, say.known_text(law.cdf(x), error), say.known_text(law.sf(x), error)) for x in at]
     places, held = atoms_of(law)
-    atoms = [(x, known_text(p, 2 * error)) for x, p in zip(places, held, strict=True)]
+    atoms = [(x, say.known_text(p, 2 * error)) for x, p in zip(places, held, strict=True)]
     return report(
         {
             "Law": said,
@@ -52,7 +52,9 @@ def _mean(law: Distribution) -> str:
         return "infinite" if math.isinf(mean) else "undefined"
     if not error:
         return f"{mean:.10g}, to rounding"
-    return measured(mean, error) if math.isfinite(error) else f"{mean:.6g}, its error is not known"
+    return (
+        say.measured(mean, error) if math.isfinite(error) else f"{mean:.6g}, its error is not known"
+    )
 
 
 def atoms_of(law: Distribution) -> tuple[Array, Array]:

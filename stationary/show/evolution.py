@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.distance import LEAST
 from stationary.errors import StationaryError
@@ -17,15 +18,7 @@ from stationary.evolution.standard_errors import EvolutionErrors
 from stationary.show.answer import places
 from stationary.show.layout import MOST_ROWS, Bounds, Line, Report, picked, report, tabulated
 from stationary.show.sample import standard_error_text
-from stationary.wording import (
-    SUFFIX,
-    error_text,
-    estimate_text,
-    plain_text,
-    sampled_text,
-    sentence,
-    time_text,
-)
+from stationary.wording import SUFFIX
 
 Errors = EvolutionErrors | None
 ATOMS = 2  # that have a column
@@ -66,7 +59,7 @@ def text(e: Evolution) -> Report:
                 f"Not complete: {e.stopped} when this was done." if e.stopped else "",
                 _trust(e),
                 of_sample,
-                *(sentence(n, e.diffusion.name) for n in e.notes),
+                *(say.sentence(n, e.diffusion.name) for n in e.notes),
             ],
         }
     )
@@ -85,14 +78,14 @@ def _over_time(e: Evolution, known: Errors) -> list[Line]:
             columns.append(list(map(standard_error_text, sure)))
         elif errors is not None:
             header.append("error")
-            columns.append(list(map(error_text, errors)))
+            columns.append(list(map(say.error_text, errors)))
 
     for name, x, by, of in (
         (f"mean of {e.diffusion.variable}", e.mean, e.mean_error, "mean"),
         ("deviation", e.std, e.std_error, "std"),
     ):
         sure = None if known is None else getattr(known, of)
-        told = [estimate_text(*v, 7) for v in zip(x, by, _or_none(sure, x), strict=True)]
+        told = [say.estimate_text(*v, 7) for v in zip(x, by, _or_none(sure, x), strict=True)]
         column(name, told, sure, by)
     shares = [(f"at {a.position:.4g}", a.weights, a.errors, _of_atom(known, a)) for a in e.atoms]
     if to_end is not None:
@@ -165,7 +158,9 @@ def _own_steps(e: Evolution, known: Errors) -> list[Line]:
                 text
                 for x, by in ((w.mean[k], w.mean_error[k]), (w.std[k], w.std_error[k]))
                 for text in (
-                    ("-", "-") if math.isnan(x) else (sampled_text(x, by, 7), plain_text(by))
+                    ("-", "-")
+                    if math.isnan(x)
+                    else (say.sampled_text(x, by, 7), say.plain_text(by))
                 )
             ),
             *[f"{w.lost[k]:,}"] * bool(w.lost.any()),
@@ -211,7 +206,7 @@ def _shares(e: Evolution, known: Errors) -> list[str]:
     for a, b in pairwise([low, *inner, high]):
         sure = math.nan if known is None else float(known.probability(a, b)[-1])
         told = _share(float(e.probability(a, b)[-1]), error, sure)
-        told += f" +- {error_text(error)}" if error < 0.5 else ""
+        told += f" +- {say.error_text(error)}" if error < 0.5 else ""
         told += f", standard error {standard_error_text(sure)}" if sure > LEAST else ""
         walked = _walked(e, a if a > low else -math.inf, b if b < high else math.inf)
         found.append(f"{e.diffusion.variable} from {place(a)} to {place(b)}: {told}{walked}")
@@ -223,15 +218,14 @@ def _walked(e: Evolution, lower: float, upper: float) -> str:
     w = e.walkers
     if w is None or len(w.mean) < len(e.times):
         return ""
-    share, error = w.probability(lower, upper)
-    return (
-        f" (walkers {sampled_text(share[-1], error[-1])}, standard error {plain_text(error[-1])})"
-    )
+    share, error = (float(x[-1]) for x in w.probability(lower, upper))
+    told = say.sampled_text(share, error)
+    return f" (walkers {told}, standard error {say.plain_text(error)})"
 
 
 def _share(value: float, error: float, of_sample: float = math.nan) -> str:
     """A probability; none where its error is most of what it could be."""
-    return "not known" if error >= 0.5 else estimate_text(value, error, of_sample, 7)
+    return "not known" if error >= 0.5 else say.estimate_text(value, error, of_sample, 7)
 
 
 def _answer(e: Evolution, known: Errors) -> str:
@@ -247,17 +241,17 @@ def _answer(e: Evolution, known: Errors) -> str:
         words.append("The relaxation time is not known.")
     elif e.relaxation_error is not None:
         sure = math.nan if known is None else known.log_relaxation_time
-        time = time_text(log_time, e.relaxation_error, 7, sure)
+        time = say.time_text(log_time, e.relaxation_error, 7, sure)
         if abs(log_time) < 20:
             value = math.exp(log_time)
-            time = estimate_text(value, value * e.relaxation_error, value * sure, 7)
+            time = say.estimate_text(value, value * e.relaxation_error, value * sure, 7)
         more = f", standard error of its logarithm {standard_error_text(sure)}" * (sure > 0)
         more += ", what the sample leaves unsure not known" * (known is not None and sure != sure)
         units = "" if unit == "time" else f" {unit}s"
         where = "" if e.slowest_mode is not None else ", where a continuous spectrum starts"
         words.append(
             f"Relaxation time (1 / spectral gap{where}): {time}{units} (relative error "
-            f"{error_text(e.relaxation_error)}{more})."
+            f"{say.error_text(e.relaxation_error)}{more})."
         )
     if to_end is None:
         words.append("There is no end state that all of the probability goes to.")
@@ -284,13 +278,13 @@ def _of_distance(e: Evolution) -> Array:
 
 
 def _trust(e: Evolution) -> str:
-    known = error_text(float(e.error.max()))
+    known = say.error_text(float(e.error.max()))
     if e.finest:
         told = ", where doubles tell it from an atom" if e.atoms else ""
         words = f"{e.cells} cells, corrected by grids of up to {e.finest}. "
         words += (
             f"Probabilities below an edge are right to {known}{told}, of which "
-            f"{error_text(float(e.time_error.max()))} is from the steps in time."
+            f"{say.error_text(float(e.time_error.max()))} is from the steps in time."
             if e.error.max() < 0.5
             else "Probabilities below an edge are not known."
         )

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.process.landscape import Landscape
 from stationary.sgd.basins import SgdBasin
@@ -14,30 +15,20 @@ from stationary.show import chain
 from stationary.show.answer import answer, interval_text
 from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
 from stationary.show.listing import chain_basin, sgd_data
-from stationary.wording import (
-    MOST_NAMED,
-    capital,
-    joined,
-    known_text,
-    last_rate_text,
-    more_text,
-    sentence,
-    share_text,
-    time_text,
-)
+from stationary.wording import MOST_NAMED
 
 
 def text(sgd: FiniteStep) -> Report:
     """Which of the two to believe, and what each minimum holds."""
     landscape = sgd.landscape
-    first = [f"SGD: {landscape.at_last_rate.steps_text}.", last_rate_text(landscape)]
+    first = [f"SGD: {landscape.at_last_rate.steps_text}.", say.last_rate_text(landscape)]
     first.append(f"Exact chain and small-step limit: {sgd.believed.value}.")
-    first += [sentence(sgd.reason)] if sgd.reason else []
+    first += [say.sentence(sgd.reason)] if sgd.reason else []
     return report(
         {
             f"{landscape.name}: the finite step of SGD": first,
             "What each basin holds": held_by(sgd.basins),
-            "The step": [capital(sgd.steps.line)],
+            "The step": [say.capital(sgd.steps.line)],
             "How far to trust this": [] if sgd.chain is None else chain.trust(sgd.chain),
         }
     )
@@ -53,7 +44,7 @@ def by_linear_steps(analysis: Analysis) -> list[str]:
         return ["SGD with this step diverges: lower it.", limit]
     if found.growth > 1:
         return ["SGD has no standard deviation: with this step its tails are too heavy.", limit]
-    mean, deviation = (known_text(found.values[k], found.errors[k], 7) for k in (0, 2))
+    mean, deviation = (say.known_text(found.values[k], found.errors[k], 7) for k in (0, 2))
     known = "every step is linear: a closed form"
     return [
         f"In the long run SGD has mean {mean}, standard deviation {deviation} ({known}).",
@@ -70,7 +61,7 @@ def unsettled(analysis: Analysis, own: Landscape) -> str:
         return " That is the limit of small steps; `stationary check` has the chain with momentum."
     more = len(over) - MOST_NAMED
     named = [f"w = {e.position:.6g}" for e in over[:MOST_NAMED]]
-    which = joined([*named, *([more_text(more, "minimum", "minima")] if more > 0 else [])])
+    which = say.joined([*named, *([say.more_text(more, "minimum", "minima")] if more > 0 else [])])
     return (
         f" That is the limit of small steps, and these are none: SGD cannot settle at {which}, "
         f"where T times the curvature is above 2 (1 + momentum) = {most:.4g}:"
@@ -106,7 +97,7 @@ def held_by(basins: Sequence[SgdBasin]) -> list[Line]:
     rows = []
     for b in shown:
         times = [
-            "-" if t is None else time_text(t, error)
+            "-" if t is None else say.time_text(t, error)
             for t, error in ((b.log_exit_time, 0.0), (b.log_chain_exit_time, b.exit_error))
         ]
         shares = [_share(b.diffusion, b.log_diffusion), _share(b.chain, b.log_chain)]
@@ -134,4 +125,4 @@ def _share(pair: tuple[float, float] | None, log_value: float | None) -> str:
     value, error = pair
     if log_value is None:
         log_value = math.log(value) if value > 0 else -math.inf
-    return share_text(log_value, error)
+    return say.share_text(log_value, error)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.analysis import Analysis, analyze
 from stationary.show.drawing import BLUE, GREY, INK, RED, UNSEEN, Sheet
 from stationary.show.influence import errors_of
 from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
-from stationary.show.sample import standard_error_text
+from stationary.show.sample import OfSample, standard_error_text
 from stationary.sources.series.fit import Fit
 from stationary.sources.series.lags import Verdict
 from stationary.states.distribution import EndState
-from stationary.wording import SECOND, known_text, plain_text, power_text, sampled_text, time_text
+from stationary.wording import SECOND
 
 SHOWN = (0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99)  # quantiles of the series
 
@@ -41,7 +41,7 @@ def _series(f: Fit) -> list[Line]:
     count = sum(map(len, runs.values))
     several = f" in {len(runs.values)} runs" if len(runs.values) > 1 else ""
     typical = float(np.median(runs.steps()[2]))
-    forgets = f"within some {plain_text(memory)}."
+    forgets = f"within some {say.plain_text(memory)}."
     if memory > runs.duration:
         forgets = "more slowly than that shows."
     lines: list[Line] = [
@@ -64,13 +64,19 @@ def _series(f: Fit) -> list[Line]:
 
 def _place(f: Fit, x: float, error: float = 0.0) -> str:
     """A place, told apart from its neighbours however far from 0 they are."""
-    return known_text(x, max(1e-4 * float(f.runs.all.std()), error), 17)
+    return say.known_text(x, max(1e-4 * float(f.runs.all.std()), error), 17)
 
 
 def _drift_and_variance(f: Fit) -> list[Line]:
     x = np.quantile(f.runs.all, SHOWN)
     rows = [
-        (_place(f, v), sampled_text(b, c), plain_text(c), sampled_text(d, e), plain_text(e))
+        (
+            _place(f, v),
+            say.sampled_text(b, c),
+            say.plain_text(c),
+            say.sampled_text(d, e),
+            say.plain_text(e),
+        )
         for v, b, c, d, e in zip(x, *list(_curves(f, x).values())[1:5], strict=True)
     ]
     return tabulated(("x", "drift f", "std. error", "variance a", "std. error"), rows)
@@ -78,32 +84,25 @@ def _drift_and_variance(f: Fit) -> list[Line]:
 
 def _end_state(f: Fit, found: Analysis) -> list[Line]:
     """Its minima and moments, with what the series leaves unsure of them."""
-    errors, basins = found.standard_errors, found.basins
-    near = (
-        {}
-        if errors is None
-        else dict(zip((b.position for b in basins), errors.positions, strict=True))
-    )
-    rows = []
-    for k, (b, passage) in enumerate(zip(basins, found.exits, strict=True)):
-        known = (0.0, math.nan, 0.0)
-        if errors is not None:
-            known = (errors.positions[k], errors.masses[k], errors.log_exit_times[k])
+    sample, errors, rows = OfSample(found), found.standard_errors, []
+    near = {b.position: sample.of("position", b.position) for b in found.basins}
+    for (x, at), b, passage in zip(near.items(), found.basins, found.exits, strict=True):
+        mass, time = sample.of("mass", x), sample.of("log_exit_time", x)
         rows.append(
             (
-                _place(f, b.position, known[0] / 10**SECOND),
-                "-" if errors is None else standard_error_text(known[0]),
-                sampled_text(b.mass, known[1], 5),
-                None if passage is None else time_text(passage.log_time, of_sample=known[2]),
+                _place(f, x, at / 10**SECOND),
+                standard_error_text(at),
+                say.sampled_text(b.mass, mass, 5),
+                None if passage is None else say.time_text(passage.log_time, of_sample=time),
             )
         )
     mean, std = found.end_state.mean(), found.end_state.std()
     moments = f"Mean {_place(f, mean)}, standard deviation {std:.4g}"
     if errors is not None:
         moments = (
-            f"Mean {sampled_text(mean, errors.mean, 15)} (standard error "
-            f"{plain_text(errors.mean)}), standard deviation {sampled_text(std, errors.std, 6)} "
-            f"({plain_text(errors.std)})"
+            f"Mean {say.sampled_text(mean, errors.mean, 15)} (standard error "
+            f"{say.plain_text(errors.mean)}), standard deviation "
+            f"{say.sampled_text(std, errors.std, 6)} ({say.plain_text(errors.std)})"
         )
 
     def peak(x: float) -> str:  # which moves about as much as the minimum next to it
@@ -122,7 +121,7 @@ def _end_state(f: Fit, found: Analysis) -> list[Line]:
         *tabulated(("minimum", "std. error", "mass", "exit time"), rows),
         "Exit time: the mean time to leave the minimum, in the unit of the series.",
         f"{moments}{_peaks(found.end_state, peak)}.",
-        f"The series itself: mean {known_text(own.mean(), 1e-3 * own.std())}, standard "
+        f"The series itself: mean {say.known_text(own.mean(), 1e-3 * own.std())}, standard "
         f"deviation {own.std():.4g}.",
     ]
 
@@ -131,7 +130,7 @@ def _ladder(f: Fit) -> list[Line]:
     """Whether steps over many observations are those of the fit, and how a diffusion is told."""
     lags = f.lags
     rows = [
-        (lag, f"{time:.4g}", sampled_text(speed, error), plain_text(error))
+        (lag, f"{time:.4g}", say.sampled_text(speed, error), say.plain_text(error))
         for lag, time, speed, error in zip(
             lags.lags, lags.times, lags.speeds, lags.errors, strict=True
         )
@@ -139,16 +138,16 @@ def _ladder(f: Fit) -> list[Line]:
     trend = "Less its linear trend it is no more likely."
     if lags.trend[1] > 1:
         trend = (
-            f"Less its linear trend of {plain_text(lags.trend[0])} per unit of time it is "
-            f"{power_text(lags.trend[1])} times as likely (above 10^3.5: not stationary)."
+            f"Less its linear trend of {say.plain_text(lags.trend[0])} per unit of time it is "
+            f"{say.power_text(lags.trend[1])} times as likely (above 10^3.5: not stationary)."
         )
     return [
         *tabulated(("observations", "time", "speed", "std. error"), rows),
         "Speed: how fast the process runs by steps over so many observations, against the "
         "fit. A diffusion runs equally fast at every lag. How far another one is from the "
         "first is known better than either: the same observations are in both.",
-        f"Its two halves are {plain_text(lags.halves[0])} standard errors apart in the "
-        f"mean, and {plain_text(lags.halves[1])} in speed (above 4: not stationary).",
+        f"Its two halves are {say.plain_text(lags.halves[0])} standard errors apart in the "
+        f"mean, and {say.plain_text(lags.halves[1])} in speed (above 4: not stationary).",
         trend,
         f"Dickey and Fuller's statistic is {lags.unit_root[0]:.2f} (of 100 walks without "
         f"an end state one is below {lags.unit_root[1]:.2f}).",
@@ -169,18 +168,18 @@ def _peaks(state: EndState, place: Callable[[float], str]) -> str:
 def data(f: Fit) -> dict[str, Any]:
     """The verdict, the ladder of lags, the curves, and the end state with its standard errors."""
     lags, found = f.lags, analyze(f.diffusion)
-    errors = found.standard_errors
+    sample = OfSample(found)
     ladder = (lags.lags, lags.times, lags.speeds, lags.errors)
     basins = [
         {
             "position": b.position,
             "log_mass": b.log_mass,
-            "standard_error": None if errors is None else errors.log_masses[k],
-            "position_standard_error": None if errors is None else errors.positions[k],
+            "standard_error": sample.of("log_mass", b.position),
+            "position_standard_error": sample.of("position", b.position),
             "log_exit_time": None if passage is None else passage.log_time,
-            "exit_time_standard_error": None if errors is None else errors.log_exit_times[k],
+            "exit_time_standard_error": sample.of("log_exit_time", b.position),
         }
-        for k, (b, passage) in enumerate(zip(found.basins, found.exits, strict=True))
+        for b, passage in zip(found.basins, found.exits, strict=True)
     ]
     return {
         "name": f.name,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.chain.indicators import OVERSHOOTS, UNSETTLED
 from stationary.errors import Status
@@ -17,26 +18,7 @@ from stationary.show.finite_step import by_linear_steps, unsettled
 from stationary.show.layout import Line
 from stationary.show.run import by_start, forgotten
 from stationary.show.sample import OfSample
-from stationary.wording import (
-    LIGHT,
-    MOST_NAMED,
-    SECOND,
-    at_rest_text,
-    estimate_text,
-    is_known,
-    joined,
-    known_text,
-    more_text,
-    near_one_text,
-    place_text,
-    plain_text,
-    power_text,
-    probability_text,
-    sampled_share_text,
-    sampled_text,
-    steps_text,
-    told_digits,
-)
+from stationary.wording import LIGHT, MOST_NAMED, SECOND
 
 VAGUE = 1.0  # standard error of the logarithm of a time, from which on a range is told
 RUN = 1_000_000  # steps of the run that is spoken of where none was asked for
@@ -55,7 +37,7 @@ def _of_sample(analysis: Analysis) -> list[str]:
         return []
     second, first = np.argsort(masses)[-2:]
     gain, error = masses[first] - masses[second], float(known.log_ratios[first, second])
-    told = all(is_known(b.mass_error, b.log_mass) for b in analysis.basins)
+    told = all(say.is_known(b.mass_error, b.log_mass) for b in analysis.basins)
     if not (told and math.isfinite(gain + error)):
         return []  # also where what is not known between the given values hides it
     rest = ": the sample does not tell which of the two holds more" if gain < 2 * error else ""
@@ -63,8 +45,8 @@ def _of_sample(analysis: Analysis) -> list[str]:
     if analysis.shown_sgd is not None and analysis.shown_sgd.chain is not None:
         of_chain = " What it leaves unsure of SGD's own chain is taken to be as much."
     return [
-        f"The logarithm of the ratio of the first two masses, {sampled_text(gain, error)}, has "
-        f"a standard error of {plain_text(error)} from the sample{rest}.{of_chain}"
+        f"The logarithm of the ratio of the first two masses, {say.sampled_text(gain, error)}, has "
+        f"a standard error of {say.plain_text(error)} from the sample{rest}.{of_chain}"
     ]
 
 
@@ -123,7 +105,7 @@ def _caution(analysis: Analysis) -> str:
         return ""
     if own.held is not None:
         percent = 100 * own.held.doubt
-        right = plain_text(percent, 1 if percent < 9.5 else 2)
+        right = say.plain_text(percent, 1 if percent < 9.5 else 2)
         told = f"{own.small_step_rate:.4g}, its deviation right to {right} %"
         return f" This is approximate: {own.who} as SGD at the learning rate {told}."
     if own.momentum:
@@ -140,7 +122,7 @@ def _confined(sgd: FiniteStep) -> list[str]:
     for m in sgd.steps.minima:
         if m.held is not None:
             at, low, high = (
-                place_text(x, m.held[1] - m.held[0], digits)
+                say.place_text(x, m.held[1] - m.held[0], digits)
                 for x, digits in zip((m.position, *m.held), (6, 4, 4), strict=True)
             )
             held.append(f"w = {at}: from {low} to {high}")
@@ -150,7 +132,7 @@ def _confined(sgd: FiniteStep) -> list[str]:
         return [f"SGD cannot leave the minimum at {held[0]} no minibatch leads out."]
     *first, last = [f"{text.replace(': ', ' (')})" for text in held[:MOST_NAMED]]
     count = len(held) - MOST_NAMED
-    more = f" (and {more_text(count, 'minimum', 'minima')})" if count > 0 else ""
+    more = f" (and {say.more_text(count, 'minimum', 'minima')})" if count > 0 else ""
     return [
         f"SGD cannot leave the minima at {', '.join(first)} or {last}{more}: no minibatch leads "
         "out of these intervals."
@@ -186,7 +168,7 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool, sample: OfSample) -
         if has_start:  # it may just not come there
             left = f" from this start, and not around {' or '.join(gone[:MOST_NAMED])}"
     if chain.lost > NEVER:
-        lost = known_text(chain.lost, chain.weight_error, 6)
+        lost = say.known_text(chain.lost, chain.weight_error, 6)
         left += f", and with probability {lost} it runs away to infinity"
     return f"In the long run SGD is {listed}{left}."
 
@@ -195,7 +177,7 @@ def _unreached(sgd: FiniteStep) -> list[str]:
     """That what starts where all gradients are 0 stays, where the chain does not come there."""
     settled = sgd.chain is not None and sgd.chain.kind in SETTLED
     silent = [b for b in sgd.basins if settled and b.at_rest and b.log_chain == -math.inf]
-    words = (at_rest_text(b.lower, b.upper).removeprefix("at rest ") for b in silent)
+    words = (say.at_rest_text(b.lower, b.upper).removeprefix("at rest ") for b in silent)
     return [f"What starts or comes {where} stays there." for where in words]
 
 
@@ -226,7 +208,9 @@ def _agreement(sgd: FiniteStep) -> str:
         least = 1e-9 * max(sgd.spread)
         off = [max(abs(one - other) + doubt, least) for (one, other), doubt in pairs]
         found.append(f"{off[0]:.1g} in the mean and {off[1]:.1g} in the standard deviation")
-    said = f"SGD's exact chain with this step agrees{', to within' * bool(found)} {joined(found)}"
+    said = (
+        f"SGD's exact chain with this step agrees{', to within' * bool(found)} {say.joined(found)}"
+    )
     said = f"{said.rstrip()}."
     if (
         sgd.spread is None
@@ -246,7 +230,7 @@ def _moments(sgd: FiniteStep, of_chain: bool, sample: OfSample) -> str:
     mean, (off, doubt) = "", [of_chain * x for x in sgd.doubts]
     if sgd.moved[0] and sgd.shifted and sgd.means is not None:
         of_mean = 0.0 if sample.known is None else sample.known.mean
-        mean = f"mean {estimate_text(sgd.means[of_chain], off, of_mean, 4)}, "
+        mean = f"mean {say.estimate_text(sgd.means[of_chain], off, of_mean, 4)}, "
     return _deviation(sgd.spread[of_chain], doubt, sample, mean)
 
 
@@ -255,7 +239,7 @@ def _deviation(value: float, error: float, sample: OfSample, mean: str = "") -> 
     if not math.isfinite(value):
         return ""
     of_std = 0.0 if sample.known is None else sample.known.std
-    return f" ({mean}standard deviation {estimate_text(value, error, of_std, 3)})"
+    return f" ({mean}standard deviation {say.estimate_text(value, error, of_std, 3)})"
 
 
 def _rigid(sgd: FiniteStep) -> list[str]:
@@ -276,7 +260,7 @@ def _turned(sgd: FiniteStep) -> list[str]:
     said = f"{share} % of its steps lead beyond the walls and are turned back"
     if _overshoots(sgd):
         said += (
-            f": T times the curvature is {plain_text(sgd.steps.largest or 0.0)}; above 1 SGD "
+            f": T times the curvature is {say.plain_text(sgd.steps.largest or 0.0)}; above 1 SGD "
             f"overshoots, above {UNSETTLED:g} it cannot settle"
         )
     return [f"{said}."]
@@ -299,16 +283,16 @@ def _listed(
     if len(basins) < 2 - beside:
         return "".join([_at(b, place) for b in basins] or ["around no minimum"]) + moments
     shares = [f"{_at(b, place)} with {share(b)}" for b in basins]
-    said = joined([*shares, *["else around none"] * beside])
+    said = say.joined([*shares, *["else around none"] * beside])
     if len(basins) > MOST_NAMED:
-        more = more_text(len(basins) - MOST_NAMED, "minimum", "minima")
+        more = say.more_text(len(basins) - MOST_NAMED, "minimum", "minima")
         said = f"{', '.join(shares[:MOST_NAMED])} and in {more}"
     return said + moments
 
 
 def _at(b: SgdBasin, place: Place) -> str:
     if b.at_rest:
-        return at_rest_text(b.lower, b.upper)
+        return say.at_rest_text(b.lower, b.upper)
     return around("w", place(b.position), [*map(place, b.minima)], "end" * b.at_end)
 
 
@@ -330,18 +314,18 @@ def chain_text(b: SgdBasin, sample: OfSample) -> str:
         return "-"
     doubt = min(b.log_chain_error, error / value if value > 0 else math.inf)
     if b.untold:
-        return f"< {plain_text(error, 1)}"
+        return f"< {say.plain_text(error, 1)}"
     if b.log_chain == -math.inf:
         return "0"
     if doubt > 0.5:
         log = log_of(b.log_chain)
-        return f"~{power_text(log)}" if log < LIGHT else f"~{plain_text(math.exp(log), 1)}"
+        return f"~{say.power_text(log)}" if log < LIGHT else f"~{say.plain_text(math.exp(log), 1)}"
     of_mass = sample.of("mass", b.position)
     if log_of(b.log_chain) > -of_mass:
-        return near_one_text(log_of(b.log_chain), max(of_mass, error))
+        return say.near_one_text(log_of(b.log_chain), max(of_mass, error))
     of_log = sample.of("log_mass", b.position)
-    digits = max(2 - bool(sample), told_digits(doubt, of_log, 6, log_of(b.log_chain)))
-    return probability_text(log_of(b.log_chain), digits, doubt, of_log)
+    digits = max(2 - bool(sample), say.told_digits(doubt, of_log, 6, log_of(b.log_chain)))
+    return say.probability_text(log_of(b.log_chain), digits, doubt, of_log)
 
 
 def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) -> str:
@@ -356,10 +340,10 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) 
 
     def share(b: SgdBasin) -> str:
         log_p = log_of(b.log_diffusion)
-        if not is_known(b.log_diffusion_error, log_p):
+        if not say.is_known(b.log_diffusion_error, log_p):
             return "a probability that is not known"
         of_mass, of_log = (sample.of(name, b.position) for name in ("mass", "log_mass"))
-        return f"probability {sampled_share_text(log_p, of_mass, of_log, error)}"
+        return f"probability {say.sampled_share_text(log_p, of_mass, of_log, error)}"
 
     moments = _moments(sgd, False, sample) or _deviation(analysis.end_state.std(), 0.0, sample)
     moments *= len(ranked) < 2 or sgd.shifted
@@ -382,16 +366,16 @@ def _reach(sgd: FiniteStep, place: Place, run: int, sample: OfSample) -> list[st
     if slow:
         first, t = min(slow, key=lambda pair: pair[1] - error_of(pair[0]))
         doubt = error_of(first)
-        after = f"{steps_text(t, doubt)} on average"
+        after = f"{say.steps_text(t, doubt)} on average"
         if len(slow) > 1:
-            after = f"at least {steps_text(t - min(doubt, t), 0.01)} on average"
+            after = f"at least {say.steps_text(t - min(doubt, t), 0.01)} on average"
         where = "the minimum it is in"
         if len(slow) < len(sgd.basins):
             where = " or ".join(f"w = {place(b.position)}" for b, _ in slow[:MOST_NAMED])
         length = "a million" if run == RUN else f"{run:,}"
         said.append(f"No run of {length} steps leaves {where} ({after})")
     said += [
-        f"w = {place(b.position)} is left after {steps_text(t, error_of(b))} steps on average"
+        f"w = {place(b.position)} is left after {say.steps_text(t, error_of(b))} steps on average"
         for b, t in fast[:MOST_NAMED]
     ]
     said += [

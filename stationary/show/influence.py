@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.questions.influence import SHARE, Influence
 from stationary.show.answer import mass_text, places
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
 from stationary.show.sample import OfSample, standard_error_text
-from stationary.wording import LIGHT, MOST_NAMED, plain_text, sampled_text
+from stationary.wording import LIGHT, MOST_NAMED
 
 BENT = 0.5  # error of a logarithm from which exp() is bent
 SHOWN = ("log_density", "variance", "barrier_left", "barrier_right", "width", "loss", "sharpness")
@@ -61,7 +62,7 @@ def errors_of(analysis: Analysis) -> list[Line]:
         of_mass, of_log = known.of("mass", b.position), known.of("log_mass", b.position)
         mass = mass_text(b, known, 4)
         if b.log_mass > -of_mass:  # beside its error
-            mass = sampled_text(math.exp(b.log_mass), max(of_mass, b.mass_error))
+            mass = say.sampled_text(math.exp(b.log_mass), max(of_mass, b.mass_error))
         at = f"{said}{place(float(b.position))}"
         rows.append(
             (
@@ -90,8 +91,8 @@ def errors_of(analysis: Analysis) -> list[Line]:
         unknown = max(float(error[first, second]), blur)
         lines.append(
             "The logarithm of the ratio of the two heaviest is "
-            f"{sampled_text(gain, unknown)}, with a standard error of "
-            f"{plain_text(error[first, second])}."
+            f"{say.sampled_text(gain, unknown)}, with a standard error of "
+            f"{say.plain_text(error[first, second])}."
         )
         if max(found.log_masses) > BENT:
             lines.append(
@@ -102,15 +103,15 @@ def errors_of(analysis: Analysis) -> list[Line]:
     n = 0 if landscape is None or not landscape.has_datapoints else landscape.datapoints
     if 0 < n < FEWEST:
         lines.append(
-            f"Those with the most influence make {plain_text(100 * found.share)} % of that "
+            f"Those with the most influence make {say.plain_text(100 * found.share)} % of that "
             f"variance: of so few datapoints ({n}) an interval of two standard errors covers less "
             "than 95 %."
         )
     elif n and found.share > (own := _normal_share(n)) + HEAVY * (1 - own):
         lines.append(
-            f"Ten datapoints make {plain_text(100 * found.share)} % of that variance (of normal "
-            f"ones {plain_text(100 * own)} %): with such heavy tails an interval of two standard "
-            "errors covers less than 95 %."
+            f"Ten datapoints make {say.plain_text(100 * found.share)} % of that variance (of "
+            f"normal ones {say.plain_text(100 * own)} %): with such heavy tails an interval of two "
+            "standard errors covers less than 95 %."
         )
     return ["These are errors of the sample, beside the numerical ones above.", *lines]
 

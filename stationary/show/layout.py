@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from itertools import pairwise, takewhile
 from typing import Any
 
+from stationary import wording as say
 from stationary.process.settings import Settings
-from stationary.wording import error_text, estimate_text
 
 WIDTH = 80  # of a terminal, in columns
 MOST_ROWS = 30  # of a table
@@ -190,7 +190,7 @@ class Bounds:
             return None
         size = abs(float(x)) if relative else 1.0
         self.note(column, float(error) / size if size else 0.0, relative)
-        return estimate_text(x, error, of_sample, most)
+        return say.estimate_text(x, error, of_sample, most)
 
     @property
     def sentence(self) -> str:
@@ -198,7 +198,7 @@ class Bounds:
         parts: list[str] = []
         for relative, words in ((False, "errors at most: "), (True, "relative errors at most: ")):
             named = [
-                f"{column} {error_text(error)}"
+                f"{column} {say.error_text(error)}"
                 for (kind, column), error in self._worst.items()
                 if kind is relative
             ]

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.result import Listed, Result, plain
 from stationary.show.layout import WIDTH, Report, Table, picked
-from stationary.wording import SUFFIX, error_text, known_text, time_text
+from stationary.wording import SUFFIX
 
 PARTS = {  # as the lists have them that they are part of
     "Basin": ("listing", "basin"),
@@ -51,19 +52,19 @@ def _shown(name: str, value: Any, fields: dict[str, Any]) -> Any:
     if isinstance(value, dict):
         return {n: _shown(n, v, value) for n, v in value.items()}
     if name.endswith(("error", "errors")) and isinstance(value, float):
-        return None if name.endswith(SUFFIX) and value != value else error_text(value)
+        return None if name.endswith(SUFFIX) and value != value else say.error_text(value)
     own = name.removeprefix("log_")
     error = fields.get(f"{own}_error", fields.get("error") if name in MAIN else None)
     if not isinstance(value, float) or not isinstance(error, float):
         return value
     log = fields.get(f"log_{name}", fields.get("log") if name in MAIN else None)
     if name in RELATIVE and isinstance(log, float) and value in (0.0, math.inf) and error == error:
-        return time_text(log, error)  # which may be beyond doubles, and finite
+        return say.time_text(log, error)  # which may be beyond doubles, and finite
     if own == name and name in RELATIVE and not (name == "value" and "log" not in fields):
         if value and not error < 1:
             return "not known"
         error *= abs(value)
-    return known_text(value, error, 6)
+    return say.known_text(value, error, 6)
 
 
 def _text(value: Any, digits: int = 6) -> str:

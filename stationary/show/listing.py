@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole
@@ -22,7 +23,6 @@ from stationary.states.basin import Basin, Basins
 from stationary.states.distribution import EndState
 from stationary.states.peaks import LEVELS as ALL_LEVELS
 from stationary.states.peaks import peaks_of, quantiles
-from stationary.wording import digits_left, many_digits_text
 
 if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
@@ -69,12 +69,13 @@ def in_full(analysis: Analysis) -> dict[str, str] | None:
     if state.kind in SETTLED:
         found |= {"mean": state.mean(), "standard deviation": state.std()}
         found |= {f"quantile {q:g}": state.ppf(q) for q in LEVELS}
-    known = digits_left(state.error, digits)
+    known = say.digits_left(state.error, digits)
 
     def shown(what: str) -> int:  # what is read off the functions does not hang on the error
         return digits if what.endswith(("stable)", v, "minimum", "variance")) else known
 
-    told = {what: many_digits_text(x, shown(what)) for what, x in found.items() if x is not None}
+    known_of = {what: x for what, x in found.items() if x is not None}
+    told = {what: say.many_digits_text(x, shown(what)) for what, x in known_of.items()}
     return told | {"relative error of density and masses": f"{float(state.error):.1e}"}
 
 

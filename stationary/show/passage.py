@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.chain.times import ExitTime
 from stationary.errors import StationaryError
 from stationary.process.landscape import Landscape
@@ -18,17 +19,7 @@ from stationary.show.sample import standard_error_text
 from stationary.simulation.passage import WalkedPassage, steps_of, walked, why_not
 from stationary.states.first_passage import FirstPassage
 from stationary.states.law import Estimate
-from stationary.wording import (
-    LN10,
-    error_text,
-    last_rate_text,
-    measured,
-    probability_text,
-    relative_error_text,
-    sampled_text,
-    steps_text,
-    time_text,
-)
+from stationary.wording import LN10
 
 FAR = 0.1  # of the logarithms of two times, that is worth a word
 SURE = 3.0  # standard errors of a time: more is no chance
@@ -43,7 +34,7 @@ def text(p: FirstPassage) -> Report:
     unit = "steps" if d.time_unit == "step" else "the unit of the drift"
     first = f"How soon {targets} is reached; times in {unit}. {d.stated_equation}."
     return report(
-        {d.name: [first, last_rate_text(p.process), _of_sgd(p)], "First passage": _rows(p)}
+        {d.name: [first, say.last_rate_text(p.process), _of_sgd(p)], "First passage": _rows(p)}
     )
 
 
@@ -77,14 +68,14 @@ def _of_sgd(p: FirstPassage) -> str:
             same = log == t.log_time or abs(log - t.log_time) <= max(FAR, t.error)
             who, own = "chain", _of_chain(t, at, perhaps)
         never = "perhaps never" if perhaps else "never"
-        limit = f"after {time_text(log, error, 6, of_sample)}" if math.isfinite(log) else never
+        limit = f"after {say.time_text(log, error, 6, of_sample)}" if math.isfinite(log) else never
         words.append(f"{own}, the diffusion {limit}{'' if same else f': believe the {who}'}.")
         if math.isfinite(t.upper_error):
             pair = t.targets if isinstance(t, WalkedPassage) else _around(p, start)
             low, high = (f"{float(x):g}" for x in pair)
             words.append(
-                f"That is at {high} or above with probability {measured(t.upper, t.upper_error)}, "
-                f"else at {low} or below."
+                f"That is at {high} or above with probability "
+                f"{say.measured(t.upper, t.upper_error)}, else at {low} or below."
             )
     return " ".join(words)
 
@@ -94,7 +85,7 @@ def _of_chain(t: ExitTime, start: str, perhaps: bool) -> str:
     if math.isinf(t.error):
         chain = "is at a target, or beyond it, after an unknown number of steps, or never"
     elif not math.isinf(t.log_time):
-        steps = steps_text(t.log_time, t.error)
+        steps = say.steps_text(t.log_time, t.error)
         chain = f"is at a target, or beyond it, after {steps} steps on average"
     return f"From {start} the exact chain of SGD's own steps {chain}"
 
@@ -109,7 +100,7 @@ def _of_walkers(sgd: Landscape, t: WalkedPassage, start: str) -> str:
             f"{crew} SGD is at a target, or beyond it, within {t.steps:,} steps in {t.arrived:,} "
             f"cases{' only' * (t.arrived < t.walkers)}: after more than {t.mean:,.0f} on average"
         )
-    mean, error = sampled_text(t.mean, t.mean_error), standard_error_text(t.mean_error)
+    mean, error = say.sampled_text(t.mean, t.mean_error), standard_error_text(t.mean_error)
     told = f"{crew} SGD is at a target, or beyond it, after {mean} +- {error} steps on average"
     unseen = t.mean_error > t.mean
     return f"{told}, where ways too rare for so many to see decide" if unseen else told
@@ -147,12 +138,12 @@ def _rows(p: FirstPassage) -> list[Line]:
         return log[k, i], error[k, i]
 
     def chance(log_p: Any, by: Any) -> str:
-        return probability_text(log_p, p.digits or 9, by)
+        return say.probability_text(log_p, p.digits or 9, by)
 
     def when(log_time: Any, by: Any) -> str | None:
         if math.isnan(float(log_time)):
             return None
-        return "not known" if 1 <= by < math.inf else time_text(log_time, by, most, least)
+        return "not known" if 1 <= by < math.inf else say.time_text(log_time, by, most, least)
 
     mean, error, deviation, off = map(
         np.ravel, (p.mean.log, p.mean.error, p.deviation.log, p.deviation.error)
@@ -161,7 +152,7 @@ def _rows(p: FirstPassage) -> list[Line]:
     sample = passage_errors(p)
     for i, name in enumerate(names):
         least = 0.0 if sample is None else float(np.ravel(sample)[i])
-        known = error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
+        known = say.error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
         # What does not depend on which target is the first, on the first of the rows.
         whole = (when(mean[i], error[i]), known, when(deviation[i], off[i]))
         for k, target in enumerate(p.targets):
@@ -169,7 +160,7 @@ def _rows(p: FirstPassage) -> list[Line]:
             rows.append(
                 (
                     *(name, f"{float(target):g}", chance(*first)),
-                    relative_error_text(first[1], first[0]),
+                    say.relative_error_text(first[1], first[0]),
                     when(*then),
                     *(("", "", "") if k else whole),
                 )

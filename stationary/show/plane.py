@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.errors import Status
 from stationary.plane.basin import PlaneBasin
@@ -20,16 +21,7 @@ from stationary.show.drawing import BLUE, GREY, INK, RED, Sheet, shades
 from stationary.show.layout import LEVELS, Report, momentum_text, picked, report, tabulated
 from stationary.show.plane_basins import basin_lines, mass_text
 from stationary.weight.component import VISIBLE
-from stationary.wording import (
-    MOST_NAMED,
-    error_text,
-    joined,
-    known_text,
-    measured,
-    more_text,
-    plain_text,
-    power_text,
-)
+from stationary.wording import MOST_NAMED
 
 ROADS = {
     "gaussian": "The drift is linear and the noise even: the end state is the Gaussian of the "
@@ -71,12 +63,12 @@ def _headline(state: PlaneState) -> str:
     v = state.diffusion.variable
     basins = sorted(state.basins, key=lambda b: -b.log_mass)
     shown = basins[:MOST_NAMED]
-    said = joined([f"{_place(b, v)} with probability {mass_text(b)}" for b in shown])
+    said = say.joined([f"{_place(b, v)} with probability {mass_text(b)}" for b in shown])
     if len(basins) == 1:
         spread = " and ".join("infinite" if math.isinf(s) else f"{s:.4g}" for s in state.std())
         said = f"{_place(basins[0], v)} (standard deviations {spread})"
     elif len(basins) > MOST_NAMED:
-        said += f", and in {more_text(len(basins) - MOST_NAMED, 'basin')}"
+        said += f", and in {say.more_text(len(basins) - MOST_NAMED, 'basin')}"
     turns = ""
     if _circulates(state):
         way = "anticlockwise" if state.circulation > 0 else "clockwise"
@@ -150,8 +142,8 @@ def _curl(state: PlaneState) -> list[str]:
     unit, produced = state.diffusion.time_unit, state.entropy_production
     lost, known = "", _production_error(state)
     if produced is not None and known is not None:
-        lost = f"Entropy production: {measured(produced, known, 6)} per {unit}. "
-    swept = measured(state.circulation / 2, state.circulation_error / 2, 6)
+        lost = f"Entropy production: {say.measured(produced, known, 6)} per {unit}. "
+    swept = say.measured(state.circulation / 2, state.circulation_error / 2, 6)
     return [
         f"{lost}Area is swept around the mean at {swept} per {unit} (anticlockwise counts as "
         "positive)."
@@ -168,18 +160,18 @@ def _production_error(state: PlaneState) -> float | None:
 def _equilibria(state: PlaneState) -> list[str]:
     rows = []
     for k, e in enumerate(state.equilibria):
-        at = ", ".join(known_text(x, e.error, 6) for x in e.position)
+        at = ", ".join(say.known_text(x, e.error, 6) for x in e.position)
         fitted = math.isnan(e.eigenvalue_error)
         error = 0.0 if fitted else e.eigenvalue_error
         values = ", ".join(_eigenvalue(v, error) for v in e.eigenvalues)
-        known = "a fit" if fitted else error_text(error)
-        rows.append((str(k), f"({at})", error_text(e.error), e.kind, values, known))
+        known = "a fit" if fitted else say.error_text(error)
+        rows.append((str(k), f"({at})", say.error_text(e.error), e.kind, values, known))
     header = ("", state.diffusion.variable, "error", "", "eigenvalues of the drift", "error")
     return tabulated(header, rows) or ["The drift vanishes nowhere that was looked."]
 
 
 def _eigenvalue(value: complex, error: float) -> str:
-    real, imaginary = (known_text(v, error, 4) for v in (value.real, abs(value.imag)))
+    real, imaginary = (say.known_text(v, error, 4) for v in (value.real, abs(value.imag)))
     sign = "-" if value.imag < 0 else "+"
     return f"{real}{sign}{imaginary}i" if value.imag else real
 
@@ -193,7 +185,7 @@ def _moments(state: PlaneState) -> list[str]:
         cells: list[str] = []
         for x, e in zip(values, errors, strict=True):
             if math.isfinite(x):
-                cells += [known_text(x, e), error_text(e)]
+                cells += [say.known_text(x, e), say.error_text(e)]
             else:  # as moments of heavy tails may be
                 cells += ["undefined" if math.isnan(x) else "infinite", ""]
         return name, *cells
@@ -210,7 +202,7 @@ def _moments(state: PlaneState) -> list[str]:
     rows = map(row, names, quantities(state), state.error_of(quantities, state.std()))
     lines = tabulated(("", "first", "error", "second", "error"), rows)
     if np.isfinite(state.cov()).all():
-        known = measured(correlation(state), float(state.error_of(correlation)))
+        known = say.measured(correlation(state), float(state.error_of(correlation)))
         lines.append(f"Correlation: {known}.")
     return lines
 
@@ -218,7 +210,7 @@ def _moments(state: PlaneState) -> list[str]:
 def _trust(state: PlaneState) -> list[str]:
     status = state.status
     words = "Converged" if status is Status.CONVERGED else "Not converged to 1e-6"
-    relative = error_text(state.error)
+    relative = say.error_text(state.error)
     lines = [f"{words}. Estimated error of the density: {relative} of its peak.", ROADS[state.road]]
     if any(name == "balance" for name, _ in state.others):
         lines.append(
@@ -226,7 +218,7 @@ def _trust(state: PlaneState) -> list[str]:
             "a : grad grad v / 2 are made to vanish for 36 smooth functions v."
         )
     if state.peak > 300:
-        lines.append(f"The density is largest at {power_text(state.peak)}.")
+        lines.append(f"The density is largest at {say.power_text(state.peak)}.")
     if _is_sgd(state):
         far = "says `stationary check`" if state.diffusion.stepper else "is not known here"
         lines.append(
@@ -363,5 +355,7 @@ def _caption(state: PlaneState) -> str:
     if not _circulates(state):
         return f"{name}: no current"
     return (
-        name if share is None else f"{name}: {plain_text(100 * share)} % of the driving circulates"
+        name
+        if share is None
+        else f"{name}: {say.plain_text(100 * share)} % of the driving circulates"
     )

@@ -7,14 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.plane.basin import PlaneBasin, PlaneBasins
 from stationary.show.layout import Line, Report, picked, report, tabulated
-from stationary.wording import (
-    error_text,
-    known_text,
-    probability_text,
-    relative_error_text,
-)
 
 
 def text(basins: PlaneBasins) -> Report:
@@ -27,10 +22,10 @@ def basin_lines(basins: PlaneBasins) -> list[Line]:
     for b in basins:
         every = zip(b.barriers, b.barrier_errors, strict=True)
         (saddle, rise), off = min(every, key=lambda x: x[0][1], default=((None, 0.0), math.nan))
-        lowest = None if saddle is None else known_text(rise, off, 6)
+        lowest = None if saddle is None else say.known_text(rise, off, 6)
         known = not math.isnan(b.mass_error)
-        error = relative_error_text(b.mass_error, b.log_mass) if known else None
-        unsure = None if saddle is None else error_text(off)
+        error = say.relative_error_text(b.mass_error, b.log_mass) if known else None
+        unsure = None if saddle is None else say.error_text(off)
         rows.append((b.name, mass_text(b), error, lowest, unsure, saddle))
     header = ("basin of", "mass", "rel. error", "barrier", "error", "saddle")
     lines = tabulated(header, rows)
@@ -44,7 +39,7 @@ def basin_lines(basins: PlaneBasins) -> list[Line]:
 
 def mass_text(b: PlaneBasin) -> str:
     known = math.isfinite(b.mass_error)
-    return probability_text(b.log_mass, error=b.mass_error if known else 0.0)
+    return say.probability_text(b.log_mass, error=b.mass_error if known else 0.0)
 
 
 def data(basins: PlaneBasins) -> dict[str, Any]:

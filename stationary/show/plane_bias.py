@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.plane.state import PlaneState
 from stationary.plane.width import PlaneWidthBias
@@ -13,16 +14,7 @@ from stationary.process.plane import point_text
 from stationary.show.drawing import BLUE, RED, Sheet, add_legend, draw_curve
 from stationary.show.layout import Line, Report, picked, report, tabulated
 from stationary.show.plane import figure as draw_state
-from stationary.wording import (
-    LN10,
-    done_text,
-    error_text,
-    known_text,
-    measured,
-    probability_text,
-    relative_error_text,
-    times_text,
-)
+from stationary.wording import LN10
 
 COLUMNS = "log_density density_error law_density log_mass mass_error law_mass"
 ALONG = {
@@ -54,14 +46,14 @@ def text(bias: PlaneWidthBias) -> Report:
 def _missing(bias: PlaneWidthBias) -> str:
     if not bias.stopped or bias.factors is None:
         return ""
-    return f"Not complete: {bias.stopped}; {done_text(len(bias.factors))}."
+    return f"Not complete: {bias.stopped}; {say.done_text(len(bias.factors))}."
 
 
 def _answer(bias: PlaneWidthBias) -> str:
     basins = sorted(bias.state.basins, key=lambda b: -b.log_mass)
     if bias.factors is not None and bias.log_mass is not None and bias.mass_error is not None:
         k = int(np.argmax(np.abs(np.log(bias.factors))))
-        ratio = times_text(float(bias.log_mass[k]), float(bias.mass_error[k]))
+        ratio = say.times_text(float(bias.log_mass[k]), float(bias.mass_error[k]))
         return (
             f"Were minimum {bias.minimum} {bias.factors[k]:.4g} times as wide, it would hold "
             f"{ratio} times the mass against the others."
@@ -69,7 +61,7 @@ def _answer(bias: PlaneWidthBias) -> str:
     if len(basins) < 2:
         return "There is one minimum, and nothing to compare it with."
     off = basins[0].mass_error + basins[1].mass_error
-    ratio = times_text(basins[0].log_mass - basins[1].log_mass, off)
+    ratio = say.times_text(basins[0].log_mass - basins[1].log_mass, off)
     places = [b.name for b in basins[:2]]
     return f"{places[0]} holds {ratio} times as much as {places[1]}."
 
@@ -77,10 +69,10 @@ def _answer(bias: PlaneWidthBias) -> str:
 def _minima(bias: PlaneWidthBias) -> list[Line]:
     rows = []
     for m in data(bias)["minima"]:
-        mass = probability_text(m["log_mass"], error=m["log_mass_error"])
+        mass = say.probability_text(m["log_mass"], error=m["log_mass_error"])
         off, height = m["log_density_error"], m["log_density"]
-        errors = relative_error_text(m["log_mass_error"], m["log_mass"]), error_text(off)
-        told = (mass, errors[0], known_text(height, off, 6), errors[1])
+        errors = say.relative_error_text(m["log_mass_error"], m["log_mass"]), say.error_text(off)
+        told = (mass, errors[0], say.known_text(height, off, 6), errors[1])
         rows.append((m["index"], point_text(m["position"]), *told, m["log_width"]))
     words = (
         "log width: of the Gaussian's volume, half the log determinant of its covariance, to "
@@ -94,13 +86,13 @@ def _stretched(bias: PlaneWidthBias) -> list[Line]:
     assert bias.exponents is not None
     columns: list[Any] = [getattr(bias, name) for name in f"factors {COLUMNS}".split()]
     rows = [
-        (f"{factor:.4g}", density, error_text(off), law, mass, error_text(unsure), deep)
+        (f"{factor:.4g}", density, say.error_text(off), law, mass, say.error_text(unsure), deep)
         for factor, density, off, law, mass, unsure, deep in zip(*columns, strict=True)
     ]
     assert bias.exponent_errors is not None
     pairs = zip(bias.exponents, bias.exponent_errors, strict=True)
-    first, second = (measured(value, off, 6) for value, off in pairs)
-    whole = measured(sum(bias.exponents), sum(bias.exponent_errors), 6)
+    first, second = (say.measured(value, off, 6) for value, off in pairs)
+    whole = say.measured(sum(bias.exponents), sum(bias.exponent_errors), 6)
     return [
         *tabulated(("factor", "log density", "error", "law", "log mass", "error", "law"), rows),
         f"I is {whole}: {first} along the first direction, {second} along the second.",

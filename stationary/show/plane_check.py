@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.plane.verdict import Measured, PlaneCheck
 from stationary.process.plane import point_text
 from stationary.show.drawing import BLUE, INK, RED, Sheet, add_legend
 from stationary.show.layout import Line, Report, picked, report, tabulated
-from stationary.wording import capital, error_text, known_text
 
 ANSWERS = ("diffusion", "chain", "walkers")
 
@@ -38,7 +38,7 @@ def _numbers(check: PlaneCheck) -> list[Line]:
             return "not told", ""
         if np.isinf(found.values[k]):
             return "infinite", ""
-        return known_text(found.values[k], found.errors[k], 6), error_text(found.errors[k])
+        return say.known_text(found.values[k], found.errors[k], 6), say.error_text(found.errors[k])
 
     rows = [
         (name, *(c for a in ANSWERS for c in cells(getattr(check, a), k)))
@@ -50,7 +50,7 @@ def _numbers(check: PlaneCheck) -> list[Line]:
         for b in (check.state.basins if len(check.names) > 5 else ())
         if b.attractor is not None
     ]
-    named = [f"{capital('; '.join(places))}."] if len(places) > 1 else []
+    named = [f"{say.capital('; '.join(places))}."] if len(places) > 1 else []
     return [*tabulated(header, rows), *named]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.questions.influence import standard_errors
 from stationary.questions.regularisation.path import RegularisationPath
@@ -15,17 +16,7 @@ from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, sym
 from stationary.show.layout import Report, picked, report, tabulated
 from stationary.show.sample import rests_of, standard_error_text
 from stationary.states.basins import basins_of
-from stationary.wording import (
-    SUFFIX,
-    error_text,
-    known_text,
-    last_rate_text,
-    mean_text,
-    probability_text,
-    relative_error_text,
-    sampled_share_text,
-    sampled_text,
-)
+from stationary.wording import SUFFIX
 
 
 def text(path: RegularisationPath) -> Report:
@@ -45,7 +36,7 @@ def text(path: RegularisationPath) -> Report:
         error = "-"
         if np.isfinite(e := path.errors[k]).any():
             worst = int(np.nanargmax(e))
-            error = relative_error_text(e[worst], path.log_masses[k, worst])
+            error = say.relative_error_text(e[worst], path.log_masses[k, worst])
         mean = [_told_mean(path.mean[k], path.mean_error[k])]
         if sure is not None:
             mean = _of_mean(path.mean[k], path.std[k], sure["mean"][k], sure["log_masses"][k])
@@ -65,7 +56,7 @@ def text(path: RegularisationPath) -> Report:
     end: list[str | None] = [None, *[None] * len(more), None]
     if exact.kind not in ("none", "classes"):
         end[0] = _told_mean(exact.mean(), exact.mean_error)
-        end[-1] = error_text(exact.mass_error)
+        end[-1] = say.error_text(exact.mass_error)
         if sure is not None:
             of_mean, of_logs = float(sure["exact_mean"]), sure["exact_log_masses"]
             end[:-1] = _of_mean(exact.mean(), exact.std(), of_mean, of_logs)
@@ -76,7 +67,7 @@ def text(path: RegularisationPath) -> Report:
         {
             f"{exact.diffusion.name}: an even noise a + eps, with eps falling": [
                 path.verdict,
-                last_rate_text(path.process),
+                say.last_rate_text(path.process),
                 _of_sample(path),
             ],
             "Basins": basins,
@@ -88,13 +79,13 @@ def text(path: RegularisationPath) -> Report:
 
 def _told_mean(mean: float, error: float) -> str:
     """A mean to the digits that its error leaves."""
-    return "-" if math.isnan(mean) else known_text(mean, error, 6)
+    return "-" if math.isnan(mean) else say.known_text(mean, error, 6)
 
 
 def _trust(path: RegularisationPath, left_out: int) -> str:
     """Of what the errors beside the masses are, how well means are known, and what is listed."""
     known = path.mean_error[np.isfinite(path.mean_error)]
-    mean = f" Errors of the mean are at most {error_text(known.max())}." if known.size else ""
+    mean = f" Errors of the mean are at most {say.error_text(known.max())}." if known.size else ""
     said = f"Rel. error: of the mass that is known least.{mean}"
     if not left_out:
         return said
@@ -104,7 +95,7 @@ def _trust(path: RegularisationPath, left_out: int) -> str:
 
 def _of_mean(mean: float, std: float, of_mean: float, of_logs: Array) -> list[str]:
     """A mean, its standard error, and the largest of the logarithm of a mass."""
-    told = sampled_text(mean, of_mean, 6) if of_mean > 0 else mean_text(mean, std)
+    told = say.sampled_text(mean, of_mean, 6) if of_mean > 0 else say.mean_text(mean, std)
     worst = float(np.nanmax(of_logs)) if np.isfinite(of_logs).any() else math.nan
     return [told, standard_error_text(float(of_mean)), standard_error_text(worst)]
 
@@ -114,8 +105,8 @@ def _mass(sure: Any, of: str, at: Any, log_p: float, error: float = 0.0) -> str:
     if math.isnan(log_p):
         return "-"
     if sure is None:
-        return probability_text(log_p, 6, error)
-    return sampled_share_text(log_p, sure[f"{of}masses"][at], sure[f"{of}log_masses"][at])
+        return say.probability_text(log_p, 6, error)
+    return say.sampled_share_text(log_p, sure[f"{of}masses"][at], sure[f"{of}log_masses"][at])
 
 
 def _of_sample(path: RegularisationPath) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.errors import LandscapeError, Status
 from stationary.line.equilibria import Equilibrium
@@ -32,21 +33,6 @@ from stationary.show.listing import UNKNOWN, classes_of, hitting, in_full, law_e
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.distribution import EndState
 from stationary.states.peaks import peaks_of, quantiles
-from stationary.wording import (
-    capital,
-    digits_known,
-    error_text,
-    estimate_text,
-    known_text,
-    last_rate_text,
-    offset_text,
-    place_text,
-    plain_text,
-    power_text,
-    sampled_text,
-    sentence,
-    tidy,
-)
 
 CLASSES = {  # how each kind of class is called
     "at rest": "as it starts",
@@ -99,7 +85,7 @@ def _of_sample(analysis: Analysis) -> list[Line]:
 def _head(analysis: Analysis) -> list[str]:
     """The first lines; where it did not converge, with why at once."""
     first, *more = headline(analysis)
-    more.insert(0, last_rate_text(analysis.landscape))
+    more.insert(0, say.last_rate_text(analysis.landscape))
     if analysis.landscape is None and analysis.diffusion.time_unit == "step":
         more.insert(0, LIMIT)
     status = analysis.end_state.status
@@ -183,10 +169,10 @@ def optimiser_lines(landscape: Landscape) -> list[Line]:
         said.append(
             f"{landscape.who}: v, the mean square of a minibatch's gradient, is taken for its mean "
             f"over the law, {held.v:.4g}: T = {landscape.learning_rate:g} / (sqrt(v) + 1e-8). G^2 "
-            f"+ D varies over the law by {plain_text(percent[0])} %, v for the {memory:,.4g} steps "
-            f"that it remembers by {plain_text(percent[1])} %; relaxation takes "
-            f"{plain_text(held.relaxation)}. With what finite steps do, that leaves the deviation "
-            f"unknown to {plain_text(100 * held.doubt)} %."
+            f"+ D varies over the law by {say.plain_text(percent[0])} %, v for the {memory:,.4g} "
+            f"steps that it remembers by {say.plain_text(percent[1])} %; relaxation takes "
+            f"{say.plain_text(held.relaxation)}. With what finite steps do, that leaves the "
+            f"deviation unknown to {say.plain_text(100 * held.doubt)} %."
         )
     if landscape.momentum:
         said.append(momentum_text(landscape))
@@ -214,14 +200,14 @@ def _equilibria(analysis: Analysis) -> list[Line]:
         if e.slope is not None:
             per = rate or 1.0
             slope, sure = (-1 if rate else 1) * e.slope, sample.slope(float(e.position))
-            shown = estimate_text(slope / per, e.slope_error / per, sure / per, 6)
-            of_slope = error_text(e.slope_error / per)
+            shown = say.estimate_text(slope / per, e.slope_error / per, sure / per, 6)
+            of_slope = say.error_text(e.slope_error / per)
         if e.interval is not None:
             kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
         known = positions.get(float(e.position), math.nan)
         of_sample = [standard_error_text(known)] if sample else []
         at = _position(e, analysis.diffusion, known)
-        rows.append((at, error_text(e.error), *of_sample, shown, of_slope, kind))
+        rows.append((at, say.error_text(e.error), *of_sample, shown, of_slope, kind))
     of_sample = ["std. error"] if sample else []
     return [*tabulated((v, "error", *of_sample, name, "error", ""), rows), *more]
 
@@ -229,11 +215,11 @@ def _equilibria(analysis: Analysis) -> list[Line]:
 def _position(e: Equilibrium, diffusion: Diffusion, of_sample: float) -> str:
     """Where an equilibrium is, with its offset from the nearest double if the noise shows it."""
     if not e.offset or not e.slope or not e.stable or of_sample > 0:
-        return estimate_text(e.position, e.error, of_sample, 12)
+        return say.estimate_text(e.position, e.error, of_sample, 12)
     many = many_digits(60, 15)
     a = diffusion.coefficients(many.array([e.place]), many)[1]
     width = math.sqrt(float(many.to_float(a)[0]) / (2 * abs(e.slope)))
-    return offset_text(e.position, e.offset, width)
+    return say.offset_text(e.position, e.offset, width)
 
 
 def _many_digits(analysis: Analysis) -> list[Line]:
@@ -257,7 +243,7 @@ def _classes(analysis: Analysis) -> list[Line]:
         told = "by the start", "-"
         if weight is not None:
             error = c["weight_error"]
-            told = known_text(weight, error * float(weight), 12), error_text(error)
+            told = say.known_text(weight, error * float(weight), 12), say.error_text(error)
         rows.append((f"{low:.9g}" if point else interval_text((low, high)), kind, *told))
     shown, more = first_of(rows)
     lines = [*tabulated((v, "", "probability", "rel. error"), shown), *more]
@@ -269,10 +255,12 @@ def _classes(analysis: Analysis) -> list[Line]:
     hits = hitting(state)
     if hits is not None and state.initial is None:
         starts = zip(hits["start"], hits["probabilities"], strict=True)
-        by_start = [(x, *(known_text(p, hits["error"] * p, 9) for p in row)) for x, row in starts]
+        by_start = [
+            (x, *(say.known_text(p, hits["error"] * p, 9) for p in row)) for x, row in starts
+        ]
         lines += ["", "Where it ends, by where it starts:"]
         lines += tabulated((f"start {v}", *hits["outcomes"]), by_start)
-        lines.append(f"Relative error of these {error_text(hits['error'])}.")
+        lines.append(f"Relative error of these {say.error_text(hits['error'])}.")
     return lines
 
 
@@ -314,11 +302,13 @@ def _moments(analysis: Analysis) -> list[Line]:
             rows.append((name, *told, *extra))
             continue
         if known > m["error"]:
-            rows.append((name, sampled_text(m["value"], known, 10), error_text(m["error"]), *extra))
+            rows.append(
+                (name, say.sampled_text(m["value"], known, 10), say.error_text(m["error"]), *extra)
+            )
             continue
-        digits, x = digits_known(m["value"], m["error"], 10), tidy(m["value"], m["error"])
-        value = offset_text(x, m.get("offset", 0.0), state.std(), digits)
-        rows.append((name, value, error_text(m["error"]), *extra))
+        digits, x = say.digits_known(m["value"], m["error"], 10), say.tidy(m["value"], m["error"])
+        value = say.offset_text(x, m.get("offset", 0.0), state.std(), digits)
+        rows.append((name, value, say.error_text(m["error"]), *extra))
     header = ["", "value", "error", *["std. error"] * bool(sample)]
     return tabulated(header, [*rows, *_current(state)])
 
@@ -331,11 +321,11 @@ def _current(state: EndState) -> list[tuple[str, str, str]]:
     rows = []
     for name, factor in (("current", 1.0), ("mean velocity", upper - lower)):
         error = flow.error * factor
-        value, shown = known_text(flow.value * factor, error), error_text(error)
+        value, shown = say.known_text(flow.value * factor, error), say.error_text(error)
         if math.inf > abs(flow.log_abs) > 600:  # beyond doubles, or nearly
             sign = "-" if flow.tilt < 0 else ""
-            value = sign + power_text(flow.log_abs + math.log(factor))
-            shown = f"relative {error_text(flow.log_error)}"
+            value = sign + say.power_text(flow.log_abs + math.log(factor))
+            shown = f"relative {say.error_text(flow.log_error)}"
         rows.append((name, value, shown))
     return rows
 
@@ -344,7 +334,7 @@ def _ends(analysis: Analysis) -> list[Line]:
     v, (lower, upper) = analysis.diffusion.variable, analysis.diffusion.domain
     if not analysis.diffusion.is_periodic:
         return [e.describe(v, upper - lower) for e in analysis.end_state.anatomy.ends]
-    ends = [f"{v} = {place_text(x, upper - lower, 6)}" for x in (lower, upper)]
+    ends = [f"{v} = {say.place_text(x, upper - lower, 6)}" for x in (lower, upper)]
     line = f"Periodic: the ends {' and '.join(ends)} are joined."
     if any(b.lower < lower or b.upper > upper for b in analysis.basins):
         line += " The basin across them is given with one end beyond the domain."
@@ -359,14 +349,14 @@ def _seen(diffusion: Diffusion, parts: Partition) -> str:
         gap = np.diff(known).max() / np.ptp(known)
         return (
             f"The process is known at {len(known)} values of {diffusion.variable}: a feature "
-            f"narrower than the gap between two of them, {plain_text(100 * gap)} % of the domain "
-            "at most, could have been missed."
+            f"narrower than the gap between two of them, {say.plain_text(100 * gap)} % of the "
+            "domain at most, could have been missed."
         )
     finite = all(math.isfinite(end) for end in diffusion.domain)
     whole = "the domain" if finite else "its distance from the origin"
     return (
         f"The drift and the variance were evaluated at {parts.evaluations} points; "
-        f"a feature narrower than {plain_text(100 * parts.resolution)} % of {whole} could have "
+        f"a feature narrower than {say.plain_text(100 * parts.resolution)} % of {whole} could have "
         "been missed. Name such places as breakpoints in the file."
     )
 
@@ -375,17 +365,19 @@ def _trust(analysis: Analysis) -> list[Line]:
     state, parts = analysis.end_state, analysis.end_state.anatomy
     lines: list[Line] = []
     if state.status is not Status.NOT_DECIDED and state.kind not in ("none", "classes"):
-        known = f"the density and of all masses: {error_text(state.error)}"
+        known = f"the density and of all masses: {say.error_text(state.error)}"
         mean = max((float(c.mean_error) for c in state.components if c.weight), default=0.0)
         if state.status is Status.INTERPOLATED:
-            known = known.replace(error_text(state.error), error_text(mean))
-            known += f" where these are, and up to {error_text(state.error)} where P is far lower"
+            known = known.replace(say.error_text(state.error), say.error_text(mean))
+            known += (
+                f" where these are, and up to {say.error_text(state.error)} where P is far lower"
+            )
         elif state.mass_error < state.error:
-            at_cusp, known = error_text(state.error), error_text(state.mass_error)
+            at_cusp, known = say.error_text(state.error), say.error_text(state.mass_error)
             known = f"the density: {at_cusp}; of all masses: {known}"
         lines.append(
-            f"{capital(state.status.name.lower().replace('_', ' '))}: {state.status.value}. "
+            f"{say.capital(state.status.name.lower().replace('_', ' '))}: {state.status.value}. "
             f"Estimated relative error of {known}."
         )
     lines.append(_seen(analysis.diffusion, parts))
-    return [*lines, *(sentence(note, state.diffusion.name) for note in state.notes)]
+    return [*lines, *(say.sentence(note, state.diffusion.name) for note in state.notes)]

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.sgd.basins import HELD
 from stationary.show.layout import Line, Report, picked, report, tabulated
-from stationary.wording import LIGHT, share_text, steps_text
+from stationary.wording import LIGHT
 
 if TYPE_CHECKING:
     from stationary.chain.run import Run  # with SciPy, which a report may do without
@@ -43,7 +44,7 @@ def by_start(run: Run, names: Sequence[str]) -> list[Line]:
     """What basins of these names hold after it, by where it starts."""
 
     def share(log: float, error: float) -> str:
-        return share_text(log, min(math.exp(log) * math.expm1(min(error, 700.0)), 1.0))
+        return say.share_text(log, min(math.exp(log) * math.expm1(min(error, 700.0)), 1.0))
 
     logs, errors = run.log_shares, run.errors
     if run.log_lost.max() > LIGHT:
@@ -74,6 +75,6 @@ def forgotten(run: Run) -> list[str]:
     if times < -few:
         reached = "is not reached: where the run is depends on where it starts"
     return [
-        f"SGD forgets which minimum it came from in {steps_text(memory, doubt)} steps (the "
+        f"SGD forgets which minimum it came from in {say.steps_text(memory, doubt)} steps (the "
         f"relaxation time). In a run of {run.steps:,} its end state {reached}."
     ]

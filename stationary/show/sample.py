@@ -7,12 +7,13 @@ from copy import copy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.errors import StationaryError
 from stationary.questions.kernels import refusal
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
-from stationary.wording import SECOND, SUFFIX, plain_text
+from stationary.wording import SECOND, SUFFIX
 
 if TYPE_CHECKING:
     from stationary.questions.influence import StandardErrors
@@ -88,7 +89,7 @@ def rests_of(state: EndState, known: StandardErrors) -> dict[float, float]:
 
 
 def standard_error_text(error: float) -> str:
-    return "-" if math.isnan(error) else plain_text(error, SECOND + 1)
+    return "-" if math.isnan(error) else say.plain_text(error, SECOND + 1)
 
 
 def errors_of_basin(

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.show.drawing import BLUE, INK, Sheet, symbol_of
 from stationary.show.layout import Line, Report, report, tabulated
 from stationary.simulation.result import Simulation
-from stationary.wording import error_text, known_text, plain_text, sentence
 
 
 def text(s: Simulation) -> Report:
@@ -20,11 +20,11 @@ def text(s: Simulation) -> Report:
         {
             f"Simulation of {s.name}": [
                 f"{s.method}: {s.walkers:,} walkers, {steps}.",
-                sentence(verdict),
+                say.sentence(verdict),
             ],
             "Averages": _averages(s),
             "Where they were": _places(s),
-            "How far to trust this": list(map(sentence, (*s.reasons, *s.notes))),
+            "How far to trust this": list(map(say.sentence, (*s.reasons, *s.notes))),
         }
     )
 
@@ -33,7 +33,7 @@ def _averages(s: Simulation) -> list[Line]:
     v = s.variable
     inside = [f"P({low:g} <= {v} <= {high:g})" for low, high in s.intervals]
     rows = [
-        (name, known_text(x, by), error_text(by))
+        (name, say.known_text(x, by), say.error_text(by))
         for name, x, by in zip(
             (f"mean of {v}", "deviation", *inside),
             (s.mean, s.std, *s.probabilities),
@@ -48,11 +48,11 @@ def _places(s: Simulation) -> list[Line]:
     lines: list[Line] = []
     if len(s.occupied):
         found = zip(s.basins, s.occupied, s.occupied_error, strict=True)
-        rows = [(f"{x:.4g}", known_text(p, by, 4), error_text(by)) for x, p, by in found]
+        rows = [(f"{x:.4g}", say.known_text(p, by, 4), say.error_text(by)) for x, p, by in found]
         lines += tabulated(("last seen near", "share of time", "error"), rows)
         lines.append(f"{s.changes:,} change{'s' * (s.changes != 1)} between them.")
     if s.autocorrelation_time > 0 and np.isfinite(s.r_hat):
-        memory = f"{plain_text(s.autocorrelation_time, 3)} steps"
+        memory = f"{say.plain_text(s.autocorrelation_time, 3)} steps"
         if s.time_unit != "step":
             memory += f" ({s.autocorrelation_time * s.dt:.3g} in time)"
         lines.append(f"Autocorrelation time {memory}, R-hat {s.r_hat:.4g}.")

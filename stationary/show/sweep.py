@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from stationary import wording as say
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.result import plain
@@ -17,15 +18,7 @@ from stationary.show.layout import MOST_ROWS, Line, Report, first_of, report, ro
 from stationary.show.sample import standard_error_text
 from stationary.sweeps.arrhenius import rate_of
 from stationary.sweeps.sweep import Crossover, Sweep, from_sample
-from stationary.wording import (
-    MOST_NAMED,
-    SUFFIX,
-    error_text,
-    estimate_text,
-    joined,
-    probability_text,
-    sampled_share_text,
-)
+from stationary.wording import MOST_NAMED, SUFFIX
 
 DRAWN = 2  # axes, the last ones
 
@@ -92,9 +85,9 @@ def _grid(sweep: Sweep) -> list[Line]:
     ]
     lines = [f"{_points(math.prod(map(len, sweep.axes.values())))}: {'; '.join(axes)}."]
     if rest := sweep.swept[:-DRAWN]:
-        at, name = joined([f"{n} = {value_text(sweep.axes[n][0])}" for n in rest]), rest[0]
+        at, name = say.joined([f"{n} = {value_text(sweep.axes[n][0])}" for n in rest]), rest[0]
         lines.append(
-            f"A figure goes over {joined(sweep.swept[-DRAWN:])}, at {at}: for another value "
+            f"A figure goes over {say.joined(sweep.swept[-DRAWN:])}, at {at}: for another value "
             f'give plot(at={{"{name}": ...}}) in Python, or sweep with that {name} alone.'
         )
     if not sweep.complete:
@@ -128,12 +121,12 @@ def _minima(sweep: Sweep) -> list[Line]:
         )
         # What is far below any width is rounding.
         ends = [
-            estimate_text(where[i], 0, of_place[i], 6) if abs(where[i]) > 1e-13 * scale else "0"
+            say.estimate_text(where[i], 0, of_place[i], 6) if abs(where[i]) > 1e-13 * scale else "0"
             for i in (int(where.argmin()), int(where.argmax()))
         ]
         known = np.flatnonzero(~np.isnan(logs))
         extremes = known[[logs[known].argmin(), logs[known].argmax()]] if len(known) else ()
-        held = [sampled_share_text(float(logs[i]), of_mass[i], of_log[i]) for i in extremes]
+        held = [say.sampled_share_text(float(logs[i]), of_mass[i], of_log[i]) for i in extremes]
         rows.append(
             (
                 str(label),
@@ -190,12 +183,12 @@ def _crossovers(sweep: Sweep) -> list[Line]:
         rows = [
             (
                 *(value_text(c.fixed[name]) for name in fixed),
-                estimate_text(c.value, c.error, c.standard_error, 12),
-                error_text(c.error),
+                say.estimate_text(c.value, c.error, c.standard_error, 12),
+                say.error_text(c.error),
                 *[standard_error_text(c.standard_error)] * sampled,
                 str(c.below),
                 str(c.above),
-                probability_text(c.log_mass, 4),
+                say.probability_text(c.log_mass, 4),
             )
             for c in found[:MOST_ROWS]
         ]
@@ -236,23 +229,20 @@ def _quantities(sweep: Sweep) -> list[Line]:
             if not len(known):
                 continue
             of_each = np.nan_to_num(columns[f"{column}_error"], posinf=0.0)
-            errors = columns[f"{column}_error"][np.isfinite(columns[f"{column}_error"])]
-            worst = error_text(float(errors.max())) if len(errors) else "not known"
+            worst = say.error_text(_largest(columns[f"{column}_error"]))
             of_sample = columns.get(f"{column}{SUFFIX}", np.full(len(values), np.nan))
             at = [int(np.nanargmin(f)) for f in (values, -values)]
-            ends = (estimate_text(values[i], of_each[i], of_sample[i], 6) for i in at)
-            rows.append((column, *ends, worst, f"{len(known)}"))
-            if sampled:
-                rows[-1] = (*rows[-1][:-1], _largest(of_sample), rows[-1][-1])
-    header = ["quantity", "least", "most", "largest error", "points"]
-    header[-1:-1] = ["largest std. error"] * sampled
-    return tabulated(header, rows)
+            ends = (say.estimate_text(values[i], of_each[i], of_sample[i], 6) for i in at)
+            sure = [standard_error_text(_largest(of_sample))] * sampled
+            rows.append((column, *ends, worst, *sure, f"{len(known)}"))
+    sure = ["largest std. error"] * sampled
+    return tabulated(("quantity", "least", "most", "largest error", *sure, "points"), rows)
 
 
-def _largest(errors: Any) -> str:
-    """Of standard errors, those that are known."""
+def _largest(errors: Array) -> float:
+    """The largest of those that are known; nan of none."""
     known = errors[np.isfinite(errors)]
-    return standard_error_text(float(known.max()) if len(known) else math.nan)
+    return float(known.max()) if len(known) else math.nan
 
 
 def _activations(sweep: Sweep) -> list[Line]:
@@ -265,9 +255,9 @@ def _activations(sweep: Sweep) -> list[Line]:
         (
             *(value_text(a.fixed[n]) for n in names),
             str(a.label),
-            estimate_text(a.slope, a.error, np.nan_to_num(a.standard_error)),
-            error_text(a.error),
-            *[_largest(np.array([a.standard_error]))] * sampled,
+            say.estimate_text(a.slope, a.error, np.nan_to_num(a.standard_error)),
+            say.error_text(a.error),
+            *[standard_error_text(a.standard_error)] * sampled,
         )
         for a in found
     ]
@@ -331,8 +321,8 @@ def _trust(sweep: Sweep) -> list[Line]:
     absent = [q for q in sweep.quantities if not told_anywhere(columns, q)]
     if absent:
         lines.append(
-            f"Asked for and known at no point: {joined(absent)}. A minimum that is alone has no "
-            "border to leave by and no barrier; currents are those of rings."
+            f"Asked for and known at no point: {say.joined(absent)}. A minimum that is alone has "
+            "no border to leave by and no barrier; currents are those of rings."
         )
     rough = int((columns["status"] == "panel_limit").sum())
     if rough:
@@ -355,7 +345,7 @@ def _right(what: str, errors: Array, of: str) -> str:
     if not len(sure):
         return f"{what} right to an error that is not known."
     rest = f" At {_points(lost)} that error is not known." if lost else ""
-    return f"{what} right to {error_text(sure.max())} {of}.{rest}"
+    return f"{what} right to {say.error_text(sure.max())} {of}.{rest}"
 
 
 def _of_sample(sweep: Sweep) -> str:
@@ -363,14 +353,14 @@ def _of_sample(sweep: Sweep) -> str:
     columns = sweep.table()
     names = [f"log_mass{SUFFIX}_{label}" for label in sweep.labels]
     known = [
-        f"{_largest(columns[n])} (minimum {n.rpartition('_')[2]})"
+        f"{standard_error_text(_largest(columns[n]))} (minimum {n.rpartition('_')[2]})"
         for n in names
         if np.isfinite(columns[n]).any()
     ]
     told = "where they are not known, as of several classes or around rings, they are empty"
     lacking = any(math.isnan(a.standard_error) for a in sweep.activations)
     told += "; some activations have none" * lacking
-    said = f"that of ln mass is at most {joined(known)}; " if known else ""
+    said = f"that of ln mass is at most {say.joined(known)}; " if known else ""
     return (
         "Drift and variance were estimated from a sample: what that leaves unsure is in none of "
         f"these errors. Columns {SUFFIX[1:]} have its standard errors: {said}{told}."
