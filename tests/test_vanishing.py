@@ -170,6 +170,30 @@ def test_a_variance_that_cancels_down_to_a_floor_is_known_there(cancels, whole, 
     assert one.logcdf(place - 0.5) == pytest.approx(other.logcdf(place - 0.5), rel=1e-14)
 
 
+@pytest.mark.parametrize(
+    ("unit", "domain"),
+    [
+        (1e3, (-math.inf, math.inf)),
+        (1e6, (-math.inf, math.inf)),
+        (1e-9, (-math.inf, 3)),
+        (1e-3, (-1.5, math.inf)),
+    ],
+)
+def test_such_a_variance_is_known_in_all_units_however_far_its_domain_goes(domain, unit):
+    """Looked for in units of 1 alone it was followed as rounding, or until panels ran out."""
+    one, other = (
+        solve(
+            lambda x: 0.05 * unit - 3 * x,
+            lambda x, a=a: unit**2 * (a(x / unit) / 5 + 1e-10),
+            domain=tuple(unit * end for end in domain),
+        )
+        for a in (lambda r: np.sqrt(1 + r * r) - 1, lambda r: r * r / (1 + np.sqrt(1 + r * r)))
+    )
+    assert one.status is Status.CONVERGED
+    assert one.error < 1e-12
+    assert one.logcdf(-0.5 * unit) == pytest.approx(other.logcdf(-0.5 * unit), rel=1e-14)
+
+
 @pytest.mark.parametrize("drift", [lambda x: 0.05 - 0.05 * x, lambda x: 0.05 - 3 * x])
 def test_all_of_many_dips_in_which_a_variance_cancels_are_known(drift):
     """Beyond the lowest eight of 19 the logarithm of what is left was -inf."""
