@@ -9,6 +9,7 @@ import stationary
 from stationary import Landscape, LandscapeError, analyze, end_state, sampled, simulate, sweep
 from stationary.functions.interpolation import Spline
 from stationary.show.answer import places
+from stationary.states.basins import basins_of
 
 RNG = np.random.default_rng(3)
 N, UNITS = 1000, 12
@@ -440,3 +441,25 @@ def test_datapoints_that_all_have_the_same_gradient_have_no_noise():
     ):
         with pytest.raises(LandscapeError, match="all datapoints have the same gradient"):
             end_state(landscape)
+
+
+@pytest.mark.parametrize("seed", [0, 8])
+def test_signs_of_what_degrees_change_tell_what_cancels_from_gap_to_gap(seed):
+    """Claims of masses were 75 and 243 times what is true."""
+    rng = np.random.default_rng(seed)
+    depth, at = rng.uniform(0.5, 1.5, (2, 40, 1)), 0.3 * rng.normal(size=(2, 40, 1))
+    lean = 0.3 * rng.normal(size=(40, 1))
+    at += np.array([-1.5, 1.5])[:, None, None]
+
+    def both(w):
+        bump = depth * np.exp(-((w - at) ** 2))
+        return lean * w - bump.sum(axis=0), lean + (2 * (w - at) * bump).sum(axis=0)
+
+    given = sampled(both, (-4, 4), tolerance=1e-5, losses=True)
+    found, true = (
+        basins_of(end_state(Landscape(gradients=g, learning_rate=0.5, domain=(-4, 4))))
+        for g in (given, lambda w: both(w)[1])
+    )
+    for own, other in zip(found, true, strict=True):
+        off = abs(own.log_mass - other.log_mass)
+        assert off < own.mass_error < 10 * off

@@ -30,10 +30,11 @@ from stationary.numbers.cost import BY_WORK
 from stationary.numbers.elementary import as_array, distinct, log, number, spacing, to_float
 from stationary.panels.pieces import MOST_PANELS, Panels, Samples, summed_from, sums_between
 from stationary.process.diffusion import Diffusion
-from stationary.process.known import squares_of
+from stationary.process.known import changes_of, squares_of
 
 FEWEST = 4  # panels to begin with
 ALIKE = 1e-6  # of a panel's values: doubles that resolve them are nearer
+PARTS = 8  # of a panel, on which what is not known is looked at with its signs
 BESIDE = 2.0**-10  # of a panel: an edge as near to a breakpoint as this is dropped
 
 
@@ -127,6 +128,23 @@ class Sampling:
         steps = 2 * half * of_h.mean(axis=0)
         squares = squares_of(steps, x[0], self.diffusion.breakpoints, bounds)
         return squares, relative.max(axis=0), relative.mean(axis=0)
+
+    @cached_property
+    def changed(self) -> tuple[Array, Array, Array] | None:
+        """What degree after degree changes of int h over parts of panels, and of log a there.
+
+        Shape (3, parts) each, `PARTS` of a panel; and the middles of the parts.
+        """
+        if (changes := changes_of(self.diffusion.uncertainty)) is None:
+            return None
+        half = np.repeat(to_float(self.panels.half), PARTS)
+        share = np.tile((np.arange(PARTS) + 0.5) / PARTS, len(half) // PARTS)
+        x = np.repeat(to_float(self.panels.lower), PARTS) + 2 * half * share
+        at = as_array(x)
+        h, ell = (to_float(self.panels.evaluate(c, at)) for c in (self.h, self.ell))
+        of_f, of_a = np.moveaxis(changes(x), 1, 0)
+        relative = of_a / np.exp(ell)
+        return (2 * of_f / np.exp(ell) - h * relative) * 2 * half / PARTS, relative, x
 
     def unknown_around(self, panel: Array) -> Array:
         """What is not known of log a from knot to knot around panels, the most.

@@ -36,18 +36,26 @@ DRIVEN = 0.75
 ROUNDED = 2.0**-42  # deviations of gradients over their mean, below which they have no three digits
 WEIGHTY = 0.01  # of a standard error, that what is not known may be
 
+FALLEN = 0.5  # of what a degree changes, which the next may: else 4 of 80 landscapes were beyond
+
 NOTHING = 1e100  # of an exponent, and more, not known: all is unknown, and squares stay numbers
 BETWEEN = 8  # points from each knot to the next, at which what is not known is looked at
 
 Bounds = Callable[[Array], tuple[Array, Array]]
+Changes = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, eq=False)
 class Shared:
-    """Bounds, of which no more than a share is left where they add up from one knot to the next."""
+    """Bounds, of which no more than a share is left where they add up from one knot to the next.
+
+    `changes`, where these tell signs: what degree after degree changes of both, shape (3, 2, M);
+    the first is of the degree below the one that is taken.
+    """
 
     bounds: Bounds
     share: float
+    changes: Changes | None = None
 
     def __call__(self, w: Array) -> tuple[Array, Array]:
         return self.bounds(w)
@@ -56,6 +64,39 @@ class Shared:
 def share_of(bounds: Bounds | None) -> float:
     """That of bounds, or of what was made of them."""
     return float(getattr(bounds, "share", 1.0))
+
+
+def changes_of(bounds: Bounds | None) -> Changes | None:
+    """Those of bounds, if they tell any."""
+    return getattr(bounds, "changes", None)
+
+
+def of_process(bounds: Bounds, to_drift: float, to_variance: float) -> Shared:
+    """The same of f = to_drift G and a = to_variance S2."""
+    changes, factors = changes_of(bounds), np.array([[to_drift], [to_variance]])
+
+    def own(w: Array) -> tuple[Array, Array]:
+        of_g, of_s = bounds(w)
+        return abs(to_drift) * of_g, to_variance * of_s
+
+    return Shared(own, share_of(bounds), changes and (lambda w: factors * changes(w)))
+
+
+def told_by_signs(sums: Array, sizes: Array) -> float:
+    """The error of a sum, from what degree after degree changes of it from knot to knot, (3, K).
+
+    Errors of splines oscillate as high derivatives do, and most of them cancels from knot to knot:
+    so does what the next degree changes, whose `sums` have signs. What it leaves is added as random
+    numbers are, and falls from degree to degree no faster than the `sizes` of all that is changed:
+    where these hardly fall, signs tell nothing, and it is inf.
+    """
+    low, middle, high = np.linalg.norm(sizes, axis=1)
+    if not (middle < FALLEN * low and high < FALLEN * middle):
+        return math.inf
+    falls = max(middle / low, high / middle)
+    _, own, next_one = np.linalg.norm(sums, axis=1)
+    left = max(next_one, falls * own) / (1 - falls)
+    return float(abs(sums[1].sum()) + SPREAD * left)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -43,7 +43,7 @@ from stationary.process.corners import CROWDED, MOST, MOST_JUMPS, corners, few_o
 from stationary.process.diffusion import Diffusion
 from stationary.process.forms import Convention, slow_note
 from stationary.process.initial import Initial
-from stationary.process.known import KnownGradients, Shared, share_of
+from stationary.process.known import KnownGradients, of_process
 from stationary.process.losses import Losses
 from stationary.process.many_batches import ManyBatches
 from stationary.process.moments import GradientMoments
@@ -281,12 +281,7 @@ class Landscape(Losses, metaclass=BySpace):
 
         known = self.known
         of_gradients = None if known is None else known.error
-
-        def bounds(w: Array) -> tuple[Array, Array]:
-            assert of_gradients is not None
-            of_g, of_s = of_gradients(w)
-            return rate * of_g, rate * rate * self.noise_factor * of_s
-
+        to_variance = rate * rate * self.noise_factor
         notes: tuple[str, ...] = () if known is None else known.notes
         knots = () if known is None else known.knots.tolist()
         of_f = of_a = self.written.rounding and replace(self.written.rounding, scale=rate)
@@ -323,7 +318,7 @@ class Landscape(Losses, metaclass=BySpace):
             boundaries=self.boundaries,
             convention=self.convention,
             breakpoints=(*self.breakpoints, *self.corners, *narrow, *knots),
-            uncertainty=None if of_gradients is None else Shared(bounds, share_of(of_gradients)),
+            uncertainty=of_gradients and of_process(of_gradients, -rate, to_variance),
             sample=self.as_sample() if self.from_sample else None,
             initial=self.initial,
             name=self.name,

@@ -44,7 +44,7 @@ class Interpolated:
 
     `floor` is the standard deviation of the rounding of a single gradient, `of_losses` that of a
     loss, and `caution` by how much more than it says the error is known to be. Of errors a `share`
-    is left where they add up from knot to knot.
+    is left where they add up from knot to knot; `signed` is whether degrees tell their signs.
     """
 
     x: Array
@@ -53,6 +53,7 @@ class Interpolated:
     degree: int = DEGREE
     caution: float = 1.0
     share: float = 1.0
+    signed: bool = False
     losses: Array | None = None  # (n, N), each up to a constant
     of_losses: float = 0.0
     lines: Array | None = None  # (n - 1,): between which knots lines are taken in place of splines
@@ -244,6 +245,11 @@ class Interpolated:
         )
         return of_g, of_s
 
+    def changes(self, w: Array) -> Array:
+        """What each of three degrees changes, from the one below on, of G and S2: (3, 2, M)."""
+        made = [[self._through(r, k) for r in (self._mean, self._root.T)] for k in (2, 0, -2, -4)]
+        return np.diff([(g(w), root.square(w)) for g, root in made], axis=0)
+
     def _on_lines(self, w: Array, of_g: Array, of_s: Array) -> tuple[Array, Array]:
         """Errors of splines, with those of lines where there are lines."""
         if self._straight is None:
@@ -296,9 +302,9 @@ def known_from(table: Interpolated, **given: Any) -> KnownGradients:
         "each": table,
         "drawn": table.drawn,
         "otherwise": table.otherwise,
-        "error": Shared(table.error, table.share),
-    }
-    return KnownGradients(**(fields | given))
+        "error": Shared(table.error, table.share, table.changes if table.signed else None),
+    } | given
+    return KnownGradients(**fields)
 
 
 # -- straight lines, and what they leave out of gradients that jump or have corners ---------------

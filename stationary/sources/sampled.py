@@ -29,11 +29,12 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import interval, number
 from stationary.numbers.arithmetic import TINY
 from stationary.numbers.elementary import distinct
-from stationary.process.known import SPREAD, KnownGradients
+from stationary.process.known import SPREAD, KnownGradients, told_by_signs
 from stationary.sources.evaluated import FIRST, NEAR, Evaluated
 from stationary.sources.interpolated import Interpolated, known_from
 
 FINE = 32  # points between two knots at which what goes through them is looked at
+LINEAR = 0.1  # of a log ratio: an error whose square is next to nothing beside it
 BLURRED = 0.2  # of an error: where rounding of losses makes that, degrees differ by it alone
 OCTAVES = 14  # ever closer to each knot, which may stand beside a peak far narrower than the gap
 PEAK = np.linspace(-6, 6, 25)  # deviations of each peak, over which its mass is looked at
@@ -146,12 +147,14 @@ def _refined(
     while True:
         table = evaluated.table()
         x = table.x
-        claim, where, rough, moved = _errors(table, scale, decay, before)
+        claim, where, rough, moved, signed = _errors(table, scale, decay, before)
         total, least = (SPREAD * float(np.sqrt((e**2).sum())) for e in (claim, rough))
         # What the last weights changed tells whether the error before was as large as it was said;
         # of corners and jumps, which no degree follows, it is far more than degrees differ.
         table = replace(table, caution=max(1.0, moved / claimed))
-        total *= table.caution
+        bound = total = total * table.caution
+        if table.caution == 1 and least < BLURRED * signed and signed < total <= LINEAR:
+            table, total = replace(table, signed=True), signed
         limited = total > tolerance and least > 0.5 * total
         if table.losses is not None and total > tolerance and least > BLURRED * total:
             evaluated.of_losses, before = math.inf, None  # gradients alone lose fewer digits
@@ -167,17 +170,17 @@ def _refined(
         chosen = np.argsort(-useful)[: max(1, min(room, len(x) // 6))]
         enough = max(tolerance / (4 * math.sqrt(len(x))), 0.02 * useful.max())
         chosen = chosen[useful[chosen] >= min(enough, useful.max())]
-        before, claimed = table, max(total, TINY)
+        before, claimed = table, max(bound, TINY)
         evaluated.add((x[chosen] + x[chosen + 1]) / 2)
 
 
 def _errors(
     table: Interpolated, scale: float, decay: float, before: Interpolated | None
-) -> tuple[Array, Array, Array, float]:
+) -> tuple[Array, Array, Array, float, float]:
     """By interval between knots, in the worst of the log ratios of neighbouring masses.
 
-    Returns what is claimed, what tells where to evaluate next, what rounding alone makes, and by
-    how much the whole has changed from what was known before.
+    Returns what is claimed, what tells where to evaluate next, what rounding alone makes, by how
+    much the whole has changed from what was known before, and what the whole is as signs tell.
     """
     x = table.x
     least = np.finfo(float).tiny + (1e-3 * table.floor) ** 2
@@ -194,7 +197,8 @@ def _errors(
     g, s = moments(w)
     h = -scale * g / s
     log_p = np.cumsum(h * dw) - h * dw / 2 - np.log(s) + np.log(dw)
-    kernel, mass = _kernels(g, log_p)
+    kernels, masses = _kernels(g, log_p)
+    kernel, mass = (np.abs(of_pairs).max(axis=0) for of_pairs in (kernels, masses))
     claims = table.error(w)
     size = np.abs(h)
     # What looks like next to nothing may be a peak, if the exponent is not known.
@@ -215,11 +219,23 @@ def _errors(
         old_g, old_s = before.moments(w)
         moves = summed(np.abs(old_g + decay * w - g), np.abs(old_s - s), size)
         moved = SPREAD * float(np.sqrt((moves**2).sum()))
+    signed = math.inf
+    if table.lines is None:
+        of_g, of_s = np.moveaxis(table.changes(w), 1, 0)
+        of_h, of_log = -(scale * of_g + h * of_s) / s * dw, -of_s / s
+        signed = max(
+            told_by_signs(
+                np.add.reduceat(of_h * k + of_log * p, parts, axis=1),
+                np.add.reduceat(np.abs(of_h * k) + np.abs(of_log * p), parts, axis=1),
+            )
+            for k, p in zip(kernels, masses, strict=True)
+        )
     return (
         summed(*claims, size),
         summed(*table.coarse(w), size),
         summed(*table.rough(w, s), size),
         moved,
+        signed,
     )
 
 
@@ -240,14 +256,14 @@ def _cells(x: Array, moments: Callable[[Array], tuple[Array, Array]], scale: flo
 
 
 def _kernels(g: Array, log_p: Array) -> tuple[Array, Array]:
-    """The largest |K| and p_A + p_B over the pairs of neighbouring minima."""
+    """K and p_A - p_B of each pair of neighbouring minima, (pairs, M)."""
     tops = np.flatnonzero((g[:-1] > 0) & (g[1:] <= 0)) + 1
     if not len(tops):  # one minimum: its halves
         p = np.exp(log_p - log_p.max())
         tops = np.array([np.searchsorted(np.cumsum(p), p.sum() / 2)])
         tops = np.clip(tops, 1, len(g) - 1)
     edges = [0, *tops.tolist(), len(g)]
-    kernel, mass = np.zeros_like(g), np.zeros_like(g)
+    kernels, masses = [], []
     p, sf = np.zeros_like(g), np.ones_like(g)
     for k in range(len(edges) - 1):
         some = slice(edges[k], edges[k + 1])
@@ -259,6 +275,7 @@ def _kernels(g: Array, log_p: Array) -> tuple[Array, Array]:
         here = np.zeros_like(g)
         here[some] = own
         if k:
-            kernel, mass = np.maximum(kernel, np.abs(above - sf)), np.maximum(mass, here + p)
+            kernels.append(above - sf)
+            masses.append(here - p)
         p, sf = here, above
-    return kernel, mass
+    return np.array(kernels), np.array(masses)

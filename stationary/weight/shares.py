@@ -27,7 +27,7 @@ from stationary.numbers.elementary import (
     to_float,
     weighed,
 )
-from stationary.process.known import SPREAD, share_of
+from stationary.process.known import SPREAD, share_of, told_by_signs
 from stationary.weight.component import VISIBLE, Component
 from stationary.weight.mesh import DEEP, Mesh
 
@@ -47,8 +47,29 @@ def moved(c: Component, mesh: Mesh, panel: Array, measure: Array) -> Any:
     beyond = np.abs([left, left - held, left[-1] - left, left[-1] - left + held]).max(axis=0)
     gaps = np.searchsorted(found.diffusion.breakpoints, to_float(density.panels.lower), "right")
     own = np.bincount(gaps[k[panel]], np.abs(to_float(measure)) * of_a[k[panel]])
-    error += abs(float(density.s)) * float(np.sqrt(squares @ beyond**2))
-    return error + density.k * SPREAD * share * float(np.sqrt((own**2).sum()))
+    bound = abs(float(density.s)) * float(np.sqrt(squares @ beyond**2))
+    bound += density.k * SPREAD * share * float(np.sqrt((own**2).sum()))
+    return error + min(bound, _signed(c, mesh, panel, measure))
+
+
+def _signed(c: Component, mesh: Mesh, panel: Array, measure: Array) -> float:
+    """The same as signs tell; inf where they do not."""
+    density, found = c.density, c.density.sampling
+    if found.changed is None:
+        return math.inf
+    of_h, of_log, x = found.changed
+    n, parts = len(x), len(x) // len(found.panels.half)
+    k = density.panels.panel_of(mesh.lower)
+    way = to_float((mesh.lower + mesh.half - density.panels.lower[k]) / density.panels.half[k]) / 2
+    part = k * parts + np.clip((way * parts).astype(int), 0, parts - 1)
+    held = np.bincount(part[panel], to_float(measure), n)
+    left = np.cumsum(held)
+    moves = float(density.s) * of_h * (left[-1] - left + held / 2)
+    moves = np.stack([moves, -float(density.k) * of_log * held])
+    gaps = np.searchsorted(found.diffusion.breakpoints, x)
+    first = np.flatnonzero(np.diff(gaps, prepend=-1))
+    sums, sizes = (np.add.reduceat(m.sum(axis=0), first, axis=1) for m in (moves, np.abs(moves)))
+    return told_by_signs(sums, sizes)
 
 
 def log_probability_error(c: Component, low: Any, high: Any, share: Any = None) -> Any:
