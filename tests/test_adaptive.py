@@ -215,3 +215,15 @@ def test_what_would_move_what_adam_divides_by_is_refused():
         end_state(given, digits=30)
     with pytest.raises(LandscapeError, match=r"With Adam ask stationary\.simulate"):
         analyze(given, steps=100)
+
+
+def test_a_check_of_adam_is_told_in_every_form(tmp_path):
+    result = check(adam(), walkers=100, steps=400, seed=3)
+    told = json.loads(result.to_json())
+    for name, (law, off, walkers, by) in result.numbers.items():
+        keys = ("law", "law_error", "walkers", "walkers_error")
+        assert tuple(told["numbers"][name][k] for k in keys) == (law, off, walkers, by)
+    axes = result.plot().axes[0]
+    sent = result.simulation
+    (walkers,) = axes.containers
+    assert walkers[0].get_ydata() == pytest.approx(sent.mass / np.diff(sent.edges))

@@ -1453,6 +1453,63 @@ def test_masses_of_basins_are_not_told_where_the_grid_alone_joins_them(tilt, uni
         assert "no minibatch leads out of basin 0 and basin 1" in found.verdict
 
 
+SLOPES = np.array([[1.0, 0.3], [0.2, 1.0], [-0.5, 0.8], [0.4, -0.9]])
+TARGETS = np.array([0.5, -0.2, 0.1, 0.3])
+
+
+def _regression(**given):
+    return Landscape(weights=2, learning_rate=0.1, batch_size=2, domain=((-4, 4), (-4, 4)), **given)
+
+
+def _residuals(w):
+    return SLOPES @ w - TARGETS[:, None]
+
+
+def _gradients(w):
+    return SLOPES.T[:, :, None] * _residuals(w)
+
+
+@pytest.mark.parametrize(
+    ("label_noise", "given"),
+    [
+        (0.0, {"gradients": _gradients}),
+        (0.3, {"losses": lambda w: _residuals(w) ** 2 / 2, "outputs": lambda w: SLOPES @ w}),
+    ],
+)
+def test_regression_on_two_weights_has_the_covariance_of_its_own_equation(label_noise, given):
+    """H S + S H = T / B (E Cov g + s^2 H) for least squares, where Cov g is of second order."""
+    h = SLOPES.T @ SLOPES / 4
+    best = np.linalg.solve(h, SLOPES.T @ TARGETS / 4)
+
+    def left(s):
+        size = _residuals(best[:, None])[:, 0] ** 2 + np.einsum("ni,ij,nj->n", SLOPES, s, SLOPES)
+        noise = np.einsum("n,ni,nj->ij", size, SLOPES, SLOPES) / 4 - h @ s @ h
+        return (h @ s + s @ h - 0.05 * (noise + label_noise**2 * h)).ravel()
+
+    ways = np.eye(4).reshape(4, 2, 2)
+    matrix = np.stack([left(s) - left(0 * s) for s in ways], axis=1)
+    exact = np.linalg.solve(matrix, -left(np.zeros((2, 2)))).reshape(2, 2)
+    state = end_state(_regression(label_noise=label_noise, **given))
+    assert state.mean() == pytest.approx(best, abs=1e-9)
+    assert state.cov() == pytest.approx(exact, rel=1e-7)
+
+
+def test_gradients_of_two_weights_by_datapoint_first_are_told_how_to_come():
+    with pytest.raises(LandscapeError, match=r"shape \(2, N, M\).*It returned shape \(4, 2, 'M'\)"):
+        _regression(gradients=lambda w: np.swapaxes(_gradients(w), 0, 1))
+
+
+def test_marginals_have_distances():
+    wide, narrow = (
+        end_state(Diffusion(lambda w: -w, a, domain=((-8, 8), (-8, 8)))).marginal(0)
+        for a in (0.5, 0.4)
+    )
+    x = math.sqrt(math.log(1.25))  # where both normal densities are equal
+    exact = 2 * (stats.norm.cdf(x, 0, math.sqrt(0.2)) - stats.norm.cdf(x, 0, 0.5))
+    found = wide.distance(narrow)
+    assert abs(found.value - exact) <= found.error < 1e-8
+
+
 def test_losses_of_several_weights_that_are_recorded_have_the_derivatives_of_series():
     x = np.random.default_rng(0).normal(size=(2, 50))
     recorded = Jets(two_wells)

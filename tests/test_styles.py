@@ -66,6 +66,20 @@ WAYS = {
         np.add.accumulate(np.diff((w - COLUMN) ** 2 / 2, axis=0, prepend=0 * w[None]), axis=0)
         + np.sin(3 * w + COLUMN)
     ),
+    "sums of the first": lambda w: (
+        np.cumsum((w - COLUMN)[:, None] ** 2 * np.full((2, 1), 0.25), axis=1)[:, -1]
+        + np.sin(3 * w + COLUMN)
+    ),
+    "squeezed": lambda w: (
+        np.squeeze(np.expand_dims(w - COLUMN, 1) ** 2, axis=1) / 2 + np.sin(3 * w + COLUMN)
+    ),
+    "einsum by numbers": lambda w: (
+        np.einsum(np.ones(4), [0], (w - COLUMN) ** 2, [0, 1], [0, 1]) / 2 + np.sin(3 * w + COLUMN)
+    ),
+    "log of a sum": lambda w: (
+        np.logaddexp.reduce((w - COLUMN)[:, None] ** 2 / 2 - np.log([[1.5], [3.0]]), axis=1)
+        + np.sin(3 * w + COLUMN)
+    ),
     "tiled": lambda w: (np.tile(w, (4, 1)) - COLUMN) ** 2 / 2 + np.sin(3 * w.ravel() + COLUMN),
 }
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import special
 
 from stationary import Landscape, LandscapeError, Status, end_state
 from stationary.numbers.arithmetic import DOUBLE
@@ -294,6 +295,27 @@ def test_classifiers_without_a_domain_are_the_same_in_every_unit(kind):
         assert state.status is Status.CONVERGED
         means.append(state.mean() * scale)
     assert means[1] == pytest.approx(means[0], rel=1e-11)
+
+
+CROSS_ENTROPY = {
+    "log of a sum": lambda z: np.log(np.exp(z).sum(axis=1)) - z[:, 0],
+    "softmax": lambda z: -np.log(np.exp(z) / np.exp(z).sum(axis=1, keepdims=True))[:, 0],
+    "less the largest": lambda z: (
+        np.log(np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1)) + (z.max(axis=1) - z[:, 0])
+    ),
+}
+
+
+@pytest.mark.parametrize("how", CROSS_ENTROPY)
+def test_cross_entropy_of_many_classes_is_recorded_as_a_whole_and_does_not_overflow(how):
+    rng = np.random.default_rng(3)
+    a, b = rng.normal(size=(12, 40)), rng.normal(size=(40, 1))
+    w = np.array([-3000.0, -1.3, 0.0, 0.8, 900.0])
+    mean, variance = moments(lambda w: CROSS_ENTROPY[how](a[:, :, None] * w + b), w)
+    p = special.softmax(a[:, :, None] * w + b, axis=1)
+    slopes = (p * a[:, :, None]).sum(axis=1) - a[:, :1]
+    assert mean == pytest.approx(slopes.mean(axis=0), rel=1e-12)
+    assert variance == pytest.approx(slopes.var(axis=0), rel=1e-12)
 
 
 X_TIMES_W = {
