@@ -20,7 +20,7 @@ from stationary.process.initial import Initial
 from stationary.process.known import OneFewer
 from stationary.process.landscape import Landscape
 from stationary.progress import each
-from stationary.questions.kernels import Points, refusal
+from stationary.questions.kernels import OF_BASIN, Points, refusal
 from stationary.questions.numbers import OF_BASINS, ORDERS, Numbers, beyond_first_order, scores
 from stationary.result import Listed, Result
 from stationary.states.basin import Basin
@@ -78,6 +78,10 @@ class StandardErrors(Listed):
     sharpnesses: tuple[float, ...]
     barriers_left: tuple[float, ...]
     barriers_right: tuple[float, ...]
+
+    def of(self, name: str, basin: int) -> float:
+        """Of a number of one basin, by what the basin calls it."""
+        return float(getattr(self, OF_BASIN[name])[basin])
 
 
 @dataclass(frozen=True, eq=False, repr=False)

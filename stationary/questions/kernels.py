@@ -31,6 +31,20 @@ ORDER = 8  # Gauss nodes on a panel
 NOTHING = -1e300  # log P where there is nothing, so that it has differences
 ROUNDING = 1e-9  # of a measure, below which all of it is 0: 1e-16 a point, of some 1e4 points
 
+OF_BASIN = {  # what has a standard error: what a basin calls it, and `StandardErrors`
+    "position": "positions",
+    "mass": "masses",
+    "log_mass": "log_masses",
+    "log_density": "log_densities",
+    "variance": "variances",
+    "barrier_left": "barriers_left",
+    "barrier_right": "barriers_right",
+    "log_exit_time": "log_exit_times",
+    "width": "widths",
+    "loss": "losses",
+    "sharpness": "sharpnesses",
+}
+
 
 def refusal(state: EndState) -> str | None:
     """Why there are no kernels for an end state."""

@@ -17,7 +17,7 @@ from stationary.show.basins import merged
 from stationary.show.changed import answer, section, to_the
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.listing import in_doubles
-from stationary.show.sample import OF_BASINS, rests_of, standard_error_text
+from stationary.show.sample import rests_of, standard_error_text
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
 from stationary.wording import SUFFIX
@@ -143,26 +143,20 @@ def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float]) -> str:
 def _minima(bias: WidthBias, place: Place, known: StandardErrors | None) -> list[Line]:
     basins, more = first_of(bias.basins)
 
-    def told(name: str, i: int, most: int = 6) -> Any:
-        value, of_sample = getattr(bias.basins[i], name), 0.0
-        if known is not None:
-            of_sample = getattr(known, OF_BASINS[name])[i]
-        return (
-            value
-            if value is None or not of_sample > 0
-            else say.sampled_text(value, of_sample, most)
-        )
+    def of_sample(name: str, i: int) -> float:
+        return math.nan if known is None else known.of(name, i)
 
-    def mass(i: int, log: float) -> str:
-        if known is None:
-            return say.probability_text(log)
-        return say.sampled_share_text(log, known.masses[i], known.log_masses[i])
+    def told(name: str, i: int) -> Any:
+        value, error = getattr(bias.basins[i], name), of_sample(name, i)
+        return value if value is None or not error > 0 else say.sampled_text(value, error, 6)
 
     rows = [
         (
             str(i),
             place(float(b.position)) + (" (wall)" if b.at_wall else ""),
-            mass(i, float(b.log_mass)),
+            say.sampled_share_text(
+                float(b.log_mass), of_sample("mass", i), of_sample("log_mass", i)
+            ),
             say.relative_error_text(b.mass_error, b.log_mass),
             *(told(name, i) for name in ("log_density", "barrier_left", "barrier_right")),
         )

@@ -10,28 +10,13 @@ from typing import TYPE_CHECKING, Any
 from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.errors import StationaryError
-from stationary.questions.kernels import refusal
+from stationary.questions.kernels import OF_BASIN, refusal
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.wording import SECOND, SUFFIX
 
 if TYPE_CHECKING:
     from stationary.questions.influence import StandardErrors
-
-# What has one for each basin: what a basin calls it, and `StandardErrors`.
-OF_BASINS = {
-    "position": "positions",
-    "mass": "masses",
-    "log_mass": "log_masses",
-    "log_density": "log_densities",
-    "variance": "variances",
-    "barrier_left": "barriers_left",
-    "barrier_right": "barriers_right",
-    "log_exit_time": "log_exit_times",
-    "width": "widths",
-    "loss": "losses",
-    "sharpness": "sharpnesses",
-}
 
 
 class OfSample:
@@ -52,12 +37,10 @@ class OfSample:
 
     def of(self, name: str, position: Any) -> float:
         """Of a basin, by its minimum; nan where it is not known, or there is no sample."""
-        if self.known is None:
+        places = [] if self.known is None else [float(b.position) for b in self.basins]
+        if self.known is None or float(position) not in places:
             return math.nan
-        for b, error in zip(self.basins, getattr(self.known, OF_BASINS[name]), strict=True):
-            if float(b.position) == float(position):
-                return float(error)
-        return math.nan
+        return self.known.of(name, places.index(float(position)))
 
     @cached_property
     def parts(self) -> OfSample:
@@ -100,5 +83,5 @@ def errors_of_basin(
         return {}
     found = OfSample(analysis.rounded)
     found = found.parts if part else found
-    errors = {f"{n}{SUFFIX}": found.of(n, b.position) for n in OF_BASINS if found.taken}
+    errors = {f"{n}{SUFFIX}": found.of(n, b.position) for n in OF_BASIN if found.taken}
     return {n: None if math.isnan(e) else e for n, e in errors.items()}

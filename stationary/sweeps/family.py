@@ -46,6 +46,7 @@ from stationary.wording import SUFFIX
 
 Parameters = dict[str, Any]  # numbers, and the name of a convention
 
+OF_SAMPLE = [n for n in OF_MINIMA if n.endswith(SUFFIX)]  # what has a standard error
 FEW = 3  # points below which a solve each costs less than one sampling for all
 # What a solve may raise for a process that is out of the reach of its arithmetic.
 LOST = (StationaryError, ArithmeticError, ValueError)
@@ -105,13 +106,7 @@ def with_standard_errors(answer: Answer) -> Answer:
     if known is None or len(known.masses) != len(answer.minima):
         return answer
     minima = tuple(
-        replace(
-            m,
-            position_standard_error=known.positions[k],
-            mass_standard_error=known.masses[k],
-            log_mass_standard_error=known.log_masses[k],
-            log_density_standard_error=known.log_densities[k],
-        )
+        Minimum(**vars(m) | {n: known.of(n.removesuffix(SUFFIX), k) for n in OF_SAMPLE})
         for k, m in enumerate(answer.minima)
     )
     return replace(
@@ -322,9 +317,8 @@ def _answers(
                 same = [order[float(b.position)] for b in group]
                 _merge(minima, held_by, np.flatnonzero(stage == k), same)
     names = [Status.CONVERGED.name.lower(), lacking.name.lower()]
-    of_sample = [n for n in (*SCALARS, *OF_MINIMA) if n.endswith(SUFFIX)]
-    minima |= {n: blank(n, m, len(known)) for n in of_sample if n in OF_MINIMA}
-    scalars: dict[str, Any] = {n: blank(n, m) for n in of_sample if n in SCALARS}
+    minima |= {n: blank(n, m, len(known)) for n in OF_SAMPLE}
+    scalars: dict[str, Any] = {n: blank(n, m) for n in SCALARS if n.endswith(SUFFIX)}
     numbers = [n for n in SCALARS if n not in TEXTS and n not in scalars]
     scalars |= {n: getattr(s, n).copy() for n in numbers} | {
         "status": np.array(names, dtype=object)[(s.error > TOLERANCE).astype(int)],

@@ -19,27 +19,13 @@ from stationary.errors import LandscapeError, StationaryError
 from stationary.functions.evaluation import explained, name_of
 from stationary.functions.given import way_out
 from stationary.questions.influence import StandardErrors
+from stationary.questions.kernels import OF_BASIN
 from stationary.states.peaks import quantiles
 from stationary.wording import SUFFIX
 
 Quantity = Callable[[Any], Any]
 # By the name and the basin's place: the value, its error, and that of a sample.
 Extras = dict[tuple[str, float | None], tuple[float, float, float]]
-OF_SAMPLE = {  # what has standard errors, and what `StandardErrors` calls it
-    "mean": "mean",
-    "std": "std",
-    "skewness": "skewness",
-    "kurtosis": "kurtosis",
-    "entropy": "entropy",
-    "median": "quantiles",
-    "exit_time": "log_exit_times",
-    "log_exit_time": "log_exit_times",
-    "barrier_left": "barriers_left",
-    "barrier_right": "barriers_right",
-    "width": "widths",
-    "loss": "losses",
-    "sharpness": "sharpnesses",
-}
 
 
 def _flow(analysis: Any, times: float = 1.0) -> tuple[float, float]:
@@ -180,18 +166,17 @@ def measured(analysis: Analysis, quantities: Mapping[str, Quantity]) -> tuple[Ex
 
 def _of_one(name: str, value: Any, analysis: Analysis) -> Extras:
     """What a function of an analysis gave, by the name and the place of the basin."""
-    several = isinstance(value, (list, np.ndarray)) and not isinstance(value, tuple)
+    several = isinstance(value, (list, np.ndarray))
     places = [float(b.position) for b in analysis.basins] if several else [None]
     found: Extras = {}
-    for place, one in zip(places, value if several else [value], strict=False):
+    for k, (place, one) in enumerate(zip(places, value if several else [value], strict=False)):
         if one is None and several:
             continue
         one = math.nan if one is None else one
-        pair = tuple(one) if isinstance(one, tuple) else (one, math.nan)  # and a standard error
-        k = None if place is None else [float(b.position) for b in analysis.basins].index(place)
-        value = float(pair[0])
-        sure = float(pair[2]) if len(pair) > 2 else _of_sample(name, value, k, analysis)
-        found[name, place] = value, float(pair[1]), sure
+        number, error, *own = one if isinstance(one, tuple) else (one, math.nan)
+        at = None if place is None else k
+        sure = own[0] if own else _of_sample(name, float(number), at, analysis)
+        found[name, place] = float(number), float(error), float(sure)
     return found
 
 
@@ -206,13 +191,13 @@ def known_errors(analysis: Analysis | None) -> StandardErrors | None:
 def _of_sample(name: str, value: float, basin: int | None, analysis: Analysis) -> float:
     """The standard error of a quantity of that name; nan where it is not known."""
     known = known_errors(analysis)
-    if known is None or name not in OF_SAMPLE:
+    if known is None or name not in QUANTITIES:
         return math.nan
-    errors: Any = getattr(known, OF_SAMPLE[name])
     if basin is None:
-        return float(errors[0.5] if name == "median" else errors)
-    # Of a time by its logarithm.
-    return float(errors[basin]) * (value if name == "exit_time" else 1.0)
+        return float(known.quantiles[0.5] if name == "median" else getattr(known, name, math.nan))
+    if name == "exit_time":  # by its logarithm
+        return known.of("log_exit_time", basin) * value
+    return known.of(name, basin) if name in OF_BASIN else math.nan
 
 
 def columns_of(
