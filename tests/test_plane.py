@@ -2380,6 +2380,20 @@ def test_walls_far_from_0_are_looked_at_as_closely_as_doubles_tell():
         assert chart_of(thin) is not None
 
 
+def test_zeros_far_from_0_are_those_that_doubles_tell():
+    """Rounding of places left more than a billionth of the drift: of nine zeros three were seen."""
+    at = np.array([[342938.201714], [32917.17917004]])
+
+    def drift(x):
+        u = (x - at) / 0.003
+        return u - u**3
+
+    box = tuple((v - 0.006, v + 0.006) for v in at.ravel().tolist())
+    found = equilibria_of(Diffusion(drift, 0.05, box), box)
+    assert len(found) == 9
+    assert sum(e.attracts for e in found) == 4
+
+
 def test_nothing_flows_where_nothing_is_and_what_starts_on_the_edge_is_out():
     """A warning (inf times 0), "could not be resolved" and, for no points, an IndexError."""
     turned = Diffusion(lambda x: (-x[0] + x[1], -x[1] - x[0]), 0.5, weights=2)

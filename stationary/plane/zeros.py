@@ -6,7 +6,7 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import StationaryError
-from stationary.numbers.arithmetic import SAME
+from stationary.numbers.arithmetic import EPSILON, SAME
 from stationary.plane.boxes import clipped, ends_of, even, finite_box, placed, scattered
 from stationary.plane.local import SHRINK, Equilibrium, around, described, fitted
 from stationary.process.plane import Box, PlaneDiffusion
@@ -16,6 +16,8 @@ REACH = 30.0  # lengths over which noise spreads against the drift: how far othe
 PROBES = 25  # points at which the noise is looked at
 APART = 100.0  # times do units differ that are told from the noise
 SEEDS = 16  # for each direction of a plane, from which zeros of the drift are looked for
+LEFT = 1e-9  # of the drift over the domain is left at a zero, and what rounding of places leaves
+ROUNDED = 16 * EPSILON
 NEWTON = 60  # steps: double zeros halve their distance in each
 NEAR = 3e-3  # of the domain, and of that ball: what comes as near to a zero leads there
 
@@ -154,7 +156,8 @@ def newton(process: PlaneDiffusion, x: Array, width: Array) -> Array:
         found = process.fields(out[:, lost], 1)
         by = width[:, None] / width
         size = 0.2 * np.abs(found.df * by[..., None]).max(axis=(0, 1))
-        out[:, lost[np.abs(found.f / width[:, None]).max(axis=0) > 1e-9 * size]] = np.nan
+        least = LEFT + ROUNDED * (np.abs(out[:, lost]) / width[:, None]).max(axis=0)
+        out[:, lost[np.abs(found.f / width[:, None]).max(axis=0) > least * size]] = np.nan
     return out
 
 
