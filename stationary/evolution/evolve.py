@@ -236,7 +236,7 @@ def _of_pulses(asked: Asked, pulses: Pulses) -> Evolution:
     zeros = [float(x) for p in state.anatomy.points for x in (p.lower, p.upper)]
     edges = distinct(np.clip(np.concatenate([edges, zeros, [low, high]]), low, high))
     grid = grid_in(asked, first_reach(asked), (), 4 * BASE)
-    chains = [chain_on(state.diffusion, state.anatomy, grid.edges(k)) for k in range(GRIDS)]
+    chains = [chain_on(state.anatomy, grid.edges(k)) for k in range(GRIDS)]
     gap = gap_of(state, chains, edges, float(times[-1]))
     return _answer(asked, edges, pulses.seen(edges, times), (), gap, 0, ())
 

@@ -13,7 +13,9 @@ from numpy.polynomial import legendre
 from stationary.aliases import Array
 from stationary.errors import StationaryError
 from stationary.functions.evaluation import evaluate
-from stationary.process.diffusion import Diffusion
+from stationary.line.partition import Partition
+from stationary.line.sampled import sharpened
+from stationary.numbers.arithmetic import Arithmetic
 
 ORDERS = (12, 15)  # of Hermite functions: three more are one more power of width over curvature
 DEGREE = 6  # of Taylor polynomials, to that power
@@ -103,7 +105,7 @@ def hermite_law(z: Array, c: Array, s: Any) -> Array:
 
 @np.errstate(all="ignore")  # what is not finite ends the pulses
 def followed(
-    diffusion: Diffusion,
+    parts: Partition,
     x0: Array,
     until: float,
     first: float,
@@ -120,12 +122,12 @@ def followed(
     from scipy.integrate import DOP853
 
     count = len(x0)
-    lower, upper = diffusion.domain
-    half = diffusion.convention.value / 2
+    lower, upper = parts.diffusion.domain
+    half = parts.diffusion.convention.value / 2
 
     def rates(_: float, y: Array) -> Array:
         m, v = np.clip(x0 + y[:count], lower, upper), y[count:]
-        f, a = series_of(diffusion, m, 1)
+        f, a = series_of(parts, m, 1)
         return np.concatenate([f[0] + half * a[1], 2 * (f[1] + 2 * half * a[2]) * v + a[0]])
 
     alpha = np.zeros((count, ORDERS[-1] + 1))
@@ -146,7 +148,7 @@ def followed(
             [np.full(count, 1e-15 * span), np.full(count, (1e-20 * span) ** 2)]
         )
         # At first steps are short, and no longer than the drift takes to change.
-        fastest = float(np.abs(series_of(diffusion, x0, 1)[0][1]).max())
+        fastest = float(np.abs(series_of(parts, x0, 1)[0][1]).max())
         short = min(1e-4 * first, until, 1 / fastest if fastest > 0 else math.inf)
         solver = DOP853(rates, 0.0, y, until, rtol=IN_TIME, atol=atol, first_step=short)
         settled = False
@@ -156,7 +158,7 @@ def followed(
                 break
             path = solver.dense_output()
             t0, t1 = float(solver.t_old), float(solver.t)
-            whole = _stepped(diffusion, x0, path, t0, t1, alpha, size)
+            whole = _stepped(parts, x0, path, t0, t1, alpha, size)
             if whole is None:
                 break
             size_now, powers, matrices, turned, remainder, there = whole
@@ -179,7 +181,7 @@ def followed(
             apart, sharp, _ = np.abs(laws[0] - laws[1]).max(axis=(1, 2))
             taylor += remainder
             m = x0 + solver.y[:count]
-            leaks += _escaping(diffusion, m, np.sqrt(v), ways, t1 - t0)
+            leaks += _escaping(parts, m, np.sqrt(v), ways, t1 - t0)
             bent = max(bent, _beyond(m, np.sqrt(v), jumps))
             others = taylor + leaks + bent + outside + 1e-10
             error = max(apart, before) + others
@@ -206,20 +208,22 @@ def followed(
     return Paths(x0, floor, steps, settled) if steps else None
 
 
-def series_of(diffusion: Diffusion, m: Array, order: int) -> tuple[Array, Array]:
+def series_of(parts: Partition, m: Array, order: int) -> tuple[Array, Array]:
     """Taylor coefficients of f up to `order` and of a up to one more, at points of any shape."""
-    at = m.ravel()
-    a = evaluate(diffusion.variance, at, order=order + 1)  # what it takes may hold the drift's
-    f = evaluate(diffusion.drift, at, order=order)
-    found = [
-        np.array([c / math.factorial(k) for k, c in enumerate(table)]).reshape(-1, *m.shape)
-        for table in (f, a)
-    ]
-    return found[0], found[1]
+
+    def tables(x: Any, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        diffusion = parts.diffusion  # what the variance takes may hold the drift's
+        of_a = evaluate(diffusion.variance, x, order=order + 1, arithmetic=arithmetic)
+        of_f = evaluate(diffusion.drift, x, order=order, arithmetic=arithmetic)
+        f, a = (np.array([c / math.factorial(k) for k, c in enumerate(t)]) for t in (of_f, of_a))
+        return f, a
+
+    f, a = sharpened(tables, m.ravel(), parts.blurred)
+    return f.reshape(-1, *m.shape), a.reshape(-1, *m.shape)
 
 
 def _stepped(
-    diffusion: Diffusion, x0: Array, path: Any, t0: float, t1: float, alpha: Array, size: Array
+    parts: Partition, x0: Array, path: Any, t0: float, t1: float, alpha: Array, size: Array
 ) -> tuple[Array, Array, Array, Array, float, float] | None:
     """One step: the new size, powers of alpha over it, matrices, int f' dt, and two errors."""
     nodes, table, to_powers = _radau()
@@ -228,16 +232,16 @@ def _stepped(
     m, v = x0 + y[: len(x0)].T, y[len(x0) :].T
     if not (v > 0).all():
         return None
-    lower, upper = diffusion.domain
+    lower, upper = parts.diffusion.domain
     s = np.sqrt(v)
     probes = m[..., None] + s[..., None] * PROBES
     inside = (probes > lower) & (probes < upper)
     if not ((m > lower) & (m < upper)).all():
         return None
-    f, a = series_of(diffusion, m, DEGREE)
+    f, a = series_of(parts, m, DEGREE)
     with np.errstate(all="ignore"):
         near, apart = np.where(inside, probes, m[..., None]), s[..., None] * PROBES
-        exact = diffusion.coefficients(near.ravel())
+        exact = sharpened(parts.diffusion.coefficients, near.ravel(), parts.blurred)
         off = []
         for c, values in zip((f, a[:-1]), exact, strict=True):
             series = np.zeros_like(apart)
@@ -252,7 +256,7 @@ def _stepped(
     with np.errstate(all="ignore"):
         reach = np.minimum(m - lower, upper - m) / s
     outside = 2 * float(np.exp(-(reach**2) / 2).max())  # was there, led away since
-    c = diffusion.convention.value / 2
+    c = parts.diffusion.convention.value / 2
     if c:
         f = f + c * np.arange(1, DEGREE + 2)[:, None, None] * a[1:]
     size_now = s.max(axis=0)
@@ -312,10 +316,10 @@ def _beyond(m: Array, s: Array, jumps: Array) -> float:
     return float(2 * erfc(np.abs(m - jumps[:, None]) / s / math.sqrt(2)).max())
 
 
-def _escaping(diffusion: Diffusion, m: Array, s: Array, ways: Array, dt: float) -> float:
+def _escaping(parts: Partition, m: Array, s: Array, ways: Array, dt: float) -> float:
     """What noise carries from where pulses stay over unstable points, or to ends, as a bound."""
     if not len(ways):
         return 0.0
     z = np.abs(m - ways[:, None]) / s
-    f, _ = series_of(diffusion, m, 1)
+    f, _ = series_of(parts, m, 1)
     return float((np.maximum(-f[1], 0.0) * dt * np.exp(-(z**2) / ESCAPE)).max())

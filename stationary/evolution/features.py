@@ -12,9 +12,9 @@ from stationary.errors import LandscapeError
 from stationary.evolution.grid import GRIDS, SPACINGS, Feature, Grid, grid_on
 from stationary.evolution.request import Asked
 from stationary.line.feller import Feller
+from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import HUGE, SAME
 from stationary.numbers.elementary import distinct
-from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.states.distribution import EndState
 
@@ -62,9 +62,11 @@ def first_reach(asked: Asked) -> tuple[float, float]:
     x = np.clip(np.array([low, high]), lower, upper)
     t = float(asked.times[-1])
     with np.errstate(all="ignore"):
-        spread = np.nan_to_num(np.minimum(np.sqrt(diffusion.coefficients(x)[1] * t), 1 + abs(x)))
+        spread = np.nan_to_num(
+            np.minimum(np.sqrt(state.anatomy.coefficients(x)[1] * t), 1 + abs(x))
+        )
     if not is_whole(state):  # nothing keeps it
-        x, spread = _carried(diffusion, x, t)
+        x, spread = _carried(state.anatomy, x, t)
         places += x.tolist()
         places += (x - spread).tolist() + (x + spread).tolist()
     places = [p for p in places if math.isfinite(p)]
@@ -76,18 +78,18 @@ def first_reach(asked: Asked) -> tuple[float, float]:
     )
 
 
-def _carried(diffusion: Diffusion, x: Array, t: float) -> tuple[Array, Array]:
+def _carried(parts: Partition, x: Array, t: float) -> tuple[Array, Array]:
     """Where the drift alone would take two points by time t, and eight deviations there.
 
     The variance v obeys dv/dt = 2 f' v + a along the way, as long as it is small.
     """
     furthest = FURTHEST * (1 + float(np.abs(x).max()))
-    lower, upper = diffusion.domain
+    lower, upper = parts.diffusion.domain
     dt, v = t / FLIGHT, np.zeros(2)
     for _ in range(FLIGHT):
         h = 1e-6 * (1 + np.abs(x))
         with np.errstate(all="ignore"):
-            f, a = diffusion.coefficients(np.clip(np.concatenate([x, x + h]), lower, upper))
+            f, a = parts.coefficients(np.clip(np.concatenate([x, x + h]), lower, upper))
             stretch = np.exp((f[2:] - f[:2]) / h * dt)
             further = np.clip(x + f[:2] * dt, lower, upper)
             v_next = v * stretch**2 + a[:2] * dt
@@ -116,7 +118,7 @@ def grid_in(
     first = float(times[times > 0][0]) if (times > 0).any() else 0.0
     at = np.array([min(max(centre, low), high)])
     with np.errstate(all="ignore"):
-        noise = float(np.nan_to_num(np.sqrt(diffusion.coefficients(at)[1] * first))[0])
+        noise = float(np.nan_to_num(np.sqrt(state.anatomy.coefficients(at)[1] * first))[0])
     given = POINT * span if start.law is None and not noise > 0 else 0.0
     minima, blurred = _minima(state, low, high)
     features = [Feature(centre, max(width, noise, given)), *minima]
@@ -133,11 +135,13 @@ def grid_in(
     deep = CLOSE if len(singular) < MANY else 1e-3
     own = dict(depths)
     for x in singular:
-        features.append(Feature(x, own.get(x) or max(deep * span, _layer(diffusion, x, low, high))))
+        features.append(
+            Feature(x, own.get(x) or max(deep * span, _layer(state.anatomy, x, low, high)))
+        )
     breaks = [low, high, *singular, *(x for pair in blurred for x in pair), *_corners(start)]
     corners = {*diffusion.breakpoints, *state.anatomy.jumps.tolist()}
     inner = np.array([x for x in sorted(corners) if low < x < high])
-    features += _layers(diffusion, inner, span) if len(inner) else []
+    features += _layers(state.anatomy, inner, span) if len(inner) else []
     if len(inner) <= edges_at:
         cells = max(cells, len(inner))
     if len(inner) <= max(cells, 2):  # more than cells are what cells take the mean of
@@ -145,7 +149,7 @@ def grid_in(
 
     def carried(x: Array) -> Array:
         with np.errstate(all="ignore"):
-            f, a = diffusion.coefficients(x)
+            f, a = state.anatomy.coefficients(x)
             density = np.nan_to_num(np.minimum(np.abs(f) / a, HUGE))
         density = np.where((x >= held[0]) & (x <= held[1]), density, 0.0)
         for place in singular:  # cells shrink with the distance from it anyway
@@ -186,7 +190,7 @@ def _minima(
         x = float(e.position)
         slope = abs(float(e.slope)) if e.slope else 0.0
         with np.errstate(all="ignore"):
-            a = float(state.diffusion.coefficients(np.array([x]))[1][0])
+            a = float(state.anatomy.coefficients(np.array([x]))[1][0])
         width = math.sqrt(a / 2 / slope) if slope > 0 and a >= 0 else math.nan
         if not math.isfinite(width):
             width = (high - low) / 20
@@ -198,13 +202,13 @@ def _minima(
     return found, blurred
 
 
-def _layer(diffusion: Diffusion, x: float, low: float, high: float) -> float:
+def _layer(parts: Partition, x: float, low: float, high: float) -> float:
     """A tenth of the distance from a zero of the variance up to which the drift alone decides."""
     r = (high - low) * np.geomspace(CLOSE, 1.0, DISTANCES)
     at = np.concatenate([x - r[::-1], [x], x + r])
     inside = (at > low) & (at < high) | (at == x)
     with np.errstate(all="ignore"):
-        f, a = diffusion.coefficients(np.where(inside, at, x))
+        f, a = parts.coefficients(np.where(inside, at, x))
     drift = abs(float(f[DISTANCES]))
     if not 0 < drift < math.inf:
         return 0.0
@@ -212,11 +216,11 @@ def _layer(diffusion: Diffusion, x: float, low: float, high: float) -> float:
     return float(noisy.min(initial=high - low)) / 10
 
 
-def _layers(diffusion: Diffusion, x: Array, span: float) -> list[Feature]:
+def _layers(parts: Partition, x: Array, span: float) -> list[Feature]:
     """Jumps of the noise, as wide as what the drift carries is on the side with less of it."""
     at = np.concatenate([x - SIDE * span, x + SIDE * span])
     with np.errstate(all="ignore"):
-        f, a = (v.reshape(2, -1) for v in diffusion.coefficients(at))
+        f, a = (v.reshape(2, -1) for v in parts.coefficients(at))
         rise = np.abs(np.log10(a[1] / a[0]))
         width = np.fmax((a / np.abs(f)).min(axis=0), POINT * span)
     rise = np.where(np.isfinite(rise) & (rise > RISE), np.minimum(rise, 1.0), 0.0)

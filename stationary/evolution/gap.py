@@ -33,8 +33,9 @@ from stationary.evolution.refinement import limit_of, sizes
 from stationary.line.chart import OCTAVES
 from stationary.line.ends import End
 from stationary.line.feller import Feller
+from stationary.line.partition import Partition
+from stationary.line.sampled import sharpened
 from stationary.numbers.elementary import logcumsumexp, logsumexp
-from stationary.process.diffusion import Diffusion
 from stationary.states.distribution import EndState
 
 STEP = 1e-4  # of a distance, over which slopes are taken: V is known to the square of that
@@ -81,7 +82,7 @@ def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) 
     limit = limit_of(list(logs[:, None]), scale=1.0)
     log_time = float(limit.value[0])
     rate = math.exp(min(-log_time, 700.0))
-    floors = [_floor(state.diffusion, s.end, own) for s in far]
+    floors = [_floor(state.anatomy, s.end, own) for s in far]
     start = min((at for at, _ in floors), default=math.inf)
     least = min((v for _, v in floors), default=math.inf)
     if not start > 0:
@@ -91,7 +92,7 @@ def gap_of(state: EndState, chains: Sequence[Chain], edges: Array, span: float) 
     if start <= rate:
         return Gap(-math.log(start), SETTLED, None)
     error = float(limit.error[0]) + sizes([r.error for r in slow[-3:]])
-    error += sum(_beyond(state.diffusion, x, own, rate) for x in cuts)
+    error += sum(_beyond(state.anatomy, x, own, rate) for x in cuts)
     return Gap(log_time, error if error < 1 else math.inf, mode)  # cells do not reach far enough
 
 
@@ -101,17 +102,17 @@ def _piles_up(end: End) -> bool:
     return power and (math.isfinite(end.position) or end.feller is Feller.ATTRACTING)
 
 
-def _beyond(diffusion: Diffusion, cut: float, edges: Array, rate: float) -> float:
+def _beyond(parts: Partition, cut: float, edges: Array, rate: float) -> float:
     """What a cut does to the slowest mode, which falls as exp(-int (2 (V - rate))^(1/2) dy)."""
     x, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
-    v, root = _potential(diffusion, x[:, None] + STEP * width[:, None] * np.arange(-2.0, 3.0))
+    v, root = _potential(parts, x[:, None] + STEP * width[:, None] * np.arange(-2.0, 3.0))
     fall = np.sqrt(np.maximum(2 * (v - rate), 0)) * width / root
     fall = fall if cut == edges[-1] else fall[::-1]
     stops = np.flatnonzero(~(fall > 0))
     return MODES * math.exp(-2 * float(fall[stops[-1] + 1 if len(stops) else 0 :].sum()))
 
 
-def _floor(diffusion: Diffusion, end: End, edges: Array) -> tuple[float, float]:
+def _floor(parts: Partition, end: End, edges: Array) -> tuple[float, float]:
     """What V tends to along the way from the cells to an end, 0 if unknown; and its least value."""
     way, octaves = (1 if end.side == "upper" else -1), np.arange(OCTAVES)[:, None]
     if math.isinf(end.position):
@@ -122,7 +123,7 @@ def _floor(diffusion: Diffusion, end: End, edges: Array) -> tuple[float, float]:
         r = float(away[away > 0].min()) / 2.0**octaves
         r = r[r > 16 * np.spacing(abs(end.position)) / STEP][:, None]
         x = end.position - way * r * (1 + STEP * np.arange(-2.0, 3.0))
-    v, _ = _potential(diffusion, x)
+    v, _ = _potential(parts, x)
     v = v[: np.append(np.isfinite(v), False).argmin()]
     if len(v) < LAST:
         return 0.0, 0.0
@@ -132,13 +133,14 @@ def _floor(diffusion: Diffusion, end: End, edges: Array) -> tuple[float, float]:
     return (float(last[-1]) if np.ptp(last) <= SETTLED * last[-1] else 0.0), least
 
 
-def _potential(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
+def _potential(parts: Partition, x: Array) -> tuple[Array, Array]:
     """V and sqrt(a) in the middle of five points in a row, each."""
+    of = parts.diffusion.coefficients  # in many digits, as panels have slopes to fewer
     with np.errstate(all="ignore"):
-        f, a = (v.reshape(x.shape) for v in diffusion.coefficients(x.ravel()))
+        f, a = (v.reshape(x.shape) for v in sharpened(of, x.ravel(), parts.blurred))
         root = np.sqrt(a)
         # In the Ito form the drift is f + (c / 2) a', and a' = 2 sqrt(a) (sqrt a)'.
-        g = f / root + (diffusion.convention.value - 0.5) * _slopes(root, x)
+        g = f / root + (parts.diffusion.convention.value - 0.5) * _slopes(root, x)
         return ((g**2 + root * _slopes(g, x)) / 2)[:, 2], root[:, 2]
 
 

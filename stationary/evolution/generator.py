@@ -126,14 +126,12 @@ def _log_integral(width: Array, slope: Array, g: Any) -> tuple[Array, Array]:
     )
 
 
-def _half(
-    diffusion: Diffusion, centre: Array, reach: Array, at_centre: tuple[Array, Array]
-) -> _Half:
+def _half(parts: Partition, centre: Array, reach: Array, at_centre: tuple[Array, Array]) -> _Half:
     """The half from each centre to centre + reach (negative: the left half)."""
     t, powers, *_ = _rule()
-    c = diffusion.convention.value
+    c = parts.diffusion.convention.value
     x = centre[:, None] + reach[:, None] * t
-    f, a = _coefficients(diffusion, x.ravel())
+    f, a = _coefficients(parts, x.ravel())
     h = (2 * f / a).reshape(x.shape)
     ell = np.log(a).reshape(x.shape)
     width = np.abs(reach)
@@ -168,21 +166,22 @@ def _half(
     )
 
 
-def _coefficients(diffusion: Diffusion, x: Array) -> tuple[Array, Array]:
-    f, a = diffusion.coefficients(x)
-    diffusion.check(x, f, a)
+def _coefficients(parts: Partition, x: Array) -> tuple[Array, Array]:
+    f, a = parts.coefficients(x)
+    parts.diffusion.check(x, f, a)
     return f, np.maximum(a, SMALLEST)
 
 
-def chain_on(diffusion: Diffusion, parts: Partition, edges: Array) -> Chain:
+def chain_on(parts: Partition, edges: Array) -> Chain:
     """The walk on cells whose edges hold every zero of the variance inside them."""
     centre, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     n = len(width)
+    diffusion = parts.diffusion
     c = diffusion.convention.value
-    f, a = _coefficients(diffusion, centre)
+    f, a = _coefficients(parts, centre)
     ell = np.log(a)
-    left = _half(diffusion, centre, edges[:-1] - centre, (2 * f / a, ell))
-    right = _half(diffusion, centre, edges[1:] - centre, (2 * f / a, ell))
+    left = _half(parts, centre, edges[:-1] - centre, (2 * f / a, ell))
+    right = _half(parts, centre, edges[1:] - centre, (2 * f / a, ell))
     left_mass, right_mass = left.log_mass, right.log_mass
     for last, i, on_right in _singular(parts, edges):
         room = float(last.end.room or 0.0)

@@ -92,7 +92,7 @@ def runs_on(
 
 def _begun(asked: Asked, edges: Array, within: float) -> tuple[Chain, float, Iterator[Any]]:
     state, times = asked.state, asked.times
-    chain = chain_on(state.diffusion, state.anatomy, edges)
+    chain = chain_on(state.anatomy, edges)
     p = placed(state.diffusion, chain, asked.start)
     origin = float(p @ chain.position)
     distance = np.abs(chain.position - origin)

@@ -31,9 +31,9 @@ from stationary.evolution.expansion import IN_TIME, Paths, followed, hermite_law
 from stationary.evolution.features import TAIL
 from stationary.evolution.moments import without_moments
 from stationary.evolution.request import Asked, Seen
+from stationary.line.partition import Partition
 from stationary.numbers.arithmetic import EPSILON, TINY
 from stationary.numbers.elementary import distinct
-from stationary.process.diffusion import Diffusion
 from stationary.process.initial import Initial
 from stationary.process.laws import Given, Truncated
 
@@ -64,7 +64,7 @@ def _lobatto(n: int) -> tuple[Array, Array]:
 class Pulses:
     """Pulses from some points, and what they make of a start."""
 
-    diffusion: Diffusion
+    parts: Partition
     start: Initial
     paths: Paths
     is_law: bool  # whether their starts are nodes of polynomials, not points of the start
@@ -144,7 +144,7 @@ class Pulses:
         # Of the density, in units of 1 / deviation.
         sharp = error * np.where(times > 0, 3, 1)
         sharp += [self.paths.step_at(t).density if t else 0.0 for t in times.tolist()]
-        half = self.diffusion.convention.value / 2
+        half = self.parts.diffusion.convention.value / 2
         current_error = np.zeros(len(times))
         for k, t in enumerate(times.tolist()):
             m, s, _ = self.paths.parameters(t)
@@ -160,7 +160,7 @@ class Pulses:
                 error[k] += off
                 sharp[k] += 3 * off
                 below[k, there] = np.maximum.accumulate(np.clip(p, 0.0, 1.0))
-                f, a = series_of(self.diffusion, x, 0)
+                f, a = series_of(self.parts, x, 0)
                 current[k, there] = (f[0] + half * a[1] - a[1] / 2) * density - a[0] * slope / 2
                 std = found[k, 2]
                 current_error[k] = sharp[k] / std * float((np.abs(f[0]) + a[0] / std).max())
@@ -168,7 +168,7 @@ class Pulses:
         masses[:, 0] += below[:, 0]
         masses /= masses.sum(axis=1, keepdims=True)
         mean, mean_error, std, std_error = found.T
-        no_mean, no_std = without_moments(self.start, self.diffusion, times)
+        no_mean, no_std = without_moments(self.start, self.parts.diffusion, times)
         mean[no_mean] = std[no_std] = math.nan
         mean_error[no_mean] = std_error[no_std] = math.inf
         return Seen(
@@ -193,7 +193,7 @@ class Pulses:
         law = Given(Cells(fine, np.diff(below)))
         return replace(
             self.start, point=None, points=np.empty(0), weights=np.empty(0), samples=0,
-            law=Truncated(law, *self.diffusion.domain),
+            law=Truncated(law, *self.parts.diffusion.domain),
         )  # fmt: skip
 
     def moments(self, t: float) -> tuple[float, float, float, float]:
@@ -279,10 +279,10 @@ def pulses_of(asked: Asked) -> Pulses | None:
 
     Noise carries them over unstable points, and they leave at ends that do not reflect.
     """
-    diffusion, start, parts = asked.state.diffusion, asked.start, asked.state.anatomy
+    start, parts = asked.start, asked.state.anatomy
     times, tolerance = asked.times[asked.times > 0], asked.tolerance / 4
     first, until = float(times[0]), float(times[-1])
-    if diffusion.is_periodic:
+    if parts.diffusion.is_periodic:
         return None
     ways = [float(e.position) for e in parts.equilibria if not e.stable]
     ways += [e.position for e in parts.ends if not e.reflects]
@@ -290,18 +290,18 @@ def pulses_of(asked: Asked) -> Pulses | None:
     if start.law is None:
         if len(start.points) > SAMPLES:
             return None
-        paths = followed(diffusion, start.points, *how)
-        return None if paths is None else Pulses(diffusion, start, paths, False)
+        paths = followed(parts, start.points, *how)
+        return None if paths is None else Pulses(parts, start, paths, False)
     low, high = start.ppf(TAIL), start.isf(TAIL)
     if not (math.isfinite(low) and math.isfinite(high) and high > low):
         return None
     count = FEWEST
     while count <= MOST_NODES:
         x0 = low + (high - low) * (1 - np.cos(np.pi * np.arange(count) / (count - 1))) / 2
-        paths = followed(diffusion, x0, *how)
+        paths = followed(parts, x0, *how)
         if paths is None or paths.until < until:
             return None
-        pulses, worst = Pulses(diffusion, start, paths, True), 1e-300
+        pulses, worst = Pulses(parts, start, paths, True), 1e-300
         for t in (np.linspace(0, 1, 9)[1:] * until).tolist():
             x = pulses.edges(np.array([t]), POINTS)
             worst = max(worst, pulses._unresolved(x, t, pulses.below(x, t)[0]))

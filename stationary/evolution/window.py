@@ -21,6 +21,7 @@ from stationary.evolution.grid import BLUR, SMALLEST, Grid
 from stationary.evolution.propagation import Run, run_on
 from stationary.evolution.request import Asked
 from stationary.line.feller import Feller
+from stationary.line.partition import Partition
 from stationary.process.diffusion import Diffusion
 from stationary.states.distribution import EndState
 
@@ -83,7 +84,7 @@ def windowed(asked: Asked, cells: int, edges_at: int = 0) -> Grid:
         if max(abs(low), abs(high)) > 1e90:
             break
         depths = tuple(
-            (x, _closer(diffusion, x, d, high - low) if at > LEAK / 2 else d)
+            (x, _closer(asked.state.anatomy, x, d, high - low) if at > LEAK / 2 else d)
             for (x, d), at in zip(frame.depths, near, strict=True)
         )
         moved = replace(frame, low=low, high=high, depths=depths)
@@ -108,13 +109,13 @@ def _held_by(run: Run) -> tuple[float, float]:
     return float(edges[max(first - 1, 0)]), float(edges[max(len(edges) - last, 0) if last else -1])
 
 
-def _closer(diffusion: Diffusion, x: float, depth: float, span: float) -> float:
+def _closer(parts: Partition, x: float, depth: float, span: float) -> float:
     """A smaller distance from a place, if doubles carry the process that close to it."""
     closer = max(depth * 1e-8, SMALLEST * span, BLUR * abs(x))
-    lower, upper = diffusion.domain
+    lower, upper = parts.diffusion.domain
     at = np.array([y for y in (x - closer, x + closer) if lower < y < upper])
     with np.errstate(all="ignore"):
-        noise = diffusion.coefficients(at)[1]
+        noise = parts.coefficients(at)[1]
     return closer if closer < depth and (noise > SMALLEST).all() else depth
 
 

@@ -25,7 +25,7 @@ from stationary.line.ends import Anatomy, End, anatomy
 from stationary.line.equilibria import Equilibrium
 from stationary.line.junction import Side, SingularPoint, at_end, at_zero
 from stationary.line.reach import where_doubles_show
-from stationary.line.sampled import NO_NOISE, VanishingVarianceError
+from stationary.line.sampled import NO_NOISE, VanishingVarianceError, blurred_places, sharpened
 from stationary.line.sampling import Sampling, first_look
 from stationary.line.slopes import drift_slope, slope_beside
 from stationary.line.vanishing import (
@@ -94,6 +94,33 @@ class Partition:
         ends = [x for piece in self.pieces for x in map(float, piece.sampling.interval)]
         apart = [abs(x - p.position) for x in ends if x != p.position and math.isfinite(x)]
         return slope_beside(self.diffusion, p.position, min([*apart, 1.0]))
+
+    @cached_property
+    def blurred(self) -> tuple[tuple[float, float], ...]:
+        """Where doubles lose drift or variance, and up to which distance, as the pieces know it."""
+        found: dict[float, float] = {}
+        for piece in self.pieces:
+            for at, reach in blurred_places(piece.sampling.diffusion):
+                found[at] = max(reach, found.get(at, 0.0))
+        return tuple(found.items())
+
+    def coefficients(self, x: Array) -> tuple[Array, Array]:
+        """f and a at doubles, as panels have them where doubles lose them, or many digits do.
+
+        Beyond the panels next to nothing is left, and doubles do.
+        """
+        f, a = self.diffusion.coefficients(x)
+        near = np.zeros(x.shape, dtype=bool)
+        for at, reach in self.blurred:
+            near |= np.abs(x - at) < reach
+        for found in (piece.sampling for piece in self.pieces):
+            lost = near & (x >= found.lower) & (x <= found.upper)
+            if lost.any():
+                f, a = f.copy(), a.copy()
+                f[lost], a[lost] = found.coefficients(x[lost])
+                lost &= np.isnan(f)
+                f[lost], a[lost] = sharpened(self.diffusion.coefficients, x[lost], self.blurred)
+        return f, a
 
     @property
     def ends(self) -> tuple[End, End]:

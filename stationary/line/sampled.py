@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -97,6 +98,8 @@ NO_NOISE = (
 WIDE = 2.0**24  # an infinite domain, next to whose end doubles are held against more digits
 INNERMOST = 6  # octaves of the distance, in which it shows whether doubles lose it
 BLUR = 64.0  # roundings, from which on they do
+Of = Callable[[Any, Arithmetic], tuple[Array, Array]]
+
 DIGITS = (60, 300, 1200)  # in which what doubles call zero is looked at, one after the other
 
 
@@ -128,35 +131,46 @@ def coefficients_at(
     Doubles next to ends and dips where they cancel, and within the distances `sharp` of some
     points, have the values that many digits give.
     """
-    f, a = diffusion.coefficients(x, arithmetic_of(x))
-    if arithmetic_of(x) is DOUBLE:
-        for at, reach in (*diffusion.once("blurred", lambda: _blurred(diffusion)), *sharp):
-            near = np.abs(x - at) < reach
-            if near.any():
-                f, a = f.copy(), a.copy()
-                f[near], a[near] = _without_loss(diffusion, x[near], at)
+    if arithmetic_of(x) is not DOUBLE:
+        return diffusion.coefficients(x, arithmetic_of(x))
+    return sharpened(diffusion.coefficients, x, (*blurred_places(diffusion), *sharp))
+
+
+def sharpened(of: Of, x: Array, blurred: tuple[tuple[float, float], ...]) -> tuple[Array, Array]:
+    """Two functions of x at doubles, next to what is `blurred` as many digits have them."""
+    f, a = of(x, DOUBLE)
+    own, least = np.full(x.shape, -1), np.full(x.shape, math.inf)  # the nearest place of each
+    for k, (at, reach) in enumerate(blurred):
+        apart = np.abs(x - at)
+        near = apart < np.minimum(least, reach)
+        own[near], least[near] = k, apart[near]
+    for k in sorted({*own.tolist()} - {-1}):
+        near = own == k
+        f, a = f.copy(), a.copy()
+        f[..., near], a[..., near] = _without_loss(of, x[near], int(np.argmin(least[near])))
     return f, a
 
 
-def _without_loss(diffusion: Diffusion, x: Array, at: float) -> tuple[Array, Array]:
-    """f and a at doubles x, in so many digits that twice as many say the same where `at` is next.
+def _without_loss(of: Of, x: Array, lowest: int) -> tuple[Array, Array]:
+    """The same in so many digits that twice as many say the same of the lowest of the points.
 
-    1 - cos(x) loses twice as many digits as x has decimals.
+    1 - cos(x) loses twice as many digits as x has decimals; derivatives lose no more.
     """
 
-    def in_digits(x: Array, digits: int) -> tuple[Array, Array]:
+    def in_digits(x: Array, digits: int) -> list[Array]:
         many = many_digits(digits)
-        f, a = diffusion.coefficients(many.array(x), many)
-        return to_float(f), to_float(a)
+        return [to_float(v) for v in of(many.array(x), many)]
 
-    nearest = x[np.argmin(np.abs(x - at))][None]
-    digits, rough = DISTANCE_DIGITS, in_digits(nearest, DISTANCE_DIGITS)
-    while digits < DIGITS[-1]:
-        sharp = in_digits(nearest, 2 * digits)
+    digits = DISTANCE_DIGITS
+    while True:
+        f, a = in_digits(x, digits)
+        if digits >= DIGITS[-1]:
+            return f, a
+        sharp = [v.ravel()[0] for v in in_digits(x[lowest : lowest + 1], 2 * digits)]
+        rough = [v.reshape(-1, len(x))[0, lowest] for v in (f, a)]
         if np.allclose(rough, sharp, rtol=4 * DOUBLE.epsilon, atol=0):
-            break
-        digits, rough = 2 * digits, sharp
-    return in_digits(x, digits)
+            return f, a
+        digits *= 2
 
 
 def sampled(
@@ -215,8 +229,12 @@ def sampled(
     return found
 
 
-def _blurred(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
-    return _blurred_ends(diffusion) + blurred_dips(diffusion)
+def blurred_places(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
+    """Ends and dips next to which doubles cancel, and up to which distance from there."""
+    found: tuple[tuple[float, float], ...] = diffusion.once(
+        "blurred", lambda: _blurred_ends(diffusion) + blurred_dips(diffusion)
+    )
+    return found
 
 
 def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
@@ -228,11 +246,14 @@ def _blurred_ends(diffusion: Diffusion) -> tuple[tuple[float, float], ...]:
     """
     lower, upper = diffusion.domain
     wide = upper - lower if math.isfinite(upper - lower) else WIDE
-    found = []
+    found: list[tuple[float, float]] = []
+    opened = (False, False)
+    if diffusion.affords_digits and not diffusion.is_rounded:
+        with contextlib.suppress(VanishingVarianceError):  # of walls, whose noise no double is
+            opened = open_ends(diffusion, DOUBLE)
     for side, inside in enumerate((1, -1)):
         end = diffusion.domain[side]
-        known = math.isinf(end) or not diffusion.affords_digits or diffusion.is_rounded
-        if known or not open_ends(diffusion, DOUBLE)[side]:
+        if math.isinf(end) or not opened[side]:
             continue
         size = size_of_end(diffusion, side)
         octaves = math.log2(wide / size) + 26 if size else 60.0

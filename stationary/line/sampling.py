@@ -154,6 +154,15 @@ class Sampling:
         gaps = np.searchsorted(self.diffusion.breakpoints, to_float(self.panels.lower))
         return np.array([self.unknown[1][gaps == gap].max() for gap in gaps[panel]])
 
+    def coefficients(self, x: Array) -> tuple[Array, Array]:
+        """f and a at doubles, as panels have them; nan where these do not tell."""
+        k = to_float(self.panels.edges)[1:-1].searchsorted(x, side="right")
+        t = to_float(self.panels.place(self.arithmetic.array(x), k))
+        h, ell = (chebyshev_sum(to_float(c), t, k) for c in (self.h, self.ell))
+        a = np.exp(ell)
+        known = self.samples.resolved[k] & (np.abs(t) <= 1) & np.isfinite(h)
+        return np.where(known, h * a / 2, math.nan), np.where(known, a, math.nan)
+
     @property
     def jumps(self) -> Array:
         """Where drift or variance jump, as far as that is seen: doubles, ascending."""
