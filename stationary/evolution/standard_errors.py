@@ -29,7 +29,8 @@ from stationary.evolution.propagation import run_on
 from stationary.evolution.pulse import pulses_of
 from stationary.evolution.request import Asked, Seen
 from stationary.functions.interpolation import Spline
-from stationary.numbers.arithmetic import TINY, Arithmetic
+from stationary.line.partition import Partition
+from stationary.numbers.arithmetic import DOUBLE, TINY, Arithmetic
 from stationary.numbers.cost import MEMORY
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import Sample
@@ -198,26 +199,28 @@ def _unknown(asked: Asked, base: _Told | None, edges: Array) -> Array:
 
 def _changes(asked: Asked, base: _Told | None, edges: Array, finest: int) -> Array:
     """What independent changes make of all numbers, (changes, times, numbers)."""
-    diffusion = asked.state.diffusion
+    diffusion, parts = asked.state.diffusion, asked.state.anatomy
     unknown = _unknown(asked, base, edges)
     if base is None or diffusion.sample is None:
         return unknown
     x, width = (edges[1:] + edges[:-1]) / 2, np.diff(edges)
     there = x[(np.diff(base.below, axis=1) > SEEN).any(axis=0)]
-    rests = [float(e.position) for e in asked.state.anatomy.equilibria]  # wells that may win
+    rests = [float(e.position) for e in parts.equilibria]  # wells that may win
     inside = (x >= min([*there[:1], *rests])) & (x <= max([*there[-1:], *rests]))
     if finest == 0:
         x = np.linspace(there[0], there[-1], POINTS)
         width, inside = np.full(POINTS, x[1] - x[0]), np.full(POINTS, True)
-    f, a = diffusion.coefficients(x)
+    f, a = parts.coefficients(x)
     scale = inside / np.maximum(a + np.abs(f) * width, TINY)  # of the rates to the next cells
     functions, sizes, rest = _directions(
         diffusion.sample, x, np.array([2 * width, 1.0 + 0 * x]) * scale
     )
-    changed = _changing(diffusion, x, np.maximum(a, TINY), 3 if finest == 0 else 1)
+    changed = _changing(parts, x, np.maximum(a, TINY), 3 if finest == 0 else 1)
 
     def at(change: Array) -> _Told | None:
-        state = replace(asked.state, diffusion=changed(change))
+        other = changed(change)
+        anatomy = replace(parts, diffusion=other, is_changed=True)
+        state = replace(asked.state, diffusion=other, anatomy=anatomy)
         return _told(replace(asked, state=state), edges, finest)
 
     found = [np.zeros_like(unknown)]  # all there is where nothing changes
@@ -283,16 +286,17 @@ def _directions(sample: Sample, x: Array, weights: Array) -> tuple[Array, Array,
     return changes @ turn.T, s**2, max(whole - float((s**2).sum()), 0.0)
 
 
-def _changing(
-    diffusion: Diffusion, x: Array, a: Array, degree: int
-) -> Callable[[Array], Diffusion]:
+def _changing(parts: Partition, x: Array, a: Array, degree: int) -> Callable[[Array], Diffusion]:
     """(df, da) at x -> the process with these; where it is evaluated again its own are kept."""
+    diffusion = parts.diffusion
     kept: dict[bytes, tuple[Array, Array]] = {}
 
     def own(at: Array, arithmetic: Arithmetic) -> tuple[Array, Array]:
+        if arithmetic is not DOUBLE:
+            return diffusion.coefficients(at, arithmetic)
         key = at.tobytes()
         if key not in kept:
-            kept[key] = diffusion.coefficients(at, arithmetic)
+            kept[key] = parts.coefficients(at)
         return kept[key]
 
     def changed(change: Array) -> Diffusion:

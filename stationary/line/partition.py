@@ -58,6 +58,7 @@ class Partition:
     pieces: tuple[Anatomy, ...]
     points: tuple[SingularPoint, ...]
     sides: tuple[tuple[Side, Side], ...]  # of each piece: its lower and its upper end
+    is_changed: bool = False  # the process, by so little that the pieces are its own but for values
 
     def __repr__(self) -> str:
         return f"<Partition of {self.diffusion.name!r}: {len(self.pieces)} pieces>"
@@ -97,9 +98,12 @@ class Partition:
 
     @cached_property
     def blurred(self) -> tuple[tuple[float, float], ...]:
-        """Where doubles lose drift or variance, and up to which distance, as the pieces know it."""
+        """Where doubles lose drift or variance, and up to which distance, as the pieces know it.
+
+        Nowhere, where the process is changed: it is made of values that are known.
+        """
         found: dict[float, float] = {}
-        for piece in self.pieces:
+        for piece in () if self.is_changed else self.pieces:
             for at, reach in blurred_places(piece.sampling.diffusion):
                 found[at] = max(reach, found.get(at, 0.0))
         return tuple(found.items())
