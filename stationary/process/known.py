@@ -37,6 +37,8 @@ ROUNDED = 2.0**-42  # deviations of gradients over their mean, below which they 
 WEIGHTY = 0.01  # of a standard error, that what is not known may be
 
 FALLEN = 0.5  # of what a degree changes, which the next may: else 4 of 80 landscapes were beyond
+LEFT = 3.0  # deviations of what degrees leave: with two, 3 of 150 numbers were beyond, by a third
+LINEAR = 0.1  # of a logarithm: an error whose square is next to nothing beside it
 
 NOTHING = 1e100  # of an exponent, and more, not known: all is unknown, and squares stay numbers
 BETWEEN = 8  # points from each knot to the next, at which what is not known is looked at
@@ -96,7 +98,7 @@ def told_by_signs(sums: Array, sizes: Array) -> float:
     falls = max(middle / low, high / middle)
     _, own, next_one = np.linalg.norm(sums, axis=1)
     left = max(next_one, falls * own) / (1 - falls)
-    return float(abs(sums[1].sum()) + SPREAD * left)
+    return float(abs(sums[1].sum()) + LEFT * left)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -29,12 +29,11 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import interval, number
 from stationary.numbers.arithmetic import TINY
 from stationary.numbers.elementary import distinct
-from stationary.process.known import SPREAD, KnownGradients, told_by_signs
+from stationary.process.known import LINEAR, SPREAD, KnownGradients, told_by_signs
 from stationary.sources.evaluated import FIRST, NEAR, Evaluated
 from stationary.sources.interpolated import Interpolated, known_from
 
 FINE = 32  # points between two knots at which what goes through them is looked at
-LINEAR = 0.1  # of a log ratio: an error whose square is next to nothing beside it
 BLURRED = 0.2  # of an error: where rounding of losses makes that, degrees differ by it alone
 OCTAVES = 14  # ever closer to each knot, which may stand beside a peak far narrower than the gap
 PEAK = np.linspace(-6, 6, 25)  # deviations of each peak, over which its mass is looked at

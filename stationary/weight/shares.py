@@ -27,11 +27,9 @@ from stationary.numbers.elementary import (
     to_float,
     weighed,
 )
-from stationary.process.known import SPREAD, share_of, told_by_signs
+from stationary.process.known import LINEAR, SPREAD, share_of, told_by_signs
 from stationary.weight.component import VISIBLE, Component
 from stationary.weight.mesh import DEEP, Mesh
-
-LINEAR = 0.1  # of log P on average: an error whose square is next to nothing beside it
 
 
 def moved(c: Component, mesh: Mesh, panel: Array, measure: Array) -> Any:
