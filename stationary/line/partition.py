@@ -117,8 +117,10 @@ class Partition:
         near = np.zeros(x.shape, dtype=bool)
         for at, reach in self.blurred:
             near |= np.abs(x - at) < reach
+        if not near.any():
+            return f, a
         for found in (piece.sampling for piece in self.pieces):
-            lost = near & (x >= found.lower) & (x <= found.upper)
+            lost = near & (x >= float(found.lower)) & (x <= float(found.upper))
             if lost.any():
                 f, a = f.copy(), a.copy()
                 f[lost], a[lost] = found.coefficients(x[lost])
