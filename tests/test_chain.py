@@ -595,6 +595,19 @@ def test_the_pit_ends_in_the_wide_minimum():
 # -- ends of the domain, time, and company ------------------------------------------------------
 
 
+def test_steps_to_a_closed_class_have_an_error_where_they_are_few():
+    land = Landscape(
+        losses=lambda w: [(w - 1) ** 2 / 2, (w + 1) ** 2 / 2, w**2 / 2],
+        learning_rate=0.3,
+        batch_size=1,
+        domain=(-0.9, 0.9),
+        boundaries="absorbing",
+    )
+    state = exact_chain(land, 0.1, cells=64)
+    # On 16,000 nodes, linear between them.
+    assert 0.01 < abs(state.log_arrival - 7.2371) < state.arrival_error < 0.1
+
+
 def test_steps_beyond_a_reflecting_end_are_turned_back_and_counted():
     landscape = quadratics([0, 1], 0.4, domain=(0.1, 0.9))
     state = exact_chain(landscape)

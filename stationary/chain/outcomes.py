@@ -43,7 +43,7 @@ class Weights:
         Absolute, of each.
     log_arrival
         log of the mean number of steps to a closed class, from the start, or from the worst one;
-        inf where doubles cannot hold it. Its absolute error counts where it is above `SLOW`.
+        inf where doubles cannot hold it; and its absolute error.
     sound
         False where some of what is on its way does not get to any, as far as doubles tell.
     """
@@ -75,7 +75,7 @@ def weights_of(
     if count > 1:
         edges = laid(edges, lambda x: passage.absorbed(x)[0], passage.edges)
     sound, values, arrivals = True, [], [-math.inf]
-    while len(arrivals) < (4 if SLOW < arrivals[-1] < math.inf else 2 if count == 1 else 3):
+    while len(arrivals) < (4 if SLOW < arrivals[-1] < math.inf else 3):
         table, times, good = passage.absorbed(edges)
         sound &= good
         if ground.start is not None:
@@ -87,6 +87,8 @@ def weights_of(
         arrivals.append(float(times.max()) if good else math.inf)
         edges = bisected(edges)
     arrival, doubt = arrivals[-1], 0.0
+    if math.isfinite(arrival):
+        doubt = 2 * abs(arrival - arrivals[-2])
     if len(arrivals) == 4 and math.isfinite(arrival):
         arrival, doubt = map(float, limit(arrivals[1:]))
     if count == 1:
@@ -133,7 +135,8 @@ class _Passage:
         rests = tuple(sorted((ground.point(p) for p in self.points), key=lambda r: r.position))
         rests += tuple(r for r in ground.rests if not r.attracts)
         alone = len(self.points) + len(self.components) + len(self.outside) == 1
-        count = min(ground.cells // 2, FEW_CELLS if alone else MOST_CELLS)
+        most, part = (FEW_CELLS // 2, 4) if alone else (MOST_CELLS, 2)
+        count = min(ground.cells // part, most)
         return graded(held.lower, held.upper, count, rests, joints, profile, cores=ground.cores)
 
     def absorbed(self, edges: Array) -> tuple[Array, Array, bool]:

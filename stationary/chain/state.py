@@ -47,7 +47,7 @@ class ChainState(Through):
         of an interval may be off by twice as much.
     log_arrival, arrival_error
         log of the mean number of steps until the walker is in a closed class, from the start, or
-        where none was given from the worst one; and its absolute error where these are many.
+        where none was given from the worst one; and its absolute error.
     folded
         Probability per step, in the end state, to be turned back at an end of the domain.
     span
