@@ -272,8 +272,15 @@ def test_the_strong_order_is_a_half_for_euler_and_one_for_milstein(milstein, ord
     assert math.log(errors[0] / errors[1], 16) == pytest.approx(order, abs=0.12)
 
 
-@pytest.mark.parametrize("convention", ["ito", "stratonovich", "klimontovich"])
-@pytest.mark.parametrize("boundaries", ["reflecting", "periodic"])
+@pytest.mark.parametrize(
+    ("convention", "boundaries"),
+    [
+        ("ito", "reflecting"),
+        ("stratonovich", "periodic"),
+        ("klimontovich", "reflecting"),
+        ("klimontovich", "periodic"),
+    ],
+)
 def test_the_density_without_drift_tells_the_convention(convention, boundaries):
     """f = 0 gives P ~ a^(c - 1), on an interval as on a ring where a is continuous."""
     p = Diffusion(
@@ -795,8 +802,10 @@ def test_walkers_in_a_well_without_a_slope_at_its_rest_point_start_within_it(dri
     assert abs(state.std - deviation) < 4 * state.std_error < 0.05
 
 
-@pytest.mark.parametrize(("unit", "shift"), [(1.0, 0.0), (1e-6, 1.0)])
-@pytest.mark.parametrize(("convention", "mean"), [("ito", 0.04), ("stratonovich", 0.12)])
+@pytest.mark.parametrize(
+    ("unit", "shift", "convention", "mean"),
+    [(1.0, 0.0, "ito", 0.04), (1e-6, 1.0, "stratonovich", 0.12)],
+)
 def test_a_square_root_process_that_reaches_its_end_is_stepped_in_its_law(
     unit, shift, convention, mean
 ):

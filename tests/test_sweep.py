@@ -811,8 +811,10 @@ def test_quantities_are_columns_with_errors_and_are_what_analyses_say():
     assert again == found
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 3, 5])
-@pytest.mark.parametrize("rates", [np.geomspace(0.02, 0.1, 5), np.linspace(0.05, 0.3, 9)], ids=len)
+@pytest.mark.parametrize(
+    ("batch_size", "rates"),
+    [(1, np.geomspace(0.02, 0.1, 5)), (2, np.linspace(0.05, 0.3, 9)), (5, np.geomspace(0.1, 1, 5))],
+)
 def test_exit_times_grow_with_the_barrier_over_the_learning_rate(rates, batch_size, tmp_path):
     """By Kramers the slope is T times the barrier: that of the basins, by quadrature."""
     asked = ["log_exit_time", "barrier_right", "barrier_left"]
