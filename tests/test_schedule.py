@@ -159,11 +159,10 @@ def test_walkers_follow_the_schedule_step_by_step():
     assert abs(walk.std - still) > 20 * walk.std_error  # it has not settled at the last rate
 
 
-@pytest.mark.parametrize("shape", ["linear", "exponential"])
-def test_what_is_frozen_in_is_what_walkers_hold(shape):
+def test_what_is_frozen_in_is_what_walkers_hold():
     """Rates of the steps that SGD takes, over 10 decades, against walkers that take them."""
     given = Landscape(
-        losses=well, schedule=f"{shape}:0.25:0.01:4000", domain=(-3, 3), initial="normal:0,1"
+        losses=well, schedule="exponential:0.25:0.01:4000", domain=(-3, 3), initial="normal:0,1"
     )
     found = anneal(given)
     walk = simulate(given, walkers=4000, seed=5, intervals=[(-3, 0.1)])
@@ -273,7 +272,7 @@ def test_rates_own_up_to_how_long_a_basin_remembers():
 
 
 def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
-    options = ["--schedule", "linear:0.5:0.4:2000"]
+    options = ["--schedule", "linear:0.5:0.45:800"]
     figure = ["--plot", str(tmp_path / "a.png")]
     run = CliRunner().invoke(app, ["evolve", TWO_MINIMA, *options, *figure])
     assert run.exit_code == 0, run.output
@@ -288,8 +287,8 @@ def test_the_report_says_what_is_frozen_and_since_when(tmp_path):
     assert run.exit_code == 2
     assert "--until" in run.output
     run = CliRunner().invoke(app, ["simulate", TWO_MINIMA, *options, "--walkers", "100"])
-    assert "linear:0.5:0.4:2000" in run.output
-    assert "1 step after 1,999 of burn-in" in " ".join(run.output.split())
+    assert "linear:0.5:0.45:800" in run.output
+    assert "1 step after 799 of burn-in" in " ".join(run.output.split())
     found = analyze(TWO_MINIMA, schedule="linear:0.5:0.4:100")
     assert bounded_text(8.85e-7, 1.1e-6) == "< 1e-06"  # in reprs
     assert "\n  After the schedule " in found.summary(brief=True)
