@@ -208,7 +208,7 @@ class Windows:
         below, above = ([self.rows.statistics(x)] if len(x) else [] for x in beyond)
         parts = [*below, *self._of(self._all, ascending[low:high]), *above]
         back = np.argsort(order, kind="stable")
-        found = Statistics.joined(parts).mapped(lambda v: v[back])
+        found = Statistics.joined(parts).combined(lambda v: v[back])
         # What is the difference of much larger numbers is not had from polynomials.
         with np.errstate(all="ignore"):
             squares = found.products[0] + found.count * found.own_means[0] ** 2
@@ -265,7 +265,7 @@ class Windows:
                 parts.append(sums)
                 part.near = window.near[turning]
         if parts:
-            part.far = Statistics.together(parts).mapped(lambda v: to_coefficients @ v)
+            part.far = Statistics.together(parts).combined(lambda v: to_coefficients @ v)
         return part
 
     def _sums(self, x: Array, chosen: Array) -> Statistics:
@@ -282,7 +282,7 @@ class Windows:
         assert window.far is not None
         t = ((x - window.lower) - (window.upper - x)) / (window.upper - window.lower)
         column = np.zeros(len(x), dtype=int)
-        return window.far.mapped(lambda c: chebyshev_sum(c[:, None], t, column))
+        return window.far.combined(lambda c: chebyshev_sum(c[:, None], t, column))
 
 
 def _resolved(sums: Statistics, last: Array, width: float) -> bool:

@@ -5,13 +5,14 @@ What mixes weights with each other, or depends on how many there are, raises.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from string import ascii_letters
 from typing import Any
 
 import numpy as np
 
+from stationary.aliases import Array
 from stationary.functions.tape.axes import WEIGHTS_AXIS, Label, fresh_label
 from stationary.functions.tape.graph import UnknownOperationError
 from stationary.functions.tape.joining import Piece
@@ -33,10 +34,7 @@ def _stacked(arrays: Any, axis: int = 0) -> Any:
     if len(shape) == 1 and axis == 0 and all(np.ndim(row) == 1 for row in rows):
         return Rows(rows, (len(rows), *shape))
     axis %= len(shape) + 1
-    around: list[int | None] = list(range(len(shape)))
-    around.insert(axis, None)
-    return _joined([together(x).spread(around) if isinstance(x, Recorded)
-                    else np.expand_dims(x, axis) for x in rows], axis)  # fmt: skip
+    return _joined([np.expand_dims(x, axis) for x in rows], axis)
 
 
 def _joined(arrays: Sequence[Any], axis: int = 0, **_: Any) -> Any:
@@ -87,28 +85,18 @@ def _broadcast_to(x: Any, shape: Any, subok: bool = False) -> Any:
     return Symbol(x.tape, x.index, shape, names)
 
 
-def _moved(x: Any, axes: Sequence[int]) -> Any:
-    """The axes in another order."""
-    axes = [a % x.ndim for a in axes]
-    return x if axes == list(range(x.ndim)) else together(x).spread(axes)
+def _moved(function: Callable[..., Array]) -> Callable[..., Any]:
+    """A function that has axes in other places, new ones of length 1, or fewer of these."""
 
+    def rule(x: Any, *arguments: Any, **options: Any) -> Any:
+        # An array whose lengths tell its axes apart shows where they come to be.
+        told = np.broadcast_to(0.0, [1 if n == 1 else a + 2 for a, n in enumerate(x.shape)])
+        shape = function(told, *arguments, **options).shape
+        if shape == told.shape:
+            return x
+        return together(x).spread([None if n == 1 else n - 2 for n in shape])
 
-def _transposed(x: Any, axes: Any = None) -> Any:
-    return _moved(x, range(x.ndim)[::-1] if axes is None else axes)
-
-
-def _moveaxis(x: Any, source: Any, destination: Any) -> Any:
-    if np.ndim(source) or np.ndim(destination):
-        raise UnknownOperationError("axes moved")
-    axes = [a for a in range(x.ndim) if a != source % x.ndim]
-    axes.insert(destination % x.ndim, source % x.ndim)
-    return _moved(x, axes)
-
-
-def _swapaxes(x: Any, one: int, other: int) -> Any:
-    axes = list(range(x.ndim))
-    axes[one], axes[other] = axes[other], axes[one]
-    return _moved(x, axes)
+    return rule
 
 
 def _reshaped(x: Any, shape: Any, **_: Any) -> Any:
@@ -124,16 +112,6 @@ def _reshaped(x: Any, shape: Any, **_: Any) -> Any:
     if [n for n in shape if n != 1] != [x.shape[a] for a in long]:
         raise UnknownOperationError("an array reshaped")
     return x.spread([None if n == 1 else long.pop(0) for n in shape])
-
-
-def _squeezed(x: Any, axis: Any = None) -> Any:
-    axes = [a % x.ndim for a in np.ravel(axis)] if axis is not None else range(x.ndim)
-    gone = [a for a in axes if x.shape[a] == 1]
-    return _reshaped(x, [n for a, n in enumerate(x.shape) if a not in gone]) if gone else x
-
-
-def _raveled(x: Any, **_: Any) -> Any:
-    return _reshaped(x, (-1,))
 
 
 def _tiled(x: Any, times: Any) -> Any:
@@ -174,7 +152,7 @@ def _one_below_the_other(arrays: Any) -> Any:
     rows = list(arrays)
     if all(np.ndim(x) < 2 for x in rows):
         return _stacked(rows)
-    return _concatenated([_expanded(x, 0) if np.ndim(x) == 1 else x for x in rows])
+    return _concatenated([np.expand_dims(x, 0) if np.ndim(x) == 1 else x for x in rows])
 
 
 def _summed_up(x: Any, axis: Any = None, **_: Any) -> Any:
@@ -183,15 +161,6 @@ def _summed_up(x: Any, axis: Any = None, **_: Any) -> Any:
         raise UnknownOperationError("cumsum")
     every = accumulate(x.parts(axis), lambda a, b: x.tape.operation("add", a, b))
     return x.stacked(list(every), axis)
-
-
-def _expanded(x: Any, axis: Any) -> Any:
-    if np.ndim(axis):
-        raise UnknownOperationError("more dimensions")
-    x = together(x)
-    axes: list[int | None] = list(range(x.ndim))
-    axes.insert(axis % (x.ndim + 1), None)
-    return x.spread(axes)
 
 
 def _crossed(a: Any, b: Any) -> tuple[Any, Any]:
@@ -301,14 +270,9 @@ ARRAY_FUNCTIONS.update(
         np.tensordot: _tensordot,
         np.take_along_axis: _taken,
         np.broadcast_to: _broadcast_to,
-        np.transpose: _transposed,
-        np.moveaxis: _moveaxis,
-        np.swapaxes: _swapaxes,
-        np.ravel: _raveled,
-        np.squeeze: _squeezed,
+        np.ravel: lambda x, **_: _reshaped(x, (-1,)),
         np.tile: _tiled,
         np.reshape: _reshaped,
-        np.expand_dims: _expanded,
         np.stack: _stacked,
         np.vstack: _one_below_the_other,
         np.concatenate: _concatenated,
@@ -319,3 +283,5 @@ ARRAY_FUNCTIONS.update(
         np.size: lambda x: x.size,
     }
 )
+_MOVES: tuple[Any, ...] = (np.transpose, np.moveaxis, np.swapaxes, np.squeeze, np.expand_dims)
+ARRAY_FUNCTIONS.update({function: _moved(function) for function in _MOVES})

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import reduce
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,7 +16,32 @@ from stationary.numbers.arithmetic import Arithmetic
 
 
 @dataclass(frozen=True)
-class Moments:
+class _Tables:
+    """What holds arrays of one entry for each weight, alone and in tuples."""
+
+    def combined(self, function: Callable[..., Array], *others: Self) -> Self:
+        """The same with a function of each of its arrays, and of those of others, in their place.
+
+        A count of datapoints stays as it is.
+        """
+
+        def made(*values: Any) -> Any:
+            if isinstance(values[0], tuple):
+                return tuple(map(made, *values))
+            return values[0] if isinstance(values[0], int) else function(*values)
+
+        names = [f.name for f in fields(self)]
+        return type(self)(*(made(*(getattr(t, n) for t in (self, *others))) for n in names))
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """All weights, from those at some."""
+        first, *others = parts
+        return first.combined(lambda *v: np.concatenate(v), *others) if others else first
+
+
+@dataclass(frozen=True)
+class Moments(_Tables):
     """Mean and population variance over datapoints, at M weights, with derivatives.
 
     `mean[k]` and `variance[k]` are the k-th derivatives, shape (M,). `size` is the largest row in
@@ -27,17 +52,6 @@ class Moments:
     variance: tuple[Array, ...]
     size: Array
 
-    @staticmethod
-    def joined(parts: Sequence[Moments]) -> Moments:
-        """The moments at all weights, from those at some."""
-        if len(parts) == 1:
-            return parts[0]
-        return Moments(
-            tuple(np.concatenate(m) for m in zip(*(p.mean for p in parts), strict=True)),
-            tuple(np.concatenate(v) for v in zip(*(p.variance for p in parts), strict=True)),
-            np.concatenate([p.size for p in parts]),
-        )
-
     def replaced(self, here: Array, by: Moments) -> Moments:
         """The same with other values at some of the weights."""
 
@@ -46,11 +60,7 @@ class Moments:
             made[here] = new
             return made
 
-        return Moments(
-            tuple(map(put, self.mean, by.mean)),
-            tuple(map(put, self.variance, by.variance)),
-            put(self.size, by.size),
-        )
+        return self.combined(put, by)
 
     def without_spread(self, here: Array) -> Moments:
         """The same where rows are equal at some of the weights."""
@@ -68,24 +78,19 @@ class Moments:
         mean, variance = map(arithmetic.array, self.mean), map(arithmetic.array, self.variance)
         return Moments(tuple(mean), tuple(variance), self.size)
 
-    def mapped(self, function: Callable[[Array], Array]) -> Moments:
-        """The same with a function of each of its arrays in their place."""
-        mean, variance = map(function, self.mean), map(function, self.variance)
-        return Moments(tuple(mean), tuple(variance), function(self.size))
-
 
 @dataclass(frozen=True)
-class Statistics:
+class Statistics(_Tables):
     """Sums over some datapoints, at M weights, with derivatives: what moments are made of.
 
-    Of the rows, and of their `own` parts, that not all of them share. Each list has an array of
-    shape (M,) for each derivative.
+    Of the rows, and of their `own` parts, that not all of them share: of each an array
+    of shape (M,) for each derivative.
     """
 
     count: int
-    means: list[Array]
-    own_means: list[Array]
-    products: list[Array]  # sums of squared deviations of their own parts
+    means: tuple[Array, ...]
+    own_means: tuple[Array, ...]
+    products: tuple[Array, ...]  # sums of squared deviations of their own parts
     sizes: Array  # of the largest row in size, where numbers have many digits
 
     @staticmethod
@@ -99,7 +104,7 @@ class Statistics:
         spread = [o - m[:, None] for o, m in zip(own, own_means, strict=True)]
         products = [product(spread, k).sum(axis=1) for k in orders]
         sizes = np.abs(own[0]).max(axis=1) if own[0].dtype != float else means[0]
-        return Statistics(n, means, own_means, products, sizes)
+        return Statistics(n, tuple(means), tuple(own_means), tuple(products), sizes)
 
     @staticmethod
     def together(parts: Sequence[Statistics]) -> Statistics:
@@ -122,31 +127,10 @@ class Statistics:
             for k in orders
         ]
         sizes = np.stack([p.sizes for p in parts]).max(axis=0)
-        return Statistics(n, means, own_means, products, sizes)
-
-    @staticmethod
-    def joined(parts: Sequence[Statistics]) -> Statistics:
-        """Those at all weights, from those at some."""
-        if len(parts) == 1:
-            return parts[0]
-
-        def put(name: str) -> list[Array]:
-            lists = zip(*(getattr(p, name) for p in parts), strict=True)
-            return [np.concatenate(arrays) for arrays in lists]
-
-        sizes = np.concatenate([p.sizes for p in parts])
-        return Statistics(parts[0].count, put("means"), put("own_means"), put("products"), sizes)
-
-    def mapped(self, function: Callable[[Array], Array]) -> Statistics:
-        """The same with a function of each of its arrays in their place."""
-        means, own_means, products = (
-            [function(v) for v in some] for some in (self.means, self.own_means, self.products)
-        )
-        return Statistics(self.count, means, own_means, products, function(self.sizes))
+        return Statistics(n, tuple(means), tuple(own_means), tuple(products), sizes)
 
     def moments(self) -> Moments:
-        variance = tuple(p / self.count for p in self.products)
-        return Moments(tuple(self.means), variance, self.sizes)
+        return Moments(self.means, tuple(p / self.count for p in self.products), self.sizes)
 
 
 def product(d: Sequence[Array], k: int) -> Any:

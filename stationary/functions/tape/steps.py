@@ -57,7 +57,7 @@ class Steps:
             parts.append(Statistics.together(both).moments())
             order.append(here)
         found, back = Moments.joined(parts), np.argsort(np.concatenate(order))
-        return found.mapped(lambda v: v[back])
+        return found.combined(lambda v: v[back])
 
     def are_straight(self, x: Array, arithmetic: Arithmetic) -> Array:
         """Where no row has a slope but what all share, shape (M,)."""
@@ -134,4 +134,5 @@ def _moved(others: Statistics, sums: Statistics) -> Statistics:
     own = [like + o for o in others.own_means]
     means = [o + (m - k) for o, m, k in zip(own, sums.means, sums.own_means, strict=True)]
     products = [like + p for p in others.products]
-    return Statistics(others.count, means, own, products, like + others.sizes)
+    sizes = like + others.sizes
+    return Statistics(others.count, tuple(means), tuple(own), tuple(products), sizes)

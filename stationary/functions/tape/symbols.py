@@ -205,11 +205,12 @@ class Symbol(Recorded):
             if n.dtype.kind in "iu" and np.array_equal(n, np.arange(self.shape[axis])):
                 if m.dtype.kind not in "iu":
                     break
-                found = self.chosen(m, axis, other)
+                found: Any = self.chosen(m, axis, other)
                 # As NumPy has it: in the place of the first, or in front if others are between.
                 own = axis - (axis > other)
                 place = lists[0] if lists[1] == lists[0] + 1 else 0
-                return _moved_to(found, own, place)
+                moved: Symbol = np.moveaxis(found, own, place)
+                return moved
         raise UnknownOperationError("a part of an array")
 
     def chosen(self, number: Array, axis: int, other: int, keepdims: bool = False) -> Symbol:
@@ -248,12 +249,6 @@ class Symbol(Recorded):
 
 def _differ(one: tuple[Name, ...], other: tuple[Name, ...]) -> bool:
     return any(a != b for a, b in zip(one, other, strict=True) if a and b)
-
-
-def _moved_to(x: Symbol, axis: int, place: int) -> Symbol:
-    axes: list[int | None] = [a for a in range(x.ndim) if a != axis]
-    axes.insert(place, axis)
-    return x.spread(axes)
 
 
 def _is_everything(entry: Any) -> bool:
