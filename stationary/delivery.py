@@ -218,24 +218,22 @@ class Output:
             probe(path, suffixes=suffixes, spared=spared)
             spared.append(path)
         with claimed(self.files.values()):
-            return self._answered(find, has_table, dear, drawing)
+            try:
+                with self._watched():
+                    found = find()
+            except KeyboardInterrupt:
+                self._stopped("stopped before anything was done", self.files.values())
+            empty = {"csv": lambda: not has_table(found), "minima": lambda: not found.basins}
+            files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
+            self._deliver(found, files, dear, drawing)
+        return found
 
-    def _answered(
-        self,
-        find: Callable[[], Any],
-        has_table: Callable[[Any], bool],
-        dear: bool,
-        drawing: dict[str, Any],
-    ) -> Any:
+    def _deliver(
+        self, found: Any, files: dict[str, Path], dear: bool, drawing: dict[str, Any]
+    ) -> None:
+        """Print the report and write those of the files that there is something for."""
         from stationary.files import print_text
 
-        try:
-            with self._watched():
-                found = find()
-        except KeyboardInterrupt:
-            self._stopped("stopped before anything was done", self.files.values())
-        empty = {"csv": lambda: not has_table(found), "minima": lambda: not found.basins}
-        files = {k: v for k, v in self.files.items() if k not in empty or not empty[k]()}
         attempt, left = _Attempts(), dict(files)
         try:
             with STOP.after_writing():
@@ -259,7 +257,6 @@ class Output:
                 words = f"has nothing of {self.source}: there is nothing to list."
             complain(f"{path} {words}")
         attempt.end()
-        return found
 
     @contextlib.contextmanager
     def _watched(self) -> Iterator[None]:
@@ -323,6 +320,8 @@ def output(*, table: str, minima: bool = False) -> Option:
     def of(command: Command) -> Command:
         @functools.wraps(command)
         def run(paths: tuple[Path, ...], as_json: bool, brief: bool, **given: Any) -> None:
+            from stationary.files import claimed
+
             files = {k: v for k in kinds if (v := given.pop(k)) is not None}
             reads = tuple(Path(p) for p in (*paths, given.get("initial")) if p is not None)
             if [str(path) for path in paths].count("-") > 1:
@@ -334,26 +333,20 @@ def output(*, table: str, minima: bool = False) -> Option:
             for what in ("plot", "html"):
                 if what in files:
                     raise click.UsageError(f"--{what} holds the answer for one FILE.")
-            _each(command, paths, Output(as_json, brief, files, reads), given)
+            with claimed(files.values()):
+                codes = _codes_of(command, paths, Output(as_json, brief, files, reads), given)
+            if bad := codes - {0}:  # that it was stopped, what failed, what did not converge
+                sys.exit(INTERRUPTED if INTERRUPTED in bad else min(bad))
 
         return together(*options)(run)
 
     return of
 
 
-def _each(command: Command, paths: tuple[Path, ...], to: Output, given: dict[str, Any]) -> None:
-    """One file after the other, whatever is wrong with one of them, until somebody stops it."""
-    from stationary.files import claimed
-
-    with claimed(to.files.values()):
-        codes = _codes_of(command, paths, to, given)
-    if bad := codes - {0}:  # that it was stopped, what failed, what did not converge
-        sys.exit(INTERRUPTED if INTERRUPTED in bad else min(bad))
-
-
 def _codes_of(
     command: Command, paths: tuple[Path, ...], to: Output, given: dict[str, Any]
 ) -> set[int]:
+    """How each of the files ended, whatever is wrong with one of them, until somebody stops it."""
     from stationary.files import print_text
 
     codes, found, attempt = set[int](), Gathered(), _Attempts()

@@ -32,6 +32,14 @@ def more_text(count: int, one: str, several: str = "") -> str:
     return f"{count} more {one if count == 1 else several or f'{one}s'}"
 
 
+def listed(
+    parts: Sequence[str], one: str, several: str = "", most: int = MOST_NAMED, at: str = ""
+) -> str:
+    """A, B and 3 more minima; or `at` these, as in "in 3 more minima"."""
+    more = len(parts) - most
+    return joined([*parts[:most], *[at + more_text(more, one, several)] * (more > 0)])
+
+
 def done_text(count: int) -> str:
     """How many of the factors that were asked for an answer holds."""
     return f"of the factors {count} {'is' if count == 1 else 'are'} done"

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.errors import Status
 from stationary.questions.spreading import circular_deviation
-from stationary.show.sample import OfSample
+from stationary.show.sample import OfSample, Place, places
 from stationary.states.basin import Basin
 from stationary.states.distribution import EndState
 from stationary.states.peaks import Peak, peaks_of, quantiles
-from stationary.wording import SECOND
 
 LONG = "In the long run "
-Place = Callable[..., str]  # how a position is written
 
 GIVE_MORE = (
     " What lies between the given values is not known well enough for that: give more of them or, "
@@ -27,31 +23,6 @@ GIVE_MORE = (
 )
 MOSTLY = 0.5  # of the probability, that where the density has no bound is the first thing said
 HIGHER = 0.1  # of log P, by which a peak is above a minimum of the drift before it is worth a word
-
-
-def places(state: EndState, of_sample: Mapping[float, float] = {}) -> Place:
-    """How positions are written: with the digits that tell them apart at the state's width.
-
-    Those of equilibria stop where their errors begin, or at the standard errors `of_sample`.
-    """
-    errors = {float(e.position): float(e.error) for e in state.equilibria}
-    low, high = state.interval(0.5) if state.kind in ("density", "flux", "mixture") else (0.0, 1.0)
-    width = high - low
-
-    def place(x: float, error: float = 0.0, unknown: float = 0.0) -> str:
-        if math.isinf(x):
-            return f"{x:g}"
-        if width <= 0:
-            return f"{x:.9g}"  # narrower than doubles can tell
-        error = errors.get(float(x), error)
-        if abs(x) < max(1e-13 * width, error):
-            return "0"  # what is left is rounding
-        digits = 6 + max(0, math.ceil(math.log10(abs(x) / width)))
-        # Up to the second digit of a standard error, which nan is not.
-        error = max(error, np.nan_to_num(of_sample.get(float(x), unknown)) / 10**SECOND)
-        return f"{x:.{say.digits_known(float(x), error, min(12, digits))}g}"
-
-    return place
 
 
 def centre(basin: Basin, place: Place) -> str:
@@ -149,7 +120,7 @@ def _where(analysis: Analysis, said: str) -> str:
     state, v = analysis.end_state, analysis.diffusion.variable
     basins = sorted(analysis.basins, key=lambda b: -b.log_mass)
     sample = OfSample(analysis)
-    place, deviation = places(state, sample.positions), state.std()
+    place, deviation, of_std = sample.place, state.std(), sample.of("std")
     if not all(say.is_known(b.mass_error, b.log_mass) for b in basins[:4]):
         where = " and ".join(_at(b, v, place) for b in basins[:4])
         hint = GIVE_MORE if state.status is Status.INTERPOLATED else ""
@@ -165,11 +136,10 @@ def _where(analysis: Analysis, said: str) -> str:
             where += f", {_quartiles(state)}" * math.isfinite(deviation)
         elif not b.parts:
             where = f"around the only minimum, {v} = {centre(b, place)}"
-        of_std = sample.known.std if sample.known is not None else 0.0
         spread = f"standard deviation {say.estimate_text(deviation, state.std_error, of_std, 6)}"
         if state.diffusion.is_periodic:
             spread = f"circular standard deviation {circular_deviation(state, b.position):.4g}"
-        elif max(of_std, deviation) <= state.std_error < math.inf and deviation > 0:
+        elif max(deviation, of_std) <= state.std_error < math.inf and deviation > 0:
             spread = f"standard deviation {deviation:.2g} +- {say.error_text(state.std_error)}"
         elif not math.isfinite(deviation):
             spread = f"with tails so heavy that no standard deviation exists; {_quartiles(state)}"
@@ -182,17 +152,11 @@ def _where(analysis: Analysis, said: str) -> str:
             at = say.joined([f"{v} = {place(m.position, 0.0, of_mode)}" for m in tops])
             spread += f"; P is largest at {at}"
         return f"{said} is {where} ({spread})."
-    shares = [f"{_at(b, v, place)} with probability {mass_text(b, sample)}" for b in basins[:4]]
-    listed = say.joined(shares)
-    if len(basins) > 4:
-        listed = f"{', '.join(shares)} and in {say.more_text(len(basins) - 4, 'minimum', 'minima')}"
+    shares = [f"{_at(b, v, place)} with probability {mass_text(b, sample)}" for b in basins]
+    listed = say.listed(shares, "minimum", "minima", at="in ")
     first, second = basins[0], basins[1]
-    gain = first.log_mass - second.log_mass
-    error, of_ratio = first.mass_error + second.mass_error, 0.0
-    if sample.known is not None:
-        pair = (analysis.basins.index(b) for b in basins[:2])
-        of_ratio = float(sample.known.log_ratios[tuple(pair)])
-    times = say.times_text(gain, error, of_ratio, 4)
+    gain, error = first.log_mass - second.log_mass, first.mass_error + second.mass_error
+    times = say.times_text(gain, error, sample.of_ratio(first, second), 4)
     what = "basin" if first.parts or second.parts else "minimum"
     compared = f"The first {what} holds {times} times as much as the second."
     if abs(gain) < max(1e-9, error):
@@ -200,7 +164,6 @@ def _where(analysis: Analysis, said: str) -> str:
         compared = f"{'Both' if len(basins) == 2 else 'The first two'} hold the same{within}."
     whole = math.isfinite(deviation) and not state.diffusion.is_periodic  # a ring is cut somewhere
     if first.log_mass > -1e-9 and whole:
-        of_std = sample.known.std if sample.known is not None else 0.0
         told = say.estimate_text(deviation, state.std_error, of_std, 3)
         compared = f"The standard deviation is {told}. {compared}"
     return f"{said} is {listed}. {compared}"
@@ -235,11 +198,8 @@ def _gates(state: EndState) -> str:
     for low, high in state.transient:  # those on either side of a gate are one
         before = left.pop() if left and left[-1][1] == low else (low, low)
         left.append((before[0], high))
-    stretches = [interval_text(i) for i in left[:3]]
-    if (more := len(left) - 3) > 0:
-        stretches.append(say.more_text(more, "stretch", "stretches"))
-    are = "is" if len(stretches) == 1 else "are"
-    gone = f"all of {say.joined(stretches)} {are} left for good."
+    stretches = say.listed(list(map(interval_text, left)), "stretch", "stretches", 3)
+    gone = f"all of {stretches} {'is' if len(left) == 1 else 'are'} left for good."
     if len(gates) > 2:
         return f"There are {len(gates)} one-way gates: {gone}"
     named = [
@@ -265,12 +225,10 @@ def _shares(analysis: Analysis) -> str:
     shares.sort(reverse=True)
     named = [
         f"{where} with probability {say.probability_text(log, 6, off)}"
-        for log, where, off in shares[:5]
+        for log, where, off in shares
     ]
     lost = [e.words.rstrip(".") for e in state.escapes if e.weight]
-    if more := len(shares) - len(named):
-        named.append(f"in {say.more_text(more, 'place')}")
-    return say.joined(named) + "".join(f". {words}" for words in lost)
+    return say.listed(named, "place", most=5, at="in ") + "".join(f". {words}" for words in lost)
 
 
 def _quartiles(state: EndState) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.sgd.finite_step import FiniteStep
-from stationary.show.answer import centre, mass_text, places
+from stationary.show.answer import centre, mass_text
 from stationary.show.headline import chain_text
 from stationary.show.layout import MOST_ROWS, Bounds, Line, Report, report, tabulated
 from stationary.show.listing import basin_data, basin_table
@@ -49,7 +49,7 @@ def _shares(
     analysis: Analysis, shown: list[Basin], sgd: FiniteStep | None, bounds: Bounds
 ) -> list[Line]:
     sample = OfSample(analysis)
-    place = places(analysis.end_state, sample.positions)
+    place = sample.place
     header = ["minimum", "from", "to", "mass", "rel. error"]
     rows: list[list[str]] = []
     whole = []
@@ -85,8 +85,9 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
     """Densities, barriers and times to leave; of a landscape, losses, too."""
     sample, is_landscape = OfSample(analysis), analysis.landscape is not None
     interpolated = analysis.diffusion.uncertainty is not None
-    place = places(analysis.end_state, sample.positions)
-    rows = []
+    place = sample.place
+    rows: list[dict[str, Any]] = []
+    right = "right" if any(b.barrier_left is not None for b in shown) else "barrier right"
     for b in shown:
         # The highest peaks of the density that are worth a mention.
         peaks = [m for m in b.modes if m.log_density < np.inf] or list(b.modes)
@@ -99,35 +100,28 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
             of_sample = sample.of(name, b.position)
             return bounds.told(column, getattr(b, name), error, of_sample, relative=relative)
 
-        rows.append(
-            (
-                f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
-                known("log P", "log_density", b.log_density_error),
-                known("a", "variance", b.variance_error, True),
-                *(known("barriers", f"barrier_{at}", b.barrier_error) for at in ("left", "right")),
-                _time(b, sample.of("log_exit_time", at)),
-                ", ".join(place(m.position, m.error, of_mode) for m in peaks) or None,
-                known("width", "width", b.width_error, True),
-            )
-        )
+        row = {
+            "minimum": f"{place(b.position)}{' (wall)' if b.at_wall else ''}",
+            "log P": known("log P", "log_density", b.log_density_error),
+            "a": known("a", "variance", b.variance_error, True),
+            "barrier left": known("barriers", "barrier_left", b.barrier_error),
+            right: known("barriers", "barrier_right", b.barrier_error),
+            "exit time": _time(b, sample.of("log_exit_time", at)),
+            "P peaks at": ", ".join(place(m.position, m.error, of_mode) for m in peaks) or None,
+            "width": known("width", "width", b.width_error, True),
+        }
         bounds.note("P peaks at", max((m.error for m in peaks), default=0.0))
         if is_landscape:
-            of_batch = sample.of("sharpness", at)  # for which it is largest: about as unsure
-            rows[-1] = (
-                *rows[-1],
-                known("loss", "loss", b.loss_error),
-                known("sharpness", "sharpness", b.sharpness_error, True),
+            row["loss"] = known("loss", "loss", b.loss_error)
+            row["sharpness"] = known("sharpness", "sharpness", b.sharpness_error, True)
+            if (x := b.batch_sharpness) is not None:
+                of_batch = sample.of("sharpness", at)  # for which it is largest: about as unsure
                 # Of interpolated values second derivatives are known to three digits or so.
-                None
-                if (x := b.batch_sharpness) is None
-                else say.estimate_text(x, 0.0, of_batch, 3 if interpolated else 6),
-            )
-    has_left = any(b.barrier_left is not None for b in shown)
-    right = "right" if has_left else "barrier right"
-    header = ["minimum", "log P", "a", "barrier left", right, "exit time", "P peaks at", "width"]
+                x = say.estimate_text(x, 0.0, of_batch, 3 if interpolated else 6)
+            row["of a batch"] = x
+        rows.append(row)
     told = "Width: the deviation of a small peak there, sqrt(a / (2 |f'|))."
     if is_landscape:
-        header += ["loss", "sharpness", "of a batch"]
         told += (
             " Loss: the mean one; sharpness: its second derivative, and that of the minibatch "
             f"where it is largest ({'as interpolated' if interpolated else 'to rounding'})."
@@ -148,9 +142,9 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
             f"{analysis.diffusion.variable}) falls from the minimum to the unstable neighbour."
         )
     # One minimum alone has no barriers and is never left.
-    kept = [k for k in range(len(header)) if any(row[k] is not None for row in rows)]
+    kept = [name for name in rows[0] if any(row[name] is not None for row in rows)]
     return [
-        *tabulated([header[k] for k in kept], [[row[k] for k in kept] for row in rows]),
+        *tabulated(kept, [[row[name] for name in kept] for row in rows]),
         "log P: natural logarithm of the density at the minimum; a: the variance there."
         f"{barrier}{timing}",
         told,

@@ -12,12 +12,11 @@ from stationary.questions.compared import ratio_errors
 from stationary.questions.influence import StandardErrors, standard_errors
 from stationary.questions.width.ratios import Ratio, WidthBias
 from stationary.show import changed
-from stationary.show.answer import Place, places
 from stationary.show.basins import merged
 from stationary.show.changed import answer, section, to_the
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
 from stationary.show.listing import in_doubles
-from stationary.show.sample import rests_of, standard_error_text
+from stationary.show.sample import Place, places, rests_of, standard_error_text
 from stationary.states.basin import Basin
 from stationary.states.basins import basins_of
 from stationary.wording import SUFFIX
@@ -30,7 +29,10 @@ def text(bias: WidthBias) -> Report:
     """The answer in a line, then the minima, the parts of each ratio, and what was changed."""
     known = standard_errors(bias.state, tuple(bias.basins))
     place = places(bias.state, {} if known is None else rests_of(bias.state, known))
-    missing = f"Not complete: {bias.stopped}{_missing(bias)}." if bias.stopped else ""
+    missing = "the change was not computed"
+    if bias.changed and bias.changed[-1].stopped:
+        missing = say.done_text(len(bias.changed[-1].factors))
+    missing = f"Not complete: {bias.stopped}; {missing}." if bias.stopped else ""
     answer = [*_answer(bias, place, known), missing, say.last_rate_text(bias.process)]
     first = {bias.state.diffusion.name: answer, "Minima": _minima(bias, place, known)}
     if bias.changed:
@@ -44,13 +46,6 @@ def text(bias: WidthBias) -> Report:
 
 
 # -- what is said first ----------------------------------------------------------------------------
-
-
-def _missing(bias: WidthBias) -> str:
-    """What a bias that was stopped has not."""
-    if bias.changed and bias.changed[-1].stopped:
-        return f"; {say.done_text(len(bias.changed[-1].factors))}"
-    return "; the change was not computed"
 
 
 def _answer(bias: WidthBias, place: Place, known: StandardErrors | None) -> list[Line]:
@@ -124,20 +119,18 @@ def _sentence(r: Ratio, v: str, place: Place, known: dict[str, float]) -> str:
         held = f"The minimum at {v} = {one} holds {times} times the mass of the one at {two}"
     if r.why:
         return f"{held}; {r.why}."
-    parts = {"the exponent up to the barrier": r.exponent, "local noise": r.noise}
-    parts |= {"local width": r.width}
+    parts = {name: (x or 0.0, error or 0.0) for name, x, error in parts_of(r)}
+    words = {"= exponent": "the exponent up to the barrier"}
+    words |= {"+ local noise": "local noise", "+ local width": "local width"}
     if r.causes is not None:
-        parts = {name: getattr(r.causes, name) for name in ("width", "depth", "noise")}
-    errors = {x.split()[-1]: e or 0.0 for x, _, e in parts_of(r)}  # of causes, where there are any
-    keys = {n: n if n == "depth" else f"cause_{n}" for n in parts} if r.causes else {}
-    keys = keys or dict(zip(parts, ("exponent", "noise", "width"), strict=True))
+        words = {"+ width": "width", "= depth": "depth", "+ noise": "noise"}
 
-    def told(name: str, x: Any) -> str:
-        by = errors[name.split()[-1]] if r.causes else 0.0
-        return say.power_text(float(x or 0), by, known.get(keys[name], 0.0))
+    def told(part: str) -> str:
+        x, error = parts[part]
+        by = error if r.causes is not None else 0.0
+        return say.power_text(float(x), by, known.get(PARTS[part], 0.0))
 
-    said = ", ".join(f"{told(name, x)} from {name}" for name, x in parts.items())
-    return f"{held}: {said}."
+    return f"{held}: {', '.join(f'{told(part)} from {name}' for part, name in words.items())}."
 
 
 def _minima(bias: WidthBias, place: Place, known: StandardErrors | None) -> list[Line]:

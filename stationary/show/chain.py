@@ -43,7 +43,8 @@ def _classes(chain: ChainState) -> list[Line]:
     for c in chain.components:
         known = ["-", "-"]  # where it rests on a stretch was not computed
         if not c.still:
-            deviation, error = math.sqrt(c.variance), _root_error(c.variance, c.variance_error)
+            deviation, by = math.sqrt(c.variance), c.variance_error
+            error = min(by / (2 * deviation), math.sqrt(by)) if deviation else math.sqrt(by)
             known = [say.known_text(c.mean, c.mean_error, 6), say.known_text(deviation, error, 6)]
         kind = "at rest" if c.still else "cells"
         rows.append((interval_text(c.interval), kind, _weight(c.weight), *known))
@@ -57,10 +58,6 @@ def _weight(weight: Any) -> str:
     if weight is None:
         return "by the start"
     return say.probability_text(math.log(weight) if weight > 0 else -math.inf)
-
-
-def _root_error(value: float, error: float) -> float:
-    return min(error / (2 * math.sqrt(value)), math.sqrt(error)) if value > 0 else math.sqrt(error)
 
 
 def _moments(chain: ChainState) -> list[Line]:

@@ -10,9 +10,8 @@ from stationary import wording as say
 from stationary.aliases import Array
 from stationary.questions.compared import changed_errors
 from stationary.questions.width.dilation import BasinBias
-from stationary.show.answer import Place, places
 from stationary.show.layout import Line, Report, first_of, picked, report, tabulated
-from stationary.show.sample import standard_error_text
+from stationary.show.sample import Place, places, standard_error_text
 from stationary.wording import SUFFIX
 
 LIKELY = math.log(0.5)

@@ -17,7 +17,6 @@ from stationary.show.drawing import GREY, INK, MINUS, RED, Axes, colour_of, lett
 from stationary.show.marks import finish_axes, outcome_colour
 from stationary.show.view import Part, View, Zoom, asked, mass_label, rest_of
 from stationary.states.basin import Basin
-from stationary.states.distribution import EndState
 from stationary.weight.modes import modes_of
 
 DECADES = 12  # of a logarithmic axis, unless a basin lies lower
@@ -27,25 +26,21 @@ MOST_LABELS = 24  # of stems: more, of samples that rest, cover each other
 FURTHEST = 100.0  # units from a peak to the double next to it, from which it is then counted
 
 
-def draw_density(
-    axes: Axes, state: EndState, basins: Sequence[Basin], view: View, *, log: bool
-) -> None:
+def draw_density(axes: Axes, view: View, *, log: bool) -> None:
+    state, basins = view.state, view.basins
     if state.kind == "none":
-        finish_axes(axes, state, view)
+        finish_axes(axes, view)
         _draw_reason(axes, state.reason)
         return
     wide = [part for part in view.parts if part.peak is None]
-    stems = _stems(state, basins, view)
+    stems = _stems(view)
     # A stem stands for the heaviest basin of its density.
-    seen = [b for part in view.parts for b in _basins_in(part, basins)[part.peak is not None :]]
+    seen = [b for part in view.parts for b in _basins_in(part, view)[part.peak is not None :]]
     seen = [b for b in seen if view.holds(b.position)]
     named = [(b.position, mass_label(b.log_mass, rest_of(state, basins, b))) for b in seen]
     peaks, gathered = gatherings_of(state, bool(basins))
     if gathered:
         named = [(float(p.position), mass_label(float(p.log_mass))) for p in peaks]
-    basins = sorted(
-        (b for part in wide for b in _basins_in(part, basins)), key=lambda b: b.position
-    )
     if len(stems) <= MOST_LABELS:
         named += [(s.position, mass_label(s.log_weight)) for s in stems if s.log_weight is not None]
     for e in state.escapes:
@@ -53,10 +48,10 @@ def draw_density(
             label = f"{mass_label(math.log(e.weight))} escapes"
             named.append((min(max(e.position, view.lower), view.upper), label))
     strip = label_basins(axes, named, (view.lower, view.upper), behind=len(view.cuts) > 0)
-    finish_axes(axes, state, view, top=1 - strip, words=True)
+    finish_axes(axes, view, top=1 - strip, words=True)
     if wide:
         axes.set_ylabel(f"density $P$({symbol_of(view.variable)})")
-        _draw_parts(axes, state, wide, basins, view, strip, log=log)
+        _draw_parts(axes, wide, view, strip, log=log)
         if state.kind == "classes":
             axes.set_ylabel(f"{axes.get_ylabel()}\nwithin its class")
     if stems:
@@ -66,7 +61,12 @@ def draw_density(
     if minima:
         axes.plot(minima, np.zeros(len(minima)), "o", ms=4.5, color=INK, label="minimum", **foot)
     if state.flow is not None:
-        axes.set_title(_current_text(state), loc="left", parse_math=False)
+        sign = "" if state.flow.tilt > 0 else MINUS
+        words = f"current {sign}10^{state.log_abs_current / math.log(10):.1f}"
+        if state.current and abs(state.log_abs_current) < 200:
+            words = f"current {state.current:.4g}, mean velocity {state.mean_velocity:.4g}"
+        words = words if state.kind == "flux" else "no current"
+        axes.set_title(words, loc="left", parse_math=False)
     if state.kind == "classes":
         axes.set_title("their weights depend on the start", loc="right")
     elif state.status is not Status.CONVERGED:
@@ -116,18 +116,10 @@ def label_basins(
     return strip
 
 
-def _draw_parts(
-    axes: Axes,
-    state: EndState,
-    parts: Sequence[Part],
-    basins: Sequence[Basin],
-    view: View,
-    strip: float,
-    *,
-    log: bool,
-) -> None:
+def _draw_parts(axes: Axes, parts: Sequence[Part], view: View, strip: float, *, log: bool) -> None:
     """The densities, and the basins below them."""
-    within = state.kind == "classes"
+    within = view.state.kind == "classes"
+    basins = sorted((b for part in parts for b in _basins_in(part, view)), key=lambda b: b.position)
     pieces = [view.inside(*part.interval) for part in parts]
     x = np.concatenate(pieces)
     log_p = np.concatenate([_log_density(part, at) for part, at in zip(parts, pieces, strict=True)])
@@ -135,10 +127,10 @@ def _draw_parts(
     # A density that diverges leaves the picture at a finite height, which files can hold.
     height = np.exp(np.clip(log_p, math.log(low) - 3 if log else None, math.log(high) + 3))
     ends = [(b.lower, b.upper) for b in basins]
-    ends += [part.interval for part in parts if not _basins_in(part, basins)]
-    for i, lower, upper in _stretches(state, ends, view):
+    ends += [part.interval for part in parts if not _basins_in(part, view)]
+    for i, lower, upper in _stretches(ends, view):
         inside = (x >= lower) & (x <= upper)
-        colour = outcome_colour(state, (lower + upper) / 2) if within else colour_of(i)
+        colour = outcome_colour(view, (lower + upper) / 2) if within else colour_of(i)
         tops = np.maximum(height[inside], low)
         axes.fill_between(x[inside], low, tops, color=colour, alpha=0.6, lw=0)
         axes.axvspan(lower, upper, color=colour, alpha=0.1, lw=0)
@@ -146,7 +138,7 @@ def _draw_parts(
         axes.plot(*view.split(x, height), color=INK)
     for part in parts if within else ():
         inside = (x >= part.interval[0]) & (x <= part.interval[1])
-        colour = outcome_colour(state, part.interval)
+        colour = outcome_colour(view, part.interval)
         axes.plot(x[inside], height[inside], color=colour, ls=(0, (4, 1.2)))
     if log:
         axes.set_yscale("log")
@@ -169,12 +161,13 @@ def _log_density(part: Part, x: Array) -> Array:
     return np.asarray(log_p[known][np.searchsorted(x[known], x).clip(0, known.sum() - 1)])
 
 
-def _basins_in(part: Part, basins: Sequence[Basin]) -> list[Basin]:
+def _basins_in(part: Part, view: View) -> list[Basin]:
     """The basins of one density, the heaviest first."""
     lower, upper = part.component.interval
     # One part is all of a ring, across whose seam a basin may lie.
-    whole = part.component.density.sampling.diffusion.is_periodic
-    found = [b for b in basins if whole or (lower <= b.places[0] and b.places[2] <= upper)]
+    found = [
+        b for b in view.basins if view.is_ring or (lower <= b.places[0] and b.places[2] <= upper)
+    ]
     return sorted(found, key=lambda b: -b.log_mass)
 
 
@@ -186,22 +179,22 @@ class Stem(NamedTuple):
     colour: str
 
 
-def _stems(state: EndState, basins: Sequence[Basin], view: View) -> list[Stem]:
+def _stems(view: View) -> list[Stem]:
     """The atoms, and the densities that are too narrow to be seen, left to right."""
-    unknown = state.kind == "classes"
+    unknown = view.state.kind == "classes"
     found: list[tuple[float, Any, Any, str]] = [
         (a.position, a.position, None if unknown else math.log(a.weight), RED)
-        for a in state.atoms
+        for a in view.state.atoms
         if (unknown or a.weight > 0) and view.holds(a.position)
     ]
     for part in view.parts:
         if part.peak is not None:
-            own = _basins_in(part, basins)
+            own = _basins_in(part, view)
             log_weight = own[0].log_mass if len(own) > 1 else part.log_weight
             found.append((float(part.peak.position), part.interval, log_weight, INK))
     found.sort(key=lambda stem: stem[0])
     return [
-        Stem(x, None, outcome_colour(state, place)) if unknown else Stem(x, log_weight, colour)
+        Stem(x, None, outcome_colour(view, place)) if unknown else Stem(x, log_weight, colour)
         for x, place, log_weight, colour in found
     ]
 
@@ -235,7 +228,7 @@ def draw_stems(
         axes.spines["right"].set_visible(bool(known))
 
 
-def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
+def draw_zoom(axes: Axes, part: Part, view: View) -> None:
     """The density of one component against the distance from its highest mode."""
     assert part.peak is not None
     zoom = Zoom(part.component, part.peak)
@@ -258,16 +251,14 @@ def draw_zoom(axes: Axes, state: EndState, part: Part, view: View) -> None:
         axes.set_xlim(local[0], local[-1])
     axes.set_ylim(0, 1.06 * float(height[np.isfinite(height)].max(initial=TINY)))
     axes.set_xlabel(name + (f"\n(in units of $10^{{{unit}}}$)" if unit else ""))
-    if state.kind == "classes":
+    if view.state.kind == "classes":
         axes.set_title("within its class", loc="right")
     axes.set_ylabel(f"density\nper $10^{{{unit}}}$" if unit else "density")
 
 
-def _stretches(
-    state: EndState, ends: Sequence[tuple[float, float]], view: View
-) -> list[tuple[int, float, float]]:
+def _stretches(ends: Sequence[tuple[float, float]], view: View) -> list[tuple[int, float, float]]:
     """Where to shade which basin: on a ring, the one across the seam in two places."""
-    lower, upper = state.diffusion.domain
+    lower, upper = view.state.diffusion.domain
     turns = (lower - upper, 0.0, upper - lower) if view.is_ring else (0.0,)
     clipped = [
         (i, max(low + t, view.lower), min(high + t, view.upper))
@@ -275,16 +266,6 @@ def _stretches(
         for t in turns
     ]
     return [(i, low, high) for i, low, high in clipped if low < high]
-
-
-def _current_text(state: EndState) -> str:
-    if state.kind != "flux":
-        return "no current"
-    if state.current and abs(state.log_abs_current) < 200:
-        return f"current {state.current:.4g}, mean velocity {state.mean_velocity:.4g}"
-    assert state.flow is not None
-    sign = "" if state.flow.tilt > 0 else "\N{MINUS SIGN}"
-    return f"current {sign}10^{state.log_abs_current / math.log(10):.1f}"
 
 
 def _draw_reason(axes: Axes, reason: str) -> None:

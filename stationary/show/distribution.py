@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from stationary import wording as say
 from stationary.aliases import Array
+from stationary.analysis import Analysis
 from stationary.cells import Cells
 from stationary.chain.state import ChainState
 from stationary.distribution import Distribution
@@ -17,19 +19,24 @@ from stationary.errors import LandscapeError
 from stationary.functions.given import checked_whole
 from stationary.numbers.arithmetic import SAME
 from stationary.numbers.elementary import distinct
+from stationary.show import report as analysed
 from stationary.show.density import Stem, draw_density, draw_stems
 from stationary.show.drawing import BLUE, INK, RED, UNSEEN, Axes, Sheet, symbol_of
 from stationary.show.layout import Report, report, rows_of, tabulated
+from stationary.show.listing import density_table, state_data
 from stationary.show.marks import draw_outcomes
 from stationary.show.view import TAILS, View, chosen
 from stationary.states.basins import basins_of
 from stationary.states.distribution import EndState
 
 LEVELS = (0.001, 0.025, 0.25, 0.5, 0.75, 0.975, 0.999)  # of quantiles that are listed
+Atom = tuple[float, float]  # where it is, and its probability
 
 
 def text(law: Distribution) -> Report:
-    """Its mean, its atoms, and what is below its quantiles."""
+    """Its mean, its atoms, and what is below its quantiles; of an end state, as of its analysis."""
+    if isinstance(law, EndState):
+        return analysed.text(Analysis(law.of_adam or law.diffusion, law))
     error = float(law.error)
     known = say.error_text(error) if error else "rounding"
     said = [f"Mean: {_mean(law)}.", f"The distribution function P(X <= x) is right to {known}."]
@@ -65,6 +72,9 @@ def atoms_of(law: Distribution) -> tuple[Array, Array]:
 
 
 def data(law: Distribution) -> dict[str, Any]:
+    """Of an end state what the JSON of its analysis carries: as doubles, with errors of such."""
+    if isinstance(law, EndState):
+        return {"name": law.diffusion.name} | state_data(law.rounded)
     at = law.ppf(np.array(LEVELS))
     return {
         "kind": type(law).__name__,
@@ -76,7 +86,12 @@ def data(law: Distribution) -> dict[str, Any]:
 
 
 def table(law: Distribution, points: int = 1001) -> dict[str, Any]:
-    """The distribution function at so many points, over all but next to nothing."""
+    """The distribution function at so many points, over all but next to nothing.
+
+    Of an end state its density, too, a row per point.
+    """
+    if isinstance(law, EndState):
+        return density_table(law, points)
     points = checked_whole(points, "points", "law", 4, hint=", as 1001")
     x = distinct(np.linspace(*law.interval(1 - 2e-4), points), atoms_of(law)[0])
     return {"x": x, "cdf": law.cdf(x), "sf": law.sf(x), "error": np.full(len(x), float(law.error))}
@@ -100,11 +115,10 @@ def figure(law: Distribution, sheet: Sheet, *, log: bool = False, panel: str = "
     if not isinstance(law, EndState):
         draw_law(axes, law, log=log)
         return
-    view = View(law)
     if panel == "outcomes":
-        draw_outcomes(axes, law, view)
+        draw_outcomes(axes, View(law))
     else:
-        draw_density(axes, law, basins_of(law), view, log=log)
+        draw_density(axes, View(law, basins_of(law)), log=log)
 
 
 def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
@@ -122,9 +136,7 @@ def _draw_cells(axes: Axes, law: ChainState, *, log: bool) -> None:
             log_mass = np.logaddexp.reduceat(log_mass, starts)
             edges = np.append(edges[starts], edges[-1])
     atoms = [(float(a.position), a.weight) for a in law.atoms if a.weight]
-    _draw_bins(axes, edges, log_mass, atoms, log=log)
-    if len(edges) or not atoms:
-        axes.set_ylabel("density of the chain")
+    _draw_bins(axes, edges, log_mass, atoms, "density of the chain", log=log)
     axes.set_xlabel(symbol_of("w"))
     if not math.isfinite(law.error):
         axes.set_title("its error is not known", loc="right")
@@ -147,9 +159,7 @@ def draw_law(axes: Axes, law: Distribution, *, log: bool) -> None:
     if not (mass > SAME).any():
         edges = np.empty(0)
     with np.errstate(divide="ignore"):
-        _draw_bins(axes, edges, np.log(np.maximum(mass, 0)), atoms, log=log)
-    if len(edges) or not atoms:
-        axes.set_ylabel("density")
+        _draw_bins(axes, edges, np.log(np.maximum(mass, 0)), atoms, "density", log=log)
 
 
 def _draw_curve(axes: Axes, law: Cells, *, log: bool) -> None:
@@ -165,27 +175,28 @@ def _draw_curve(axes: Axes, law: Cells, *, log: bool) -> None:
         height = np.minimum(height, 3 * most)
     axes.fill_between(x, height, color=BLUE, alpha=0 if log else 0.6, lw=0)
     axes.plot(x, height, color=INK)
-    axes.set_xlim(low, high)
-    axes.set(yscale="log") if log else axes.set_ylim(bottom=0)
-    axes.set_ylabel("density")
-    if len(law.weights):
-        stems = [
-            Stem(at, math.log(p), RED)
-            for at, p in zip(law.positions, law.weights, strict=True)
-            if p
-        ]
-        draw_stems(axes.twinx(), stems, log=False, alone=False)
+    atoms = [pair for pair in zip(law.positions, law.weights, strict=True) if pair[1]]
+    _finish(axes, (low, high), atoms, "density", log=log)
 
 
 def _draw_bins(
-    axes: Axes, edges: Array, log_mass: Array, atoms: list[tuple[float, float]], *, log: bool
+    axes: Axes, edges: Array, log_mass: Array, atoms: Sequence[Atom], label: str, *, log: bool
 ) -> None:
     if len(edges):
         height = np.exp(log_mass - np.log(np.diff(edges)))
         axes.stairs(height, edges, color=BLUE, fill=not log, alpha=None if log else 0.6)
-        axes.set_xlim(edges[0], edges[-1])
+    _finish(axes, edges[[0, -1]] if len(edges) else (), atoms, label, log=log)
+
+
+def _finish(
+    axes: Axes, ends: Array | Sequence[float], atoms: Sequence[Atom], label: str, *, log: bool
+) -> None:
+    """The axes of a density between its ends, if there are any, and atoms on one of their own."""
+    if len(ends):
+        axes.set_xlim(*ends)
         axes.set(yscale="log") if log else axes.set_ylim(bottom=0)
+    if len(ends) or not atoms:
+        axes.set_ylabel(label)
     if atoms:
-        alone = not len(edges)
         stems = [Stem(x, math.log(p), RED) for x, p in atoms]
-        draw_stems(axes if alone else axes.twinx(), stems, log=False, alone=alone)
+        draw_stems(axes.twinx() if len(ends) else axes, stems, log=False, alone=not len(ends))

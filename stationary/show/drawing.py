@@ -109,7 +109,11 @@ class Sheet:
                 f"plot(ax={ax!r:.60}): these are no axes of matplotlib. Give one of them, as in "
                 "ax=axes[0]."
             )
-        self.ax, self.name, self.inches = ax, name, inches or _usual_width()
+        from matplotlib import rcParams, rcParamsDefault
+
+        set_, usual = (float(rc["figure.figsize"][0]) for rc in (rcParams, rcParamsDefault))
+        # That of figures in the settings of the user, or ours.
+        self.ax, self.name, self.inches = ax, name, inches or (WIDTH if set_ == usual else set_)
         self.journal = width is not None
         self.figure: Any = None if ax is None else ax.get_figure()
 
@@ -159,14 +163,6 @@ class Sheet:
         room = int((self.inches * 72 - 20) / (1.15 * letter("figure.titlesize")))  # of any letters
         lines = "\n".join(textwrap.wrap(words.removeprefix("unnamed").lstrip(), room))
         self.figure.suptitle(lines, x=0.01, ha="left", parse_math=False)
-
-
-def _usual_width() -> float:
-    """That of figures in the settings of the user, or ours."""
-    from matplotlib import rcParams, rcParamsDefault
-
-    width, usual = (float(rc["figure.figsize"][0]) for rc in (rcParams, rcParamsDefault))
-    return WIDTH if width == usual else width
 
 
 def is_dark(axes: Any) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -15,9 +17,8 @@ from stationary.errors import StationaryError
 from stationary.evolution.evolution import Evolution
 from stationary.evolution.request import EvolutionAtom
 from stationary.evolution.standard_errors import EvolutionErrors
-from stationary.show.answer import places
 from stationary.show.layout import MOST_ROWS, Bounds, Line, Report, picked, report, tabulated
-from stationary.show.sample import standard_error_text
+from stationary.show.sample import places, standard_error_text
 from stationary.wording import SUFFIX
 
 Errors = EvolutionErrors | None
@@ -67,37 +68,31 @@ def text(e: Evolution) -> Report:
 
 def _over_time(e: Evolution, known: Errors) -> list[Line]:
     """A row for each time; beside standard errors, the others are told below."""
-    unit, to_end = e.diffusion.time_unit, e.total_variation_to_end
-    header, columns, chosen = [unit], [[f"{t:.6g}" for t in e.times]], _chosen(len(e.times))
+    to_end, sure = e.total_variation_to_end, picked(known, "mean std total_variation_to_end")
+    columns: list[tuple[str, list[str]]] = [(e.diffusion.time_unit, [f"{t:.6g}" for t in e.times])]
 
-    def column(name: str, told: list[str], sure: Array | None, errors: Array | None = None) -> None:
-        header.append(name)
-        columns.append(told)
-        if sure is not None:
-            header.append("std. error")
-            columns.append(list(map(standard_error_text, sure)))
-        elif errors is not None:
-            header.append("error")
-            columns.append(list(map(say.error_text, errors)))
+    def tell(name: str, x: Any, by: Any, of: Any, how: Callable[..., str], least: float) -> None:
+        """A column, and one of its standard errors, or of its errors where there are none."""
+        each = zip(x, np.maximum(by, least), [math.nan] * len(x) if of is None else of, strict=True)
+        columns.append((name, [how(*v) for v in each]))
+        if of is None:
+            columns.append(("error", list(map(say.error_text, by))))
+        else:
+            of = np.where(of < least, 0.0, of)
+            columns.append(("std. error", list(map(standard_error_text, of))))
 
-    for name, x, by, of in (
-        (f"mean of {e.diffusion.variable}", e.mean, e.mean_error, "mean"),
-        ("deviation", e.std, e.std_error, "std"),
-    ):
-        sure = None if known is None else getattr(known, of)
-        told = [say.estimate_text(*v, 7) for v in zip(x, by, _or_none(sure, x), strict=True)]
-        column(name, told, sure, by)
+    how = partial(say.estimate_text, most=7)
+    tell(f"mean of {e.diffusion.variable}", e.mean, e.mean_error, sure.get("mean"), how, 0.0)
+    tell("deviation", e.std, e.std_error, sure.get("std"), how, 0.0)
     shares = [(f"at {a.position:.4g}", a.weights, a.errors, _of_atom(known, a)) for a in e.atoms]
     if to_end is not None:
-        sure = None if known is None else known.total_variation_to_end
-        shares = [("to the end", to_end, _of_distance(e), sure), *shares]
-    for name, p, by, sure in shares[: ATOMS + (to_end is not None)]:
-        off = zip(p, np.maximum(by, LEAST), _or_none(sure, p), strict=True)
-        told = [_share(*v) for v in off]
-        column(name, told, None if sure is None else np.where(sure < LEAST, 0.0, sure), by)
-    rows = [[c[k] for c in columns] for k in chosen]
+        of_end = sure.get("total_variation_to_end")
+        shares.insert(0, ("to the end", to_end, _of_distance(e), of_end))
+    for share in shares[: ATOMS + (to_end is not None)]:
+        tell(*share, _share, LEAST)
+    rows = [[cells[k] for _, cells in columns] for k in _chosen(len(e.times))]
     last = len(rows) - 1  # what ten lines hold
-    lines = ["", *tabulated(header, rows, [last, 0, last // 2])]
+    lines = ["", *tabulated([name for name, _ in columns], rows, [last, 0, last // 2])]
     if known is not None:
         bounds = Bounds()
         for name, by in (("mean", e.mean_error), ("deviation", e.std_error)):
@@ -127,10 +122,6 @@ def _over_time(e: Evolution, known: Errors) -> list[Line]:
     return lines
 
 
-def _or_none(sure: Array | None, like: Array) -> Array:
-    return np.full(len(like), np.nan) if sure is None else sure
-
-
 def _of_atom(known: Errors, atom: EvolutionAtom) -> Array | None:
     """The standard errors of an atom, if there are any."""
     if known is None:
@@ -151,22 +142,17 @@ def _own_steps(e: Evolution, known: Errors) -> list[Line]:
         return []
     header = [e.diffusion.time_unit, f"mean of {e.diffusion.variable}", "std. error"]
     header += ["deviation", "std. error", *["ran away"] * bool(w.lost.any())]
+
+    def cells(x: float, by: float) -> tuple[str, str]:
+        return ("-", "-") if math.isnan(x) else (say.sampled_text(x, by, 7), say.plain_text(by))
+
     rows = [
-        [
-            f"{e.times[k]:.6g}",
-            *(
-                text
-                for x, by in ((w.mean[k], w.mean_error[k]), (w.std[k], w.std_error[k]))
-                for text in (
-                    ("-", "-")
-                    if math.isnan(x)
-                    else (say.sampled_text(x, by, 7), say.plain_text(by))
-                )
-            ),
-            *[f"{w.lost[k]:,}"] * bool(w.lost.any()),
-        ]
-        for k in _chosen(len(e.times))
-        if k < len(w.mean)
+        [f"{t:.6g}", *cells(*mean), *cells(*std), *[f"{lost:,}"] * bool(w.lost.any())]
+        for t, mean, std, lost in (
+            (e.times[k], (w.mean[k], w.mean_error[k]), (w.std[k], w.std_error[k]), w.lost[k])
+            for k in _chosen(len(e.times))
+            if k < len(w.mean)
+        )
     ]
     momentum = getattr(e.process, "momentum", 0.0)
     rest = f", at rest at first, momentum {momentum:g}" if momentum else ""

@@ -59,13 +59,13 @@ def figure(
     """
     asked, analysis = analysis, analysis.rounded
     state = analysis.end_state
-    view = View(state)
+    view = View(state, analysis.basins)
     chosen = _chosen(panels, sheet, state.kind == "classes")
     draw: dict[str, Callable[[Axes], None]] = {
         "loss": lambda axes: _draw_losses(axes, analysis, view),
         "gradient": lambda axes: _draw_gradients(axes, analysis, view),
         "density": lambda axes: _draw_limit(axes, asked, view, log=log),
-        "outcomes": lambda axes: draw_outcomes(axes, state, view),
+        "outcomes": lambda axes: draw_outcomes(axes, view),
     }
     if sheet.ax is not None:
         draw[chosen[0]](sheet.ax)
@@ -93,7 +93,7 @@ def figure(
     places: Any = grid[-1].subgridspec(1, len(narrow)) if len(narrow) > 1 else [grid[-1]]
     zooms = [picture.add_subplot(places[k]) for k in range(len(narrow))]
     for axes, part in zip(zooms, narrow, strict=True):
-        draw_zoom(axes, state, part, view)
+        draw_zoom(axes, part, view)
     picture.align_ylabels([*shared, *zooms] if len(zooms) == 1 else shared)
     for axes in zooms[1:]:
         if axes.get_ylabel() == zooms[0].get_ylabel():
@@ -102,8 +102,7 @@ def figure(
 
 def _draw_limit(axes: Axes, asked: Analysis, view: View, *, log: bool) -> None:
     """The density, with a word where SGD's own chain ends up elsewhere."""
-    state = asked.rounded.end_state
-    draw_density(axes, state, asked.rounded.basins, view, log=log)
+    draw_density(axes, view, log=log)
     sgd = asked.shown_sgd
     if sgd is not None and sgd.elsewhere and not axes.get_title("right"):
         axes.set_title("the limit of small steps: SGD ends up elsewhere", loc="right")
@@ -139,7 +138,7 @@ def _draw_losses(axes: Axes, analysis: Analysis, view: View) -> None:
         axes.plot(x, exponent, color=INK)
         axes.set_ylabel(f"{MINUS}∫ 2 $f$ / $a$ d{symbol_of(view.variable)}")
         limit_axis(axes, view, x[view.away(x)], exponent[view.away(x)])
-    finish_axes(axes, analysis.end_state, view)
+    finish_axes(axes, view)
 
 
 def _exponents(analysis: Analysis, view: View) -> tuple[Array, Array]:
@@ -212,7 +211,7 @@ def _draw_gradients(axes: Axes, analysis: Analysis, view: View) -> None:
     axes.patch.set_visible(False)
     axes.axhline(0, color=GREY, lw=0.5)
     axes.plot(x, pair[0], color=BLUE)
-    finish_axes(axes, analysis.end_state, view, named=True)
+    finish_axes(axes, view, named=True)
     right.plot(x, pair[1], color=RED, ls=(0, (4, 1.2)))
     for at, kind, face in ((view.stable, "stable", INK), (view.unstable, "unstable", "white")):
         style: dict[str, Any] = {"ms": 4.5, "mfc": face, "mec": INK, "mew": 0.9, "zorder": 4}

@@ -15,7 +15,6 @@ from stationary.show import chain
 from stationary.show.answer import answer, interval_text
 from stationary.show.layout import MOST_ROWS, Line, Report, report, tabulated
 from stationary.show.listing import chain_basin, sgd_data
-from stationary.wording import MOST_NAMED
 
 
 def text(sgd: FiniteStep) -> Report:
@@ -59,9 +58,7 @@ def unsettled(analysis: Analysis, own: Landscape) -> str:
     over = [e for e in stable if -float(e.slope or 0.0) * (1 - own.momentum) > most]
     if not over:
         return " That is the limit of small steps; `stationary check` has the chain with momentum."
-    more = len(over) - MOST_NAMED
-    named = [f"w = {e.position:.6g}" for e in over[:MOST_NAMED]]
-    which = say.joined([*named, *([say.more_text(more, "minimum", "minima")] if more > 0 else [])])
+    which = say.listed([f"w = {e.position:.6g}" for e in over], "minimum", "minima")
     return (
         f" That is the limit of small steps, and these are none: SGD cannot settle at {which}, "
         f"where T times the curvature is above 2 (1 + momentum) = {most:.4g}:"

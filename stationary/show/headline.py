@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.chain.indicators import OVERSHOOTS, UNSETTLED
 from stationary.errors import Status
 from stationary.sgd.basins import CLOSE, COMPARED, HELD, NEVER, SETTLED, SgdBasin, log_of
 from stationary.sgd.finite_step import Belief, FiniteStep
-from stationary.show.answer import Place, answer, around, ends_of, places
+from stationary.show.answer import answer, around, ends_of
 from stationary.show.finite_step import by_linear_steps, unsettled
 from stationary.show.layout import Line
 from stationary.show.run import by_start, forgotten
-from stationary.show.sample import OfSample
+from stationary.show.sample import OfSample, Place
 from stationary.wording import LIGHT, MOST_NAMED, SECOND
 
 VAGUE = 1.0  # standard error of the logarithm of a time, from which on a range is told
@@ -31,12 +29,11 @@ def headline(analysis: Analysis) -> list[str]:
 
 def _of_sample(analysis: Analysis) -> list[str]:
     """How sure a sample makes which of the two heaviest basins is the heavier."""
-    known = OfSample(analysis).known
-    masses = np.array([float(b.log_mass) for b in analysis.basins])
-    if known is None or len(masses) < 2:
+    ranked = sorted(analysis.basins, key=lambda b: -float(b.log_mass))[:2]
+    if len(ranked) < 2:
         return []
-    second, first = np.argsort(masses)[-2:]
-    gain, error = masses[first] - masses[second], float(known.log_ratios[first, second])
+    gain = float(ranked[0].log_mass) - float(ranked[1].log_mass)
+    error = OfSample(analysis).of_ratio(*ranked)
     told = all(say.is_known(b.mass_error, b.log_mass) for b in analysis.basins)
     if not (told and math.isfinite(gain + error)):
         return []  # also where what is not known between the given values hides it
@@ -56,30 +53,29 @@ def _of_sgd(analysis: Analysis) -> list[str]:
     if sgd is None:
         return by_linear_steps(plain) or [answer(plain) + _caution(plain)]
     sample = OfSample(plain)
-    place = places(plain.end_state, sample.positions)
     if sgd.chain is None:
         return [
             *_confined(sgd),
-            f"{_limit(plain, sgd, place, sample)}.",
+            f"{_limit(plain, sgd, sample)}.",
             f"What SGD's own chain makes of it is not known. {sgd.reason}",
         ]
     vague = any(b.untold or (b.at_rest and log_of(b.log_chain) > LIGHT) for b in sgd.basins)
     if sgd.believed is Belief.EITHER and not vague:
         words = f"{answer(plain).rstrip()} {_agreement(sgd)}"
-        return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, place, run, sample)]
+        return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, run, sample)]
     has_start = plain.end_state.initial is not None
     believed = sgd.believed.value
     if sgd.believed is Belief.OPEN and sgd.chain.status is Status.INTERPOLATED:
         believed = "to tell which to believe the gradients are known at too few weights"
     return [
         *_confined(sgd),
-        _settled(sgd, place, has_start, sample),
+        _settled(sgd, has_start, sample),
         *([] if has_start else _unreached(sgd)),
         *_heavy(sgd),
         *_rigid(sgd),
         *_turned(sgd),
-        f"{_limit(plain, sgd, place, sample)}: {believed}.",
-        *_reach(sgd, place, run, sample),
+        f"{_limit(plain, sgd, sample)}: {believed}.",
+        *_reach(sgd, run, sample),
     ]
 
 
@@ -90,7 +86,7 @@ def after(analysis: Analysis) -> list[Line]:
         return ["There is no minimum to be told of; `simulate` follows SGD from a start."]
     if run is None or sgd is None:
         return []
-    place = places(analysis.rounded.end_state, OfSample(analysis.rounded).positions)
+    place = OfSample(analysis.rounded).place
     names = [
         _at(b, place).partition(" (")[0] if b.at_rest else f"around {place(b.position)}"
         for b in sgd.basins
@@ -139,7 +135,7 @@ def _confined(sgd: FiniteStep) -> list[str]:
     ]
 
 
-def _settled(sgd: FiniteStep, place: Place, has_start: bool, sample: OfSample) -> str:
+def _settled(sgd: FiniteStep, has_start: bool, sample: OfSample) -> str:
     """Where the chain ends up."""
     chain = sgd.chain
     assert chain is not None
@@ -155,13 +151,13 @@ def _settled(sgd: FiniteStep, place: Place, has_start: bool, sample: OfSample) -
     ranked = sorted(sgd.basins, key=lambda b: -log_of(b.log_chain))
     kept = [b for b in ranked if log_of(b.log_chain) > -math.inf or not b.certain]
     moments = _moments(sgd, True, sample) * (len(kept) < 2 or sgd.shifted)
-    listed = _listed(kept, place, lambda b: _held(b, sample), moments, sgd.beside > HELD)
+    listed = _listed(kept, sample, lambda b: _held(b, sample), moments, sgd.beside > HELD)
     if len(kept) == 1 and _overshoots(sgd):
         low, high = chain.interval(1.0)
         between = f"between w = {low:.6g} and {high:.6g}"
         listed = f"{between}{_deviation(chain.std(), chain.std_error, sample)}, settled nowhere"
     left_for_good = [b for b in ranked if b not in kept and not (b.at_end or b.at_rest)]
-    gone = [f"w = {place(b.position)}" for b in left_for_good]
+    gone = [f"w = {sample.place(b.position)}" for b in left_for_good]
     left = ""
     if gone:
         left = f", and leaves {' and '.join(gone[:MOST_NAMED])} for good"
@@ -229,8 +225,7 @@ def _moments(sgd: FiniteStep, of_chain: bool, sample: OfSample) -> str:
         return ""
     mean, (off, doubt) = "", [of_chain * x for x in sgd.doubts]
     if sgd.moved[0] and sgd.shifted and sgd.means is not None:
-        of_mean = 0.0 if sample.known is None else sample.known.mean
-        mean = f"mean {say.estimate_text(sgd.means[of_chain], off, of_mean, 4)}, "
+        mean = f"mean {say.estimate_text(sgd.means[of_chain], off, sample.of('mean'), 4)}, "
     return _deviation(sgd.spread[of_chain], doubt, sample, mean)
 
 
@@ -238,8 +233,7 @@ def _deviation(value: float, error: float, sample: OfSample, mean: str = "") -> 
     """In brackets and with the digits that are known; "" where there is none."""
     if not math.isfinite(value):
         return ""
-    of_std = 0.0 if sample.known is None else sample.known.std
-    return f" ({mean}standard deviation {say.estimate_text(value, error, of_std, 3)})"
+    return f" ({mean}standard deviation {say.estimate_text(value, error, sample.of('std'), 3)})"
 
 
 def _rigid(sgd: FiniteStep) -> list[str]:
@@ -274,20 +268,19 @@ def _overshoots(sgd: FiniteStep) -> bool:
 
 def _listed(
     basins: Sequence[SgdBasin],
-    place: Place,
+    sample: OfSample,
     share: Callable[[SgdBasin], str],
     moments: str,
     beside: bool = False,
 ) -> str:
     """The basins with their shares, and moments."""
     if len(basins) < 2 - beside:
-        return "".join([_at(b, place) for b in basins] or ["around no minimum"]) + moments
-    shares = [f"{_at(b, place)} with {share(b)}" for b in basins]
-    said = say.joined([*shares, *["else around none"] * beside])
-    if len(basins) > MOST_NAMED:
-        more = say.more_text(len(basins) - MOST_NAMED, "minimum", "minima")
-        said = f"{', '.join(shares[:MOST_NAMED])} and in {more}"
-    return said + moments
+        return "".join([_at(b, sample.place) for b in basins] or ["around no minimum"]) + moments
+    shares = [f"{_at(b, sample.place)} with {share(b)}" for b in basins]
+    if len(basins) <= MOST_NAMED:
+        shares += ["else around none"] * beside
+        return say.joined(shares) + moments
+    return say.listed(shares, "minimum", "minima", at="in ") + moments
 
 
 def _at(b: SgdBasin, place: Place) -> str:
@@ -328,7 +321,7 @@ def chain_text(b: SgdBasin, sample: OfSample) -> str:
     return say.probability_text(log_of(b.log_chain), digits, doubt, of_log)
 
 
-def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) -> str:
+def _limit(analysis: Analysis, sgd: FiniteStep, sample: OfSample) -> str:
     """What the diffusion says of the same basins."""
     kind = analysis.end_state.kind
     if kind not in COMPARED or kind == "atoms" or not sgd.basins:  # which are where they are
@@ -347,17 +340,17 @@ def _limit(analysis: Analysis, sgd: FiniteStep, place: Place, sample: OfSample) 
 
     moments = _moments(sgd, False, sample) or _deviation(analysis.end_state.std(), 0.0, sample)
     moments *= len(ranked) < 2 or sgd.shifted
-    return f"The small-step limit has it {_listed(ranked, place, share, moments)}"
+    return f"The small-step limit has it {_listed(ranked, sample, share, moments)}"
 
 
-def _reach(sgd: FiniteStep, place: Place, run: int, sample: OfSample) -> list[str]:
+def _reach(sgd: FiniteStep, run: int, sample: OfSample) -> list[str]:
     """Whether a run gets there: how many steps it takes to leave each minimum."""
 
     def error_of(b: SgdBasin) -> float:  # of the logarithm
         of_sample = sample.of("log_exit_time", b.position)
         return max(b.exit_error, of_sample if of_sample > VAGUE else of_sample / 10 ** (SECOND + 1))
 
-    long = math.log(run / HELD)
+    long, place = math.log(run / HELD), sample.place
     timed = [(b, b.log_chain_exit_time) for b in sgd.basins if b.log_chain_exit_time is not None]
     never = [b for b, t in timed if t == math.inf and b.held is None]
     slow = [(b, t) for b, t in timed if long < t < math.inf]

@@ -11,7 +11,7 @@ import numpy as np
 from stationary import wording as say
 from stationary.analysis import Analysis
 from stationary.questions.influence import SHARE, Influence
-from stationary.show.answer import mass_text, places
+from stationary.show.answer import mass_text
 from stationary.show.drawing import BLUE, GREY, RED, Sheet
 from stationary.show.layout import Line, Report, picked, report, rows_of, tabulated
 from stationary.show.sample import OfSample, standard_error_text
@@ -55,7 +55,6 @@ def errors_of(analysis: Analysis) -> list[Line]:
             f"Not known: {sample.why}. Drift and variance were estimated from a sample, and what "
             "that leaves unsure, in none of the errors here, may be far more."
         ] * sample.taken
-    place = places(analysis.end_state, sample.positions)
     basins, rows, more = analysis.rounded.basins, [], []
     named_parts = [("of which ", p, sample.parts) for b in basins for p in b.parts]
     for said, b, known in [*(("", b, sample) for b in basins), *named_parts]:
@@ -63,7 +62,7 @@ def errors_of(analysis: Analysis) -> list[Line]:
         mass = mass_text(b, known, 4)
         if b.log_mass > -of_mass:  # beside its error
             mass = say.sampled_text(math.exp(b.log_mass), max(of_mass, b.mass_error))
-        at = f"{said}{place(float(b.position))}"
+        at = f"{said}{sample.place(float(b.position))}"
         rows.append(
             (
                 at,

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
-from typing import Any
+from typing import Any, Self
 
 from stationary import wording as say
 from stationary.process.settings import Settings
@@ -73,6 +73,11 @@ class Report(str):
 
     sections: tuple[Section, ...]
 
+    def __new__(cls, text: str, sections: Iterable[Section] = ()) -> Self:
+        made = super().__new__(cls, text)
+        made.sections = tuple(sections)
+        return made
+
     @property
     def brief(self) -> str:
         """Its first ten lines at most: what is said first, and the table that was asked for."""
@@ -101,17 +106,13 @@ class Report(str):
 def report(sections: Mapping[str, Sequence[Line]]) -> Report:
     """Sections of sentences and tables by their titles; those without lines are left out."""
     said = {title: [line for line in lines if line] for title, lines in sections.items()}
-    kept = tuple((title, lines) for title, lines in said.items() if lines)
-    made = Report("\n\n".join("\n".join([title, *_apart(lines)]) for title, lines in kept))
-    made.sections = kept
-    return made
-
-
-def _apart(lines: Sequence[Line]) -> list[str]:
-    """Lines as they are set, with an empty one between two tables."""
-    tables = [isinstance(line, Table) for line in lines]
-    gaps = [False, *(a and b for a, b in pairwise(tables))]
-    return [f"{chr(10) * gap}{_set(line)}" for gap, line in zip(gaps, lines, strict=True)]
+    kept = [(title, lines) for title, lines in said.items() if lines]
+    pages = []
+    for title, lines in kept:
+        tables = [False, *(isinstance(line, Table) for line in lines)]
+        gaps = ["\n" * (a and b) for a, b in pairwise(tables)]  # an empty line between two tables
+        pages.append("\n".join([title, *map(str.__add__, gaps, map(_set, lines))]))
+    return Report("\n\n".join(pages), kept)
 
 
 def _set(line: Line) -> str:
@@ -129,14 +130,12 @@ def tabulated(
 
     Cells are text, or numbers, which are shown to six digits; None is what does not exist.
     """
-    made = tuple(tuple(map(_cell, row)) for row in rows)
+
+    def cell(x: Any) -> str:
+        return "-" if x is None else str(x) if isinstance(x, str | int) else f"{float(x):.6g}"
+
+    made = tuple(tuple(map(cell, row)) for row in rows)
     return [Table(tuple(header), made, tuple(first))] if made else []
-
-
-def _cell(x: Any) -> str:
-    if x is None:
-        return "-"
-    return x if isinstance(x, str) else str(x) if isinstance(x, int) else f"{float(x):.6g}"
 
 
 def first_of(

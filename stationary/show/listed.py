@@ -30,16 +30,13 @@ SHOWN = 9  # of several numbers
 def text(x: Listed) -> Report:
     """One in a line, to the digits that its error leaves; or what it says of itself."""
     if type(x).__str__ is not Result.__str__:
-        made = Report(str(x))
-        made.sections = ((type(x).__name__, [made]),)
-        return made
+        return Report(str(x), [(type(x).__name__, [str(x)])])
     fields = plain(data(x), float)
     digits = 2 if type(x).__name__.endswith("Errors") else 6
     told = {name: _shown(name, value, fields) for name, value in fields.items()}
     rows = tuple((name, _text(value, digits)) for name, value in told.items())
-    made = Report("\n".join(textwrap.fill(": ".join(row), WIDTH) for row in rows))
-    made.sections = ((type(x).__name__, [Table(("", ""), rows)]),)
-    return made
+    lines = (textwrap.fill(": ".join(row), WIDTH) for row in rows)
+    return Report("\n".join(lines), [(type(x).__name__, [Table(("", ""), rows)])])
 
 
 def _shown(name: str, value: Any, fields: dict[str, Any]) -> Any:

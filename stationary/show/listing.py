@@ -96,13 +96,14 @@ def _content(analysis: Analysis) -> dict[str, Any]:
     for name, of in (("minima", "minima"), ("gates", "gates"), ("rest_points", "rests")):
         if steps:
             steps[name] = [asdict(x) for x in getattr(analysis.steps, of)]
-    basins, state = basin_data(analysis.basins), state_data(analysis.end_state)
+    sample = OfSample(analysis)
+    basins, state = basin_data(analysis.basins), state_data(analysis.end_state, sample.known)
     return {
         "schema": 1,
         "name": analysis.diffusion.name,
         "process": process,
         **state,
-        "sample": _sample(analysis, state),
+        "sample": _sample(sample, state),
         "min_barrier": analysis.min_barrier,
         "basins": basins,
         "stopped": analysis.stopped or None,
@@ -111,30 +112,34 @@ def _content(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _sample(analysis: Analysis, told: dict[str, Any]) -> dict[str, Any] | None:
+def _sample(sample: OfSample, told: dict[str, Any]) -> dict[str, Any] | None:
     """What a sample leaves unsure as a whole; what it does of each number goes beside that."""
-    sample = OfSample(analysis)
     if sample.known is None:
         return {"why": sample.why, "log_ratios": None, "share": None} if sample.taken else None
-    for name, error in law_errors(sample.known).items():
-        if name in told["moments"]:
-            told["moments"][name]["standard_error"] = error
-    for level, error in sample.known.quantiles.items():
-        told["quantiles"][f"{level:g}"]["standard_error"] = error
     of_rests = zip(sample.known.equilibria, sample.known.slopes, strict=True)
     for e, (error, of_slope) in zip(told["equilibria"], of_rests, strict=True):
         e |= {"standard_error": error, "drift_slope_standard_error": of_slope}
     return {"why": None} | picked(sample.known, "log_ratios share")
 
 
-def law_errors(known: StandardErrors) -> dict[str, float]:
-    """The standard errors of `moments`, by name."""
-    return {"mean": known.mean, "standard_deviation": known.std, "entropy": known.entropy}
+def law_data(
+    state: EndState, levels: tuple[float, ...], known: StandardErrors | None = None
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Its moments and quantiles by their names, each with its errors."""
+    found, at = moments(state), quantiles(state, levels)
+    if known is not None:
+        for name, m in found.items():
+            of = {"standard_deviation": "std"}.get(name, name)
+            m["standard_error"] = getattr(known, of)
+        for level, error in known.quantiles.items():
+            at.get(f"{level:g}", {})["standard_error"] = error
+    return found, at
 
 
-def state_data(state: EndState) -> dict[str, Any]:
+def state_data(state: EndState, known: StandardErrors | None = None) -> dict[str, Any]:
     """What the JSON of an analysis says of its end state."""
     v, anatomy = state.diffusion.variable, state.anatomy
+    found, at = law_data(state, ALL_LEVELS, known)
     return {
         "reason": state.reason or None,
         "status": {"name": state.status.name.lower(), "advice": state.status.value},
@@ -167,8 +172,8 @@ def state_data(state: EndState) -> dict[str, Any]:
             "mean_velocity",
         )
         or None,
-        "moments": moments(state),
-        "quantiles": quantiles(state, ALL_LEVELS),
+        "moments": found,
+        "quantiles": at,
         "scan": picked(anatomy, "evaluations resolution"),
     } | picked(state, "kind error notes")
 

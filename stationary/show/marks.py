@@ -12,20 +12,13 @@ from stationary.aliases import Array
 from stationary.line.junction import SingularPoint
 from stationary.show.drawing import COLOURS, GREY, INK, MINUS, RED, Axes, add_legend, symbol_of
 from stationary.show.view import View
-from stationary.states.distribution import EndState
 from stationary.states.outcomes import Outcome
 
 STEEP = 1e3  # times the range of its middle half: the rest of a curve is then cut off
 
 
 def finish_axes(
-    axes: Axes,
-    state: EndState,
-    view: View,
-    *,
-    top: float = 1.0,
-    named: bool = False,
-    words: bool = False,
+    axes: Axes, view: View, *, top: float = 1.0, named: bool = False, words: bool = False
 ) -> None:
     """The axis of x, a line through each minimum, and what the zeros of the variance mean.
 
@@ -41,7 +34,7 @@ def finish_axes(
         axes.axvspan(a, b, color=GREY, alpha=0.09, lw=0, zorder=0, gid="transient")
     seen: dict[str, Any] = {}
     for p in view.points:
-        trapped = words and any(a.point is p for a in state.atoms)  # under a stem
+        trapped = words and any(a.point is p for a in view.state.atoms)  # under a stem
         if p.interval is not None:
             a, b = np.clip(p.interval, view.lower, view.upper)
             style: dict[str, Any] = {"hatch": "/////", "fill": False, "ec": GREY, "alpha": 0.45}
@@ -51,7 +44,7 @@ def finish_axes(
             axes.axvline(p.position, ymax=top, color=INK, lw=0.5, ls=(0, (6, 3)), zorder=0.6)
         if p.role.startswith("gate"):
             seen.setdefault("one-way gate", _arrow(axes, p, view))
-    for kind, places in _resting(state, view).items():
+    for kind, places in _resting(view).items():
         style = {"transform": x_axis, "clip_on": False, "zorder": 4.5, "color": INK, "mew": 0.9}
         marker, face, size = {
             "trap": ("D", RED, 4.0),
@@ -114,18 +107,18 @@ def limit_axis(
     axes.set_ylim(low - margin, high + margin)
 
 
-def _resting(state: EndState, view: View) -> dict[str, list[float]]:
+def _resting(view: View) -> dict[str, list[float]]:
     """Singular points that are no gates, by what they are; a trap in a stretch where it traps."""
     found: dict[str, list[float]] = {}
     for p in view.points:
         if p.role.startswith("gate"):
             continue
         kind = "trap" if p.role.startswith("trap") else p.role
-        within = [a.position for a in state.atoms if a.point is p]
+        within = [a.position for a in view.state.atoms if a.point is p]
         places = within if p.interval is not None and within else [p.position]
         found.setdefault(kind, []).extend(x for x in places if view.holds(x))
-    ends = state.diffusion.domain
-    walls = [a.position for a in state.atoms if a.point is None and a.position in ends]
+    ends = view.state.diffusion.domain
+    walls = [a.position for a in view.state.atoms if a.point is None and a.position in ends]
     if walls:
         found.setdefault("trap" if "trap" in found else "absorbing end", []).extend(walls)
     return {kind: places for kind, places in found.items() if places}
@@ -170,14 +163,14 @@ def _write_transient(axes: Axes, view: View, top: float) -> None:
 OUTCOMES = tuple(COLOURS[k] for k in (4, 5, 2, 3, 1, 0))
 
 
-def draw_outcomes(axes: Axes, state: EndState, view: View) -> None:
+def draw_outcomes(axes: Axes, view: View) -> None:
     """How likely each end is from each start."""
-    finish_axes(axes, state, view)
+    finish_axes(axes, view)
     axes.set_ylabel("probability of the end")
     axes.set_ylim(-0.04, 1.06)
     axes.set_yticks([0, 0.5, 1])
     axes.spines["left"].set_bounds(0, 1)
-    classes = state.classes
+    classes = view.state.classes
     table = classes.probabilities(view.x)
     for a, b in pairwise([view.lower, *view.cuts, view.upper]):
         # Of what cannot happen from anywhere on a piece there is nothing to draw.
@@ -190,11 +183,11 @@ def draw_outcomes(axes: Axes, state: EndState, view: View) -> None:
             drawn = known | np.append(known[1:], False)  # one nan before each stretch
             drawn[: np.argmax(known)] = False
             style = {"color": OUTCOMES[i % len(OUTCOMES)], "lw": 1.5}
-            axes.plot(x[drawn], p[drawn], label=_outcome_words(state, outcome, view), **style)
+            axes.plot(x[drawn], p[drawn], label=_outcome_words(outcome, view), **style)
     add_legend(axes)
 
 
-def _outcome_words(state: EndState, outcome: Outcome, view: View) -> str:
+def _outcome_words(outcome: Outcome, view: View) -> str:
     v = symbol_of(view.variable)
     if outcome.kind == "atom":
         return f"at {v} = {_number(outcome.position)}"
@@ -203,7 +196,7 @@ def _outcome_words(state: EndState, outcome: Outcome, view: View) -> str:
             return f"escapes to {_number(outcome.position)}"
         return f"creeps to {v} = {_number(outcome.position)}"
     assert outcome.group is not None
-    group = state.classes.groups[outcome.group]
+    group = view.state.classes.groups[outcome.group]
     kind = {"density": "in", "spread": "spreads over"}.get(outcome.kind, "not decided on")
     return f"{kind} ({_number(group.lower)}, {_number(group.upper)})"
 
@@ -215,14 +208,14 @@ def _number(x: Any) -> str:
     return f"{x:.6g}".replace("-", MINUS)
 
 
-def outcome_colour(state: EndState, place: float | tuple[float, float]) -> str:
+def outcome_colour(view: View, place: float | tuple[float, float]) -> str:
     """The colour of the end that is at a place, or the density on an interval."""
     low, high = place if isinstance(place, tuple) else (place, place)
-    for i, o in enumerate(state.classes.outcomes):
+    for i, o in enumerate(view.state.classes.outcomes):
         if o.group is None:
             found = o.kind == "atom" and float(o.position) == place
         else:
-            group = state.classes.groups[o.group]
+            group = view.state.classes.groups[o.group]
             found = low < group.upper and high > group.lower
         if found:
             return OUTCOMES[i % len(OUTCOMES)]

@@ -51,17 +51,13 @@ def _of_sgd(p: FirstPassage) -> str:
             f"may be far from these; the exact chain's are not to be had here: {why_not(p)} "
             "(`stationary check` says how large steps are)."
         )
-    logs = np.ravel(p.mean.log).astype(float)
     log_chance = np.reshape(p.probability.log, (len(p.targets), -1)).astype(float)
     reached = np.isfinite(log_chance).any(axis=0).tolist()
-    errors, sample = np.ravel(p.mean.error).astype(float), passage_errors(p)
-    sure = np.full(len(logs), np.nan) if sample is None else np.ravel(sample)
-    numbers = zip(logs, errors, sure, strict=True)
-    told = zip(_starts(p), numbers, reached, known or (), strict=known is not None)
-    for start, (log, error, of_sample), perhaps, t in told:
+    limits = zip(*(np.ravel(x).astype(float) for x in (p.mean.log, p.mean.error)), strict=True)
+    starts = zip(p.starts, _names(p), limits, _of_logs(p), reached, strict=True)
+    for (start, at, (log, error), of_sample, perhaps), t in zip(starts, known or (), strict=False):
         if t.log_time == -math.inf:
             continue
-        at = start if isinstance(start, str) else f"{float(start):.6g}"
         if isinstance(t, WalkedPassage):
             who, own, same = "walkers", _of_walkers(p.process, t, at), _is_alike(t, log)
         else:
@@ -71,11 +67,14 @@ def _of_sgd(p: FirstPassage) -> str:
         limit = f"after {say.time_text(log, error, 6, of_sample)}" if math.isfinite(log) else never
         words.append(f"{own}, the diffusion {limit}{'' if same else f': believe the {who}'}.")
         if math.isfinite(t.upper_error):
-            pair = t.targets if isinstance(t, WalkedPassage) else _around(p, start)
-            low, high = (f"{float(x):g}" for x in pair)
+            if isinstance(t, WalkedPassage):
+                low, high = map(float, t.targets)
+            else:
+                low = max(x for x in map(float, p.targets) if x <= float(start))
+                high = min(x for x in map(float, p.targets) if x >= float(start))
             words.append(
-                f"That is at {high} or above with probability "
-                f"{say.measured(t.upper, t.upper_error)}, else at {low} or below."
+                f"That is at {high:g} or above with probability "
+                f"{say.measured(t.upper, t.upper_error)}, else at {low:g} or below."
             )
     return " ".join(words)
 
@@ -116,19 +115,19 @@ def _is_alike(t: WalkedPassage, log_mean: float) -> bool:
     return abs(apart) <= max(FAR, SURE * t.mean_error / t.mean)
 
 
-def _around(p: FirstPassage, start: Any) -> tuple[float, float]:
-    """The targets below and above a start."""
-    targets, at = [float(t) for t in p.targets], float(start)
-    return max(t for t in targets if t <= at), min(t for t in targets if t >= at)
-
-
-def _starts(p: FirstPassage) -> list[Any]:
+def _names(p: FirstPassage) -> list[str]:
     """The points where it starts, or its law."""
-    return [getattr(start, "text", start) for start in p.starts]
+    return [getattr(start, "text", None) or f"{float(start):.6g}" for start in p.starts]
+
+
+def _of_logs(p: FirstPassage) -> list[float]:
+    """Standard errors of the logarithms of mean times, of each start; nan where there is none."""
+    known, size = passage_errors(p), np.size(p.mean.log)
+    return [math.nan] * size if known is None else np.ravel(known).tolist()
 
 
 def _rows(p: FirstPassage) -> list[Line]:
-    every = [x if isinstance(x, str) else f"{float(x):.6g}" for x in _starts(p)]
+    every = _names(p)
     law = [f"The start: {x}." for x in every if len(every) == 1 and len(x) > WIDEST]
     every = ["start"] if law else every
     names, more = first_of(every, "and {n} more starts; --json lists them all.")
@@ -143,15 +142,13 @@ def _rows(p: FirstPassage) -> list[Line]:
     def when(log_time: Any, by: Any) -> str | None:
         if math.isnan(float(log_time)):
             return None
-        return "not known" if 1 <= by < math.inf else say.time_text(log_time, by, most, least)
+        return "not known" if 1 <= by < math.inf else say.time_text(log_time, by, most, sure[i])
 
     mean, error, deviation, off = map(
         np.ravel, (p.mean.log, p.mean.error, p.deviation.log, p.deviation.error)
     )
-    rows, creeps, most = [], [], p.digits or 6
-    sample = passage_errors(p)
+    rows, creeps, most, sure = [], [], p.digits or 6, _of_logs(p)
     for i, name in enumerate(names):
-        least = 0.0 if sample is None else float(np.ravel(sample)[i])
         known = say.error_text(error[i]) if math.isfinite(float(mean[i])) else "-"
         # What does not depend on which target is the first, on the first of the rows.
         whole = (when(mean[i], error[i]), known, when(deviation[i], off[i]))
@@ -177,18 +174,16 @@ def _rows(p: FirstPassage) -> list[Line]:
         *tabulated((*header, "mean time", "error", "deviation"), rows),
         *more,
         "Errors are relative. Mean time then: given that this target is the first.",
-        *_of_sample(names, sample),
+        *(_of_sample(names, sure) if p.diffusion.sample is not None else []),
         *creeps,
     ]
 
 
-def _of_sample(names: Sequence[str], errors: Any) -> list[Line]:
+def _of_sample(names: Sequence[str], errors: Sequence[float]) -> list[Line]:
     """What estimated functions leave unknown, a second error beside the numerical one."""
-    if errors is None:
-        return []
     told = [
         f"{standard_error_text(e)} from {name}"
-        for name, e in zip(names, np.ravel(errors).tolist(), strict=False)
+        for name, e in zip(names, errors, strict=False)
         if not math.isnan(e)
     ]
     said = (
@@ -203,15 +198,15 @@ def _of_sample(names: Sequence[str], errors: Any) -> list[Line]:
     ]
 
 
-def _plain(p: FirstPassage, name: str) -> Estimate:
-    """One of the quantities in doubles."""
-    known: Estimate = getattr(p, name)
-    return known if p.digits is None else known.rounded()
+def _plain(p: FirstPassage) -> dict[str, Estimate]:
+    """The quantities in doubles."""
+    found: dict[str, Estimate] = picked(p, QUANTITIES)
+    return found if p.digits is None else {name: e.rounded() for name, e in found.items()}
 
 
 def data(p: FirstPassage) -> dict[str, Any]:
     """Each estimate with its value, its logarithm and the error of that."""
-    numbers = {n: picked(_plain(p, n), "value log error_of_log=error") for n in QUANTITIES.split()}
+    numbers = {n: picked(e, "value log error_of_log=error") for n, e in _plain(p).items()}
     steps, names = steps_of(p), "value=time log=log_time error_of_log=error upper upper_error"
     walkers = None if steps else walked(p)
     return {
@@ -231,16 +226,15 @@ def table(p: FirstPassage) -> dict[str, Any]:
     """A row for each start and target; the errors are those of logarithms: relative ones."""
     n, size = len(p.targets), np.size(p.mean.log)
     columns: dict[str, Any] = {
-        "start": _starts(p) * n,
+        "start": [getattr(start, "text", start) for start in p.starts] * n,
         "target": np.repeat([float(t) for t in p.targets], size),
     }
-    for name in QUANTITIES.split():
-        e = _plain(p, name)
-        for key, values in ((name, e.value), (f"{name}_error_of_log", e.error)):
-            columns[key] = np.resize(np.ravel(values).astype(float), n * size)
-    if (sample := passage_errors(p)) is not None:
-        columns["mean_standard_error_of_log"] = np.resize(np.ravel(sample), n * size)
-    return columns
+    for name, e in _plain(p).items():
+        columns |= {name: e.value, f"{name}_error_of_log": e.error}
+    if p.diffusion.sample is not None:
+        columns["mean_standard_error_of_log"] = _of_logs(p)
+    numbers = {k: np.resize(np.ravel(columns[k]).astype(float), n * size) for k in [*columns][2:]}
+    return columns | numbers
 
 
 def figure(p: FirstPassage, sheet: Sheet) -> None:

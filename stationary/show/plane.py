@@ -305,7 +305,12 @@ def figure(state: PlaneState, sheet: Sheet, *, log: bool = False) -> None:
         panel.tick_params(labelbottom=panel is side, labelleft=panel is top)
     top.set(ylim=(0, None), ylabel="density")
     side.set(xlim=(0, None), xlabel="density")
-    sheet.title(_caption(state))
+    share, caption = state.curl.fraction, state.diffusion.name
+    if not _circulates(state):
+        caption += ": no current"
+    elif share is not None:
+        caption += f": {say.plain_text(100 * share)} % of the driving circulates"
+    sheet.title(caption)
 
 
 def _draw_plane(axes: Any, state: PlaneState, *, log: bool) -> tuple[Array, Array]:
@@ -348,14 +353,3 @@ def _stream(state: PlaneState, axes: Any, x: Array, y: Array) -> None:
     u, v = np.where(faint, np.nan, (u, v))
     kind: dict[str, Any] = {"color": INK, "density": 1.1, "arrowsize": 0.7}
     axes.streamplot(x, y, u, v, linewidth=0.2 + 1.2 * np.sqrt(size / size.max()), **kind)
-
-
-def _caption(state: PlaneState) -> str:
-    name, share = state.diffusion.name, state.curl.fraction
-    if not _circulates(state):
-        return f"{name}: no current"
-    return (
-        name
-        if share is None
-        else f"{name}: {say.plain_text(100 * share)} % of the driving circulates"
-    )

@@ -33,20 +33,17 @@ LAW = (
 
 def text(bias: PlaneWidthBias) -> Report:
     """The answer, then the minima, then the stretched one."""
-    sections: dict[str, list[Line]] = {
-        bias.diffusion.name: [_answer(bias), _missing(bias)],
-        "Minima": _minima(bias),
-    }
-    if bias.factors is not None:
-        title = f"Minimum {bias.minimum} stretched along {ALONG[bias.direction]}"
-        sections[title] = _stretched(bias)
-    return report(sections)
-
-
-def _missing(bias: PlaneWidthBias) -> str:
-    if not bias.stopped or bias.factors is None:
-        return ""
-    return f"Not complete: {bias.stopped}; {say.done_text(len(bias.factors))}."
+    first = [_answer(bias)]
+    if bias.stopped and bias.factors is not None:
+        first.append(f"Not complete: {bias.stopped}; {say.done_text(len(bias.factors))}.")
+    stretched = f"Minimum {bias.minimum} stretched along {ALONG[bias.direction]}"
+    return report(
+        {
+            bias.diffusion.name: first,
+            "Minima": _minima(bias),
+            stretched: [] if bias.factors is None else _stretched(bias),
+        }
+    )
 
 
 def _answer(bias: PlaneWidthBias) -> str:

@@ -11,12 +11,16 @@ from stationary import wording as say
 from stationary.aliases import Array
 from stationary.questions.influence import standard_errors
 from stationary.questions.regularisation.path import RegularisationPath
-from stationary.show.answer import places
 from stationary.show.drawing import GREY, INK, Sheet, add_legend, colour_of, symbol_of
 from stationary.show.layout import Report, picked, report, tabulated
-from stationary.show.sample import rests_of, standard_error_text
+from stationary.show.sample import places, rests_of, standard_error_text
 from stationary.states.basins import basins_of
 from stationary.wording import SUFFIX
+
+OF_SAMPLE = (
+    "Drift and variance were estimated from a sample, whose standard errors are those of the mean, "
+    "and the largest of ln of a mass. Where it has none they are not known; laws are told without."
+)
 
 
 def text(path: RegularisationPath) -> Report:
@@ -68,7 +72,7 @@ def text(path: RegularisationPath) -> Report:
             f"{exact.diffusion.name}: an even noise a + eps, with eps falling": [
                 path.verdict,
                 say.last_rate_text(path.process),
-                _of_sample(path),
+                OF_SAMPLE * (sure is not None),
             ],
             "Basins": basins,
             "Masses": [*made, _trust(path, len(inner))] if path.epsilons.size else made,
@@ -107,16 +111,6 @@ def _mass(sure: Any, of: str, at: Any, log_p: float, error: float = 0.0) -> str:
     if sure is None:
         return say.probability_text(log_p, 6, error)
     return say.sampled_share_text(log_p, sure[f"{of}masses"][at], sure[f"{of}log_masses"][at])
-
-
-def _of_sample(path: RegularisationPath) -> str:
-    if path.standard_errors is None:
-        return ""
-    return (
-        "Drift and variance were estimated from a sample, whose standard errors are those of the "
-        "mean, and the largest of ln of a mass. Where it has none they are not known; laws are "
-        "told without."
-    )
 
 
 def data(path: RegularisationPath) -> dict[str, Any]:

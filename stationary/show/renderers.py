@@ -30,7 +30,7 @@ KINDS = {  # the modules that show each kind of answer
     "ChainState": "chain distribution",
     "Check": "check",
     "Distribution": "distribution",
-    "EndState": "law distribution",
+    "EndState": "distribution",
     "Escapes": "around",
     "Evolution": "evolution evolution_figure",
     "FiniteStep": "finite_step",

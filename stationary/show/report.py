@@ -16,7 +16,7 @@ from stationary.numbers.arithmetic import many_digits
 from stationary.numbers.elementary import distinct
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
-from stationary.show.answer import distance_text, interval_text, places
+from stationary.show.answer import distance_text, interval_text
 from stationary.show.basins import basin_lines, mass_texts
 from stationary.show.headline import after, headline
 from stationary.show.layout import (
@@ -29,10 +29,10 @@ from stationary.show.layout import (
     report,
     tabulated,
 )
-from stationary.show.listing import UNKNOWN, classes_of, hitting, in_full, law_errors, moments
+from stationary.show.listing import UNKNOWN, classes_of, hitting, in_full, law_data
 from stationary.show.sample import OfSample, standard_error_text
 from stationary.states.distribution import EndState
-from stationary.states.peaks import peaks_of, quantiles
+from stationary.states.peaks import peaks_of
 
 CLASSES = {  # how each kind of class is called
     "at rest": "as it starts",
@@ -43,6 +43,7 @@ CLASSES = {  # how each kind of class is called
 }
 END = "In the end"  # what is said of a schedule first
 LIMIT = "This is the limit of small steps: what SGD's own steps make of it says stationary.analyze."
+ELSEWHERE = "Numbers of the small-step limit, which SGD with this step is not in."
 
 
 def text(analysis: Analysis) -> Report:
@@ -54,6 +55,7 @@ def text(analysis: Analysis) -> Report:
     singular = f"Where the noise vanishes{infinite}"
     schedule = _schedule(analysis)
     ends = [f"After the schedule{s[len(END) :]}" for s in schedule if s.startswith(END)]
+    elsewhere = asked.shown_sgd is not None and asked.shown_sgd.elsewhere
     return report(
         {
             analysis.diffusion.name: [*ends[:1], *_head(asked)],
@@ -65,11 +67,15 @@ def text(analysis: Analysis) -> Report:
             "Closed classes": _classes(analysis),
             "Basins": basin_lines(analysis, asked.shown_sgd),
             "Where the density has no bound": _unbounded(analysis),
-            "End state": [_of_limit(asked), *_moments(analysis)],
+            "End state": [ELSEWHERE * elsewhere, *_moments(analysis)],
             "Ends of the domain": _ends(analysis),
             "How sure the sample makes this": _of_sample(analysis),
             "How far to trust this": _trust(analysis),
-            f"To {asked.end_state.digits} digits": _many_digits(asked),
+            f"To {asked.end_state.digits} digits": [  # one number per line, wrapped as it must be
+                f"|{line[k : k + WIDTH - 4]}"
+                for line in (f"{name}: {x}" for name, x in (in_full(asked) or {}).items())
+                for k in range(0, len(line), WIDTH - 4)
+            ],
         }
     )
 
@@ -94,12 +100,6 @@ def _head(analysis: Analysis) -> list[str]:
     if analysis.stopped:
         more.insert(0, f"Not complete: {analysis.stopped}; what is not told here was not computed.")
     return [first, *more]
-
-
-def _of_limit(analysis: Analysis) -> str:
-    """A word where the first lines say that SGD ends up elsewhere."""
-    told = "Numbers of the small-step limit, which SGD with this step is not in."
-    return told * (analysis.shown_sgd is not None and analysis.shown_sgd.elsewhere)
 
 
 # -- the model -------------------------------------------------------------------------------------
@@ -222,12 +222,6 @@ def _position(e: Equilibrium, diffusion: Diffusion, of_sample: float) -> str:
     return say.offset_text(e.position, e.offset, width)
 
 
-def _many_digits(analysis: Analysis) -> list[Line]:
-    """Every number in full, one per line, wrapped as it must be."""
-    lines = [f"{name}: {value}" for name, value in (in_full(analysis) or {}).items()]
-    return [f"|{x[k : k + WIDTH - 4]}" for x in lines for k in range(0, len(x), WIDTH - 4)]
-
-
 def _classes(analysis: Analysis) -> list[Line]:
     """What the process ends in, where it cannot stay, and how that depends on the start."""
     state, v = analysis.end_state, analysis.diffusion.variable
@@ -270,7 +264,7 @@ def _classes(analysis: Analysis) -> list[Line]:
 def _unbounded(analysis: Analysis) -> list[Line]:
     """What gathers at points next to which the density grows without bound."""
     state = analysis.end_state
-    place = places(state, OfSample(analysis).positions)
+    place = OfSample(analysis).place
     rows = [
         (*map(place, (p.position, p.lower, p.upper)), *mass_texts(p), distance_text(p.log_half, 4))
         for p in peaks_of(state)
@@ -285,30 +279,21 @@ def _unbounded(analysis: Analysis) -> list[Line]:
 
 def _moments(analysis: Analysis) -> list[Line]:
     state, rows, sample = analysis.end_state, [], OfSample(analysis)
-    of_law: dict[str, float] = {}
-    if sample.known is not None:
-        of_law = {n.replace("_", " "): e for n, e in law_errors(sample.known).items()}
-        of_law |= {f"quantile {level:g}": e for level, e in sample.known.quantiles.items()}
-        of_law["median"] = of_law["quantile 0.5"]
-    found = {name.replace("_", " "): m for name, m in moments(state).items()}
-    for level, q in quantiles(state, LEVELS).items():
-        found["median" if level == "0.5" else f"quantile {level}"] = q
+    moments, at = law_data(state, LEVELS, sample.known)
+    found = {name.replace("_", " "): m for name, m in moments.items()}
+    found |= {"median" if q == "0.5" else f"quantile {q}": m for q, m in at.items()}
     for name, m in found.items():
-        known = of_law.get(name, math.nan)
-        extra = [standard_error_text(known)] if sample else []
-        if m["value"] is None:
+        known = m.get("standard_error", math.nan)
+        value, error = m["value"], say.error_text(m["error"] or 0.0)
+        if value is None:
             unknown = m["why"] == UNKNOWN
-            told = UNKNOWN.split(": ") if unknown else ("does not exist", m["why"])
-            rows.append((name, *told, *extra))
-            continue
-        if known > m["error"]:
-            rows.append(
-                (name, say.sampled_text(m["value"], known, 10), say.error_text(m["error"]), *extra)
-            )
-            continue
-        digits, x = say.digits_known(m["value"], m["error"], 10), say.tidy(m["value"], m["error"])
-        value = say.offset_text(x, m.get("offset", 0.0), state.std(), digits)
-        rows.append((name, value, say.error_text(m["error"]), *extra))
+            value, error = UNKNOWN.split(": ") if unknown else ("does not exist", m["why"])
+        elif known > m["error"]:
+            value = say.sampled_text(value, known, 10)
+        else:
+            digits, x = say.digits_known(value, m["error"], 10), say.tidy(value, m["error"])
+            value = say.offset_text(x, m.get("offset", 0.0), state.std(), digits)
+        rows.append((name, value, error, *[standard_error_text(known)] * bool(sample)))
     header = ["", "value", "error", *["std. error"] * bool(sample)]
     return tabulated(header, [*rows, *_current(state)])
 

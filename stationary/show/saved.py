@@ -40,9 +40,7 @@ data, table = map(attrgetter, ("data", "table"))  # of what was saved
 def text(answer: Saved) -> Report:
     """What was printed then, as its lines were set."""
     title, _, rest = answer.report.partition("\n")
-    made = Report(answer.report)
-    made.sections = ((title, [f"|{line}" for line in rest.splitlines()]),)
-    return made
+    return Report(answer.report, [(title, [f"|{line}" for line in rest.splitlines()])])
 
 
 def figure(answer: Saved, sheet: Sheet, *, log: bool = False) -> None:

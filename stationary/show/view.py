@@ -46,9 +46,10 @@ class Part:
 
 
 class View:
-    """The range of x, the points at which curves are drawn, and what there is in sight."""
+    """A state, the range of x and the points at which it is drawn, and what there is in sight."""
 
-    def __init__(self, state: EndState) -> None:
+    def __init__(self, state: EndState, basins: Sequence[Basin] = ()) -> None:
+        self.state, self.basins = state, basins
         self.lower, self.upper = lower, upper = drawn_range(state)
         self.variable = state.diffusion.variable
         # All of a ring belongs to the picture, and nothing is a wall.
