@@ -85,7 +85,7 @@ def probability_text(
 
     To so many digits, or as few as an error or a standard error of the logarithm leave.
     """
-    digits = told_digits(error, of_sample, digits, log_p)
+    digits = digits_left(error, digits, log_p, of_sample)
     if digits > 17 and hasattr(log_p, "context") and log_p > LIGHT:
         return many_digits_text(log_p.context.exp(log_p), digits)
     log_p, digits = float(log_p), min(digits, 17)
@@ -156,7 +156,7 @@ def time_text(log_time: Any, error: Any = 0.0, most: int = 6, of_sample: float =
     As many digits are shown as the error and the standard error of the logarithm leave, and at
     most so many.
     """
-    digits = told_digits(error, of_sample, most, log_time)
+    digits = digits_left(error, most, log_time, of_sample)
     if most > 17 and hasattr(log_time, "context") and abs(log_time) < 20:
         return many_digits_text(log_time.context.exp(log_time), digits)
     log_time = float(log_time)
@@ -199,15 +199,13 @@ def is_known(error: Any, log_value: Any) -> bool:
     return bool(error < math.inf and error <= 0.5 * max(1.0, abs(log_value)))
 
 
-def digits_left(error: Any, most: int, log_value: Any = 0.0) -> int:
-    """Digits of exp(log_value) up to the decade of its relative error; at least one."""
+def digits_left(error: Any, most: int, log_value: Any = 0.0, of_sample: float = 0.0) -> int:
+    """Digits of exp(log_value) up to the decade of its relative error; at least one.
+
+    And to the second digit of a relative standard error.
+    """
     first = 10.0 ** (float(log_value) / LN10 % 1.0)
-    return digits_known(first, float(error) * first, most)
-
-
-def told_digits(error: Any, of_sample: float, most: int, log_value: Any = 0.0) -> int:
-    """The same, and to the second digit of a relative standard error."""
-    digits = digits_left(error, most, log_value)
+    digits = digits_known(first, float(error) * first, most)
     if of_sample > 0:
         digits = max(1, min(digits, SECOND + 1 + math.floor(-math.log10(of_sample))))
     return digits

@@ -50,30 +50,26 @@ def _shares(
 ) -> list[Line]:
     sample = OfSample(analysis)
     place = sample.place
-    header = ["minimum", "from", "to", "mass", "rel. error"]
-    rows: list[list[str]] = []
+    mass = "mass" if sgd is None else "mass (limit)"
+    header = ("minimum", "std. error", "from", "to", mass, "rel. error", "of SGD")
+    rows: list[tuple[str | None, ...]] = []
     whole = []
-    if sample:
-        header.insert(1, "std. error")
-    if sgd is not None:
-        header[-2:] = "mass (limit)", "rel. error", "of SGD"
     for b in shown:
         whole.append((-float(b.log_mass), len(rows)))
         for part, x in (("", b), *(("of which ", part) for part in b.parts[:MOST_ROWS])):
             at = f"{part}{centre(x, place)}{' (wall)' if x.at_wall else ''}"
             own = sample if x is b else sample.parts
-            texts = mass_texts(x, own)
-            borders = zip((x.lower, x.upper), x.border_errors, strict=True)
-            rows.append([at, *(place(*border) for border in borders), *texts])
+            error = standard_error_text(own.of("position", x.position)) if sample else None
+            ends = map(place, (x.lower, x.upper), x.border_errors)
             bounds.note("minimum", x.position_error)
             bounds.note("borders", max(x.border_errors))
-            if sample:
-                rows[-1].insert(1, standard_error_text(own.of("position", x.position)))
+            held = None
             if sgd is not None:
                 near = 1e-9 * (1 + abs(float(x.position)))
                 near_it = [s for s in sgd.basins if abs(s.position - float(x.position)) <= near]
-                rows[-1].append(chain_text(near_it[0], sample) if near_it else "-")
-    return tabulated(header, rows, [i for _, i in sorted(whole)])
+                held = chain_text(near_it[0], sample) if near_it else "-"
+            rows.append((at, error, *ends, *mass_texts(x, own), held))
+    return tabulated(header, rows, [i for _, i in sorted(whole)], spare=True)
 
 
 def mass_texts(b: Any, sample: OfSample | None = None) -> tuple[str, str]:
@@ -142,9 +138,8 @@ def _heights(analysis: Analysis, shown: list[Basin], bounds: Bounds) -> list[Lin
             f"{analysis.diffusion.variable}) falls from the minimum to the unstable neighbour."
         )
     # One minimum alone has no barriers and is never left.
-    kept = [name for name in rows[0] if any(row[name] is not None for row in rows)]
     return [
-        *tabulated(kept, [[row[name] for name in kept] for row in rows]),
+        *tabulated(rows[0], [row.values() for row in rows], spare=True),
         "log P: natural logarithm of the density at the minimum; a: the variance there."
         f"{barrier}{timing}",
         told,

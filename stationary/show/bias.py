@@ -212,10 +212,9 @@ def _ratio(r: Ratio, place: Place, basins: tuple[Basin, ...]) -> list[Line]:
             told = say.estimate_text(value, by, of_sample, 8)
             # What is left below the error is rounding.
             times = say.power_text(value, by, of_sample)
-            sure = [standard_error_text(of_sample)] * bool(known)
-            rows.append((name, told, times, shown, *sure))
-    header = ["", "ln", "times", "error of ln", *["std. error"] * bool(known)]
-    lines = tabulated(header, rows)
+            sure = standard_error_text(of_sample) if known else None
+            rows.append((name, told, times, shown, sure))
+    lines = tabulated(("", "ln", "times", "error of ln", "std. error"), rows, spare=True)
     if r.exponents is None or r.top is None:
         return [*lines, f"No parts: {r.why}."]
     of_each = (known.get(f"exponent_of_{which}", 0.0) for which in ("first", "second"))

@@ -83,10 +83,8 @@ def _whole(c: BasinBias) -> str:
 def section(c: BasinBias) -> tuple[str, list[Line]]:
     """A title, a row for each factor, and the law that they follow."""
     name, power = ("lambda" if c.is_dilation else "kappa"), 1 - c.convention
-    header = [name, "ln density", "ln mass", "mass ratio", "error of ln"]
     chosen, more = first_of(range(len(c.factors)), "and {n} more; --csv and --json list them all.")
     rows, known = [], _known(c)
-    header += ["std. error"] * bool(known)
     for i in chosen:
         by, of_mass = (c.density_errors[i], c.mass_errors[i]), known["log_mass_ratio"][i]
         told = (
@@ -94,10 +92,11 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
             for (values, name), error in zip(_ratios(c), by, strict=True)
         )
         times = say.times_text(c.log_mass_ratios[i], 0.0, of_mass)
-        rows.append([c.factors[i], *told, times, say.error_text(max(by))])
-        rows[-1] += [standard_error_text(of_mass)] * bool(known)
+        sure = standard_error_text(of_mass) if known else None
+        share = None
         if c.log_shares is not None:
-            rows[-1].append(_share(c.log_shares[i], known["log_share"][i]))
+            share = _share(c.log_shares[i], known["log_share"][i])
+        rows.append((c.factors[i], *told, times, say.error_text(max(by)), sure, share))
     noise = f" / {to_the('a', power).strip()}" if power else ""
     if c.is_dilation:
         title = f"Minimum {c.index} stretched by lambda"
@@ -116,9 +115,9 @@ def section(c: BasinBias) -> tuple[str, list[Line]]:
     )
     more.append(STANDARD if known else say.sample_text(c.state.diffusion))
     if c.log_shares is not None:
-        header.append("share")
         more.append(f"Share: of {_whole(c)}, if the basin were so changed where it is.")
-    return title, [*tabulated(header, rows), *more]
+    header = (name, "ln density", "ln mass", "mass ratio", "error of ln", "std. error", "share")
+    return title, [*tabulated(header, rows, spare=True), *more]
 
 
 def data(c: BasinBias) -> dict[str, Any]:

@@ -317,7 +317,7 @@ def chain_text(b: SgdBasin, sample: OfSample) -> str:
     if log_of(b.log_chain) > -of_mass:
         return say.near_one_text(log_of(b.log_chain), max(of_mass, error))
     of_log = sample.of("log_mass", b.position)
-    digits = max(2 - bool(sample), say.told_digits(doubt, of_log, 6, log_of(b.log_chain)))
+    digits = max(2 - bool(sample), say.digits_left(doubt, 6, log_of(b.log_chain), of_log))
     return say.probability_text(log_of(b.log_chain), digits, doubt, of_log)
 
 

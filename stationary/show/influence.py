@@ -72,14 +72,14 @@ def errors_of(analysis: Analysis) -> list[Line]:
                 standard_error_text(known.of("log_exit_time", b.position)),
             )
         )
-        more.append((at, *(standard_error_text(known.of(n, b.position)) for n in SHOWN)))
+        errors = (known.of(n, b.position) for n in SHOWN)
+        more.append((at, *(None if math.isnan(e) else standard_error_text(e) for e in errors)))
     header = ("minimum", "mass", "std. error", "of its log", "of log exit time")
     named = ("log P", "a", "barrier left", "right", "width", "loss", "sharpness")
-    kept = [i for i in range(len(SHOWN) + 1) if any(row[i] != "-" for row in more)]
     lines = [
         *tabulated(header, rows),
         "Standard errors of what else is told of them:",
-        *tabulated([("minimum", *named)[i] for i in kept], [[r[i] for i in kept] for r in more]),
+        *tabulated(("minimum", *named), more, spare=True),
     ]
     if any(b.mass_error > error > 0 for b, error in zip(basins, found.log_masses, strict=True)):
         lines.append("What lies between the given values is known less well: see the masses above.")

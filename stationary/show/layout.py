@@ -124,18 +124,24 @@ def _set(line: Line) -> str:
 
 
 def tabulated(
-    header: Sequence[str], rows: Iterable[Sequence[Any]], first: Sequence[int] = ()
+    header: Iterable[str],
+    rows: Iterable[Iterable[Any]],
+    first: Sequence[int] = (),
+    *,
+    spare: bool = False,
 ) -> list[Line]:
     """A table as the only line of a list, to which sentences can be added; none without rows.
 
-    Cells are text, or numbers, which are shown to six digits; None is what does not exist.
+    Cells are text, or numbers, which are shown to six digits; None is what does not exist. Where
+    columns are `spare`, those in which nothing exists are left out.
     """
 
     def cell(x: Any) -> str:
         return "-" if x is None else str(x) if isinstance(x, str | int) else f"{float(x):.6g}"
 
-    made = tuple(tuple(map(cell, row)) for row in rows)
-    return [Table(tuple(header), made, tuple(first))] if made else []
+    columns = [c for c in zip(header, *rows, strict=True) if not spare or {*c[1:]} - {None}]
+    cells = list(zip(*(map(cell, column) for column in columns), strict=True))
+    return [Table(cells[0], tuple(cells[1:]), tuple(first))] if cells[1:] else []
 
 
 def first_of(

@@ -124,22 +124,20 @@ def _sample(sample: OfSample, told: dict[str, Any]) -> dict[str, Any] | None:
 
 def law_data(
     state: EndState, levels: tuple[float, ...], known: StandardErrors | None = None
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, dict[str, Any]]]:
     """Its moments and quantiles by their names, each with its errors."""
     found, at = moments(state), quantiles(state, levels)
     if known is not None:
         for name, m in found.items():
-            of = {"standard_deviation": "std"}.get(name, name)
-            m["standard_error"] = getattr(known, of)
+            m["standard_error"] = getattr(known, name.replace("standard_deviation", "std"))
         for level, error in known.quantiles.items():
             at.get(f"{level:g}", {})["standard_error"] = error
-    return found, at
+    return {"moments": found, "quantiles": at}
 
 
 def state_data(state: EndState, known: StandardErrors | None = None) -> dict[str, Any]:
     """What the JSON of an analysis says of its end state."""
     v, anatomy = state.diffusion.variable, state.anatomy
-    found, at = law_data(state, ALL_LEVELS, known)
     return {
         "reason": state.reason or None,
         "status": {"name": state.status.name.lower(), "advice": state.status.value},
@@ -172,15 +170,9 @@ def state_data(state: EndState, known: StandardErrors | None = None) -> dict[str
             "mean_velocity",
         )
         or None,
-        "moments": found,
-        "quantiles": at,
+        **law_data(state, ALL_LEVELS, known),
         "scan": picked(anatomy, "evaluations resolution"),
     } | picked(state, "kind error notes")
-
-
-def _basin(b: Basin) -> dict[str, Any]:
-    modes = {"modes": [m.position for m in b.modes], "modes_error": [m.error for m in b.modes]}
-    return picked(b, BASIN) | modes
 
 
 def _singular_point(point: SingularPoint, variable: str) -> dict[str, Any]:
@@ -352,8 +344,11 @@ def basin(b: Basin) -> dict[str, Any]:
 
 
 def _with_parts(b: Basin) -> dict[str, Any]:
-    parts = [_basin(p) | errors_of_basin(b.owner, p, part=True) for p in b.parts]
-    return _basin(b) | errors_of_basin(b.owner, b) | {"parts": parts}
+    def told(x: Basin) -> dict[str, Any]:
+        modes = {"modes": [m.position for m in x.modes], "modes_error": [m.error for m in x.modes]}
+        return picked(x, BASIN) | modes | errors_of_basin(b.owner, x, part=x is not b)
+
+    return told(b) | {"parts": list(map(told, b.parts))}
 
 
 def basin_table(basins: Basins) -> dict[str, Any]:

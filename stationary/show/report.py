@@ -205,11 +205,11 @@ def _equilibria(analysis: Analysis) -> list[Line]:
         if e.interval is not None:
             kind += f" on all of [{e.interval[0]:.6g}, {e.interval[1]:.6g}]"
         known = positions.get(float(e.position), math.nan)
-        of_sample = [standard_error_text(known)] if sample else []
+        of_place = standard_error_text(known) if sample else None
         at = _position(e, analysis.diffusion, known)
-        rows.append((at, say.error_text(e.error), *of_sample, shown, of_slope, kind))
-    of_sample = ["std. error"] if sample else []
-    return [*tabulated((v, "error", *of_sample, name, "error", ""), rows), *more]
+        rows.append((at, say.error_text(e.error), of_place, shown, of_slope, kind))
+    header = (v, "error", "std. error", name, "error", "")
+    return [*tabulated(header, rows, spare=True), *more]
 
 
 def _position(e: Equilibrium, diffusion: Diffusion, of_sample: float) -> str:
@@ -279,7 +279,7 @@ def _unbounded(analysis: Analysis) -> list[Line]:
 
 def _moments(analysis: Analysis) -> list[Line]:
     state, rows, sample = analysis.end_state, [], OfSample(analysis)
-    moments, at = law_data(state, LEVELS, sample.known)
+    moments, at = law_data(state, LEVELS, sample.known).values()
     found = {name.replace("_", " "): m for name, m in moments.items()}
     found |= {"median" if q == "0.5" else f"quantile {q}": m for q, m in at.items()}
     for name, m in found.items():
@@ -293,12 +293,11 @@ def _moments(analysis: Analysis) -> list[Line]:
         else:
             digits, x = say.digits_known(value, m["error"], 10), say.tidy(value, m["error"])
             value = say.offset_text(x, m.get("offset", 0.0), state.std(), digits)
-        rows.append((name, value, error, *[standard_error_text(known)] * bool(sample)))
-    header = ["", "value", "error", *["std. error"] * bool(sample)]
-    return tabulated(header, [*rows, *_current(state)])
+        rows.append((name, value, error, standard_error_text(known) if sample else None))
+    return tabulated(("", "value", "error", "std. error"), [*rows, *_current(state)], spare=True)
 
 
-def _current(state: EndState) -> list[tuple[str, str, str]]:
+def _current(state: EndState) -> list[tuple[str, str, str, None]]:
     """The current around a ring, and the velocity that it is."""
     flow, (lower, upper) = state.flow, state.diffusion.domain
     if flow is None or state.kind in ("none", "classes"):
@@ -311,7 +310,7 @@ def _current(state: EndState) -> list[tuple[str, str, str]]:
             sign = "-" if flow.tilt < 0 else ""
             value = sign + say.power_text(flow.log_abs + math.log(factor))
             shown = f"relative {say.error_text(flow.log_error)}"
-        rows.append((name, value, shown))
+        rows.append((name, value, shown, None))
     return rows
 
 

@@ -185,15 +185,15 @@ def _crossovers(sweep: Sweep) -> list[Line]:
                 *(value_text(c.fixed[name]) for name in fixed),
                 say.estimate_text(c.value, c.error, c.standard_error, 12),
                 say.error_text(c.error),
-                *[standard_error_text(c.standard_error)] * sampled,
+                standard_error_text(c.standard_error) if sampled else None,
                 str(c.below),
                 str(c.above),
                 say.probability_text(c.log_mass, 4),
             )
             for c in found[:MOST_ROWS]
         ]
-        header = (*fixed, axis, "error", *["std. error"] * sampled, "below", "above", "both hold")
-        lines = tabulated(header, rows)
+        header = (*fixed, axis, "error", "std. error", "below", "above", "both hold")
+        lines = tabulated(header, rows, spare=True)
         lines.append(
             f"Below and above that {axis.replace('_', ' ')}, these minima hold most; at it, both "
             "the same."
@@ -233,10 +233,10 @@ def _quantities(sweep: Sweep) -> list[Line]:
             of_sample = columns.get(f"{column}{SUFFIX}", np.full(len(values), np.nan))
             at = [int(np.nanargmin(f)) for f in (values, -values)]
             ends = (say.estimate_text(values[i], of_each[i], of_sample[i], 6) for i in at)
-            sure = [standard_error_text(_largest(of_sample))] * sampled
-            rows.append((column, *ends, worst, *sure, f"{len(known)}"))
-    sure = ["largest std. error"] * sampled
-    return tabulated(("quantity", "least", "most", "largest error", *sure, "points"), rows)
+            sure = standard_error_text(_largest(of_sample)) if sampled else None
+            rows.append((column, *ends, worst, sure, f"{len(known)}"))
+    header = ("quantity", "least", "most", "largest error", "largest std. error", "points")
+    return tabulated(header, rows, spare=True)
 
 
 def _largest(errors: Array) -> float:
@@ -257,13 +257,12 @@ def _activations(sweep: Sweep) -> list[Line]:
             str(a.label),
             say.estimate_text(a.slope, a.error, np.nan_to_num(a.standard_error)),
             say.error_text(a.error),
-            *[standard_error_text(a.standard_error)] * sampled,
+            standard_error_text(a.standard_error) if sampled else None,
         )
         for a in found
     ]
-    header = (*names, "minimum", "activation", "error", *["std. error"] * sampled)
-    lines = tabulated(header, rows)
-    lines += more
+    header = (*names, "minimum", "activation", "error", "std. error")
+    lines = tabulated(header, rows, spare=True) + more
     rate = rate_of(sweep.swept).replace("_", " ")
     steps = f" / {rate}" if rate == "learning rate" else ""
     lines.append(
