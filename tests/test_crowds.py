@@ -273,7 +273,7 @@ def test_branches_of_a_second_layer_are_found_however_close_they_are():
 
 def test_the_nearest_of_centres_is_exact_beyond_all_of_them():
     """It was "not decided" what happens where all gradients are alike."""
-    c = np.random.default_rng(0).normal(size=(2001, 1))
+    c = np.random.default_rng(0).normal(size=(501, 1))
     nearest = lambda w: np.minimum(np.abs(w - c), np.abs(w - 3 - 0.3 * c))  # noqa: E731
     state = end_state(Landscape(nearest, domain=(-5, 9), **SGD))
     assert state.status.name == "CONVERGED"
