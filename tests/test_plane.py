@@ -142,8 +142,10 @@ def test_gibbs_with_rotation_has_the_density_without_it_and_its_claims_hold():
 
 
 def test_errors_of_densities_hold_at_every_place_although_ways_agree_there_by_chance():
-    noise = 0.4
-    state = end_state(rotated(noise, 0.7)[0])
+    """Where ways differ by one degree, 28 of these places were beyond, by up to 4.4 times: of that
+    term alone a density may have next to nothing."""
+    noise = 0.25
+    state = end_state(rotated(noise, 0.3)[0])
 
     def along(x):  # what is left of P once y, normal around -0.3 x, is integrated
         return np.exp(-((x**2 - 1) ** 2 / 4 + 0.3 * x - 0.045 * x**2) / noise)
@@ -152,7 +154,7 @@ def test_errors_of_densities_hold_at_every_place_although_ways_agree_there_by_ch
     x = np.linspace(*state.marginal(0).interval(0.998), 400)
     claimed = state.error_of(lambda s: s.marginal(0).pdf(x))
     assert (np.abs(state.marginal(0).pdf(x) - along(x) / total) < claimed).all()
-    x = state.rvs(400, random_state=1)
+    x = state.rvs(2000, random_state=1)
     exact = along(x[0]) / total * stats.norm.pdf(x[1], -0.3 * x[0], math.sqrt(noise))
     claimed = state.error_of(lambda s: s.pdf(x))
     assert (np.abs(state.pdf(x) - exact) < claimed).all()
@@ -1225,8 +1227,18 @@ def test_means_of_functions_that_grow_beyond_the_box_are_claimed_to_what_it_cuts
             assert abs(value - true) <= off
             assert off <= most
 
+            def alone(s, of=function):  # the same of the law of x
+                return s.marginal(0).expect(lambda x: of([x]))
+
+            if (value := alone(state)) != true:  # infinite
+                assert abs(value - true) <= state.error_of(alone) <= most
+
     turned = Diffusion(lambda x: (-x[0] + x[1], -x[1] - x[0]), 0.5, weights=2)
-    held(end_state(turned), pairs, (1e-4, 0.5, 1e-9, 100, 1e14, math.inf))
+    state = end_state(turned)
+    held(state, pairs, (1e-4, 0.5, 1e-9, 100, 1e14, math.inf))
+    off = state.error_of(lambda s: s.marginal(1).moment(30))
+    true = 0.5**30 * math.prod(range(1, 30, 2))
+    assert abs(state.marginal(1).moment(30) - true) <= off <= 1e-4 * true
     apart = end_state(Diffusion(lambda x: (-x[0], -x[1] - x[1] ** 3), 0.5, weights=2))
     held(apart, pairs, (2e-3, 1, 1e-6, 1e4, math.inf, math.inf))
     half = end_state(Diffusion(lambda x: (-x[0], -x[1]), 0.5, ((0, math.inf), (-math.inf, 2))))

@@ -24,13 +24,14 @@ from stationary.numbers.elementary import distinct
 from stationary.plane.apart import Apart
 from stationary.plane.boxes import clipped
 from stationary.plane.density import Density, Solved
-from stationary.plane.elements import DEGREE, Coefficients, Guess, solve
+from stationary.plane.elements import Coefficients, Guess, solve
 from stationary.plane.fitted import CUT, MARGIN, Fitted, fitted
 from stationary.plane.local import Equilibrium, positions
 from stationary.plane.mesh import FIRST, Mesh, basis
 from stationary.plane.spectral import closer, tails
 from stationary.process.plane import Box, PlaneDiffusion
 
+DEGREE = 8  # of elements, in which P falls by much: few digits are needed, and no more terms
 FINE, COARSE = 128, 96  # points of the chains, for each direction: what elements start from
 FALLS = 12.0  # of log P in a rectangle, at most: with 18 elements have no positive solution
 MOST, ROOM = 1400, 1.5  # rectangles to begin with, and times as many at last
@@ -248,7 +249,7 @@ def _by_elements(
     few: bool = False,
 ) -> list[tuple[str, Density]]:
     """The density, and, unless they are to be few, the same in coarser ways."""
-    coefficients, mesh, fine = Coefficients(process), start.mesh, start.fine
+    coefficients, mesh, fine = Coefficients(process, DEGREE + 3), start.mesh, start.fine
 
     def solved(mesh: Mesh, guess: Fitted, degree: int = DEGREE, sure: bool = True) -> Density:
         made = Guess.joined(mesh, guess.at(mesh.points(basis(DEGREE).nodes)))

@@ -17,11 +17,12 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import TINY
-from stationary.plane.elements import DEGREE, Coefficients, Condensed, Guess, parts_of
+from stationary.plane.elements import Coefficients, Condensed, Guess, parts_of
 from stationary.plane.inside import RULE, SMOOTH, Labels, Rule, held, looked, whole
 from stationary.plane.mesh import Mesh, basis, end_to_end, gauss, with_slopes
 from stationary.process.plane import Box, PlaneDiffusion
 
+DEGREE = 8  # of tau: more is lost in rectangles of which the edge leaves a corner
 OUTSIDE = 1e-13  # what lies outside counts, so that what is nearly all outside has one solution
 PENALTY = 1e3  # times n.a.n over the size of rectangles: what tau costs on the edge
 

@@ -23,7 +23,7 @@ POINTS = 6  # more zeros of the noise lie on a curve
 RISE = 10  # steps over which the root of what is least in a covariance may rise from a zero
 SINGULAR = 1e-12  # smallest eigenvalue of a over its largest
 SMALL = 20.0  # in -log P: where P is P0, of which elements know half of the digits
-FOLLOWED = 1e-9  # of what flows: six digits are shown, and each more may take twice the points
+FOLLOWED = 1e-10  # of what flows: six digits are shown, and each more may take twice the points
 LEAST = -48.0  # in log P below its peak: what is lower holds 1e-19 on an area of a hundred peaks
 AROUND = 0.25  # of a box on each side: as near a law stays to a gate through which it came
 
@@ -378,7 +378,7 @@ def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Ci
         return made
 
     (lost, whole, turning), off = map(
-        np.ndarray.tolist, means_of(density, flows, FOLLOWED, 4 * len(u))
+        np.ndarray.tolist, means_of(density, flows, FOLLOWED, 8 * len(u))
     )
     if singular:
         return Circulation(None, None, turning, turned[0], tuple(off))

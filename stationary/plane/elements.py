@@ -21,10 +21,10 @@ from stationary.aliases import Array
 from stationary.errors import ConvergenceError
 from stationary.numbers.arithmetic import TINY
 from stationary.numbers.cost import SHARED
-from stationary.plane.mesh import Mesh, basis, gauss
+from stationary.plane.mesh import Basis, Mesh, basis, gauss
 from stationary.process.plane import PlaneDiffusion
 
-DEGREE = 8  # of elements: errors fall by 2^9 where rectangles are halved
+DEGREE = 12  # of elements: errors fall by 2^13 where rectangles are halved
 RULE = DEGREE + 3  # Gauss points for each direction
 
 
@@ -34,8 +34,9 @@ class Coefficients:
     equations of rectangles that were there the last time."""
 
     process: PlaneDiffusion
+    rule: int = RULE
     mesh: Mesh | None = None  # of all rectangles so far, also such as were cut
-    table: Array = field(default_factory=lambda: np.empty((8, 0, RULE * RULE)))
+    table: Array | None = None
     last: dict[int, tuple[Guess, Parts]] = field(default_factory=dict)  # by degree
 
     def at(self, mesh: Mesh) -> tuple[Array, Array, Array]:
@@ -43,19 +44,22 @@ class Coefficients:
         self.mesh = self.mesh or mesh.restricted(np.zeros(mesh.count, dtype=bool))
         new = mesh.restricted(mesh.places_in(self.mesh) < 0)
         if new.count:
-            x = new.points(gauss(RULE)[0]).reshape(2, -1)
+            x = new.points(gauss(self.rule)[0]).reshape(2, -1)
             found = self.process.fields(x, 1)
             self.process.check(x, found)
             rows = np.concatenate([found.f, found.a.reshape(4, -1), found.div])
-            self.table = np.concatenate([self.table, rows.reshape(8, new.count, -1)], axis=1)
+            rows = rows.reshape(len(rows), new.count, -1)
+            known = rows[:, :0] if self.table is None else self.table
+            self.table = np.concatenate([known, rows], axis=1)
             self.mesh = self.mesh.with_others(new.level, new.index)
+        assert self.table is not None
         table = self.table[:, mesh.places_in(self.mesh)]
         return table[:2], table[2:6].reshape(2, 2, mesh.count, -1), table[6:]
 
 
 @dataclass(frozen=True, eq=False)
 class Guess:
-    """Phi on the rectangles of a mesh: values at Gauss-Lobatto nodes of degree `DEGREE`."""
+    """Phi on the rectangles of a mesh: values at Gauss-Lobatto nodes."""
 
     mesh: Mesh
     tables: Array  # (E, n, n)
@@ -71,14 +75,18 @@ class Guess:
         made[edge] = (extended @ values[_free(extended)])[number[edge]]
         return cls(mesh, made)
 
+    @property
+    def basis(self) -> Basis:
+        return basis(self.tables.shape[1] - 1)
+
     def at(self, t: Array) -> Array:
         """(E, m, m)."""
-        b = basis(DEGREE).at(t)
+        b = self.basis.at(t)
         return np.asarray(b @ self.tables @ b.T)
 
     def slopes(self, t: Array) -> Array:
         """(2, E, m, m): the gradient."""
-        b, d = basis(DEGREE).at(t), basis(DEGREE).slope_at(t)
+        b, d = self.basis.at(t), self.basis.slope_at(t)
         both = np.stack([d @ self.tables @ b.T, b @ self.tables @ d.T])
         return np.asarray(both * (2 / self.mesh.size)[:, :, None, None])
 
@@ -247,13 +255,13 @@ def parts_of(
         return Parts(*(t[place] for t in last[1]))
     part = guess.restricted(new)
     terms, base = _terms(coefficients, part)
-    lost = _losses(coefficients.process, part, guess.mesh.outer[..., new], degree, base)
+    lost = _losses(coefficients, part, guess.mesh.outer[..., new], degree, base)
     rows = np.exp(part.at(basis(degree).nodes).reshape(len(new), -1) - base)
 
     several, at_once = [], SHARED // (degree + 1) ** 4
     for k in range(0, len(new), at_once):
         some = np.arange(k, min(k + at_once, len(new)))
-        blocks = _assembled([(which, c[some]) for which, c in terms], degree)
+        blocks = _assembled([(which, c[some]) for which, c in terms], degree, coefficients.rule)
         for at, by, functions in lost:
             here = np.isin(at, some)
             blocks[at[here] - k] += functions.T @ (by[here, :, None] * functions)
@@ -288,7 +296,7 @@ def _singular(process: PlaneDiffusion) -> str:
 def _terms(coefficients: Coefficients, guess: Guess) -> tuple[list[tuple[str, Array]], Array]:
     """The terms of the weak form, by weights of Gauss points times e^(base - Phi), and the base."""
     mesh = guess.mesh
-    t, w = gauss(RULE)
+    t, w = gauss(coefficients.rule)
     f, a, div = coefficients.at(mesh)
     slope = guess.slopes(t).reshape(2, mesh.count, -1)
     phi = guess.at(t).reshape(mesh.count, -1)
@@ -303,11 +311,11 @@ def _terms(coefficients: Coefficients, guess: Guess) -> tuple[list[tuple[str, Ar
     return terms, base
 
 
-def _assembled(terms: Sequence[tuple[str, Array]], degree: int) -> Array:
+def _assembled(terms: Sequence[tuple[str, Array]], degree: int, rule: int) -> Array:
     """The matrices (E, n^2, n^2) of sums of terms: for test and basis functions along x, and those
     along y, whether they are meant or their derivatives (b or d), and a coefficient at the Gauss
     points, (E, q^2)."""
-    t, _ = gauss(RULE)
+    t, _ = gauss(rule)
     table = {"b": basis(degree).at(t), "d": basis(degree).slope_at(t)}
     q, n = table["b"].shape
     alike: dict[str, list[tuple[str, Array]]] = {}  # by the functions along y
@@ -328,12 +336,12 @@ def _assembled(terms: Sequence[tuple[str, Array]], degree: int) -> Array:
 
 
 def _losses(
-    process: PlaneDiffusion, guess: Guess, outer: Array, degree: int, base: Array
+    coefficients: Coefficients, guess: Guess, outer: Array, degree: int, base: Array
 ) -> list[tuple[Array, Array, Array]]:
     """What the drift carries out across outer sides that no noise crosses: numbers of rectangles,
     weights at points of a side, and the test functions there."""
     mesh, made = guess.mesh, []
-    t, w = gauss(RULE)
+    t, w = gauss(coefficients.rule)
     b = basis(degree).at(t)
     for axis, end in ((0, -1), (0, 1), (1, -1), (1, 1)):
         sides = np.flatnonzero(outer[axis, (end + 1) // 2])
@@ -342,15 +350,15 @@ def _losses(
         s = np.full((2, len(sides), len(t)), float(end))
         s[1 - axis] = t
         x = mesh.low[:, sides, None] + mesh.size[:, sides, None] * (1 + s) / 2
-        found = process.fields(x.reshape(2, -1))
+        found = coefficients.process.fields(x.reshape(2, -1))
         out = np.where(found.crosses(axis), 0, np.maximum(end * found.f[axis], 0))
         out = out.reshape(len(sides), -1)
         lossy = out.any(axis=1)
         if not lossy.any():
             continue
         some = sides[lossy]
-        wall = basis(DEGREE).at(np.array([float(end)]))
-        faces, tables = basis(DEGREE).at(t), guess.tables[some]
+        wall = guess.basis.at(np.array([float(end)]))
+        faces, tables = guess.basis.at(t), guess.tables[some]
         pattern = "ai,bj,eij->eb" if axis == 0 else "bi,aj,eij->eb"
         phi = np.einsum(pattern, wall, faces, tables, optimize=True)
         weight = w * mesh.size[1 - axis, some, None] / 2 * out[lossy] * np.exp(base[some] - phi)

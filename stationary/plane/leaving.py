@@ -23,9 +23,9 @@ from stationary.errors import ConvergenceError, LandscapeError, StationaryError
 from stationary.numbers.arithmetic import TINY
 from stationary.plane import closed
 from stationary.plane.barriers import within
-from stationary.plane.cover import Cover, Region
+from stationary.plane.cover import DEGREE, Cover, Region
 from stationary.plane.curl import curl_test
-from stationary.plane.elements import DEGREE, Coefficients
+from stationary.plane.elements import Coefficients
 from stationary.plane.fitted import adds_across
 from stationary.plane.mesh import FINEST, FIRST, Mesh, basis, log_sum, summed
 from stationary.plane.product import product
@@ -53,7 +53,8 @@ Logs = Sequence[tuple[Array, Array]]  # of each law log P inside, with weights, 
 
 def times(given: PlaneLandscape | PlaneDiffusion, region: Region) -> tuple[Array, Array]:
     """Logs of mean times from the points of a region, and their errors."""
-    coefficients, laws = Coefficients(region.process), _at_once(given, region.box, region.x[:, 0])
+    coefficients = Coefficients(region.process, DEGREE + 3)
+    laws = _at_once(given, region.box, region.x[:, 0])
     cover, room = _first(region, laws), MOST if laws else MOST // 3
     others = iter(()) if laws else _solved(given, region.box, cover.edge.rule.x)
     both: list[Array] = []

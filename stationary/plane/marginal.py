@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.chebyshev import derived, rule
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import distinct
+from stationary.plane.means import beyond
 from stationary.plane.mesh import RULE, gauss
 from stationary.points import pointwise
 
@@ -55,6 +56,29 @@ class Marginal(Cells):
 
     def __repr__(self) -> str:
         return f"<Marginal: mean {self.mean():.6g}, deviation {self.std():.6g}>"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Reaching(Marginal):
+    """The same with all that may lie beyond the box of a density in its means."""
+
+    density: Any = None
+    axis: int = 0
+
+    @classmethod
+    def beyond(cls, law: Any, density: Any, axis: int) -> Any:
+        """What is no `Marginal` stays as it is."""
+        own = {f.name: getattr(law, f.name) for f in fields(law)} if type(law) is Marginal else None
+        return law if own is None else cls(**own, density=density, axis=axis)
+
+    def expect(self, function: Callable[[Array], Array]) -> float:
+        return super().expect(function) + self._beyond(function)
+
+    def _moment(self, order: int, centre: float) -> float:
+        return super()._moment(order, centre) + self._beyond(lambda x: (x - centre) ** order)
+
+    def _beyond(self, function: Callable[[Array], Array]) -> float:
+        return beyond(self.density, lambda x, _: function(x[self.axis]))
 
 
 @dataclass(frozen=True, eq=False, repr=False)

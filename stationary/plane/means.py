@@ -78,15 +78,16 @@ def mean_of(density: Any, function: Callable[[Array], Any], name: str, rough: bo
     mean, error = means_of(density, values)
     if not rough:
         return float(mean[0])
+    return float((mean + error)[0]) + beyond(density, lambda x, mass: values(x, mass)[0])
+
+
+def beyond(density: Any, values: Callable[[Array, Array], Array]) -> float:
+    """How much of the mean of |f| lies beyond the box, from f at points of the quadrature and what
+    these hold: as if it went on from shell to shell of -log P as in the outermost two, whose edges
+    are soft because points are few."""
     x, log, u = density.quadrature
     mass = np.exp(log - density.log_total) * u
-    return float((mean + error)[0]) + beyond(density, np.abs(mass * values(x, mass)[0]))
-
-
-def beyond(density: Any, sizes: Array) -> float:
-    """How much of the mean of |f| lies beyond the box, from what there is of it at each point of
-    the quadrature: as if it went on from shell to shell of -log P as in the outermost two, whose
-    edges are soft because points are few."""
+    sizes = np.abs(mass * values(x, mass))
     inner = density
     while not hasattr(inner, "mesh"):  # its own coordinates, or images
         inner = inner.inner

@@ -26,7 +26,7 @@ FIRST = 10  # rectangles for each direction at first
 # Less than the rough Phi: where that is too steep, u would have to grow without bound.
 FACTOR = 0.8
 MOST, THIN = 1500, 6000  # rectangles, and where noise is singular, so that P may have thin ridges
-RESOLVED = 1e-6  # of the peak: what the last coefficients of a rectangle may be
+RESOLVED = 3e-7  # of the peak: what the last coefficients of a rectangle may be
 FAIR = 3e-3  # the same, from which on no more than `MOST` are used
 GROWN = 8  # times as many rectangles should leave half of what is missing, or more are in vain
 SPREADS = 1e-2  # of the peak: as much missing in a rectangle is seen in others, and is cut first
@@ -82,7 +82,7 @@ def spectral(
         mesh = finer
     worst, density = left[best], made[best]
     mesh, guess = density.mesh, Guess(density.mesh, density.phi)
-    others = [("degree", Density(mesh, guess.tables, surely(coefficients, guess, DEGREE - 1)))]
+    others = [("degree", Density(mesh, guess.tables, surely(coefficients, guess, DEGREE - 2)))]
     if best and (worst >= RESOLVED or mesh.level.max() > DEEP):
         others.append(("mesh", made[best - 1]))
     kept = held(mesh, density.above, cut - 6)

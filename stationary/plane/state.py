@@ -21,7 +21,7 @@ from stationary.plane.curl import Circulation, Curl, circulation
 from stationary.plane.density import Bare, Region
 from stationary.plane.flow import PLACES, Flow
 from stationary.plane.local import Equilibrium, positions
-from stationary.plane.marginal import beside, known_by
+from stationary.plane.marginal import Reaching, beside, known_by
 from stationary.plane.means import aside, asked, highest, mean_of, truth_of
 from stationary.plane.mesh import log_sum
 from stationary.plane.metric import Metric, points_of
@@ -334,8 +334,9 @@ class PlaneState(Bare, Result):
     def _marginals(self) -> tuple[Any, ...]:
         laws: tuple[Any, ...] = self.density.marginals
         if self.shift is not None and self.main is not None:
-            own = self.main.density.marginals
-            return tuple(map(beside, own, laws, self.shift))
+            return tuple(map(beside, self.main.density.marginals, laws, self.shift))
+        if self.rough:
+            return tuple(Reaching.beyond(law, self.density, k) for k, law in enumerate(laws))
         return known_by(laws, [d.marginals for _, d in self.others], self._surely)
 
     def rvs(self, size: int = 1, rng: Any = None, *, random_state: Any = None) -> Array:
