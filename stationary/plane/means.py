@@ -14,6 +14,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.evaluation import call_user_function
+from stationary.numbers.arithmetic import TINY
 from stationary.numbers.cost import MEMORY
 from stationary.plane.mesh import RULE, gauss, legendre_of
 from stationary.process.plane import point_text
@@ -32,7 +33,9 @@ def means_of(
     """Means of functions of points (2, M) and of what these hold, (M,), that return (K, M): to
     some part of their size, if no cut takes more points than `most`; and how far they are known
     where P is."""
-    waiting, total, error, size, before = density.panels, 0.0, 0.0, 0.0, np.empty(0)
+    waiting, total, size, before = density.panels, 0.0, 0.0, np.empty(0)
+    error: Any = 0.0
+    moves: list[Array] = []
     for depth in range(DEEPEST + 1):
         x, log, u = density.within(waiting) if depth else density.quadrature
         mass = np.exp(log - density.log_total) * u
@@ -46,15 +49,20 @@ def means_of(
         rough = np.zeros(off.shape, dtype=bool)
         np.put_along_axis(rough, order, ~small, axis=1)
         cut = np.asarray(rough.any(axis=0))
-        if depth == DEEPEST or 4 * RULE**2 * np.count_nonzero(cut) > most:
+        if depth:
+            moves.append(np.abs(found.reshape(len(found), 4, -1).sum(axis=1) - before).sum(axis=1))
+        ends = depth == DEEPEST or 4 * RULE**2 * np.count_nonzero(cut) > most
+        if ends:
             cut[:] = False
         total, error = total + found[:, ~cut].sum(axis=1), error + off[:, ~cut].sum(axis=1)
         if not cut.any():
             break
         waiting, before = waiting.restricted(cut).halved(0).halved(1), found[:, cut]
-    if depth:  # by kinks more moves than last coefficients say
-        moved = np.abs(found.reshape(len(found), 4, -1).sum(axis=1) - before).sum(axis=1)
-        error = np.maximum(error, moved)
+    if moves:  # by kinks more moves than last coefficients say
+        error = np.maximum(error, moves[-1])
+    if ends and depth > 1:  # poles move it on and on, from cut to cut as much less as before
+        fell = np.minimum(moves[-1] / np.maximum(moves[-2], TINY), STEADY)
+        error = np.maximum(error, moves[-1] / (1 - fell))
     return np.asarray(total), np.asarray(error)
 
 
