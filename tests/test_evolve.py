@@ -31,10 +31,10 @@ from stationary.cells import Cells
 from stationary.evolution import refinement
 from stationary.evolution.between import Between
 from stationary.evolution.expansion import series_of
-from stationary.evolution.exponential import Propagator
 from stationary.evolution.gap import slowest
 from stationary.evolution.generator import chain_on
 from stationary.evolution.moments import closed_moments
+from stationary.evolution.propagation import Propagator
 from stationary.evolution.request import times_until
 from stationary.process.initial import Initial
 
