@@ -106,6 +106,17 @@ class AdaptiveCheck(Result):
         return f"<AdaptiveCheck of {self.analysis.diffusion.name!r}: {self.outcome}>"
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is asked of the walkers, if any are sent out, and of the chain."""
+
+    walkers: int | None
+    steps: int | None
+    seed: int
+    cells: int
+    simulation: bool
+
+
 def check(
     source: str | os.PathLike[str] | Landscape,
     initial: Any = None,
@@ -158,18 +169,11 @@ def check(
         steps = checked_whole(steps, "steps", "check")
     given = {"initial": initial} if initial is not None else {}
     with watched(progress, "check"):
-        return _checked(source, walkers, steps, seed, cells, simulation, {**changes, **given})
+        asked = _Asked(walkers, steps, seed, cells, simulation)
+        return _checked(source, asked, {**changes, **given})
 
 
-def _checked(
-    source: Any,
-    walkers: int | None,
-    steps: int | None,
-    seed: int,
-    cells: int,
-    simulation: bool,
-    changes: dict[str, Any],
-) -> Check:
+def _checked(source: Any, asked: _Asked, changes: dict[str, Any]) -> Check:
     process, own = process_and_settings(source, "check", changes)
     if isinstance(process, PLANE):
         from stationary.plane.finite import require_steps
@@ -184,12 +188,12 @@ def _checked(
     else:
         process.require_datapoints()
         if process.adaptive:
-            found: Any = _of_adaptive(process, own, walkers, steps, seed, simulation)
+            found: Any = _of_adaptive(process, own, asked)
             return found  # type: ignore[no-any-return]
     if isinstance(process, Landscape) and process.momentum:
         process, own = _with_velocity(process), {}
     unknown: list[str] = []
-    with stage("end state", 1, 2 + simulation):
+    with stage("end state", 1, 2 + asked.simulation):
         try:
             analysis: Any = analyze(process, **own)
         except ConvergenceError as error:
@@ -200,18 +204,18 @@ def _checked(
     if isinstance(analysis.process, PLANE):
         from stationary.plane.finite import plane_check
 
-        how: Any = {"walkers": walkers or WALKERS, "steps": steps, "simulation": simulation}
-        found = plane_check(analysis, seed=seed, known=not unknown, **how)
+        how: Any = {"walkers": asked.walkers or WALKERS, "steps": asked.steps, "seed": asked.seed}
+        found = plane_check(analysis, known=not unknown, simulation=asked.simulation, **how)
         found = replace(found, notes=(*unknown, *found.notes))
         if isinstance(process, PlaneDiffusion):  # of `phase_space`: no other one has steps
             found = replace(found, notes=(VELOCITY, *found.notes), given=("correlation",))
         return found  # type: ignore[no-any-return]
     landscape = analysis.landscape.at_last_rate
     notes: list[str] = []
-    crew = _affordable(landscape, walkers, steps, notes) if simulation else None
+    crew = _affordable(landscape, asked, notes)
     start = analysis.end_state.initial
-    with stage("chain", 2, 2 + simulation):
-        chain = exact_chain(landscape, start, cells=cells)
+    with stage("chain", 2, 2 + asked.simulation):
+        chain = exact_chain(landscape, start, cells=asked.cells)
     if start is None and "classes" in (chain.kind, analysis.end_state.kind):
         low, high = survey_terrain(landscape).region
         notes.append(
@@ -224,11 +228,11 @@ def _checked(
             analysis = replace(analysis, process=landscape, end_state=end_state(landscape))
         except LandscapeError as error:  # some of it starts where it stays
             notes.append(capital(str(error).removeprefix(f"{landscape.name}: ")))
-        chain = exact_chain(landscape, cells=cells)
+        chain = exact_chain(landscape, cells=asked.cells)
     analysis = analysis.rounded
     stretches = stretches_of(analysis.end_state, analysis.basins)
     parts = [part for s in stretches for part in s.parts]
-    sent, interrupted = _sent(landscape, start, crew, seed, notes, intervals=parts)
+    sent, interrupted = _sent(landscape, start, crew, asked.seed, notes, intervals=parts)
     state = analysis.end_state
     solved, settled = state.kind in COMPARED, chain.kind in SETTLED
     kept = settled and not chain.lost  # walkers are averaged over those that stay
@@ -283,21 +287,14 @@ def _sent(
         return None, True
 
 
-def _of_adaptive(
-    landscape: Landscape,
-    own: dict[str, Any],
-    walkers: int | None,
-    steps: int | None,
-    seed: int,
-    simulation: bool,
-) -> AdaptiveCheck:
+def _of_adaptive(landscape: Landscape, own: dict[str, Any], asked: _Asked) -> AdaptiveCheck:
     """The law of Adam held against walkers with its steps, which begin where it has them."""
-    with stage("end state", 1, 1 + simulation):
+    with stage("end state", 1, 1 + asked.simulation):
         analysis = analyze(landscape, **own)
     notes: list[str] = []
-    crew = _affordable(landscape, walkers, steps, notes) if simulation else None
+    crew = _affordable(landscape, asked, notes)
     share = (np.arange(crew[0]) + 0.5) / crew[0] if crew else np.empty(0)
-    sent, interrupted = _sent(landscape, analysis.end_state.ppf(share), crew, seed, notes)
+    sent, interrupted = _sent(landscape, analysis.end_state.ppf(share), crew, asked.seed, notes)
     return AdaptiveCheck(analysis, sent, tuple(notes), interrupted)
 
 
@@ -311,10 +308,14 @@ def _with_velocity(landscape: Landscape) -> Any:
     return phase_space(landscape.at_last_rate)
 
 
-def _affordable(
-    landscape: Landscape, walkers: int | None, steps: int | None, notes: list[str]
-) -> tuple[int, int] | None:
-    """How many walkers take how many steps; None where a step takes more than there is time for."""
+def _affordable(landscape: Landscape, asked: _Asked, notes: list[str]) -> tuple[int, int] | None:
+    """How many walkers take how many steps; None where a step takes more than there is time for.
+
+    And where none are wanted.
+    """
+    if not asked.simulation:
+        return None
+    walkers, steps = asked.walkers, asked.steps
     require_memory(walkers, landscape.name)
     each = gradients_per_step(landscape)
     if steps is not None:
