@@ -150,11 +150,17 @@ def test_a_signal_to_all_processes_of_a_sweep_keeps_its_points_and_ends_it(tmp_p
     assert len(table.read_text().splitlines()) == 1 + int(kept[1]) >= 5
 
 
-def test_an_interrupt_does_not_meet_an_executor_that_takes_work(request):
+@pytest.fixture
+def interruptible():
+    """SIGINT interrupts, as it does not in jobs in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_does_not_meet_an_executor_that_takes_work():
     """It would hold the locks of futures for ever, and whoever waits for them would hang."""
-    before = signal.getsignal(signal.SIGINT)
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     taken = []
 
     class Pool(ThreadPoolExecutor):
@@ -226,6 +232,7 @@ def test_a_signal_while_answers_are_written_waits_and_the_next_does_not(tmp_path
         assert ("what was done is kept" in err) != twice
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_a_signal_while_the_report_is_made_loses_nothing(tmp_path, run, monkeypatch):
     made = stationary.Analysis.summary
 

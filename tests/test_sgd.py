@@ -384,8 +384,9 @@ def test_the_time_to_a_closed_class_is_told_as_far_as_its_cells_agree():
     """It takes 10^20.9 steps from the other minimum, by the time that this takes to leave."""
     chain = exact_chain(analyze(EXAMPLES / "two_minima.py", domain=(-30, 30)).landscape)
     exit_time = chain.mean_exit_time(-4, 0.0474356187408, -1.5)
-    assert chain.log_arrival == pytest.approx(exit_time.log_time, abs=1.5)
-    assert "10^21" in chain.notes[-1]
+    off = abs(chain.log_arrival - exit_time.log_time)
+    assert off < chain.arrival_error + exit_time.error < 1
+    assert "10^20.9" in chain.notes[-1]
 
 
 def test_a_wall_turns_steps_back_so_that_its_minimum_can_be_left():
@@ -820,10 +821,8 @@ def test_an_exit_time_that_is_hardly_known_is_no_range_over_minima():
     found = analyze(EXAMPLES / "two_minima.py")
     left, right = found.sgd.basins
     unsure = replace(left, log_chain_exit_time=161.4, exit_error=20.0)
-    (said,) = _reach(
-        replace(found.sgd, basins=(unsure, right)), "{:g}".format, 10**6, OfSample(found)
-    )
+    (said,) = _reach(replace(found.sgd, basins=(unsure, right)), 10**6, OfSample(found))
     assert "leaves w = -1.5 (10^(70 +- 9) on average)" in said
     two = replace(found.sgd, basins=(unsure, replace(unsure, log_chain_exit_time=100.0)))
-    (said,) = _reach(two, "{:g}".format, 10**6, OfSample(found))
+    (said,) = _reach(two, 10**6, OfSample(found))
     assert "leaves the minimum it is in (at least 10^34.7 on average)" in said
