@@ -530,6 +530,18 @@ def test_a_shared_term_after_minus_a_column_of_others_is_left_out(shape):
     assert variance == pytest.approx(g.var(axis=0), rel=1e-12)
 
 
+def test_several_axes_moved_at_once_are_recorded():
+    def slopes(w):
+        z = np.moveaxis(np.expand_dims(w - np.linspace(-1, 1, 6)[:, None], (1, 3)), (1, 3), (0, 1))
+        return np.tanh(z[0, 0])
+
+    sgd, w = Landscape(gradients=slopes, learning_rate=0.1), np.linspace(-2, 2, 7)
+    assert sgd.tapes(0) is not None
+    mean, variance = sgd.moments(w)
+    assert mean == pytest.approx(slopes(w).mean(axis=0), rel=1e-13, abs=1e-16)
+    assert variance == pytest.approx(slopes(w).var(axis=0), rel=1e-13)
+
+
 def test_rows_given_back_in_another_order_or_one_behind_the_other_are_recorded_as_a_whole():
     """A deviation is 1e-8 of the mean there: what they share is seen, however many there are."""
     c, y = np.random.default_rng(3).normal(size=(2, 400, 1))

@@ -249,7 +249,7 @@ def _by_elements(
     few: bool = False,
 ) -> list[tuple[str, Density]]:
     """The density, and, unless they are to be few, the same in coarser ways."""
-    coefficients, mesh, fine = Coefficients(process, DEGREE + 3), start.mesh, start.fine
+    coefficients, mesh, fine = Coefficients(process, DEGREE), start.mesh, start.fine
 
     def solved(mesh: Mesh, guess: Fitted, degree: int = DEGREE, sure: bool = True) -> Density:
         made = Guess.joined(mesh, guess.at(mesh.points(basis(DEGREE).nodes)))

@@ -25,7 +25,7 @@ from stationary.plane.mesh import Basis, Mesh, basis, gauss
 from stationary.process.plane import PlaneDiffusion
 
 DEGREE = 12  # of elements: errors fall by 2^13 where rectangles are halved
-RULE = DEGREE + 3  # Gauss points for each direction
+MORE = 3  # Gauss points for each direction than the degree
 
 
 @dataclass(eq=False)
@@ -34,10 +34,18 @@ class Coefficients:
     equations of rectangles that were there the last time."""
 
     process: PlaneDiffusion
-    rule: int = RULE
+    degree: int = DEGREE  # of elements, or the highest of several
     mesh: Mesh | None = None  # of all rectangles so far, also such as were cut
-    table: Array | None = None
+    table: Array = field(init=False)
     last: dict[int, tuple[Guess, Parts]] = field(default_factory=dict)  # by degree
+
+    def __post_init__(self) -> None:
+        self.table = np.empty((8, 0, self.rule**2))
+
+    @property
+    def rule(self) -> int:
+        """How many Gauss points there are for each direction."""
+        return self.degree + MORE
 
     def at(self, mesh: Mesh) -> tuple[Array, Array, Array]:
         """f, a and div a at the Gauss points, shapes (2, E, q), (2, 2, E, q) and (2, E, q)."""
@@ -48,11 +56,8 @@ class Coefficients:
             found = self.process.fields(x, 1)
             self.process.check(x, found)
             rows = np.concatenate([found.f, found.a.reshape(4, -1), found.div])
-            rows = rows.reshape(len(rows), new.count, -1)
-            known = rows[:, :0] if self.table is None else self.table
-            self.table = np.concatenate([known, rows], axis=1)
+            self.table = np.concatenate([self.table, rows.reshape(8, new.count, -1)], axis=1)
             self.mesh = self.mesh.with_others(new.level, new.index)
-        assert self.table is not None
         table = self.table[:, mesh.places_in(self.mesh)]
         return table[:2], table[2:6].reshape(2, 2, mesh.count, -1), table[6:]
 

@@ -53,7 +53,7 @@ Logs = Sequence[tuple[Array, Array]]  # of each law log P inside, with weights, 
 
 def times(given: PlaneLandscape | PlaneDiffusion, region: Region) -> tuple[Array, Array]:
     """Logs of mean times from the points of a region, and their errors."""
-    coefficients = Coefficients(region.process, DEGREE + 3)
+    coefficients = Coefficients(region.process, DEGREE)
     laws = _at_once(given, region.box, region.x[:, 0])
     cover, room = _first(region, laws), MOST if laws else MOST // 3
     others = iter(()) if laws else _solved(given, region.box, cover.edge.rule.x)
