@@ -1246,6 +1246,21 @@ def test_means_of_functions_that_grow_beyond_the_box_are_claimed_to_what_it_cuts
     held(half, [mean, pairs[1]], (1e-11, 1))
 
 
+def test_functions_whose_mean_a_marginal_cannot_take_are_refused_by_name():
+    """They were a TypeError, nan, or a mean of what is complex."""
+    x = end_state(Diffusion(lambda x: (-x[0] + x[1], -x[1] - x[0]), 0.5, weights=2)).marginal(0)
+    assert x.expect(lambda x: 2) == pytest.approx(2, rel=1e-12)
+    for function, said in (
+        (3, "3 came where a function is needed"),
+        (lambda x: 1 / 0, "ZeroDivisionError"),
+        (lambda x: np.where(x < 0, np.nan, x), "marginal: .* must be finite, but at -.* it is nan"),
+        (lambda x: np.ones(3), r"of numbers of shape \(M,\) that returns one number for each, not"),
+        (lambda x: 1j * x, "complex128. Ask for one at a time"),
+    ):
+        with pytest.raises(StationaryError, match=said):
+            x.expect(function)
+
+
 @pytest.mark.parametrize("power", [-0.2, -0.5, -0.8])
 def test_means_next_to_poles_are_claimed_to_all_that_further_cuts_would_move(power):
     """They were off by 1.35, 2.4 and 6.7 times what the last cut had moved them by."""

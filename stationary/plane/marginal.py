@@ -18,7 +18,7 @@ from stationary.numbers.arithmetic import EPSILON
 from stationary.numbers.chebyshev import derived, rule
 from stationary.numbers.cost import MEMORY
 from stationary.numbers.elementary import distinct
-from stationary.plane.means import beyond
+from stationary.plane.means import beyond, values_of
 from stationary.plane.mesh import RULE, gauss
 from stationary.points import pointwise
 
@@ -48,11 +48,11 @@ class Marginal(Cells):
         return replace(self, error=error, mass_error=2 * error, shift_error=error * wide)
 
     def expect(self, function: Callable[[Array], Array]) -> float:
-        """The mean of a function of x."""
+        """The mean of a NumPy function of numbers (M,), finite where the law is not 0."""
         r, half = rule(NODES), np.diff(self.edges) / 2
         x = self.edges[:-1] + half * (1 + r.nodes[:, None])
-        density = r.basis.T @ derived(self._rise)[: r.n]
-        return float((r.quadrature @ (function(x) * density)).sum())
+        mass = r.quadrature[:, None] * (r.basis.T @ derived(self._rise)[: r.n])
+        return float(values_of(function, x.ravel(), mass.ravel(), "marginal")[0] @ mass.ravel())
 
     def __repr__(self) -> str:
         return f"<Marginal: mean {self.mean():.6g}, deviation {self.std():.6g}>"
@@ -78,7 +78,10 @@ class Reaching(Marginal):
         return super()._moment(order, centre) + self._beyond(lambda x: (x - centre) ** order)
 
     def _beyond(self, function: Callable[[Array], Array]) -> float:
-        return beyond(self.density, lambda x, _: function(x[self.axis]))
+        def values(x: Array, mass: Array) -> Array:
+            return np.asarray(values_of(function, x[self.axis], mass, "marginal")[0])
+
+        return beyond(self.density, values)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

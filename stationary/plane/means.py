@@ -128,19 +128,22 @@ def rim(density: Any) -> float:
 
 
 def values_of(function: Callable[[Array], Any], x: Array, mass: Array, name: str) -> Array:
-    """(1, M): what a user's function is at points that hold something."""
-    made = np.asarray(call_user_function(function, x))
-    if made.shape not in ((), x.shape[1:]) or made.dtype.kind not in "biuf":
+    """(1, M): what a user's function is at points, or numbers, that hold something."""
+    made, several = np.asarray(call_user_function(function, x)), x.ndim > 1
+    if made.shape not in ((), x.shape[-1:]) or made.dtype.kind not in "biuf":
         raise LandscapeError(
-            f"{name}: expect takes a function of points of shape (2, M) that returns one number "
-            f"for each, not an array of shape {made.shape} of {made.dtype}. Ask for one at a time."
+            f"{name}: expect takes a function of {'points' if several else 'numbers'} of shape "
+            f"({'2, M' if several else 'M,'}) that returns one number for each, not an array of "
+            f"shape {made.shape} of {made.dtype}. Ask for one at a time."
         )
-    made = np.where(mass == 0, 0.0, np.broadcast_to(made, x.shape[1:]).astype(float))
+    made = np.where(mass == 0, 0.0, np.broadcast_to(made, x.shape[-1:]).astype(float))
     bad = ~np.isfinite(made)
     if bad.any():
+        at = x[..., np.argmax(bad)]
         raise LandscapeError(
             f"{name}: the function whose mean is asked for must be finite, but at "
-            f"{point_text(x[:, np.argmax(bad)])} it is {made[np.argmax(bad)]}. Mend it there."
+            f"{point_text(at) if several else f'{at:.6g}'} it is {made[np.argmax(bad)]}. "
+            "Mend it there."
         )
     return made[None]
 
