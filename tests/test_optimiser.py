@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from scipy.stats import norm
 
 import stationary.chain.batches
 from stationary import (
@@ -196,7 +197,7 @@ def test_errors_hold_what_nodes_for_label_noise_leave_out(rate, noise, truth, mo
     )
     found = exact_chain(given, cells=250)
     monkeypatch.setattr(stationary.chain.batches, "NODES", truth)
-    monkeypatch.setattr(stationary.chain.batches, "OF_NOISE", truth - 16)
+    monkeypatch.setattr(stationary.chain.batches, "OF_NOISE", (truth - 16,))
     better = exact_chain(given, cells=250)
     x = np.linspace(-2.2, 2.2, 2001)
     off = np.abs(found.cdf(x) - better.cdf(x)).max()
@@ -204,6 +205,31 @@ def test_errors_hold_what_nodes_for_label_noise_leave_out(rate, noise, truth, mo
     assert abs(found.std() - better.std()) < found.std_error
     (cells,) = found.components  # what the cells alone would claim
     assert cells.cdf_error > np.abs(cells.laws[0].cdf(x) - cells.cdf(x)).max()
+
+
+@pytest.mark.parametrize("upper", [0.35, 0.55, 0.9])
+def test_errors_of_times_hold_what_nodes_for_label_noise_miss_at_a_border(upper):
+    """Against the equation of the time, tau = 1 + E tau(next), at the nodes of a Gauss rule.
+
+    Where the border lies alike between the nodes of two rules, what these differ by is no error.
+    """
+    rate, noise, centres, lower = 0.4, 0.8, (-0.3, 0.2), -0.6
+    z, weights = np.polynomial.legendre.leggauss(100)
+    w, weights = (lower + upper + (upper - lower) * z) / 2, weights * (upper - lower) / 2
+
+    def leads(start):
+        ends = [start - rate * (start - c) for c in centres]
+        return sum(norm.pdf(w, x[:, None], rate * noise) / len(centres) for x in ends) * weights
+
+    tau = np.linalg.solve(np.eye(len(w)) - leads(w), np.ones(len(w)))
+    lasts = 1 / (1 - np.abs(np.linalg.eigvals(leads(w))).max())
+    given = landscape(
+        lambda w: [(w - c) ** 2 / 2 for c in centres], rate, label_noise=noise, domain=(-8, 8)
+    )
+    chain = exact_chain(given, cells=250)
+    for start, truth in ((None, lasts), (0.0, 1 + (leads(np.zeros(1)) @ tau)[0])):
+        found = chain.mean_exit_time(lower, upper, start=start)
+        assert abs(found.log_time - np.log(truth)) < found.error < 0.3
 
 
 def test_one_datapoint_has_noise_if_its_label_has():

@@ -130,7 +130,8 @@ def exit_time(
     apart = 2 * np.abs([other_cells[k] - levels[-1][k] for k in (0, 2)])
     of_cells = float(error + apart[0]) + 1e-12 + levels[-1][1]
     off = np.array([of_cells, doubt + apart[1] + 1e-12 + levels[-1][3]])
-    off += sum(moved(other, levels[0]) for other in batches.unlike)
+    off += np.max([moved(other, levels[0]) for other in batches.fewer], axis=0, initial=0.0)
+    off += sum(moved(other, levels[0]) for other in batches.otherwise)
     # What drives it upwards tells the end; a time counts what drives it out at both.
     driven = (*batches.pushed(), *batches.pushed(levels[-1][4]))
     off += np.max([moved(other, levels[0]) for other in driven], axis=0, initial=0.0)
