@@ -212,7 +212,9 @@ def test_wells_that_flatten_out_are_found_in_domains_of_any_width(unit, shift, d
     assert state.std() == pytest.approx(abs(unit) * 3.065779941748685e-140, rel=1e-13)
     (gate,) = state.anatomy.points
     assert gate.position == pytest.approx(shift + 0.4 * unit, rel=1e-15)
-    assert state.cdf(shift + 1.4 * unit) == (1 if unit > 0 else 0)
+    with calls:
+        assert state.cdf(shift + 1.4 * unit) == (1 if unit > 0 else 0)
+    assert unit < 0 or calls.count < 50_000  # e^-1e279 is left over: P shows nothing of it
 
 
 def test_means_of_slopes_that_are_not_felt_move_no_mass(monkeypatch):

@@ -129,7 +129,7 @@ class EndState(Numbers, Distribution):
     @pointwise
     def cdf(self, x: Array) -> Array:
         """P(X <= x)."""
-        return in_full(self._parts.log_tail(x, left=True))
+        return in_full(self._parts.log_tail(x, left=True, rest=False))
 
     @pointwise
     def logsf(self, x: Array) -> Array:
@@ -139,7 +139,7 @@ class EndState(Numbers, Distribution):
     @pointwise
     def sf(self, x: Array) -> Array:
         """P(X > x)."""
-        return in_full(self._parts.log_tail(x, left=False))
+        return in_full(self._parts.log_tail(x, left=False, rest=False))
 
     @pointwise
     def ppf(self, q: Array) -> Array:

@@ -100,11 +100,15 @@ class Mixture:
         undefined = at != at
         return np.where(undefined, math.nan, result) if undefined.any() else result
 
-    def log_tail(self, at: Array, *, left: bool, tiny: bool = True) -> Array:
-        """log P(X <= x), or of P(X > x); without `tiny` what is next to none may be off."""
+    def log_tail(self, at: Array, *, left: bool, tiny: bool = True, rest: bool = True) -> Array:
+        """log P(X <= x), or of P(X > x); without `tiny` what is next to none may be off.
+
+        Without `rest` it may by as much as what is next to none beside all: P is right, its
+        logarithm next to 0 is not right relative to itself.
+        """
 
         def part(c: Component, x: Array) -> Array:
-            return c.log_half(x, left=left, tiny=tiny)
+            return c.log_half(x, left=left, tiny=tiny, rest=rest)
 
         logs = self._log(at, part, logaddexp)
         for a in self.lumps:

@@ -248,17 +248,19 @@ class Component:
         wide = self.density if octaves == 0 else self.density.beyond(side, octaves)
         return Integrated(wide, self.log_tail_masses, self.cumulative)
 
-    def log_half(self, x: Array, *, left: bool, tiny: bool = True) -> Array:
+    def log_half(self, x: Array, *, left: bool, tiny: bool = True, rest: bool = True) -> Array:
         """log P(X <= x), or of P(X > x); if `tiny`, with all digits where that is next to none.
 
-        Where it is close to 0, from what is left over on the other side.
+        Where it is close to 0, from what is left over on the other side: if `rest`, with all
+        digits of that, too, where it is next to none, which P itself does not show.
         """
         x = converted(x, self.arithmetic)
         value = self.log_tail(x, left=left, tiny=tiny)
         close = value > -0.6
         if close.any():
+            left_over = self.log_tail(x[close], left=not left, tiny=tiny and rest)
             with np.errstate(divide="ignore"):
-                value[close] = log1p(-exp(self.log_tail(x[close], left=not left, tiny=tiny)))
+                value[close] = log1p(-exp(left_over))
         return value
 
     def log_tail(self, x: Array, *, left: bool, tiny: bool = True) -> Array:
@@ -289,8 +291,8 @@ class Component:
 
     def _deep(self, x: Array, *, left: bool) -> Array:
         side = 0 if left else 1
-        octaves = self.octaves(side, x)
         result = np.full(len(x), -math.inf, dtype=x.dtype)
+        octaves = self.octaves(side, x)
         for count in distinct(octaves):
             table = self.deep(side, int(count))
             end = table.ends[side]
