@@ -267,3 +267,27 @@ def test_where_equal_gradients_leave_rounding_far_out_nothing_is_sampled():
     state = end_state(quartic)
     assert state.std() / unit == pytest.approx(0.9185193244996266, rel=1e-13)  # in any unit
     assert abs(state.mean()) < 1e-12
+
+
+@pytest.mark.parametrize("digits", [None, 50])
+def test_small_shares_within_what_was_sampled_ask_for_no_more(digits):
+    """Beyond is next to nothing; two more octaves were sampled, half the time in many digits."""
+    asked = []
+
+    def drift(x):
+        asked.append(x)
+        return -x
+
+    state = end_state(Diffusion(drift, 1.0, (-INF, INF)), digits=digits)
+    asked.clear()
+    exact = math.erfc(6) / 2
+    assert state.sf(6) == pytest.approx(exact, rel=1e-13)
+    assert state.cdf(-6) == pytest.approx(exact, rel=1e-13)
+    assert state.isf(exact) == pytest.approx(6, rel=1e-14)
+    assert not asked
+    for x in (*np.linspace(100, 130, 31), 127.99, 200):  # next to the last panel, and far out: more
+        # By its asymptotic series, as doubles hold no such share.
+        z = 1 - 1 / (2 * x**2) * (1 - 3 / (2 * x**2) * (1 - 5 / (2 * x**2)))
+        exact = -(x**2) + math.log(z / (2 * x * math.sqrt(math.pi)))
+        assert state.logsf(x) == pytest.approx(exact, rel=1e-14, abs=1e-10)
+    assert asked

@@ -291,27 +291,45 @@ class Component:
 
     def _deep(self, x: Array, *, left: bool) -> Array:
         side = 0 if left else 1
-        result = np.full(len(x), -math.inf, dtype=x.dtype)
-        octaves = self.octaves(side, x)
-        for count in distinct(octaves):
-            table = self.deep(side, int(count))
-            end = table.ends[side]
-            # Where 2 f / a grows beyond what panels could follow, so little is left that it is
-            # none.
-            here = (octaves == count) & np.asarray((x >= end) if left else (x <= end), dtype=bool)
-            if here.any():
-                result[here] = table.log_mass(x[here], left=left) - self.log_norm
+        result = self._integrated(side, 0, x)
+        octaves = self.octaves(side, x, result)
+        for count in distinct(octaves[octaves > 0]):
+            here = octaves == count
+            result[here] = self._integrated(side, int(count), x[here])
         return result
 
-    def octaves(self, side: int, x: Array) -> Array:
-        """How many octaves beyond what was sampled what lies beyond a point is integrated on."""
-        octaves, found = np.zeros(len(x), dtype=int), self.density.sampling
+    def _integrated(self, side: int, octaves: int, x: Array) -> Array:
+        """log P beyond points, next to what was sampled or as far out as so many octaves."""
+        table = self.deep(side, octaves)
+        result, end = np.full(len(x), -math.inf, dtype=x.dtype), table.ends[side]
+        # Where 2 f / a grows beyond what panels could follow, so little is left that it is none.
+        here = np.asarray((x >= end) if side == 0 else (x <= end), dtype=bool)
+        if here.any():
+            result[here] = table.log_mass(x[here], left=side == 0) - self.log_norm
+        return result
+
+    def octaves(self, side: int, x: Array, log_share: Any) -> Array:
+        """How many octaves beyond what was sampled what lies beyond a point is integrated on.
+
+        `log_share` is the logarithm of what was sampled of that.
+        """
+        octaves, found = self.next_octaves(side, np.full(len(x), log_share)), self.density.sampling
         if self.density.fades[side]:
-            # What lies beyond the next octaves is nothing beside what lies beyond this one.
-            octaves[:] = NEXT_OCTAVES
             outside = np.asarray((x < found.lower, x > found.upper)[side], dtype=bool)
             octaves[outside] = self.density.octaves(side, x[outside], NEXT_OCTAVES)
         return octaves
+
+    def next_octaves(self, side: int, log_share: Array) -> Array:
+        """How many octaves are followed for shares of the mass that lie where it was sampled.
+
+        What lies beyond these is nothing beside what lies beyond the first; and none is followed
+        where all that there may be is nothing beside the share.
+        """
+        if not self.density.fades[side]:
+            return np.zeros(len(log_share), dtype=int)
+        all_of_it = self.density.log_leak(side) - self.log_norm
+        nothing = all_of_it < log_share - depth_of(self.arithmetic)
+        return np.where(np.asarray(nothing, dtype=bool), 0, NEXT_OCTAVES)
 
     # -- integrals against the density ----------------------------------------------------------
 

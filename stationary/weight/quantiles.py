@@ -7,8 +7,8 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.numbers.arithmetic import DOUBLE
 from stationary.numbers.chebyshev import chebyshev_sum
-from stationary.numbers.elementary import depth_of, exp, log, log1p
-from stationary.weight.component import NEXT_OCTAVES, Component
+from stationary.numbers.elementary import depth_of, distinct, exp, log, log1p
+from stationary.weight.component import Component
 from stationary.weight.mesh import DEEP
 
 MANY = 10_000  # draws, from which on a table is made for them
@@ -51,8 +51,10 @@ def quantile(c: Component, log_q: Array, *, left: bool, deep_below: float = DEEP
         result[shallow] = c.cumulative.inverse(target[shallow], left=left)
     deep = rest & ~shallow
     if deep.any():
-        octaves = NEXT_OCTAVES if c.density.fades[side] else 0
-        result[deep] = c.deep(side, octaves).inverse(target[deep], left=left)
+        octaves = c.next_octaves(side, log_q)
+        for count in distinct(octaves[deep]):
+            here = deep & (octaves == count)
+            result[here] = c.deep(side, int(count)).inverse(target[here], left=left)
     return np.asarray(np.minimum(np.maximum(result, lower), upper))
 
 

@@ -124,7 +124,7 @@ def _left_out(c: Component, low: Any, high: Any, log_share: Any) -> Any:
         if not out:
             continue
         wide, near = c.density, np.array([(high, low)[side]])
-        if log_share < DEEP and (octaves := int(c.octaves(side, near)[0])):
+        if log_share < DEEP and (octaves := int(c.octaves(side, near, log_share)[0])):
             wide = wide.beyond(side, octaves)  # what was integrated
         if leak := number(c.leak_beyond(wide, side)):
             left_out += exp(log(leak) - log_share) if log_share > -math.inf else math.inf
