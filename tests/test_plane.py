@@ -45,7 +45,7 @@ from stationary.plane.elements import DEGREE
 from stationary.plane.exit import _around
 from stationary.plane.fitted import Fitted
 from stationary.plane.flow import Flow
-from stationary.plane.images import among_images
+from stationary.plane.images import Images, among_images
 from stationary.plane.inside import BORDER, held
 from stationary.plane.local import described
 from stationary.plane.mesh import Mesh, basis
@@ -54,7 +54,7 @@ from stationary.plane.rough import first_box, found_on_grid
 from stationary.plane.solve import _require_held, _unresolved
 from stationary.plane.spectral import CUT
 from stationary.plane.steps import kept_in
-from stationary.plane.tails import FARTHEST, around, power_of, with_heavy_tails
+from stationary.plane.tails import FARTHEST, Stretched, around, power_of, with_heavy_tails
 from stationary.plane.walls import chart_of
 from stationary.plane.zeros import equilibria_of, everywhere
 from stationary.show import plane as show
@@ -1987,6 +1987,34 @@ def test_a_step_that_overshoots_is_said_first():
     assert "overshoots" not in analyze(small).summary()
     large = Landscape(losses=losses, weights=2, learning_rate=1.9)
     assert "with this one SGD overshoots" in " ".join(analyze(large).summary().split())
+
+
+def test_what_is_seen_on_panels_is_what_is_seen_at_their_points():
+    """For each kind of law: log P per unit, and its gradient."""
+    mesh = Mesh.over(((-2, 2), (-1.5, 1.5)), (3, 2)).split(np.arange(6) == 2)
+    x, y = mesh.points(basis(6).nodes)
+    density = Density(mesh, x**4 / 5 + (y - 0.3 * x) ** 2, 2 + np.sin(x) * y)
+    turn = np.array([[0.0, 1.0], [-1.0, 0.0]])
+    two = Diffusion(lambda w: (-w[0], 1 - w[1]), lambda w: (1 + w[0] ** 2, 2.0), weights=2)
+    laws = [
+        density,
+        Stretched(density, Chart((Line(0.5, 2.0), Line(-1.0, 0.3)))),
+        Stretched(density, Chart((Beyond(-1.0, 2.0), Between(0.0, 3.0)))),
+        Images(density, np.array([[7.0], [1.0]]), np.stack([np.eye(2), turn, -np.eye(2)]), 0.0),
+        end_state(
+            Diffusion(lambda w: (-w[0] + w[1], -w[1]), [[1.0, 0.2], [0.2, 1.0]], weights=2)
+        ).density,
+        end_state(two).density,
+    ]
+    for law in laws:
+        some = law.panels.halved(1)
+        at = law.within(some)[0]
+        log, slope = law.rises_on(some)
+        assert np.allclose(log, law.log_at(at) + law.log_unit(at), atol=1e-9)
+        assert np.allclose(slope, law.slope_at(at), rtol=1e-9, atol=1e-9)
+        for rise, by in zip(slope, np.array([[[1e-6], [0]], [[0], [1e-6]]]), strict=True):
+            found = (law.log_at(at + by) - law.log_at(at - by)) / 2e-6
+            assert np.allclose(rise, found, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e-9])

@@ -13,6 +13,7 @@ from stationary.numbers.arithmetic import SAME, TINY
 from stationary.plane.boxes import lattice
 from stationary.plane.density import Density
 from stationary.plane.means import means_of
+from stationary.plane.mesh import Panels
 from stationary.process.plane import Box, Fields, PlaneDiffusion, point_text
 from stationary.result import Compared
 from stationary.wording import known_text, measured
@@ -350,15 +351,15 @@ def circulation(process: PlaneDiffusion, density: Density, singular: bool) -> Ci
     mean = first @ mass / mass.sum()
     turned: list[float] = []  # int |(x - m) x J| dx
 
-    def flows(x: Array, mass: Array) -> Array:
+    def flows(x: Array, mass: Array, panels: Panels) -> Array:
         """Entropy production, driving and turning, per probability."""
-        height = density.log_at(x) + density.log_unit(x) - density.top
+        log, slope = density.rises_on(panels)
+        height = log - density.top
         made, keep = np.zeros((3, len(mass))), height > LEAST
         if not keep.any():  # of a way to the error that is no law
             turned.append(0.0)
             return made
-        slope = (density.slope_at(x) if turned else density.slopes)[:, keep]
-        x = x[:, keep]
+        slope, x = slope[:, keep], x[:, keep]
         fields = process.fields(x, 1)
         driving = fields.f - fields.div / 2
         current = driving - np.einsum("ijm,jm->im", fields.a, slope) / 2

@@ -74,10 +74,10 @@ class Law(Bare):
         made: tuple[Array, Array, Array] = self.within(self.panels)
         return made
 
-    @property
-    def slopes(self) -> Array:
-        """The gradient of log P at the points of the quadrature, (2, K)."""
-        return np.asarray(self.slope_at(self.quadrature[0]))
+    def rises_on(self, panels: Panels) -> tuple[Array, Array]:
+        """log P per unit at the points of a rule of Gauss on panels, and its gradient, (2, K)."""
+        x = self.within(panels)[0]
+        return self.log_at(x) + self.log_unit(x), self.slope_at(x)
 
     @property
     def above(self) -> Array:
@@ -334,15 +334,14 @@ class Density(Law):
         weight = np.log(np.outer(w, w))[None] + np.log(area)[:, None, None]
         return self.points(panels, t).reshape(2, -1), weight.ravel(), phi.ravel(), u.ravel()
 
-    @property
-    def slopes(self) -> Array:
+    def rises_on(self, panels: Panels) -> tuple[Array, Array]:
         t, _ = gauss(RULE)
-        _, u = self.tables(self.panels, t, t)
-        rises, growths = zip(
-            *(self.tables(self.panels, t, t, slope=k) for k in (0, 1)), strict=True
-        )
+        phi, u = self.tables(panels, t, t)
+        rises, growths = zip(*(self.tables(panels, t, t, slope=k) for k in (0, 1)), strict=True)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.stack(growths) / u - np.stack(rises)).reshape(2, -1)
+            log = np.where(u > 0, np.log(np.maximum(u, 0)) - phi, -np.inf)
+            slope = np.stack(growths) / u - np.stack(rises)
+        return log.ravel(), slope.reshape(2, -1)
 
     @cached_property
     def log_total(self) -> float:

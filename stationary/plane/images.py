@@ -96,6 +96,10 @@ class Images(Law):
             made = np.where(np.isfinite(slope), slope, made)
         return made
 
+    def rises_on(self, panels: Panels) -> tuple[Array, Array]:
+        log, slope = self.inner.rises_on(panels)
+        return np.tile(log, len(self.turns)), np.hstack([*(self.turns @ slope)])
+
     @property
     def panels(self) -> Panels:
         return self.inner.panels

@@ -16,7 +16,7 @@ from stationary.errors import LandscapeError
 from stationary.functions.evaluation import call_user_function
 from stationary.numbers.arithmetic import TINY
 from stationary.numbers.cost import MEMORY
-from stationary.plane.mesh import RULE, gauss, legendre_of
+from stationary.plane.mesh import RULE, Panels, gauss, legendre_of
 from stationary.process.plane import point_text
 
 DEEPEST = 30  # times are panels cut: next to a pole all others are resolved long before
@@ -28,18 +28,21 @@ STEADY = 0.98  # what falls by less from one to the next is not seen to end
 
 
 def means_of(
-    density: Any, rows: Callable[[Array, Array], Array], least: float = ROUNDED, most: int = MEMORY
+    density: Any,
+    rows: Callable[[Array, Array, Panels], Array],
+    least: float = ROUNDED,
+    most: int = MEMORY,
 ) -> tuple[Array, Array]:
-    """Means of functions of points (2, M) and of what these hold, (M,), that return (K, M): to
-    some part of their size, if no cut takes more points than `most`; and how far they are known
-    where P is."""
+    """Means of functions of points (2, M), of what these hold, (M,), and of the panels that they
+    are the rule of, that return (K, M): to some part of their size, if no cut takes more points
+    than `most`; and how far they are known where P is."""
     waiting, total, size, before = density.panels, 0.0, 0.0, np.empty(0)
     error: Any = 0.0
     moves: list[Array] = []
     for depth in range(DEEPEST + 1):
         x, log, u = density.within(waiting) if depth else density.quadrature
         mass = np.exp(log - density.log_total) * u
-        part, count = mass * rows(x, mass), len(waiting.number)
+        part, count = mass * rows(x, mass, waiting), len(waiting.number)
         size = size if depth else np.abs(part).sum(axis=1, keepdims=True)
         # With all images of a panel.
         off = _unresolved(part).reshape(len(part), -1, count).sum(axis=1)
@@ -80,7 +83,7 @@ def _unresolved(parts: Array) -> Array:
 def mean_of(density: Any, function: Callable[[Array], Any], name: str, rough: bool) -> float:
     """The mean of a user's function; with all that it may be off by, where it is to be `rough`."""
 
-    def values(x: Array, mass: Array) -> Array:
+    def values(x: Array, mass: Array, panels: Any = None) -> Array:
         return values_of(function, x, mass, name)
 
     mean, error = means_of(density, values)

@@ -29,6 +29,7 @@ from stationary.plane.curl import curl_test
 from stationary.plane.density import Density, Mapped, Region
 from stationary.plane.local import Equilibrium
 from stationary.plane.marginal import Heavy
+from stationary.plane.mesh import Panels
 from stationary.plane.rough import found_on_grid
 from stationary.plane.spectral import CUT, FAR, GOOD, spectral
 from stationary.plane.state import PlaneState
@@ -145,8 +146,14 @@ class Stretched(Mapped):
 
     def slope_at(self, x: Array) -> Array:
         y = self.y(x)
-        slope = self.inner.slope_at(y) - self.chart.slopes(y)[0]
-        return np.asarray(slope * np.exp(-self.chart.log_stretch(y)))
+        return self._slope(y, self.inner.slope_at(y))
+
+    def _slope(self, y: Array, inner: Array) -> Array:
+        return np.asarray((inner - self.chart.slopes(y)[0]) * np.exp(-self.chart.log_stretch(y)))
+
+    def rises_on(self, panels: Panels) -> tuple[Array, Array]:
+        y, (log, slope) = self.inner.within(panels)[0], self.inner.rises_on(panels)
+        return log if self._has_walls else log - self.log_stretch(y), self._slope(y, slope)
 
     def missed_in(self, inside: Region, log_mass: float) -> float:
         if not self._has_walls or inside is None:
