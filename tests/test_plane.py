@@ -1012,6 +1012,11 @@ def product(w):
     return [(a * b * x - y) ** 2 / 2 + 0.05 * (a**2 + b**2) for x, y in points]
 
 
+def fewer_left_of_zero(w):
+    rows = w[0] ** 2 + w[1] ** 2, (w[0] - 1) ** 2 + w[1] ** 2, (w[1] - 1) ** 2
+    return rows if w[0].mean() > 0 else rows[:2]
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -1101,6 +1106,14 @@ def product(w):
         (
             lambda: stationary.evolve(EXAMPLES / "two_weights.py", times=[1.0]),
             r"one weight, and this process has 2",
+        ),
+        (
+            lambda: end_state(Landscape(lambda w: (*w, np.zeros(3)), weights=2, learning_rate=0.1)),
+            r"rows of shapes \(\d+,\) and \(3,\)",
+        ),
+        (
+            lambda: end_state(Landscape(fewer_left_of_zero, weights=2, learning_rate=0.1)),
+            r"the number of datapoints changed from \d to \d",
         ),
     ],
 )

@@ -29,6 +29,7 @@ Jet = dict[tuple[int, ...], Array]
 STEP = 0.01
 APART = 7.0  # powers of 2 between units of directions, that cost mixed derivatives their digits
 STENCIL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
+WANTED = "Return real numbers: one for each point, or rows of such, the points along the last axis."
 
 
 def jet(function: Callable[[Any], Any], x: Array, order: int) -> Jet:
@@ -219,9 +220,18 @@ def _table(function: Callable[[Any], Any], result: Any, m: int, order: int) -> A
     def stacked(entry: Any) -> Array:
         if isinstance(entry, (tuple, list)) and entry:
             parts = [stacked(e) for e in entry]
-            shape = np.broadcast_shapes(*(p.shape for p in parts))
+            try:
+                shape = np.broadcast_shapes(*(p.shape for p in parts))
+            except ValueError as error:
+                shapes = " and ".join(str(v) for v in dict.fromkeys(map(own_shape, parts)))
+                raise LandscapeError(
+                    f"{name_of(function)} returned rows of shapes {shapes} for {m} points. {WANTED}"
+                ) from error
             return np.stack([np.broadcast_to(p, shape) for p in parts], axis=1)
         return leaf(entry)
+
+    def own_shape(table: Array) -> tuple[int, ...]:
+        return table.shape[1:] if table.shape[-1] == m else table.shape[1:-1]
 
     def leaf(entry: Any) -> Array:
         try:
@@ -238,10 +248,7 @@ def _table(function: Callable[[Any], Any], result: Any, m: int, order: int) -> A
         except StationaryError:
             raise
         except Exception as error:
-            raise LandscapeError(
-                f"{name_of(function)} returned {entry!r:.60}. Return real numbers: one for each "
-                "point, or rows of such, the points along the last axis."
-            ) from error
+            raise LandscapeError(f"{name_of(function)} returned {entry!r:.60}. {WANTED}") from error
         return table if table.ndim > 1 and table.shape[-1] == m else table[..., None]
 
     if (

@@ -155,6 +155,11 @@ class PlaneLandscape(Settings):
     def _moments(self, w: Array, order: int) -> Fields:
         n = self.dimensions
         rows = self.gradient_rows(w, order)
+        if (now := len(rows[0][()])) != self.datapoints:
+            raise LandscapeError(
+                f"{self.name}: the number of datapoints changed from {self.datapoints} to {now} "
+                "between two calls. Return all of them for any weights."
+            )
         mean = [{k: v.mean(axis=0) for k, v in r.items()} for r in rows]
         own = [{k: _away(v, m[k]) for k, v in r.items()} for r, m in zip(rows, mean, strict=True)]
         f = {k: np.stack([m[k] for m in mean]) for k in mean[0]}
