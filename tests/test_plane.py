@@ -1115,6 +1115,10 @@ def fewer_left_of_zero(w):
             lambda: end_state(Landscape(fewer_left_of_zero, weights=2, learning_rate=0.1)),
             r"the number of datapoints changed from \d to \d",
         ),
+        (
+            lambda: Landscape(gradients=lambda w: ([], []), weights=2, learning_rate=0.1),
+            r"gradients returned no datapoints",
+        ),
     ],
 )
 def test_what_is_wrong_is_said(make, words):

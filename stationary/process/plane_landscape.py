@@ -85,6 +85,11 @@ class PlaneLandscape(Settings):
                 "reaches the weights through the gradients of the outputs, one for each datapoint."
             )
         self.check_rate()
+        if not self.datapoints:
+            what = "gradients" if self.losses is None else "losses"
+            raise LandscapeError(
+                f"{where}: {what} returned no datapoints. Return one entry for each."
+            )
         if self.datapoints < 2:
             raise self.without_noise()
         self.check_batch(self.datapoints)
