@@ -15,7 +15,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.functions.evaluation import composed
 from stationary.functions.taylor import Taylor
-from stationary.numbers.cost import MEMORY
+from stationary.numbers.cost import SHARED
 from stationary.numbers.elementary import as_array, to_float
 from stationary.numbers.threads import one_thread
 
@@ -104,9 +104,9 @@ class Spline:
         At a knot they are those of the polynomial to its right, or to its `left`.
         """
         many = self.coefficients.shape[0] * int(np.prod(self.coefficients.shape[2:]))
-        size = max(1, MEMORY // many)
+        size = max(1, SHARED // many)
         if len(x) > size:
-            parts = [self.taylor(x[i : i + size], order) for i in range(0, len(x), size)]
+            parts = [self.taylor(x[i : i + size], order, left) for i in range(0, len(x), size)]
             return [np.concatenate(c) for c in zip(*parts, strict=True)]
         i = np.clip(
             self.knots.searchsorted(to_float(x), side="left" if left else "right") - 1,
@@ -114,7 +114,7 @@ class Spline:
             len(self.knots) - 2,
         )
         step = x - self.anchors[i]
-        c = list(self.coefficients[:, i])
+        c = list(self.coefficients.take(i, axis=1))
         if c[0].ndim == 2:
             step = step[:, None]
         c[0] = c[0] + 0 * step  # in the arithmetic of x
