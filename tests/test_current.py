@@ -382,6 +382,34 @@ def test_a_target_on_a_ring_is_reached_either_way():
     assert hitting_probability(ring, 0.9, (0.2, 0.8)) == pytest.approx((up, 1 - up), rel=1e-13)
 
 
+@pytest.mark.parametrize("turned", [0.0, 0.4])
+def test_steps_that_lead_nowhere_round_a_ring_are_told_wherever_it_is_cut(turned):
+    """With the only maximum at the cut it was a traceback, and SGD's "chain agrees" that it goes
+    round once in 10^8000 steps. Gradients: sin w + 0.05, and +-0.3 cos w or +-0.4."""
+
+    def gradients(w):
+        w = w - turned
+        tilt = 0.05 + np.sin(w)
+        return tilt + 0.3 * np.cos(w), tilt - 0.3 * np.cos(w), tilt + 0.4, tilt - 0.4
+
+    def slopes(rate):
+        domain = (-math.pi - math.asin(0.05), math.pi - math.asin(0.05))
+        given = {"domain": domain, "boundaries": "periodic"}
+        return Landscape(gradients=gradients, learning_rate=rate, **given)
+
+    analysis = analyze(slopes(0.01))
+    (basin,) = analysis.basins
+    assert basin.upper - basin.lower == pytest.approx(TURN)
+    (minimum,) = analysis.steps.minima
+    low, high = minimum.held
+    assert -math.pi < low < turned < high < math.pi
+    text = " ".join(str(analysis).split())
+    assert "In the limit of small steps it goes round downwards" in text
+    assert f"SGD with this step never goes round: from {low:.4g} to {high:.4g} no" in text
+    assert "never goes round: from" in str(analyze(slopes(0.2)))  # where it is wider than that
+    assert "never goes round" not in str(analyze(slopes(4.0)))
+
+
 def test_the_report_and_the_json_tell_the_current():
     analysis = analyze(washboard(-0.5, 0.5))
     text = str(analysis)

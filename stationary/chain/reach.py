@@ -31,8 +31,7 @@ def held_interval(landscape: Landscape, basin: Basin) -> tuple[float, float] | N
     The basin has a barrier: to one side at least there is somewhere else to go.
     """
     at, ends = float(basin.position), (float(basin.lower), float(basin.upper))
-    walls = landscape.domain
-    ways = [abs(at - end) for end, wall in zip(ends, walls, strict=True) if end != wall]
+    ways = [abs(at - end) for end in borders_of(basin)]
     low, high = ends
     low = at - 4 * (high - at) if math.isinf(low) else low  # as if the other side were as long
     high = at + 4 * (at - low) if math.isinf(high) else high
@@ -43,6 +42,14 @@ def held_interval(landscape: Landscape, basin: Basin) -> tuple[float, float] | N
     by = 0.01 * (found[1] - found[0])  # again on points that lie where it ends
     near = np.linspace(max(found[0] - by, low), min(found[1] + by, high), points)
     return closure(landscape, at, at, near) or found
+
+
+def borders_of(basin: Basin) -> tuple[float, ...]:
+    """The ends of a basin beyond which there is somewhere else to go: on a ring both."""
+    process, ends = basin.state.diffusion, (float(basin.lower), float(basin.upper))
+    if process.is_periodic:
+        return ends
+    return tuple(end for end, wall in zip(ends, process.domain, strict=True) if end != wall)
 
 
 def closure(landscape: Landscape, low: float, high: float, w: Array) -> tuple[float, float] | None:

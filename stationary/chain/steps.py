@@ -15,7 +15,7 @@ from stationary.aliases import Array
 from stationary.chain.batches import Batches, batches_of
 from stationary.chain.cells import RestPoint, rest_point
 from stationary.chain.indicators import WIDER, Climb, GateStep, MinimumStep, StepIndicators
-from stationary.chain.reach import held_interval
+from stationary.chain.reach import borders_of, held_interval
 from stationary.chain.tilt import exponent
 from stationary.functions.evaluation import evaluate
 from stationary.line.junction import SingularPoint
@@ -121,12 +121,12 @@ def _minimum(batches: Batches | None, basin: Basin, landscape: Landscape) -> Min
         log_width = float(basin.log_mass) - float(basin.log_density) - 0.5 * math.log(2 * math.pi)
         widths = math.exp(min(math.log(length) - log_width, 700.0)) if length > 0 else None
     noise = float(basin.variance) ** 0.5
-    lower, upper = landscape.domain
+    inner = borders_of(basin)
     ends = [(float(basin.lower), basin.barrier_left), (float(basin.upper), basin.barrier_right)]
     borders = [
         (abs(at - end), end, "barrier" if climb is not None else "the gate")
         for end, climb in ends
-        if lower < end < upper and end != at
+        if end in inner and end != at
     ]
     way, border, past = min(borders, default=(None, None, "barrier"))
     wider = None if factors is None or batches is None else _wider(batches, factors)

@@ -88,10 +88,10 @@ def answer(analysis: Analysis, who: str = "") -> str:
         said = f"{said} is not around any minimum of the drift; {_quartiles(state)}."
     else:
         said = f"{_where(analysis, said)} {_gates(state)}"
-    return f"{said.rstrip()} {_turning(state)}".rstrip()
+    return f"{said.rstrip()} {_turning(state, of_limit=analysis.landscape is not None)}".rstrip()
 
 
-def _turning(state: EndState) -> str:
+def _turning(state: EndState, *, of_limit: bool) -> str:
     """What flows around a ring, in a sentence."""
     flow = state.flow
     if flow is None or state.kind != "flux":
@@ -101,8 +101,9 @@ def _turning(state: EndState) -> str:
     turn, unit = say.time_text(-flow.log_abs, flow.log_error), state.diffusion.time_unit
     units = "units of time" if unit == "time" else f"{unit}s"
     speed = say.time_text(flow.log_abs + math.log(upper - lower), flow.log_error)
+    it = "In the limit of small steps it" if of_limit else "It"
     return (
-        f"It goes round {way}, on average once in {turn} {units}: the mean velocity is "
+        f"{it} goes round {way}, on average once in {turn} {units}: the mean velocity is "
         f"{sign}{speed}."
     )
 

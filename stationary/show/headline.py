@@ -59,10 +59,12 @@ def _of_sgd(analysis: Analysis) -> list[str]:
             f"{_limit(plain, sgd, sample)}.",
             f"What SGD's own chain makes of it is not known. {sgd.reason}",
         ]
+    driven = plain.end_state.kind == "flux"
+    still = _never_round(sgd) if driven and len(sgd.steps.minima) == 1 else []
     vague = any(b.untold or (b.at_rest and log_of(b.log_chain) > LIGHT) for b in sgd.basins)
     if sgd.believed is Belief.EITHER and not vague:
-        words = f"{answer(plain).rstrip()} {_agreement(sgd)}"
-        return [words, *_rigid(sgd), *_turned(sgd), *_reach(sgd, run, sample)]
+        words = f"{answer(plain).rstrip()} {_agreement(sgd, ' on where it is' * driven)}"
+        return [words, *still, *_rigid(sgd), *_turned(sgd), *_reach(sgd, run, sample)]
     has_start = plain.end_state.initial is not None
     believed = sgd.believed.value
     if sgd.believed is Belief.OPEN and sgd.chain.status is Status.INTERPOLATED:
@@ -70,6 +72,7 @@ def _of_sgd(analysis: Analysis) -> list[str]:
     return [
         *_confined(sgd),
         _settled(sgd, has_start, sample),
+        *still,
         *([] if has_start else _unreached(sgd)),
         *_heavy(sgd),
         *_rigid(sgd),
@@ -114,16 +117,9 @@ def _caution(analysis: Analysis) -> str:
 
 def _confined(sgd: FiniteStep) -> list[str]:
     """The minima that SGD cannot leave, all of them as soon as the diffusion misses one."""
-    held = []
-    for m in sgd.steps.minima:
-        if m.held is not None:
-            at, low, high = (
-                say.place_text(x, m.held[1] - m.held[0], digits)
-                for x, digits in zip((m.position, *m.held), (6, 4, 4), strict=True)
-            )
-            held.append(f"w = {at}: from {low} to {high}")
     if not sgd.held:
         return []
+    held = [f"w = {at}: from {low} to {high}" for at, low, high in _kept_in(sgd)]
     if len(held) == 1:
         return [f"SGD cannot leave the minimum at {held[0]} no minibatch leads out."]
     *first, last = [f"{text.replace(': ', ' (')})" for text in held[:MOST_NAMED]]
@@ -133,6 +129,25 @@ def _confined(sgd: FiniteStep) -> list[str]:
         f"SGD cannot leave the minima at {', '.join(first)} or {last}{more}: no minibatch leads "
         "out of these intervals."
     ]
+
+
+def _never_round(sgd: FiniteStep) -> list[str]:
+    """That its steps do not lead around a ring, though the diffusion is driven there."""
+    return [
+        f"SGD with this step never goes round: from {low} to {high} no minibatch leads out."
+        for _, low, high in _kept_in(sgd)[:1]
+    ]
+
+
+def _kept_in(sgd: FiniteStep) -> list[list[str]]:
+    """The minima that no minibatch leads away from, and from where to where that is so."""
+    found = []
+    for m in sgd.steps.minima:
+        if m.held is not None:
+            low, high = m.held
+            told = ((m.position, 6), (low, 4), (high, 4))
+            found.append([say.place_text(x, high - low, digits) for x, digits in told])
+    return found
 
 
 def _settled(sgd: FiniteStep, has_start: bool, sample: OfSample) -> str:
@@ -192,7 +207,7 @@ def _heavy(sgd: FiniteStep) -> list[str]:
     ]
 
 
-def _agreement(sgd: FiniteStep) -> str:
+def _agreement(sgd: FiniteStep, on: str) -> str:
     """To within what the chain agrees: in masses, where there are several, and in moments."""
     chain, found = sgd.chain, []
     assert chain is not None
@@ -204,9 +219,8 @@ def _agreement(sgd: FiniteStep) -> str:
         least = 1e-9 * max(sgd.spread)
         off = [max(abs(one - other) + doubt, least) for (one, other), doubt in pairs]
         found.append(f"{off[0]:.1g} in the mean and {off[1]:.1g} in the standard deviation")
-    said = (
-        f"SGD's exact chain with this step agrees{', to within' * bool(found)} {say.joined(found)}"
-    )
+    within = f"{on}{', to within' * bool(found)} {say.joined(found)}"
+    said = f"SGD's exact chain with this step agrees{within}"
     said = f"{said.rstrip()}."
     if (
         sgd.spread is None
