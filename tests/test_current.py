@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from functools import cache
 
 import mpmath
@@ -16,9 +17,11 @@ from stationary import (
     analyze,
     basins_of,
     end_state,
+    exact_chain,
     hitting_probability,
     mean_first_passage_time,
     regularisation_path,
+    simulate,
 )
 
 TURN = 2 * math.pi
@@ -393,7 +396,7 @@ def test_steps_that_lead_nowhere_round_a_ring_are_told_wherever_it_is_cut(turned
         return tilt + 0.3 * np.cos(w), tilt - 0.3 * np.cos(w), tilt + 0.4, tilt - 0.4
 
     def slopes(rate):
-        domain = (-math.pi - math.asin(0.05), math.pi - math.asin(0.05))
+        domain = (math.asin(0.05) - math.pi, math.asin(0.05) + math.pi)
         given = {"domain": domain, "boundaries": "periodic"}
         return Landscape(gradients=gradients, learning_rate=rate, **given)
 
@@ -408,6 +411,33 @@ def test_steps_that_lead_nowhere_round_a_ring_are_told_wherever_it_is_cut(turned
     assert f"SGD with this step never goes round: from {low:.4g} to {high:.4g} no" in text
     assert "never goes round: from" in str(analyze(slopes(0.2)))  # where it is wider than that
     assert "never goes round" not in str(analyze(slopes(4.0)))
+
+
+def test_a_ring_that_is_cut_within_one_of_two_closed_classes_is_to_be_cut_elsewhere():
+    """The class at both ends was said to be left for good, where half of the walkers stay."""
+
+    def losses(w):
+        well = -0.5 * np.cos(2 * w)
+        other = 0.3 * np.cos(w)
+        return well + 0.2 * np.sin(w), well - 0.3 * np.sin(w) + other, well - 0.5 * np.cos(w)
+
+    def cut(lower, upper):
+        ends = {"domain": (lower, upper), "boundaries": "periodic"}
+        return Landscape(losses=losses, learning_rate=0.1, **ends)
+
+    with pytest.raises(LandscapeError, match=r"cut within .* never leaves, and there are") as wrong:
+        exact_chain(cut(-math.pi, math.pi))
+    assert "The ring is cut within" in analyze(cut(-math.pi, math.pi)).sgd.reason
+    lower, upper = re.search(r"domain = \((\S+), (\S+)\)", str(wrong.value)).groups()
+    chain = exact_chain(cut(float(lower), float(upper)), f"uniform:{lower},{upper}")
+    assert chain.closed == 2
+    found = simulate(
+        cut(-math.pi, math.pi), f"uniform:{-math.pi},{math.pi}", walkers=4000, steps=1,
+        burn_in=4000, seed=3, intervals=[(-1.5, 1.5)],
+    )  # fmt: skip
+    share = chain.probability(-1.5, 1.5)
+    assert 0.4 < share < 0.6
+    assert abs(found.probabilities[0] - share) < 4 * found.probability_errors[0]
 
 
 def test_the_report_and_the_json_tell_the_current():

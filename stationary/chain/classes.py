@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -13,8 +14,11 @@ from stationary.aliases import Array
 from stationary.cells import Cells
 from stationary.chain.closed_class import ChainClass, area
 from stationary.chain.far import Far
+from stationary.chain.ground import Ground
 from stationary.chain.transfer import Transfer, moments
+from stationary.errors import LandscapeError
 from stationary.numbers.limit import limit, remainder
+from stationary.wording import place_text
 
 Level = tuple[Transfer, NDArray[Any]]  # cells, and the logarithms of their masses
 
@@ -72,6 +76,35 @@ def lattice_class(edges: Array, mass: Array, folded: Array, *, spread: bool) -> 
         transfer=None,
         rigid=spread,
         others=tuple(logs),
+    )
+
+
+def runs_of(cells: Array) -> list[Array]:
+    """Ascending numbers of cells, parted where cells are left out."""
+    return [r for r in np.split(cells, np.flatnonzero(np.diff(cells) > 1) + 1) if len(r)]
+
+
+def check_the_cut(
+    ground: Ground, edges: Array, closed: Sequence[Array], points: Sequence[float]
+) -> None:
+    """Raise a `LandscapeError` where a ring is cut within one of several closed classes of cells.
+
+    Such a class lies at both ends of the domain, and in no interval without the others.
+    """
+    last = len(edges) - 2
+    cut = ground.held.ends[0] == "periodic" and any(c[0] == 0 and c[-1] == last for c in closed)
+    if not cut or len(closed) + len(points) < 2:
+        return
+    spans = [
+        edges[[run[0], run[-1] + 1]]
+        for run in runs_of(np.setdiff1d(np.arange(last + 1), np.concatenate(closed)))
+    ]
+    low, high = max(spans, key=np.ptp, default=edges[[closed[-1][0]] * 2]).tolist()
+    begin = float(place_text((low + high) / 2, high - low))
+    raise LandscapeError(
+        f"{ground.batches.landscape.name}: the ring is cut within a stretch that SGD never leaves, "
+        "and there are others: its chain is not solved so. Cut it elsewhere, as in domain = "
+        f"({begin!r}, {begin + float(edges[-1] - edges[0])!r})."
     )
 
 

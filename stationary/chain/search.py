@@ -20,7 +20,7 @@ import numpy as np
 from stationary.aliases import Array
 from stationary.chain.batches import linear_moments
 from stationary.chain.cells import bisected, dead_stretch, draws, graded, hull, surrounded
-from stationary.chain.classes import FULL, class_of, still_class
+from stationary.chain.classes import FULL, check_the_cut, class_of, runs_of, still_class
 from stationary.chain.closed_class import ChainClass
 from stationary.chain.far import Fate, Held
 from stationary.chain.ground import Ground
@@ -72,10 +72,10 @@ class Search:
         if (single := self._on_points() or self._on_lattices()) is not None:
             return single
         points, intervals, components = self._classes()
-        alone = len(intervals) == 1 and not (points or components)
-        again = alone and "leave" not in self.ground.held.ends
-        if again and (renewal := renewed(self.ground.batches, *intervals[0])) is not None:
-            return self._of_points(renewal)
+        others = len(intervals) != 1 or points or components or "leave" in self.ground.held.ends
+        back = None if others else renewed(self.ground.batches, *intervals[0])
+        if back is not None:
+            return self._of_points(back)
         for low, high in intervals:
             if (solved := self._solved(low, high)) is not None:
                 components.append(solved)
@@ -156,19 +156,18 @@ class Search:
     def _classes(self) -> tuple[list[float], list[tuple[float, float]], list[ChainClass]]:
         """The atoms, the intervals of the classes that are spread out, and what stands still."""
         ground, held = self.ground, self.ground.held
-        edges = graded(
-            held.lower, held.upper, ground.cells, ground.rests, ground.joints, self.profile,
-            cores=ground.cores,
-        )  # fmt: skip
+        given = ground.cells, ground.rests, ground.joints, self.profile
+        edges = graded(held.lower, held.upper, *given, cores=ground.cores)
         (chain,) = ground.chain(edges, held.ends, leaning=False)
         points = [p.position for p in ground.rests if p.attracts]
         intervals: list[tuple[float, float]] = []
         closed = ground.closed(chain)
+        check_the_cut(ground, edges, closed, points)
         rigid = (chain.moving == 0) & (ground.captured(edges) < 0)
         rigid[[k for members in closed for k in members]] = False
         self.neutral = ((edges[1:] + edges[:-1]) / 2)[rigid]
         still = np.array([c[0] for c in closed if len(c) == 1 and self._stands(edges, c[0])], int)
-        runs = [r for r in np.split(still, np.flatnonzero(np.diff(still) > 1) + 1) if len(r)]
+        runs = runs_of(still)
         seen = (dead_stretch(ground.batches, edges, run, ground.joints) for run in runs)
         dead = tuple(filter(None, seen))
         if not ground.dead and dead:  # cells are to end where it does
