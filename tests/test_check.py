@@ -285,6 +285,9 @@ def test_on_a_ring_and_at_absorbing_ends_masses_add_up():
     assert (end.diffusion[0], end.chain[0], end.simulation[0]) == (1, 1, 1)
     assert (minimum.diffusion[0], minimum.chain[0], minimum.simulation[0]) == (0, 0, 0)
     assert "-0.8 (end)" in found.summary()
+    beyond = quadratic(0.05, domain=(-3, 3), boundaries=("absorbing", "reflecting"))
+    found = check(beyond, simulation=False)  # no step leads so far
+    assert "the end w = -3 holds 1 by the diffusion, but SGD never reaches it" in found.reasons
 
 
 def test_rare_basins_and_exit_times_are_held_against_the_chain():

@@ -200,8 +200,9 @@ class Check(Result):
             elif b.diffusion is None or b.chain is None or not b.parted:
                 continue
             elif b.diffusion[0] > b.chain[0]:
+                where = "end" if b.at_end else "minimum at"
                 found.append(
-                    f"the minimum at w = {_place(b)} holds {b.diffusion[0]:.3g} by the "
+                    f"the {where} w = {_place(b)} holds {b.diffusion[0]:.3g} by the "
                     f"diffusion, but SGD {_left(b)}"
                 )
             else:
@@ -307,7 +308,11 @@ class Check(Result):
 
 
 def _left(b: SgdBasin) -> str:
-    """How SGD leaves a basin that it does not hold."""
+    """How SGD leaves a basin that it does not hold, or comes to an end."""
+    if b.at_end and log_of(b.log_chain) == -math.inf:
+        return "never reaches it"
+    if b.at_end:
+        return f"reaches it with probability {power_text(log_of(b.log_chain))}"
     after = ""
     if b.log_chain_exit_time is not None and math.isfinite(b.log_chain_exit_time):
         after = f", after {time_text(b.log_chain_exit_time, b.exit_error)} steps"
