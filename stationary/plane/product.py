@@ -7,6 +7,7 @@ of which both laws of Gibbs are known although they do not move apart.
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import math
 from dataclasses import dataclass
@@ -17,13 +18,13 @@ import numpy as np
 
 from stationary.aliases import Array
 from stationary.errors import LandscapeError, StationaryError, Status
-from stationary.numbers.arithmetic import ROUNDING
+from stationary.numbers.arithmetic import EPSILON, ROUNDING, TINY
 from stationary.numbers.elementary import distinct
 from stationary.plane.boxes import box_of, finite_box, lattice, scattered
 from stationary.plane.closed import DEGREE
 from stationary.plane.density import Density
 from stationary.plane.local import Equilibrium, described
-from stationary.plane.mesh import Mesh, basis
+from stationary.plane.mesh import Mesh, Panels, basis
 from stationary.process.diffusion import Diffusion
 from stationary.process.landscape import Landscape
 from stationary.process.plane import Box, PlaneDiffusion
@@ -34,6 +35,8 @@ from stationary.states.solve import end_state
 RESOLVED = 1e-13  # of log P, what the last coefficients of a panel may be
 SAMPLE = 1000  # positions at which friction is looked at
 ROUNDED = 1e-13  # of the largest value: what differs by less is the same
+MOST = 300  # ends of panels along a coordinate
+GRAINS = 4  # roundings of a place, that log P is known to be off by where it changes once
 ONE_BY_ONE = 40  # values of each coordinate with which it is asked whether the other one matters
 
 
@@ -43,6 +46,7 @@ class Product(Density):
 
     laws: tuple[EndState, ...] = ()
     road: str = "product"
+    missed: float = 0.0  # of the probability, at most, where panels are no more than doubles hold
 
     log_total = 0.0
 
@@ -62,7 +66,7 @@ class Product(Density):
 
     @property
     def known(self) -> float:
-        return 1e-12 + sum(law.error for law in self.laws)
+        return 1e-12 + self.missed + sum(law.error for law in self.laws)
 
     @property
     def ends(self) -> Box:
@@ -76,6 +80,21 @@ class Product(Density):
         return float(
             sum(law.log_probability(*ends) for law, ends in zip(self.laws, box, strict=True))
         )
+
+    @cached_property
+    def held_floor(self) -> Array:
+        """(E,): heights above which the less of a rectangle matters, by what it holds: where P
+        has no bound its height says nothing of that."""
+        low, high = self.mesh.low, self.mesh.low + self.mesh.size
+        shares = [
+            np.maximum(law.cdf(b) - law.cdf(a), law.sf(a) - law.sf(b))
+            for law, a, b in zip(self.laws, low, high, strict=True)
+        ]
+        held = np.prod(np.maximum(shares, TINY**0.5), axis=0)
+        return np.asarray(self.height.min(axis=(1, 2)) + np.log(held))
+
+    def resolved(self, waiting: Panels, floor: Array) -> Panels:
+        return super().resolved(waiting, np.maximum(floor, self.held_floor))
 
     @cached_property
     def moments(self) -> tuple[Array, Array]:
@@ -202,7 +221,7 @@ def _bath(process: PlaneDiffusion) -> tuple[Any, Any, float] | None:
 
 
 def _joined(laws: tuple[EndState, ...], road: str = "product") -> Product:
-    edges = [_edges(law) for law in laws]
+    edges, missed = zip(*map(_edges, laws), strict=True)
     mesh = Mesh.between(*edges)
     t = basis(DEGREE).nodes
     heights = [
@@ -211,7 +230,8 @@ def _joined(laws: tuple[EndState, ...], road: str = "product") -> Product:
     ]
     phi = heights[0][:, None, :, None] + heights[1][None, :, None, :]
     phi = phi.reshape(mesh.count, DEGREE + 1, DEGREE + 1)
-    return Product(mesh, phi, np.ones((mesh.count, 2, 2)), laws=laws, road=road)
+    ones = np.ones((mesh.count, 2, 2))
+    return Product(mesh, phi, ones, laws=laws, road=road, missed=sum(missed))
 
 
 def _apart(process: PlaneDiffusion, axes: Array) -> bool:
@@ -267,18 +287,27 @@ def _line(process: PlaneDiffusion | PlaneLandscape, k: int) -> Diffusion:
     )
 
 
-def _edges(law: EndState) -> Array:
-    """Ends of panels on each of which a polynomial is log P, as far as there is probability."""
-    waiting = [(float(law.ppf(ROUNDING)), float(law.isf(ROUNDING)))]
+def _edges(law: EndState) -> tuple[Array, float]:
+    """Ends of panels on each of which a polynomial is log P, as far as there is probability; and
+    how much there is where none is, with what lies beyond all of them.
+
+    What is missed most is cut first. Next to an end other than 0 doubles do not tell how far away
+    it is, and no panel is as narrow.
+    """
+    low, high = float(law.ppf(ROUNDING)), float(law.isf(ROUNDING))
+    while not math.isfinite(law.logpdf(low)):  # at an end itself
+        low = math.nextafter(low, high)
+    while not math.isfinite(law.logpdf(high)):
+        high = math.nextafter(high, low)
+    made, waiting = [low, high], [(0.0, low, high)]
     meshes = [c.mesh for c in law.components]
     lower, upper = (np.concatenate([getattr(m, e) for m in meshes]) for e in ("lower", "upper"))
-    made: list[float] = [v for pair in waiting for v in pair]
-    while waiting and len(made) < 300:
-        low, high = waiting.pop()
-        if _is_resolved(law, low, high):
-            continue
+    while waiting and len(made) < MOST:
+        _, low, high = heapq.heappop(waiting)
         inside = np.flatnonzero((lower > low) & (lower < high))
         middle = (low + high) / 2
+        if _is_resolved(law, low, high):
+            continue
         if len(inside):  # where the line needed the narrowest panel, there may be a kink or a jump
             k = inside[np.argmin((upper - lower)[inside])]
             narrow = upper[k] - lower[k] < 1e-6 * (high - low)
@@ -287,18 +316,31 @@ def _edges(law: EndState) -> Array:
         if not low < middle < high:
             continue
         made.append(middle)
-        waiting += [(low, middle), (middle, high)]
-    return distinct(made)
+        for part in ((low, middle), (middle, high)):
+            heapq.heappush(waiting, (-_missed(law, *part), *part))
+    edges = distinct(made)
+    beyond = law.cdf(edges[0]) + law.sf(edges[-1]) - 2 * ROUNDING
+    return edges, max(float(beyond), 0.0) + sum(-missed for missed, *_ in waiting)
+
+
+def _off(law: EndState, low: float, high: float) -> float:
+    """How far a polynomial is from log P, as a part of how much that changes, or of 1."""
+    height = law.logpdf(low + (high - low) * (1 + basis(DEGREE).nodes) / 2)
+    if not np.isfinite(height).all():
+        return math.inf
+    last = basis(DEGREE).to_legendre[-2:]
+    return float(np.abs(last @ height).max()) / max(1.0, float(np.ptp(height)))
+
+
+def _missed(law: EndState, low: float, high: float) -> float:
+    return law.probability(low, high) * min(_off(law, low, high), 1.0)
 
 
 def _is_resolved(law: EndState, low: float, high: float) -> bool:
-    """Whether a polynomial is log P, as far as there is probability."""
-    height = law.logpdf(low + (high - low) * (1 + basis(DEGREE).nodes) / 2)
-    if not np.isfinite(height).all():
-        return False
-    last = basis(DEGREE).to_legendre[-2:]
-    missing = float(np.abs(last @ height).max()) / max(1.0, float(np.ptp(height)))
-    return bool(missing * min(1.0, law.probability(low, high) / ROUNDING / 100) < RESOLVED)
+    """Whether a polynomial is log P, as far as there is probability and doubles tell places."""
+    told = GRAINS * EPSILON * max(abs(low), abs(high)) / (high - low)
+    likely = min(1.0, law.probability(low, high) / ROUNDING / 100)
+    return bool(_off(law, low, high) * likely < RESOLVED + told)
 
 
 def _is_smooth(law: EndState, low: float, at: float, high: float) -> bool:
