@@ -3504,3 +3504,19 @@ def test_two_wells_beside_a_law_that_vanishes_at_its_ends_share_all():
     left, right = end_state(process).basins
     assert abs(left.mass - 0.5) <= left.mass_error < 1e-10
     assert abs(right.mass - 0.5) <= right.mass_error < 1e-10
+
+
+@pytest.mark.parametrize("wide", [0.2, 1.0])
+def test_nothing_lies_beyond_walls_for_means_of_functions_either(wide):
+    """The error of the mean of x was inf, or 3 on (-1, 1), and that of a deviation a refusal."""
+    turning = Diffusion(
+        lambda w: (-w[0] + w[1] / 2, -w[1] - w[0] / 2), 1.0, domain=((-wide, wide),) * 2
+    )
+    state = end_state(turning)
+    assert abs(state.expect(lambda w: w[0])) < state.error_of(lambda s: s.expect(lambda w: w[0]))
+    for quantity in (
+        lambda s: s.expect(lambda w: w[0]),
+        lambda s: s.marginal(0).mean(),
+        lambda s: s.marginal(0).std(),
+    ):
+        assert state.error_of(quantity) < 1e-9

@@ -202,6 +202,7 @@ class Density(Law):
     u: Array
     missed: float = 0.0
     domain: Box | None = None
+    room: Box | None = None  # the domain of the process, where it is known to have one
 
     @property
     def known(self) -> float:
@@ -210,7 +211,7 @@ class Density(Law):
     def in_domain(self, domain: Box) -> Density:
         """The same, that knows what it misses of a domain."""
         least = self.fallen(domain).min()
-        return replace(self, missed=self.missed + float(np.exp(-max(least, 0.0))))
+        return replace(self, missed=self.missed + float(np.exp(-max(least, 0.0))), room=domain)
 
     @property
     def degrees(self) -> tuple[int, int]:

@@ -119,7 +119,7 @@ def beyond(density: Any, values: Callable[[Array, Array], Array]) -> float:
 def rim(density: Any) -> float:
     """How far -log P has risen above its least where rectangles end, but for ends of a domain."""
     mesh, height = density.mesh, density.height
-    ends = density.ends or density.domain or EVERYWHERE
+    ends = density.ends or density.domain or density.room or EVERYWHERE
     least = math.inf
     for axis, side in itertools.product((0, 1), (0, 1)):
         at = mesh.low[axis] + side * mesh.size[axis]

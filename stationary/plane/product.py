@@ -42,11 +42,13 @@ ONE_BY_ONE = 40  # values of each coordinate with which it is asked whether the 
 
 @dataclass(frozen=True, eq=False)
 class Product(Density):
-    """The density of two laws on lines; on rectangles where integrals need points."""
+    """The density of two laws on lines; on rectangles where integrals need points.
+
+    `missed` is what they hold at most where no panel is as narrow as it should be.
+    """
 
     laws: tuple[EndState, ...] = ()
     road: str = "product"
-    missed: float = 0.0  # of the probability, at most, where panels are no more than doubles hold
 
     log_total = 0.0
 
