@@ -44,6 +44,7 @@ class Curves:
     variance_errors: Array | None = None
     smooth: bool = True
     what: str = "gradient"
+    rounding: tuple[float, float] = (0.0, 0.0)  # of each value, and of variances in proportion
 
     @property
     def smoothed(self) -> bool:
@@ -120,7 +121,8 @@ class Curves:
     def error(self, w: Array) -> tuple[Array, Array]:
         """What is not known of either between the values; bounds, summed up without signs."""
         of_mean, of_variance = (np.zeros(np.shape(w)) if e is None else e(w) for e in self._errors)
-        return of_mean, of_variance
+        own, in_proportion = self.rounding
+        return of_mean + own, of_variance + in_proportion * np.abs(self.variance(w))
 
     @property
     def sample(self) -> Curves | None:

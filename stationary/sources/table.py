@@ -21,6 +21,7 @@ from stationary.aliases import Array
 from stationary.errors import LandscapeError
 from stationary.functions.given import ALIKE
 from stationary.functions.interpolation import Spline
+from stationary.functions.rounding import UNITS
 from stationary.process.diffusion import Diffusion
 from stationary.process.known import KnownGradients
 from stationary.process.landscape import Landscape
@@ -50,6 +51,8 @@ class Table(Result):
         What it holds, by name; those that mean nothing here are `ignored`.
     smooth
         Whether values with errors are smoothed.
+    units
+        Of columns that came in less than double precision, half a spacing of numbers at 1.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Table(Result):
     smooth: bool = True
     ignored: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    units: dict[str, float] = field(default_factory=dict)
 
     @property
     def variable(self) -> str:
@@ -89,7 +93,12 @@ class Table(Result):
             if of_variance is None:
                 of_variance = c["variance"] * np.sqrt(2 / (c["count"] - 1))
         values, v = c[main], c["variance"]
-        return Curves(self.w, values, v, of_mean, of_variance, self.smooth, main)
+        rounded = self._rounding(main), self.units.get("variance", 0.0)
+        return Curves(self.w, values, v, of_mean, of_variance, self.smooth, main, rounded)
+
+    def _rounding(self, name: str) -> float:
+        """How far numbers of a column are off, by the type that they came in."""
+        return self.units.get(name, 0.0) * float(np.sqrt(np.mean(self.columns[name] ** 2)))
 
     def landscape(
         self,
@@ -160,11 +169,12 @@ class Table(Result):
                 notes=self.notes,
             )  # fmt: skip
         values = np.ascontiguousarray(self.columns[self.kind].T)
+        floor = self._rounding(self.kind)
         if self.kind == "gradients":
-            table = Interpolated.through(self.w, values, 0.0, DEGREE).once()
+            table = Interpolated.through(self.w, values, floor, DEGREE).once()
             return known_from(table, name=self.name, notes=self.notes)
         slopes = [Spline.through(self.w, values, k).taylor(self.w, 1)[1] for k in (5, 7)]
-        table, other = (Interpolated(self.w, s) for s in slopes)
+        table, other = (Interpolated(self.w, s, of_losses=floor) for s in slopes)
         off = Spline.through(self.w, np.abs(other.gradients - table.gradients).mean(axis=1), 1)
 
         def error(w: Array) -> tuple[Array, Array]:
@@ -190,6 +200,12 @@ class Table(Result):
             f"{what} {'is' if self.datapoints else 'are'} {how} them, and nothing is known "
             "outside: the walls at its ends are where it ends"
         ]
+        off = [self._rounding(name) for name in self.units if name != self.variable]
+        if any(off):
+            notes.append(
+                "numbers that came in less than double precision are rounded, to about "
+                f"{max(off):.0e}, which is in all errors"
+            )
         if self.datapoints == 0:
             notes += self.curves.notes(self.variable)
         return tuple(notes)
@@ -236,9 +252,11 @@ def table(source: Any, *, smooth: bool = True, **settings: Any) -> Table:
     columns, where, lines = columns_of(source, needed=Needed(KNOWN))
     if "name" in settings:
         where = settings["name"]
-    c, ignored = _named(gathered(columns, where), where)
+    given = gathered(columns, where)
+    c, ignored = _named(given, where)
     check_entries(c, where, lines)
-    return Table(where, c, smooth, ignored, settings)
+    units = {k: UNITS[str(given[k].dtype)] for k in c if str(given[k].dtype) in UNITS}
+    return Table(where, c, smooth, ignored, settings, units)
 
 
 def _named(columns: dict[str, Array], where: str) -> tuple[dict[str, Array], tuple[str, ...]]:
