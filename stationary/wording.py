@@ -278,8 +278,18 @@ def known_text(value: Any, error: Any, most: int = 10) -> str:
 
 
 def bounded_text(share: float, error: float) -> str:
-    """A share of all in a few digits; of one below its error, that it is."""
-    return f"< {error:.0e}" if share < error else known_text(share, error, 4)
+    """A share of all in a few digits; of one below its error, what it is below for all that."""
+    if share < error:
+        return f"< {rounded_up(share + error):.0e}"
+    return known_text(share, error, 4)
+
+
+def rounded_up(x: float) -> float:
+    """The least number of one digit that is not below a positive one."""
+    if not 0 < x < math.inf:
+        return x
+    unit = 10.0 ** math.floor(math.log10(x))
+    return math.ceil(x / unit * (1 - 1e-12)) * unit
 
 
 def sampled_text(value: Any, error: Any, most: int = 4) -> str:

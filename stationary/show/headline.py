@@ -321,7 +321,7 @@ def chain_text(b: SgdBasin, sample: OfSample) -> str:
         return "-"
     doubt = min(b.log_chain_error, error / value if value > 0 else math.inf)
     if b.untold:
-        return f"< {say.plain_text(error, 1)}"
+        return f"< {say.plain_text(say.rounded_up(min(value + error, 1.0)), 1)}"
     if b.log_chain == -math.inf:
         return "0"
     if doubt > 0.5:
