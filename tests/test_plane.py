@@ -3520,3 +3520,30 @@ def test_nothing_lies_beyond_walls_for_means_of_functions_either(wide):
         lambda s: s.marginal(0).std(),
     ):
         assert state.error_of(quantity) < 1e-9
+
+
+@pytest.mark.parametrize("ends", [(-1, 0, 1), (-1,)])
+def test_a_domain_of_other_than_pairs_of_ends_is_refused(ends):
+    """It was NumPy's error of inhomogeneous shapes."""
+    for make in (
+        lambda domain: Diffusion(lambda w: (-w[0], -w[1]), 0.1, domain=domain),
+        lambda domain: Landscape(lambda w: [w[0], w[1]], learning_rate=0.1, domain=domain),
+        lambda domain: Kinetic(lambda q: -q, domain=domain),
+    ):
+        with pytest.raises(LandscapeError, match="is not a pair of ends for each of 2 weights"):
+            make((ends, (-1, 3)))
+
+
+@pytest.mark.parametrize("friction", [np.nan, np.inf, -1.0])
+def test_a_friction_that_is_no_number_from_0_on_is_refused_by_name(friction):
+    with pytest.raises(LandscapeError, match=f"friction = {friction} must not be negative, infi"):
+        Kinetic(lambda q: -q, friction=friction)
+
+
+def test_what_is_known_to_a_millionth_of_the_peak_is_not_said_to_be_known_less():
+    """Of an error of 3e-7 the report said "not converged to 1e-6"."""
+    state = end_state(
+        Diffusion(lambda w: (0.3 - w[0] + w[1], 0.2 * w[0]), 0.5, domain=((0, 1), (-1, 1)))
+    )
+    assert state.error < 1e-6
+    assert state.status is Status.CONVERGED

@@ -27,7 +27,7 @@ from stationary.plane.local import Equilibrium, around, positions
 from stationary.plane.product import gibbs, product
 from stationary.plane.remarks import notes_of
 from stationary.plane.rough import GROWS, Rough, found_on_grid, on_box
-from stationary.plane.spectral import CUT, FAR, GOOD, MOST, RESOLVED, THIN, spectral
+from stationary.plane.spectral import CUT, FAR, GOOD, MOST, RESOLVED, THIN, WANTED, spectral
 from stationary.plane.state import PlaneState
 from stationary.plane.tails import with_heavy_tails
 from stationary.plane.walls import beside, chart_of, from_walls
@@ -140,7 +140,7 @@ def _beside_walls(diffusion: PlaneDiffusion, chart: Chart) -> PlaneState | None:
 
 
 def _ended(state: PlaneState) -> PlaneState:
-    return state if state.error < RESOLVED else replace(state, status=Status.UNRESOLVED)
+    return state if state.error < WANTED else replace(state, status=Status.UNRESOLVED)
 
 
 def _found(diffusion: PlaneDiffusion, equilibria: tuple[Equilibrium, ...]) -> PlaneState:

@@ -26,6 +26,7 @@ FIRST = 10  # rectangles for each direction at first
 # Less than the rough Phi: where that is too steep, u would have to grow without bound.
 FACTOR = 0.8
 MOST, THIN = 1500, 6000  # rectangles, and where noise is singular, so that P may have thin ridges
+WANTED = 1e-6  # of the peak: a density that is known no better is said not to be converged
 RESOLVED = 3e-7  # of the peak: what the last coefficients of a rectangle may be
 FAIR = 3e-3  # the same, from which on no more than `MOST` are used
 GROWN = 8  # times as many rectangles should leave half of what is missing, or more are in vain

@@ -41,10 +41,10 @@ def Kinetic(  # noqa: N802
         )
     given, chosen = handed_over({"force": force, "friction": friction}, parameters or {}, name)
 
-    if (least := number(friction)) is not None and least < 0:
+    if (least := number(friction)) is not None and not 0 <= least < math.inf:
         raise LandscapeError(
-            f"{name}: friction = {friction!r:.60} must not be negative: noise and friction come "
-            "from one bath. Give a number from 0 on, or a function of q."
+            f"{name}: friction = {friction!r:.60} must not be negative, infinite or nan: noise "
+            "and friction come from one bath. Give a number from 0 on, or a function of q."
         )
 
     for what, value in given.items():

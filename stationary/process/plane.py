@@ -287,10 +287,12 @@ def dimensions_of(arguments: tuple[Any, ...], given: Mapping[str, Any], place: i
 
 def domain_of(domain: Any, weights: int | None, where: str) -> Box:
     """A pair of ends for each direction, checked."""
-    if domain is None or (np.shape(domain) == (2,) and list(domain) == [-math.inf, math.inf]):
+    several = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) >= 2
+    depths = [np.ndim(d) for d in domain] if several else []
+    if domain is None or (depths == [0, 0] and list(domain) == [-math.inf, math.inf]):
         return ((-math.inf, math.inf),) * (weights or 2)
-    fine = isinstance(domain, (tuple, list, np.ndarray)) and len(domain) >= 2
-    if not fine or any(np.ndim(d) != 1 for d in domain) or weights not in (None, len(domain)):
+    pairs = several and all(k == 1 and len(d) == 2 for k, d in zip(depths, domain, strict=True))
+    if not pairs or weights not in (None, len(domain)):
         n = weights or 2
         example = ", ".join(["(-2, 2)", "(-1, 3)", *["(-1, 1)"] * (n - 2)][:n])
         raise LandscapeError(
