@@ -25,6 +25,8 @@ from stationary import (
     Kinetic,
     Landscape,
     LandscapeError,
+    PlaneBasin,
+    PlaneBasins,
     StationaryError,
     analyze,
     check,
@@ -3547,3 +3549,14 @@ def test_what_is_known_to_a_millionth_of_the_peak_is_not_said_to_be_known_less()
     )
     assert state.error < 1e-6
     assert state.status is Status.CONVERGED
+
+
+def test_basins_that_ways_were_not_followed_to_are_told_as_not_known():
+    """Of a friction of 0.01 it said: on a cycle with probability 1, around minima with 0."""
+    state = end_state(rotated(0.3, 0.0)[0])
+    minima = [replace(b, log_mass=-math.inf, mass_error=math.inf) for b in state.basins]
+    rest = PlaneBasin(None, 0.0, math.inf, (), -1, turns=True)
+    state.__dict__["basins"] = PlaneBasins([*minima, rest])
+    text = " ".join(str(state).split())
+    assert "on or around a cycle of the drift or on ways of the drift too long to be" in text
+    assert text.count("with a probability that is not known") == len(minima) == 2

@@ -257,8 +257,8 @@ class PlaneState(Bare, Result):
             made.append(PlaneBasin(e, float(logs[i]), error, barriers, i, barrier_errors=(*own,)))
         rest = 1 - sum(b.mass for b in made)
         if rest > 1e-6 and -1 in borders.pixels:
-            error = sum(b.mass * b.mass_error for b in made) / rest
-            made.append(PlaneBasin(None, float(np.log(rest)), error, (), -1, *self._beyond))
+            off = float(np.nan_to_num(sum(b.mass * b.mass_error for b in made) / rest, nan=np.inf))
+            made.append(PlaneBasin(None, float(np.log(rest)), off, (), -1, *self._beyond))
         return PlaneBasins(made)
 
     @property

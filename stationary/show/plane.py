@@ -63,7 +63,7 @@ def _headline(state: PlaneState) -> str:
     v = state.diffusion.variable
     basins = sorted(state.basins, key=lambda b: -b.log_mass)
     shown = basins[:MOST_NAMED]
-    said = say.joined([f"{_place(b, v)} with probability {mass_text(b)}" for b in shown])
+    said = say.joined([f"{_place(b, v)} with {_held(b)}" for b in shown])
     if len(basins) == 1:
         spread = " and ".join("infinite" if math.isinf(s) else f"{s:.4g}" for s in state.std())
         said = f"{_place(basins[0], v)} (standard deviations {spread})"
@@ -114,10 +114,17 @@ def _leaves(state: PlaneState, e: Equilibrium) -> bool:
     return any(float(np.abs(np.roots([1, th - 1 - b, b])).max()) >= 1 for b, th in pairs)
 
 
+def _held(basin: PlaneBasin) -> str:
+    untold = basin.mass == 0 and not math.isfinite(basin.mass_error)
+    return "a probability that is not known" if untold else f"probability {mass_text(basin)}"
+
+
 def _place(basin: PlaneBasin, v: str) -> str:
     if basin.attractor is None:
         walls = [f"at {basin.at_wall}"] if basin.walls else []
         turns = ["on or around a cycle of the drift"] if basin.turns else []
+        if turns and not math.isfinite(basin.mass_error):  # nor is it known what is led elsewhere
+            turns.append("on ways of the drift too long to be followed")
         return " or ".join([*walls, *turns])
     return f"around {v} = {point_text(basin.attractor.position)}"
 
