@@ -1323,7 +1323,7 @@ def test_barriers_are_known_to_their_errors():
 def test_what_is_not_resolved_in_the_plane_is_told_what_helps_there(capsys):
     """Where drifts lead into walls with a current, corners leave P less than smooth."""
     walls = Diffusion(
-        lambda x: (x[0] + x[1] / 2 - x[0] * x[1] / 5, x[1] - x[0] / 2 + 0.1),
+        lambda x: (x[0] + 4 * x[1] - x[0] * x[1] / 5, x[1] - 4 * x[0] + 0.1),
         0.3,
         ((-1, 1), (-1, 1)),
     )
