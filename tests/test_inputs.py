@@ -909,6 +909,23 @@ def test_in_the_plane_a_noise_that_is_had_on_the_line_alone_names_its_way_out():
         Diffusion(lambda x: -x, sigma=sigma, weights=2)
     with pytest.raises(LandscapeError, match=r"breakpoints = .* one weight only"):
         Diffusion(lambda x: -x, 1.0, breakpoints=np.array([1, 2]), weights=2)
+    with pytest.raises(LandscapeError, match=r"potential = .* and variance = 2 \* temperature"):
+        Diffusion(potential=lambda x: x[0] ** 2, temperature=0.2, weights=2)
+    with pytest.raises(LandscapeError, match=r"there is no variance\. Give drift and variance"):
+        Diffusion(lambda x: -x, weights=2)
+
+
+@pytest.mark.parametrize("rows", [((1, 0.5), (0.5,)), ((1, 0), 1)])
+def test_in_the_plane_a_ragged_matrix_is_not_filled_up(rows):
+    with pytest.raises(LandscapeError, match=r"variance must be a function of x, .* 2 rows of 2"):
+        Diffusion(lambda x: -x, rows, weights=2)
+    with pytest.raises(LandscapeError, match=r"returned rows of shapes \(2,\) and "):
+        Diffusion(lambda x: -x, lambda x: rows, weights=2)
+
+
+def test_in_the_plane_an_axis_may_be_a_float():
+    state = end_state(Diffusion(lambda x: (-x[0], -2 * x[1]), 1.0, weights=2))
+    assert state.marginal(1.0).mean() == state.marginal(1).mean()
 
 
 @pytest.mark.parametrize("steps", [1.5, -1, "10", True])

@@ -2536,6 +2536,8 @@ def test_no_noise_and_negative_friction_are_told_as_what_they_are():
         stationary.Kinetic(None)
     with pytest.raises(LandscapeError, match=r"friction = 'high' must be a function of positions"):
         stationary.Kinetic(lambda q: -q, friction="high")
+    with pytest.raises(LandscapeError, match=r"friction\(-.*\) = -.*: noise and friction come"):
+        stationary.Kinetic(lambda q: -q, friction=lambda q: q)
 
 
 @pytest.mark.parametrize("datapoints", [2, 3, 7])

@@ -220,13 +220,13 @@ def _table(function: Callable[[Any], Any], result: Any, m: int, order: int) -> A
     def stacked(entry: Any) -> Array:
         if isinstance(entry, (tuple, list)) and entry:
             parts = [stacked(e) for e in entry]
-            try:
-                shape = np.broadcast_shapes(*(p.shape for p in parts))
-            except ValueError as error:
+            rows, points = {p.shape[1:-1] for p in parts}, {p.shape[-1] for p in parts}
+            if len(rows) > 1 or len(points - {1}) > 1:
                 shapes = " and ".join(str(v) for v in dict.fromkeys(map(own_shape, parts)))
                 raise LandscapeError(
                     f"{name_of(function)} returned rows of shapes {shapes} for {m} points. {WANTED}"
-                ) from error
+                )
+            shape = np.broadcast_shapes(*(p.shape for p in parts))
             return np.stack([np.broadcast_to(p, shape) for p in parts], axis=1)
         return leaf(entry)
 

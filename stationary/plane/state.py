@@ -328,7 +328,7 @@ class PlaneState(Bare, Result):
         if axis not in (0, 1):
             raise LandscapeError(f"marginal: axis = {axis!r} must be 0 for x or 1 for y.")
         asked.at_places = True
-        return self._marginals[axis]
+        return self._marginals[int(axis)]
 
     @cached_property
     def _marginals(self) -> tuple[Any, ...]:

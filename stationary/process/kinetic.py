@@ -6,10 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from stationary.errors import LandscapeError
 from stationary.functions.given import number
 from stationary.functions.parameters import handed_over
 from stationary.process.plane import PlaneDiffusion
+
+ROUNDING = 1e-9  # of the largest friction: by which what vanishes may come out negative
 
 
 def Kinetic(  # noqa: N802
@@ -69,7 +73,15 @@ def Kinetic(  # noqa: N802
 
     def variance(x: Any) -> Any:
         q, _ = x
-        return (0 * q, 0 * q), (0 * q, 2 * kelvin * at("friction", q))
+        rate = at("friction", q)
+        if isinstance(rate, np.ndarray) and rate.min() < -ROUNDING * np.abs(rate).max():
+            i = np.argmin(rate)
+            raise LandscapeError(
+                f"{name}: friction(q) must not be negative, but friction({q[i]:.6g}) = "
+                f"{rate[i]:.3g}: noise and friction come from one bath. Mend it there, or shrink "
+                "the domain."
+            )
+        return (0 * q, 0 * q), (0 * q, 2 * kelvin * rate)
 
     return PlaneDiffusion(
         drift, variance, domain, weights=2, name=name, variable="(q, v)",

@@ -91,8 +91,8 @@ class PlaneDiffusion(Data):
         As for `Diffusion`.
     """
 
-    drift: Any
-    variance: Any
+    drift: Any = None
+    variance: Any = None
     domain: Any = None
     _: KW_ONLY
     weights: int | None = None
@@ -113,6 +113,11 @@ class PlaneDiffusion(Data):
         given: dict[str, Any] = {"domain": self.domain}
         if self.source is None:
             given |= {"drift": self.drift, "variance": self.variance}
+            if missing := [k for k in ("drift", "variance") if given[k] is None]:
+                raise LandscapeError(
+                    f"{where}: there is no {missing[0]}. Give drift and variance, as in "
+                    "Diffusion(drift, variance, weights=2)."
+                )
         given, parameters = handed_over(given, self.parameters, where)
         box = domain_of(given["domain"], self.weights, where)
         only_ito(self.convention, where)
@@ -126,9 +131,11 @@ class PlaneDiffusion(Data):
                     try:
                         np.asarray(value, dtype=float)
                     except (TypeError, ValueError):
+                        n = len(box)
+                        or_else = "" if what == "drift" else f"or a number, or {n} rows of {n}, "
                         raise LandscapeError(
                             f"{where}: {what} must be a function of x, as in `def {what}(x): ...` "
-                            f"with x of shape ({len(box)}, M), not {value!r:.60}."
+                            f"with x of shape ({n}, M), {or_else}not {value!r:.60}."
                         ) from None
         x = probes(box)
         found = self.fields(x)

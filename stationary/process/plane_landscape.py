@@ -272,6 +272,8 @@ def _product(u: Jet, v: Jet, k: tuple[int, ...]) -> Array:
 INSTEAD = {
     "sigma": "Give variance = sigma @ sigma.T in its place.",
     "diffusivity": "Give variance = 2 * diffusivity in its place.",
+    "potential": "Give its negative gradient as drift, and variance = 2 * temperature.",
+    "temperature": "Give variance = 2 * temperature in its place.",
 }
 
 
@@ -294,7 +296,8 @@ class BySpace(type):
             return super().__call__(*arguments, **given)
         made: Any = PlaneLandscape if landscape else PlaneDiffusion
         line: Any = cls
-        for name in set(line.__dataclass_fields__) & set(given) - set(made.__dataclass_fields__):
+        foreign = set(line.__dataclass_fields__) & set(given) - set(made.__dataclass_fields__)
+        for name in sorted(foreign):
             value, usual = given.pop(name), line.__dataclass_fields__[name].default
             same = value is None or value is usual
             if not same and (isinstance(value, np.ndarray) or value != usual):

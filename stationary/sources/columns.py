@@ -215,6 +215,11 @@ READ = {".npz": _npz, ".parquet": _parquet, ".pq": _parquet}
 def _csv(
     path: Any, text: str, only: str | None, needed: Collection[str]
 ) -> tuple[dict[str, Array], list[int]]:
+    if "\0" in text:
+        raise LandscapeError(
+            f"{path}: there are zero bytes in it, so that it is no text, or was cut off while it "
+            "was written. Save the table as CSV once more."
+        )
     lines = text.splitlines()
     kept = [(k, line) for k, line in enumerate(lines, 1) if line.strip()[:1] not in ("", "#")]
     if not kept:

@@ -71,10 +71,11 @@ def _check_shapes(c: Columns, place: str, where: str, at: Place) -> None:
             index = [int(k) for k in np.argwhere(bad)[0]]
             i = index[-1] if index else 0
             which = f" of datapoint {index[0]}" if len(index) == 2 else ""
-            raise LandscapeError(
-                f"{at(i)}: {name}{which} is {values[tuple(index)]:g}. Leave out rows with "
-                "nothing in them, as with df.dropna()."
-            )
+            value = values[tuple(index)]
+            hint = "Leave out rows with nothing in them, as with df.dropna()."
+            if np.isinf(value):
+                hint = "Numbers are below 1.8e308; leave the row out where it diverges."
+            raise LandscapeError(f"{at(i)}: {name}{which} is {value:g}. {hint}")
 
 
 def _check_places(w: Array, place: str, at: Place) -> None:
@@ -125,10 +126,11 @@ def _check_signs(c: Columns, place: str, at: Place) -> None:
 
 def _check_counts(c: Columns, where: str, at: Place) -> None:
     """Samples enough for a variance, and errors of the means that go with both."""
-    if c["count"].min() < 2:
-        i = int(np.argmin(c["count"]))
+    if (bad := (c["count"] < 2) | (c["count"] % 1 != 0)).any():
+        i = int(np.argmax(bad))
         raise LandscapeError(
-            f"{at(i)}: count = {c['count'][i]:g}; a variance is from at least 2 samples."
+            f"{at(i)}: count = {c['count'][i]:g} must be a whole number: a variance is from at "
+            "least 2 samples."
         )
     if "gradient_error" in c and c["variance"].min() > 0:
         ratio = c["gradient_error"] / np.sqrt(c["variance"] / c["count"])

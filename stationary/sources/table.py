@@ -125,7 +125,7 @@ class Table(Result):
         if not more.get("replacement", True) and not (datapoints or self.datapoints):
             raise LandscapeError(
                 f"{self.name}: to draw without replacement the number of datapoints must be known: "
-                "give datapoints=N."
+                "give datapoints=N to .landscape(), or the gradients of each datapoint."
             )
         n = self.datapoints or (datapoints if datapoints is not None else 0)
         given = {"learning_rate": learning_rate, "batch_size": batch_size}
