@@ -59,6 +59,25 @@ def test_intervals_of_a_line_cover_what_they_should(dt):
     assert abs(np.mean(ratio) - 1) < 0.03 + 2 * spread
 
 
+@pytest.mark.parametrize(
+    ("of", "slope", "bend"),
+    [
+        (lambda u: np.tanh(3 * u), lambda x: 3 * (1 - x**2), lambda x: -18 * x * (1 - x**2)),
+        (lambda u: np.exp(2 * u), lambda x: 2 * x, lambda x: 4 * x),
+    ],
+)
+def test_intervals_hold_where_the_noise_vanishes_at_bounds_that_are_never_reached(of, slope, bend):
+    """Functions of x' = -x + dB: f was 10 standard errors off near the ends of tanh 3x."""
+    u = np.array([-1.0, -0.5, 0.0, 0.5, 1.0])
+    x, hits = of(u), []
+    drift, variance = -u * slope(x) + bend(x) / 2, slope(x) ** 2
+    for series in ornstein_uhlenbeck(0.1, 4000, 11, runs=20):
+        found = fit(of(series), 0.1)
+        hits += (np.abs(found.drift(x) - drift) < 1.96 * found.drift_error(x)).tolist()
+        hits += (np.abs(found.variance(x) - variance) < 1.96 * found.variance_error(x)).tolist()
+    assert 0.9 <= np.mean(hits) <= 0.99
+
+
 @pytest.mark.parametrize("dt", [0.1, 0.5])
 def test_the_ratio_of_two_wells_is_known_to_its_standard_error(dt):
     exact = Diffusion(lambda x: x - x**3, lambda x: (0.7 + 0.1 * np.sin(x)) ** 2, (-3, 3))

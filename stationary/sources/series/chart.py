@@ -3,17 +3,23 @@
 A diffusion is one in any coordinate. Where its variance changes much along x, splines and cells
 that are even in x are too wide here and too narrow there; in y with dy/dx = q^-1/2, where q is
 about the variance, they are right everywhere. A quadratic q is that of the Pearson diffusions [1]_,
-and its y is an elementary function.
+and its y is an elementary function; so is that of the square of one with two roots, the log odds of
+a share that nears its bounds and never reaches them. Of these the roots are where steps in y are
+most likely as those of one linear autoregression, as for other transformations [2]_: what the
+widths of steps tell of them is too rough.
 
 References
 ----------
 .. [1] J. L. Forman and M. Sorensen, *The Pearson diffusions*, Scandinavian Journal of Statistics 35
    (2008) 438.
+.. [2] G. E. P. Box and D. R. Cox, *An analysis of transformations*, Journal of the Royal
+   Statistical Society B 26 (1964) 211.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +30,8 @@ from stationary.aliases import Array
 EVEN = 2.0  # times: variances that differ by less are even
 LEAST = 1e-4  # of the largest variance, at the ends of a range
 MARGIN = 1e-3  # of the range, beyond which roots of q lie
+NEAREST = 1e-12  # of the range: roots that what is recorded comes close to, as in exp(x)
+SOME = 20_000  # steps tell where the roots are
 
 
 @dataclass(frozen=True)
@@ -115,7 +123,68 @@ class TwoEnds:
         return (x - self.a) * (self.b - x) / wide, (self.a + self.b - 2 * x) / wide
 
 
-Chart = Even | Round | OneEnd | TwoEnds
+@dataclass(frozen=True)
+class Odds(TwoEnds):
+    """q = ((x - a) (b - x) / (b - a))^2."""
+
+    low, high = -math.inf, math.inf
+
+    def y(self, x: Any) -> Any:
+        return np.log((x - self.a) / (self.b - x))
+
+    def x(self, y: Any) -> Any:
+        return self.a + (self.b - self.a) / (1 + np.exp(-y))
+
+    def q(self, x: Any) -> tuple[Any, Any]:
+        q, slope = super().q(x)
+        return q * q, 2 * q * slope
+
+
+Chart = Even | Round | OneEnd | TwoEnds | Odds
+
+
+def likeliest(start: Array, stop: Array, time: Array) -> Chart:
+    """The chart in which steps are most likely those of one linear autoregression."""
+    from scipy.optimize import minimize
+
+    low, high = float(min(start.min(), stop.min())), float(max(start.max(), stop.max()))
+    every = max(len(start) // SOME, 1)
+    start, stop, root = start[::every], stop[::every], np.sqrt(time[::every])
+
+    def odds(p: Array) -> Chart:
+        return Odds(low - p[0], high + p[1])
+
+    def above(p: Array) -> Chart:
+        return OneEnd(low - p[0], p[1], 1.0)
+
+    def below(p: Array) -> Chart:
+        return OneEnd(high + p[0], p[1], -1.0)
+
+    def inside(p: Array) -> Chart:
+        return Round(low + p[0] / (p[0] + (high - low)) * (high - low), p[1])
+
+    def lengths(logs: Array) -> Array:
+        held = np.clip(logs, math.log(NEAREST), -math.log(MARGIN))
+        return np.asarray((high - low) * np.exp(held))
+
+    def unlikely(made: Chart) -> float:
+        """The regression of y at the end of a step on that at its start."""
+        one, before, after = 1 / root, made.y(start) / root, made.y(stop) / root
+        before, after = (v - one * (one @ v) / (one @ one) for v in (before, after))
+        after = after - before * (before @ after) / (before @ before)
+        return float(len(root) * np.log(np.mean(after**2)) + np.log(made.q(stop)[0]).sum()) / 2
+
+    found = []
+    for family in (odds, above, below, inside):
+        for near in (1e-6, MARGIN, 0.1):
+
+            def lost(logs: Array, family: Callable[[Array], Chart] = family) -> float:
+                return unlikely(family(lengths(logs)))
+
+            first = np.full(2, math.log(near))
+            logs = minimize(lost, first, method="Nelder-Mead", options={"fatol": 0.1}).x
+            found.append(family(lengths(logs)))
+    return min(found, key=unlikely)
 
 
 def chart_of(places: Array, variances: Array, low: float, high: float) -> Chart:

@@ -25,6 +25,7 @@ import numpy as np
 from stationary.errors import LandscapeError
 from stationary.result import Listed
 from stationary.sources.series.chain import Chain
+from stationary.sources.series.chart import Even
 from stationary.sources.series.likelihood import Fitted, fitted
 from stationary.sources.series.runs import Runs
 
@@ -177,7 +178,7 @@ def _trend(found: Fitted) -> tuple[float, float]:
     gain = 0.0
     if found.cells.each == 1:
         try:
-            other = fitted(flat)
+            other = fitted(flat, found.chart == Even())  # what else is more likely is no trend's
         except LandscapeError:  # no part of it can be followed
             return slope, 0.0
         if other.runs.every == found.runs.every:

@@ -30,7 +30,7 @@ from stationary.numbers.elementary import distinct
 from stationary.numbers.threads import one_thread
 from stationary.progress import at
 from stationary.sources.series.chain import LEAST, Cells, Chain
-from stationary.sources.series.chart import Chart, Even, chart_of
+from stationary.sources.series.chart import Chart, Even, chart_of, likeliest
 from stationary.sources.series.runs import OBSERVED, Runs
 
 DEGREE = 3  # of splines: two derivatives are continuous
@@ -95,8 +95,9 @@ class Fitted:
 
 
 @one_thread
-def fitted(runs: Runs) -> Fitted:
-    """The diffusion under which the steps of the series are most likely.
+def fitted(runs: Runs, even: bool = False) -> Fitted:
+    """The diffusion under which the steps of the series are most likely; `even` in x, or in what
+    makes them more likely.
 
     Raises
     ------
@@ -106,8 +107,10 @@ def fitted(runs: Runs) -> Fitted:
     """
     places, widths = _step_lengths(runs)
     charts: list[Chart] = [Even()]
-    if runs.grain * ALIKE <= widths.min():  # what was rounded is even in x alone
+    if not even and runs.grain * ALIKE <= widths.min():  # what was rounded is even in x alone
         charts.append(chart_of(places, widths**2, float(runs.all.min()), float(runs.all.max())))
+        if charts[-1] != Even():
+            charts.append(likeliest(*runs.steps()))
     found, refused = [], None
     for chart in dict.fromkeys(charts):
         try:
@@ -259,7 +262,8 @@ def _cells(runs: Runs, width: float, chart: Chart) -> Cells:
         each = math.ceil(runs.grain / h)
         h = runs.grain / each * max(round(h / runs.grain), 1)
     count = round((high - low) / (each * h)) + 1
-    ends = np.clip(low + each * h * np.array([-0.5, count - 0.5]), chart.low, chart.high)
+    reach = (chart.low + low) / 2, (chart.high + high) / 2  # at a root nothing is finite
+    ends = np.clip(low + each * h * np.array([-0.5, count - 0.5]), *reach)
     edges = np.linspace(ends[0], ends[1], each * count + 1)
     centres = (edges[1:] + edges[:-1]) / 2
     return Cells(edges, _basis(OF_P, *ends)(centres), _basis(OF_A, *ends)(edges[1:-1]), each)
